@@ -1,0 +1,61 @@
+//! The compiled configuration. Whoever holds a `Plan` holds the proof that it is right.
+
+use crate::admin::AdminSettings;
+use crate::export::OtlpSettings;
+use crate::listener::ListenerSettings;
+use crate::proxy::plan::RoutePlan;
+use crate::route::RouteSpec;
+use crate::trace::resource::ResourceValue;
+use crate::trace::sampler::SamplingRule;
+use crate::upstream::ClusterSettings;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Everything that `app` needs to build the live proxy.
+#[derive(Clone)]
+pub struct Plan {
+    /// Data listeners, in the file's order. Never empty.
+    pub listeners: Vec<ListenerSettings>,
+    /// Upstreams, in the file's order.
+    pub upstreams: Vec<ClusterSettings>,
+    /// Routes, in the file's order (which decides nothing).
+    pub routes: Vec<(RouteSpec, RoutePlan)>,
+    /// How traces are made.
+    pub tracing: TracingPlan,
+    /// Where spans go; empty means the terminal, if anything is printed at all.
+    pub export: Vec<OtlpSettings>,
+    /// The operator's doors.
+    pub admin: AdminSettings,
+    /// Whether each request writes a line to the access log; None: the command decides.
+    pub access_log: Option<bool>,
+    /// How long a drain may take.
+    pub drain: Duration,
+}
+
+/// How traces are made, for the whole process.
+#[derive(Clone, Debug)]
+pub struct TracingPlan {
+    /// False under `OTEL_SDK_DISABLED=true`: nothing is recorded, and context passes untouched.
+    pub recording: bool,
+    /// Resource attributes of every exported span, `service.name` among them; keys are unique.
+    pub resource: Vec<(Arc<str>, ResourceValue)>,
+    /// Propagators by name, as `OTEL_PROPAGATORS` knows them: `tracecontext`, `baggage`, `b3`,
+    /// `b3multi`, in order and without repetition; empty for `none`.
+    pub propagators: Vec<Arc<str>>,
+    /// Head sampling of requests that match no route.
+    pub default_sampling: SamplingRule,
+    /// Feature flags of requests that match no route, as `(key, variant)` in key order.
+    pub feature_flags: Arc<[(Arc<str>, Arc<str>)]>,
+    /// Whether answers carry `x-trace-id`.
+    pub response_trace_id: bool,
+    /// Query keys whose values are redacted beside the built-in list (compared without case).
+    pub redact_query: Vec<Arc<str>>,
+    /// Methods that keep their name in spans; None: the list of the conventions.
+    pub known_methods: Option<Vec<Arc<str>>>,
+    /// Most attributes on a span (`OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`).
+    pub attribute_count_max: usize,
+    /// Longest attribute value in characters (`OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`).
+    pub attribute_value_max: Option<usize>,
+    /// Whether CLIENT spans carry the older `peer.service` beside `service.peer.name`.
+    pub peer_service: bool,
+}

@@ -1,0 +1,5 @@
+//! Spans leave here, each one accounted for.
+
+mod settings;
+
+pub use settings::{BatchSettings, Compression, OtlpSettings, Protocol, TlsSettings};

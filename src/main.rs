@@ -1,0 +1,3 @@
+//! The `edgespan` program.
+
+fn main() {}

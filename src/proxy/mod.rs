@@ -1,0 +1,3 @@
+//! One request, start to finish.
+
+pub mod plan;

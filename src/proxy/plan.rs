@@ -1,0 +1,131 @@
+//! What a matched route carries: everything the stages after routing need to know.
+
+use crate::trace::flow::Flow;
+use crate::trace::sampler::SamplingRule;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One route after its conditions.
+#[derive(Clone, Debug)]
+pub struct RoutePlan {
+    /// The route's name.
+    pub name: Arc<str>,
+    /// What becomes of the request.
+    pub action: RouteAction,
+    /// Changes to request headers on their way to the upstream.
+    pub request_headers: HeaderEdits,
+    /// Changes to response headers on their way to the client.
+    pub response_headers: HeaderEdits,
+    /// Cross-origin rules.
+    pub cors: Option<CorsPolicy>,
+    /// Overrides the upstream's first-byte deadline.
+    pub first_byte_timeout: Option<Duration>,
+    /// Overrides the upstream's whole-request deadline; `Some(None)` takes it away.
+    pub request_timeout: Option<Option<Duration>>,
+    /// Overrides the listener's body limit, in bytes.
+    pub body_bytes_max: Option<u64>,
+    /// Replaces the SERVER span's name.
+    pub span_name: Option<Arc<str>>,
+    /// Head sampling, resolved from route, flow, environment and default.
+    pub sampling: SamplingRule,
+    /// The flow it belongs to.
+    pub flow: Option<Arc<Flow>>,
+    /// Feature flags of its spans: the file's and its own, as `(key, variant)` in key order.
+    pub feature_flags: Arc<[(Arc<str>, Arc<str>)]>,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Debug)]
+pub enum RouteAction {
+    /// It goes to an upstream.
+    Forward {
+        /// The upstream's name; exists in the plan.
+        upstream: Arc<str>,
+        /// Path and host changes.
+        rewrite: Rewrite,
+    },
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// A fixed answer.
+    Answer {
+        /// Status.
+        status: StatusCode,
+        /// Headers of the answer.
+        headers: Vec<(HeaderName, HeaderValue)>,
+        /// Body of the answer.
+        body: Bytes,
+    },
+}
+
+/// Path and host changes on the way to an upstream.
+#[derive(Clone, Debug, Default)]
+pub struct Rewrite {
+    /// Replaces the route's matched prefix (of a `prefix` rule) or the whole path (of the others).
+    pub path: Option<Arc<str>>,
+    /// What the upstream sees as host.
+    pub host: HostRewrite,
+}
+
+/// What the upstream sees as host.
+#[derive(Clone, Debug, Default)]
+pub enum HostRewrite {
+    /// What the client asked for.
+    #[default]
+    Keep,
+    /// The endpoint's own host and port.
+    Endpoint,
+    /// This.
+    To(HeaderValue),
+}
+
+/// A redirect. Parts that are `None` stay as the client sent them; the query always stays.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+    /// New scheme.
+    pub scheme: Option<Arc<str>>,
+    /// New host, with a port if needed.
+    pub host: Option<Arc<str>>,
+    /// New path (as in [`Rewrite::path`]).
+    pub path: Option<Arc<str>>,
+}
+
+/// Header changes: first removed, then set, then added.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderEdits {
+    /// Taken away.
+    pub remove: Vec<HeaderName>,
+    /// Set, replacing all values.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+    /// Added beside what is there.
+    pub add: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Cross-origin rules of a route (the Fetch standard's CORS protocol).
+#[derive(Clone, Debug)]
+pub struct CorsPolicy {
+    /// Who may read answers.
+    pub origins: CorsOrigins,
+    /// Methods of a preflight's answer. Empty: the one asked for is echoed.
+    pub methods: Vec<Method>,
+    /// Headers of a preflight's answer, the context headers added. Empty: those asked for.
+    pub headers: Vec<HeaderName>,
+    /// Response headers that scripts may read, beside `x-trace-id` and `server-timing`.
+    pub expose: Vec<HeaderName>,
+    /// Whether credentials are allowed; never together with any origin.
+    pub credentials: bool,
+    /// How long a preflight's answer may be kept.
+    pub max_age: Option<Duration>,
+}
+
+/// Who may read answers.
+#[derive(Clone, Debug)]
+pub enum CorsOrigins {
+    /// Everybody (`*`).
+    Any,
+    /// These origins, compared byte for byte.
+    List(Vec<HeaderValue>),
+}

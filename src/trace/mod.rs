@@ -1,0 +1,5 @@
+//! Trace context, spans and the head decision. Knows neither auth nor upstreams.
+
+pub mod flow;
+pub mod resource;
+pub mod sampler;
