@@ -3,6 +3,7 @@
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
 use super::connect::{ConnectError, Connected, Stream, connect};
 use super::link::{Link, Sent};
+use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
 use super::{EndpointAddress, EndpointProtocol, UpstreamTimeouts};
 use crate::clock::LazyTimer;
@@ -53,8 +54,6 @@ pub struct Asking {
     pub upgrade: bool,
     /// When the whole exchange has to be over.
     pub due: Option<Instant>,
-    /// When the head of the answer has to be there.
-    pub head_due: Instant,
 }
 
 /// An endpoint's answer.
@@ -123,14 +122,18 @@ impl Endpoint {
         timeouts: &UpstreamTimeouts,
     ) -> Result<Answered, (AskError, Option<Asking>)> {
         let mut asking = asking;
+        let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let (link, fresh) = match self.link(timeouts, asking.upgrade).await {
                 Ok(found) => found,
                 Err(error) => return Err((AskError::Connect(error), Some(asking))),
             };
+            let patience = &mut HeadPatience::new(first_byte, sending.clone(), asking.due);
             let (sent, peer, carrier) = match link {
-                AnyLink::Own(link) => self.send_h1(link, &mut asking).await,
-                AnyLink::Shared(link) => send_h2(link, self.address.protocol, &mut asking).await,
+                AnyLink::Own(link) => self.send_h1(link, &mut asking, patience).await,
+                AnyLink::Shared(link) => {
+                    send_h2(link, self.address.protocol, &mut asking, patience).await
+                }
             };
             match sent {
                 Ok(Some(response)) => {
@@ -218,13 +221,14 @@ impl Endpoint {
         &self,
         mut link: Box<Link>,
         asking: &mut Asking,
+        patience: &mut HeadPatience,
     ) -> (Sent, Option<SocketAddr>, Carrier) {
         let mut request = std::mem::take(&mut asking.request);
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().insert(HOST, asking.host.clone());
         let peer = link.peer;
         if asking.upgrade {
-            let sent = link.send_upgrade(request, asking.head_due).await;
+            let sent = link.send_upgrade(request, patience).await;
             return (
                 sent,
                 peer,
@@ -234,7 +238,7 @@ impl Endpoint {
                 },
             );
         }
-        let sent = link.send(request, asking.head_due).await;
+        let sent = link.send(request, patience).await;
         (sent, peer, Carrier::Own(link))
     }
 
@@ -286,6 +290,7 @@ async fn send_h2(
     link: SharedLink,
     protocol: EndpointProtocol,
     asking: &mut Asking,
+    patience: &mut HeadPatience,
 ) -> (Sent, Option<SocketAddr>, Carrier) {
     let mut request = std::mem::take(&mut asking.request);
     *request.version_mut() = Version::HTTP_2;
@@ -299,16 +304,12 @@ async fn send_h2(
     }
     let place = link.enter();
     let mut sender = link.sender;
-    let sent = match tokio::time::timeout_at(asking.head_due, async {
+    let sending = async {
         // Closed since it was looked at? Then hyper hands the request back.
         drop(sender.ready().await);
         sender.try_send_request(request).await
-    })
-    .await
-    {
-        Ok(answered) => answered.map(Some),
-        Err(_) => Ok(None),
     };
+    let sent = patience.bound(sending).await.transpose();
     (
         sent,
         link.peer,
