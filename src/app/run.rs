@@ -1,0 +1,141 @@
+//! A running proxy, from bound sockets to the last span.
+
+use super::build::{self, StartError};
+use super::connections::Connections;
+use crate::admin::{self, AdminState, Readiness};
+use crate::config::Plan;
+use crate::export::{AccountSnapshot, Exporter};
+use crate::listener::{accept_loop, bind};
+use crate::proxy::{Live, Pipeline};
+use crate::server::Drain;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::trace::sink::SpanSink;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+
+/// Longest wait for the last export after a drain.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// What a command adds to a plan.
+#[derive(Default)]
+pub struct Options {
+    /// Others that get every finished request's spans.
+    pub sinks: Vec<Arc<dyn SpanSink>>,
+    /// Where lines of the access log go.
+    pub access_log: Option<AccessLog>,
+}
+
+/// A proxy at work. Dropping it without [`Self::stop`] leaves its tasks to the runtime.
+pub struct Running {
+    /// Each data listener with the address it got.
+    pub listeners: Vec<(Arc<str>, SocketAddr)>,
+    /// The admin listener's address.
+    pub admin: Option<SocketAddr>,
+    /// The probe listener's address.
+    pub probes: Option<SocketAddr>,
+    /// Resolves when the operator asks for a drain.
+    pub drain_asked: Arc<Notify>,
+    drain: Drain,
+    readiness: Readiness,
+    exporters: Vec<Exporter>,
+    drain_max: Duration,
+}
+
+/// How it ended.
+pub struct Stopped {
+    /// Whether every connection ended by itself.
+    pub clean: bool,
+    /// Each destination's span account.
+    pub accounts: Vec<AccountSnapshot>,
+}
+
+impl Running {
+    /// Binds everything, then serves. Nothing is served when anything fails.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let sockets = plan
+            .listeners
+            .iter()
+            .map(|settings| {
+                let address = settings.address;
+                let socket =
+                    bind(address).map_err(|source| StartError::Listen { address, source })?;
+                Ok((Arc::new(settings.clone()), build::acceptor(settings)?, socket))
+            })
+            .collect::<Result<Vec<_>, StartError>>()?;
+        let doors = admin::bind(&plan.admin)
+            .map_err(|(address, source)| StartError::Listen { address, source })?;
+        let exporters = build::exporters(&plan)?;
+        let mut sinks = options.sinks;
+        sinks.extend(exporters.iter().cloned().map(|one| Arc::new(one) as Arc<dyn SpanSink>));
+        let live = build::snapshot(&plan, &metrics, sinks, options.access_log)?;
+
+        let drain = Drain::new();
+        let pipeline = Pipeline::new(Arc::new(Live::new(live)), drain.clone());
+        let mut listeners = Vec::new();
+        for (listener, acceptor, socket) in sockets {
+            let address = socket.local_addr().unwrap_or(listener.address);
+            listeners.push((Arc::clone(&listener.name), address));
+            let (pipeline, drain) = (pipeline.clone(), drain.clone());
+            let metrics = Arc::clone(&metrics);
+            serve(socket, Connections { listener, acceptor, pipeline, drain, metrics });
+        }
+        let readiness = Readiness::new();
+        let drain_asked = Arc::new(Notify::new());
+        let (admin, probes) = (doors.admin_address(), doors.probes_address());
+        let state = AdminState::new(
+            metrics,
+            readiness.clone(),
+            exporters.iter().map(Exporter::gauges).collect(),
+            Arc::clone(&drain_asked),
+        );
+        admin::serve(doors, state);
+        readiness.set_ready();
+        let drain_max = plan.drain;
+        Ok(Self { listeners, admin, probes, drain_asked, drain, readiness, exporters, drain_max })
+    }
+
+    /// Requests in flight at this moment.
+    pub fn requests(&self) -> usize {
+        self.drain.requests()
+    }
+
+    /// How long a drain may take.
+    pub const fn drain_max(&self) -> Duration {
+        self.drain_max
+    }
+
+    /// Refuses new connections, lets requests finish within the drain's time, sends the last
+    /// spans.
+    pub async fn stop(self) -> Stopped {
+        self.readiness.set_draining();
+        self.drain.begin();
+        let clean = self.drain.finished(self.drain_max).await;
+        let mut accounts = Vec::new();
+        for exporter in &self.exporters {
+            exporter.shutdown(FLUSH_MAX).await;
+            accounts.push(exporter.account());
+        }
+        Stopped { clean, accounts }
+    }
+}
+
+fn serve(socket: TcpListener, connections: Connections) {
+    let permits = Arc::new(Semaphore::new(connections.listener.limits.connections_max));
+    tokio::spawn(async move {
+        let (name, metrics) =
+            (Arc::clone(&connections.listener.name), Arc::clone(&connections.metrics));
+        let drain = connections.drain.clone();
+        tokio::select! {
+            () = accept_loop(socket, &name, permits, &metrics, connections) => {}
+            () = drain.begun() => {}
+        }
+    });
+}
