@@ -135,13 +135,6 @@ impl Collector {
         names.sort();
         names
     }
-
-    /// Waits until this many requests have been received.
-    pub(in crate::export) async fn has_seen(&self, count: usize) {
-        while self.state.seen.lock().unwrap().len() < count {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
 }
 
 async fn accept_loop(listener: TcpListener, tls: Option<TlsAcceptor>, state: Arc<State>) {
