@@ -8,6 +8,7 @@ pub mod context;
 pub mod propagate;
 pub mod ids;
 pub mod sampler;
+<<<<<<< HEAD
 
 pub mod span;
 pub mod server_span;
@@ -28,3 +29,6 @@ mod wire;
 
 #[cfg(test)]
 mod oracle;
+=======
+pub mod sink;
+>>>>>>> export
