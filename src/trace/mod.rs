@@ -8,7 +8,6 @@ pub mod context;
 pub mod propagate;
 pub mod ids;
 pub mod sampler;
-<<<<<<< HEAD
 
 pub mod span;
 pub mod server_span;
@@ -29,6 +28,3 @@ mod wire;
 
 #[cfg(test)]
 mod oracle;
-=======
-pub mod sink;
->>>>>>> export
