@@ -9,11 +9,13 @@ use crate::route::{RouteSpec, RouteTable};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, CertificateSource, TlsFileError};
-use crate::trace::TraceSettings;
+use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
 use crate::trace::sampler::HeadSampler;
+use crate::trace::redact::Redaction;
 use crate::trace::sink::SpanSink;
+use crate::trace::span::SpanLimits;
 use crate::upstream::Cluster;
 use std::collections::HashMap;
 use std::io;
@@ -74,13 +76,15 @@ pub(super) fn snapshot(
     access_log: Option<AccessLog>,
 ) -> Result<Snapshot, StartError> {
     let tracing = &plan.tracing;
-    let trace = TraceSettings::new(
-        tracing.attribute_count_max,
-        tracing.attribute_value_max,
-        &tracing.redact_query,
-        tracing.known_methods.clone(),
-        tracing.peer_service,
-    );
+    let trace = TraceSettings {
+        limits: SpanLimits {
+            attribute_count_max: tracing.attribute_count_max,
+            attribute_value_max: tracing.attribute_value_max,
+        },
+        redaction: Redaction::new(tracing.redact_query.iter().map(AsRef::as_ref)),
+        known_methods: KnownMethods::new(tracing.known_methods.clone()),
+        peer_service: tracing.peer_service,
+    };
     let clusters = clusters(plan, metrics)?;
     let routes = plan
         .routes

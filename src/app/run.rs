@@ -120,8 +120,7 @@ impl Running {
         let clean = self.drain.finished(self.drain_max).await;
         let mut accounts = Vec::new();
         for exporter in &self.exporters {
-            exporter.shutdown(FLUSH_MAX).await;
-            accounts.push(exporter.account());
+            accounts.push(exporter.shutdown(FLUSH_MAX).await);
         }
         Stopped { clean, accounts }
     }

@@ -12,6 +12,7 @@ use crate::trace::rpc::GrpcStatus;
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
+use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
 use crate::trace::ids;
 use crate::upstream::{Admission, AnswerError};
 use bytes::Bytes;
@@ -83,6 +84,8 @@ pub struct RequestContext {
     pub(super) upstream: Option<Arc<str>>,
     pub(super) request_body: Option<Arc<BodyProgress>>,
     pub(super) status: Option<StatusCode>,
+    /// The HTTP version of the answer as it came to us; of our own answers, the client's.
+    pub(super) answer_version: Version,
     pub(super) error_type: Option<&'static str>,
     pub(super) grpc_status: Option<GrpcStatus>,
     /// Time spent in edgespan itself, so far.
@@ -93,7 +96,7 @@ pub struct RequestContext {
     response_bytes: u64,
     spans: FinishedSpans,
     ended: bool,
-    _active: crate::telemetry::metrics::ActiveGuard,
+    _active: ActiveGuard,
     _place: InFlight,
     _counted: RequestInFlight,
 }
@@ -135,6 +138,7 @@ impl RequestContext {
             upstream: None,
             request_body: None,
             status: None,
+            answer_version: head.version,
             error_type: None,
             grpc_status: None,
             internal: Duration::ZERO,
@@ -191,7 +195,7 @@ impl RequestContext {
                 let at = self.watch.started().plus(began);
                 let parent = self.server_id;
                 attempt.span =
-                    Some(start_client(&self.live.trace, head, span_id, parent, at, to));
+                    Some(start_client(&self.live.trace, head, span_id, Some(parent), at, to));
             }
             self.live.propagators.inject(headers, &head.outgoing(span_id));
         }
@@ -206,6 +210,7 @@ impl RequestContext {
             attempt.version = Some(response.version());
             attempt.peer = peer;
         }
+        self.answer_version = response.version();
         self.note_grpc_status(response.headers());
     }
 
@@ -223,12 +228,18 @@ impl RequestContext {
         let Some(attempt) = self.attempt.take() else { return };
         let now = self.watch.elapsed();
         if let Some(upstream) = &self.upstream {
-            self.live.metrics.client_request(&crate::telemetry::metrics::ClientObservation {
+            let recorded = self.head.as_ref().filter(|head| head.record);
+            let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
+            self.live.metrics.client_request(&ClientObservation {
                 upstream,
                 method: self.live.trace.known_methods.text(&self.method).method,
                 status: attempt.status.map(|status| status.as_u16()),
                 error_type,
                 duration: now.saturating_sub(attempt.began),
+                ended: self.watch.started().plus(now),
+                exemplar: recorded
+                    .zip(span_id)
+                    .map(|(head, span_id)| ExemplarIds { trace_id: head.trace_id, span_id }),
             });
         }
         let Some(mut span) = attempt.span else { return };

@@ -50,7 +50,7 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
     {
         headers.insert(X_TRACE_ID, id);
     }
-    forwarded::add_via(headers, context.version);
+    forwarded::append_via(headers, context.answer_version);
     if context.close_after {
         headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     }
@@ -95,12 +95,13 @@ pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
         Outcome::Complete | Outcome::Canceled => context.error_type,
     };
     let status = context.status.map(|status| status.as_u16());
+    let upstream = context.upstream.clone();
     let server_end = ServerEnd {
         status,
         error_type,
         grpc_status: context.grpc_status,
         client_disconnected: outcome == Outcome::Canceled,
-        upstream: context.upstream.as_deref(),
+        upstream: upstream.as_deref(),
         attempts: context.attempts,
         internal: context.internal,
         request_body_bytes: context.request_bytes(),
@@ -133,6 +134,7 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
         error_type: end.error_type,
         duration,
         internal: context.internal,
+        ended: context.watch.started().plus(duration),
         exemplar: recorded
             .map(|head| ExemplarIds { trace_id: head.trace_id, span_id: context.server_id }),
         request_bytes: end.request_body_bytes,

@@ -86,7 +86,7 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
     edit::apply(&plan.request_headers, &mut parts.headers);
     parts.headers.remove(HOST);
     if let Some(protocol) = &upgrade {
-        hop_by_hop::ask_upgrade(&mut parts.headers, protocol);
+        upgrade::name_protocol(&mut parts.headers, protocol);
     }
     let mut request = Request::new(body);
     *request.method_mut() = parts.method;
@@ -211,11 +211,11 @@ fn accept(
         }
         _ => None,
     };
-    let protocol = hop_by_hop::strip_response(response.headers_mut());
+    let protocol = hop_by_hop::strip_response(response.headers_mut(), &[]);
     let mut response = response.map(|body| Body::Answer(Box::new(body)));
     if let Some((downstream, upstream)) = upgraded {
         if let Some(protocol) = &protocol {
-            hop_by_hop::ask_upgrade(response.headers_mut(), protocol);
+            upgrade::name_protocol(response.headers_mut(), protocol);
         }
         upgrade::prepare(&mut response, downstream, upstream);
     }

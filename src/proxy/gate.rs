@@ -65,7 +65,7 @@ pub(super) fn gate(
     // for a second reading of what follows.
     context.close_after = chunked && context.version < Version::HTTP_2;
     let (mut parts, body) = incoming.into_parts();
-    let upgrade = hop_by_hop::strip_request(&mut parts.headers);
+    let upgrade = hop_by_hop::strip_request(&mut parts.headers, &[]);
     read_client(context, &mut parts, normalized.as_ref().ok());
 
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
@@ -133,14 +133,12 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
     let peer = context.conn.ends.peer;
     let view =
         forwarded::apply_request(&mut parts.headers, peer, context.conn.scheme(), host, &policy);
-    forwarded::add_via(&mut parts.headers, context.version);
+    forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;
-    context.host = view.host.map_or_else(
-        || normalized.map_or_else(Box::default, |read| read.host().into()),
-        |host| host.into(),
-    );
-    context.server_port = view.port.or_else(|| normalized.and_then(Normalized::port));
+    let asked = view.host.as_ref().or(normalized.and_then(Normalized::authority));
+    context.host = asked.map_or_else(Box::default, |asked| asked.host().into());
+    context.server_port = asked.and_then(Authority::port);
     if let Some(target) = parts.uri.path_and_query() {
         context.target = target.clone();
     }

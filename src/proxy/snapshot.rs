@@ -4,7 +4,7 @@ use super::plan::{Redirect, Rewrite, RoutePlan};
 use crate::route::RouteTable;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::trace::TraceSettings;
+use crate::trace::settings::TraceSettings;
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
 use crate::trace::sampler::HeadSampler;

@@ -3,7 +3,8 @@
 use super::body::Body;
 use super::context::{Outcome, RequestContext};
 use crate::server::Drain;
-use http::Response;
+use http::header::{CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderValue, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
@@ -14,6 +15,12 @@ use tracing::debug;
 struct Splice {
     downstream: OnUpgrade,
     upstream: OnUpgrade,
+}
+
+/// Puts back what names the protocol: `hop_by_hop` took it off.
+pub(super) fn name_protocol(headers: &mut HeaderMap, protocol: &HeaderValue) {
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol.clone());
 }
 
 /// Notes at the answer that its connection is to be spliced.

@@ -9,7 +9,7 @@ use super::connect::Stream;
 use super::patience::HeadPatience;
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::RequestBody;
-use crate::telemetry::metrics::OpenConnection;
+use crate::telemetry::metrics::UpstreamConnectionGuard;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame};
@@ -37,14 +37,14 @@ pub(super) struct Link {
     timer: LazyTimer,
     pub(super) peer: Option<SocketAddr>,
     pub(super) idle_since: Instant,
-    _open: OpenConnection,
+    _open: UpstreamConnectionGuard,
 }
 
 impl Link {
     pub(super) async fn open(
         stream: Stream,
         peer: Option<SocketAddr>,
-        open: OpenConnection,
+        open: UpstreamConnectionGuard,
     ) -> Result<Self, hyper::Error> {
         let (sender, connection) = http1::Builder::new()
             .max_headers(RESPONSE_HEADERS_MAX)

@@ -1,3 +1,0 @@
-//! edgespan about itself.
-
-pub mod metrics;
