@@ -174,26 +174,12 @@ pub fn end_client(span: &mut OpenSpan, end: &ClientEnd<'_>) {
         span.str("network.peer.address", AddressText::new(peer.ip()).as_str());
         span.int("network.peer.port", peer.port().into());
     }
-    if let Some(error) = client_error(end) {
+    // Of an attempt that was given up because our client had left, only a status that had come
+    // already makes an error.
+    let cause = end.error_type.filter(|_| !end.cancelled_by_client);
+    if let Some(error) = ErrorType::of_client(end.status, end.grpc_status, cause) {
         error.write(span);
     }
-}
-
-/// What makes a CLIENT span an error: a 4xx or 5xx, a gRPC status other than OK, or something
-/// that went wrong beside the status. Of an attempt that was given up because our client had
-/// left, only a status that had come already.
-fn client_error<'a>(end: &ClientEnd<'a>) -> Option<ErrorType<'a>> {
-    let cause = end
-        .error_type
-        .filter(|_| !end.cancelled_by_client)
-        .map(ErrorType::Word);
-    let grpc = end.grpc_status.filter(|status| status.is_client_error());
-    let grpc = grpc.map(|status| ErrorType::Word(status.name()));
-    let status = end
-        .status
-        .filter(|&status| status >= 400)
-        .map(ErrorType::Status);
-    cause.or(grpc).or(status)
 }
 
 #[cfg(test)]
@@ -358,32 +344,6 @@ mod tests {
             .find_map(|line| line.strip_prefix("error.type=").map(str::to_owned));
         assert_eq!(error_type.as_deref(), expected);
         assert_eq!(span.status.map(|status| status.code), expected.map(|_| 2));
-    }
-
-    #[test]
-    fn an_answer_of_400_or_more_is_an_error_and_so_is_none() {
-        let status = |status| ClientEnd {
-            status: Some(status),
-            ..ClientEnd::default()
-        };
-        check_error(status(101), None);
-        check_error(status(304), None);
-        check_error(status(404), Some("404"));
-        check_error(status(502), Some("502"));
-        check_error(
-            ClientEnd {
-                error_type: Some("connection_refused"),
-                ..ClientEnd::default()
-            },
-            Some("connection_refused"),
-        );
-        check_error(
-            ClientEnd {
-                error_type: Some("upstream_reset"),
-                ..status(200)
-            },
-            Some("upstream_reset"),
-        );
     }
 
     #[test]

@@ -100,7 +100,9 @@ impl FlowAttribute {
             ValueKind::Int if let Ok(value) = text.parse() => span.int(key, value),
             ValueKind::Double if let Some(value) = finite(text) => span.double(key, value),
             ValueKind::Bool if let Ok(value) = text.parse() => span.bool(key, value),
-            _ => span.str(key, text),
+            ValueKind::String | ValueKind::Int | ValueKind::Double | ValueKind::Bool => {
+                span.str(key, text);
+            }
         }
     }
 }

@@ -36,6 +36,7 @@ impl Default for SpanLimits {
 
 impl SpanLimits {
     /// As much of `text` as an attribute may hold.
+    #[inline]
     pub(super) fn cut<'a>(&self, text: &'a str) -> &'a str {
         match self.attribute_value_max {
             // As many bytes cannot be more characters.

@@ -4,7 +4,7 @@ use super::context::TraceState;
 use super::span::{OpenSpan, SpanIds, SpanLimits};
 use crate::clock::Timestamp;
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
-use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
 use prost::Message as _;
 
@@ -55,16 +55,21 @@ pub(super) fn attribute(span: &Span, key: &str) -> Option<Value> {
 
 /// All attributes as `key=value` lines, in their order.
 pub(super) fn lines(span: &Span) -> Vec<String> {
-    let text = |value: &Option<Value>| match value {
+    let line =
+        |attribute: &KeyValue| format!("{}={}", attribute.key, text(attribute.value.as_ref()));
+    span.attributes.iter().map(line).collect()
+}
+
+fn text(any: Option<&AnyValue>) -> String {
+    match any.and_then(|any| any.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
         Some(Value::DoubleValue(number)) => format!("{number:?}"),
         Some(Value::BoolValue(flag)) => flag.to_string(),
+        Some(Value::ArrayValue(array)) => {
+            let texts: Vec<String> = array.values.iter().map(|any| text(Some(any))).collect();
+            format!("[{}]", texts.join(", "))
+        }
         other => format!("{other:?}"),
-    };
-    let value = |attribute: &opentelemetry_proto::tonic::common::v1::KeyValue| {
-        let value = attribute.value.clone().and_then(|any| any.value);
-        format!("{}={}", attribute.key, text(&value))
-    };
-    span.attributes.iter().map(value).collect()
+    }
 }

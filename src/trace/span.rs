@@ -152,9 +152,12 @@ impl OpenSpan {
     }
 
     /// A text attribute.
+    #[inline]
     pub fn str(&mut self, key: &str, value: &str) {
         let value = self.limits.cut(value);
-        self.write(key, &Any::Text(&[value]));
+        if self.takes_another() {
+            wire::key_text(&mut self.fields, field::ATTRIBUTES, key, value);
+        }
     }
 
     /// A text attribute in pieces, so that nobody has to join them.
@@ -206,14 +209,22 @@ impl OpenSpan {
         self.drop_attributes(ends.len() - fitting);
     }
 
-    #[inline]
     fn write(&mut self, key: &str, value: &Any<'_>) {
-        if self.attribute_count < self.limits.attribute_count_max {
-            self.attribute_count += 1;
+        if self.takes_another() {
             wire::key_value(&mut self.fields, field::ATTRIBUTES, key, value);
+        }
+    }
+
+    /// Counts one more attribute, as one of the span's or as dropped.
+    #[inline]
+    fn takes_another(&mut self) -> bool {
+        let takes = self.attribute_count < self.limits.attribute_count_max;
+        if takes {
+            self.attribute_count += 1;
         } else {
             self.drop_attributes(1);
         }
+        takes
     }
 
     /// Something that happened at a moment. Of more than 128 events the rest is counted.
@@ -344,7 +355,9 @@ mod tests {
                 });
                 span.str_array(key, &texts.collect::<Vec<_>>());
             }
-            other => panic!("no attribute is {other:?}"),
+            Value::BytesValue(_) | Value::KvlistValue(_) | Value::StringValueStrindex(_) => {
+                panic!("no attribute is {value:?}")
+            }
         }
     }
 

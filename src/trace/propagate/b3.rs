@@ -80,18 +80,10 @@ pub(super) fn inject(headers: &mut HeaderMap, outgoing: &Outgoing<'_>, encoding:
 
 fn inject_multi(headers: &mut HeaderMap, outgoing: &Outgoing<'_>, state: State) {
     let mut text = Vec::with_capacity(32);
-    push_hex(
-        &mut text,
-        u128::from_be_bytes(outgoing.trace_id.to_bytes()),
-        32,
-    );
+    push_hex(&mut text, &outgoing.trace_id.to_bytes());
     set(headers, &TRACE_ID, text);
     let mut text = Vec::with_capacity(16);
-    push_hex(
-        &mut text,
-        u64::from_be_bytes(outgoing.span_id.to_bytes()).into(),
-        16,
-    );
+    push_hex(&mut text, &outgoing.span_id.to_bytes());
     set(headers, &SPAN_ID, text);
     // Debug implies sampled, which is then not said beside it.
     let (name, value) = match state {

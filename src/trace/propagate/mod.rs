@@ -133,23 +133,21 @@ fn hex(digits: &[u8]) -> Option<u128> {
     })
 }
 
-/// Appends the last `digits` hex digits of a number, in lower case.
-fn push_hex(out: &mut Vec<u8>, number: u128, digits: u32) {
-    for place in (0..digits).rev() {
-        let nibble = ((number >> (4 * place)) & 0xf) as u8;
-        out.push(nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
-    }
+/// Appends bytes as lower-case hex digits.
+fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    out.extend(
+        bytes
+            .iter()
+            .flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]),
+    );
 }
 
 /// Appends a trace id, a dash and a span id, as both formats write them.
 fn push_ids(out: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
-    push_hex(out, u128::from_be_bytes(outgoing.trace_id.to_bytes()), 32);
+    push_hex(out, &outgoing.trace_id.to_bytes());
     out.push(b'-');
-    push_hex(
-        out,
-        u64::from_be_bytes(outgoing.span_id.to_bytes()).into(),
-        16,
-    );
+    push_hex(out, &outgoing.span_id.to_bytes());
 }
 
 /// Sets a header to text that was built from ASCII alone.

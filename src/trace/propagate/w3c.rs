@@ -28,11 +28,7 @@ pub(super) fn inject(headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
     text.extend_from_slice(b"00-");
     push_ids(&mut text, outgoing);
     text.push(b'-');
-    push_hex(
-        &mut text,
-        u128::from(outgoing.flags & (SAMPLED | RANDOM)),
-        2,
-    );
+    push_hex(&mut text, &[outgoing.flags & (SAMPLED | RANDOM)]);
     set(headers, &TRACEPARENT, text);
     match outgoing.state.header() {
         Some(state) => drop(headers.insert(&TRACESTATE, state.clone())),
