@@ -17,6 +17,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     divan::main();
 }

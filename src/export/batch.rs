@@ -89,7 +89,7 @@ impl Drop for Batch {
                 .settle_dropped(unsettled, DropReason::Shutdown);
         }
         // The spans' room is known from the account; their bytes only from here.
-        self.queue.give_back(self.records.len());
+        self.queue.give_back(std::mem::take(&mut self.records));
     }
 }
 

@@ -57,6 +57,11 @@ impl OtlpGrpc {
             .origin(origin)
             .user_agent(USER_AGENT)
             .map_err(|_| ExportError::endpoint(&settings.endpoint, "the agent has no name"))?
+            // A connection that went dead without a word, behind a NAT or a failed host, would
+            // otherwise take every attempt until the kernel gives up, a quarter of an hour later.
+            // A ping goes out only while an answer is overdue.
+            .http2_keep_alive_interval(settings.timeout / 2)
+            .keep_alive_timeout(settings.timeout / 2)
             .connect_with_connector_lazy(collector);
         let grpc = Grpc::new(channel).max_decoding_message_size(ANSWER_BYTES_MAX);
         Ok(Self {

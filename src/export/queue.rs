@@ -10,7 +10,7 @@ use super::batch::{self, Batch};
 use super::settings::BatchSettings;
 use crate::clock;
 use crate::trace::sink::FinishedSpans;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +26,9 @@ const QUEUE_BYTES_FLOOR: usize = 64 * 1024 * 1024;
 
 /// Bytes for each span that may wait; an HTTP server span has about 500.
 const QUEUE_BYTES_PER_SPAN: usize = 2 * 1024;
+
+/// Buffers kept for reuse: one for each lane, and one to fill meanwhile.
+const SPARE_MAX: usize = super::deliver::LANES + 1;
 
 /// Longest a span waits for company, whatever is set; it keeps sums of times in range, too.
 const DELAY_MAX: Duration = Duration::from_hours(1);
@@ -59,13 +62,16 @@ struct State {
     closed: VecDeque<Chunk>,
     /// Bytes in chunks and in batches on their way.
     held_bytes: usize,
+    /// Buffers of batches that left, for chunks to come: fresh memory would cost a request more
+    /// than everything else here.
+    spare: Vec<BytesMut>,
     /// Whether the last span has come.
     is_ended: bool,
 }
 
 #[derive(Default)]
 struct Chunk {
-    records: Vec<u8>,
+    records: BytesMut,
     spans: u32,
 }
 
@@ -97,6 +103,7 @@ impl SpanQueue {
                 opened: clock::instant(),
                 closed: VecDeque::new(),
                 held_bytes: 0,
+                spare: Vec::with_capacity(SPARE_MAX),
                 is_ended: false,
             }),
             changed: Notify::new(),
@@ -177,11 +184,19 @@ impl SpanQueue {
         &self.account
     }
 
-    /// The room of a batch that left.
-    pub(super) fn give_back(&self, bytes: usize) {
+    /// The room of a batch that left, and its buffer if nobody else still reads it.
+    pub(super) fn give_back(&self, records: Bytes) {
+        let bytes = records.len();
+        let buffer = records.try_into_mut().ok();
         {
             let mut state = self.state();
             state.held_bytes = state.held_bytes.saturating_sub(bytes);
+            if let Some(mut buffer) = buffer
+                && state.spare.len() < SPARE_MAX
+            {
+                buffer.clear();
+                state.spare.push(buffer);
+            }
         }
         self.settled.notify_waiters();
     }
@@ -263,25 +278,20 @@ impl SpanQueue {
 
     fn find(&self) -> Found {
         let mut state = self.state();
-        if let Some(chunk) = state.closed.pop_front() {
-            return Found::Chunk(chunk);
+        let due = (state.open.spans > 0).then(|| state.opened + self.bounds.delay);
+        let is_due = due.is_some_and(|due| state.is_ended || due <= clock::instant());
+        if is_due && state.closed.is_empty() {
+            state.close_open();
         }
-        if state.open.spans == 0 {
-            return if state.is_ended {
-                Found::End
-            } else {
-                Found::Wait(None)
-            };
+        match state.closed.pop_front() {
+            Some(chunk) => Found::Chunk(chunk),
+            None if state.is_ended => Found::End,
+            None => Found::Wait(due),
         }
-        let due = state.opened + self.bounds.delay;
-        if state.is_ended || due <= clock::instant() {
-            return Found::Chunk(std::mem::take(&mut state.open));
-        }
-        Found::Wait(Some(due))
     }
 
     fn batch(self: &Arc<Self>, chunk: Chunk) -> Batch {
-        Batch::claim(Bytes::from(chunk.records), chunk.spans, Arc::clone(self))
+        Batch::claim(chunk.records.freeze(), chunk.spans, Arc::clone(self))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -296,9 +306,10 @@ impl State {
         if self.open.spans == 0 {
             return;
         }
+        // Not grown from nothing under the lock: chunks of one load are alike.
+        let spare = self.spare.pop();
         let next = Chunk {
-            // Not grown from nothing under the lock: chunks of one load are alike.
-            records: Vec::with_capacity(self.open.records.len()),
+            records: spare.unwrap_or_else(|| BytesMut::with_capacity(self.open.records.len())),
             spans: 0,
         };
         self.closed

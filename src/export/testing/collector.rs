@@ -17,8 +17,8 @@ use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -289,4 +289,62 @@ fn grpc_success(response: &[u8]) -> Response<Body> {
 pub(in crate::export) async fn free_address() -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     listener.local_addr().unwrap()
+}
+
+/// An address before `collector` whose first connection is dead: open, and nothing comes of it.
+pub(in crate::export) async fn dead_once(collector: &Collector) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let (address, behind) = (listener.local_addr().unwrap(), collector.address());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let (_dead, _) = listener.accept().await.unwrap();
+        let mut connections = JoinSet::new();
+        while let Ok((mut from, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let mut to = TcpStream::connect(behind).await.unwrap();
+                drop(tokio::io::copy_bidirectional(&mut from, &mut to).await);
+            });
+        }
+    });
+    (address, tasks)
+}
+
+/// A server that refuses long requests as reverse proxies do: it answers after the head, reads
+/// what still comes, and closes. Takes the others.
+pub(in crate::export) async fn refusing_by_the_head(
+    body_bytes_max: usize,
+) -> (SocketAddr, JoinSet<()>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(refuse_by_the_head(stream, body_bytes_max));
+        }
+    });
+    (address, tasks)
+}
+
+async fn refuse_by_the_head(mut stream: TcpStream, body_bytes_max: usize) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let (_, length) = head.split_once("content-length: ").unwrap();
+    let length: usize = length.lines().next().unwrap().parse().unwrap();
+    let is_refused = length > body_bytes_max;
+    if !is_refused {
+        stream.read_exact(&mut vec![0; length]).await.unwrap();
+    }
+    let status = if is_refused {
+        "413 Too Large"
+    } else {
+        "200 OK"
+    };
+    let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    drop(tokio::io::copy(&mut stream, &mut tokio::io::sink()).await);
 }

@@ -429,6 +429,35 @@ async fn the_account_balances_at_every_moment_under_load() {
     assert_eq!(exporter.stats().queue_bytes, 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn spans_of_many_requests_arrive_whole_and_each_once() {
+    const PRODUCERS: u32 = 3;
+    const EACH: u32 = 3000;
+    let script = Script::default();
+    let roomy = BatchSettings {
+        queue_spans_max: 100_000,
+        ..BATCH
+    };
+    let exporter = exporter(&script, roomy);
+
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|producer| {
+            let exporter = exporter.clone();
+            tokio::task::spawn_blocking(move || {
+                for number in producer * EACH..(producer + 1) * EACH {
+                    exporter.accept(&finished(number..number + 1));
+                }
+            })
+        })
+        .collect();
+    for producer in producers {
+        producer.await.unwrap();
+    }
+    exporter.shutdown(Duration::from_secs(20)).await;
+
+    assert_eq!(script.names(), names(0..PRODUCERS * EACH));
+}
+
 impl Exporter {
     /// Waits, without hurrying anything, until this many spans have left.
     async fn flush_by_itself(&self, spans: u64) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::export::exporter::Exporter;
 use crate::export::settings::{Compression, OtlpSettings, Protocol};
-use crate::export::testing::collector::{Answer, Collector, Setup, free_address};
+use crate::export::testing::collector::{Answer, Collector, Setup, dead_once, free_address};
 use crate::export::testing::{FAST, finished, finished_of, names, settings};
 use crate::trace::sink::SpanSink as _;
 use http::{HeaderName, HeaderValue};
@@ -203,6 +203,20 @@ async fn a_collector_that_never_answers_costs_one_timeout_and_no_span() {
     let exporter = start(&OtlpSettings {
         timeout: Duration::from_millis(50),
         ..to(&collector)
+    });
+
+    exporter.accept(&finished(0..5));
+
+    assert_eq!(collector.names(5).await, names(0..5));
+}
+
+#[tokio::test]
+async fn a_connection_that_went_dead_is_replaced() {
+    let collector = Collector::start().await;
+    let (address, _tasks) = dead_once(&collector).await;
+    let exporter = start(&OtlpSettings {
+        timeout: Duration::from_millis(100),
+        ..settings(&format!("http://{address}/v1/traces"), Protocol::Grpc)
     });
 
     exporter.accept(&finished(0..5));

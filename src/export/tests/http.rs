@@ -1,8 +1,11 @@
 //! OTLP over HTTP, with a collector on a real socket.
 
 use crate::export::exporter::Exporter;
+use crate::export::reply::FailureKind;
 use crate::export::settings::{Compression, OtlpSettings, Protocol};
-use crate::export::testing::collector::{Answer, Collector, Setup, free_address};
+use crate::export::testing::collector::{
+    Answer, Collector, Setup, dead_once, free_address, refusing_by_the_head,
+};
 use crate::export::testing::{FAST, finished, finished_of, names, settings};
 use crate::trace::sink::SpanSink as _;
 use http::{HeaderName, HeaderValue};
@@ -247,4 +250,44 @@ async fn an_address_that_cannot_be_exported_to_is_refused_with_its_reason_and_no
         assert!(error.contains(reason), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_went_dead_is_replaced() {
+    let collector = Collector::start().await;
+    let (address, _tasks) = dead_once(&collector).await;
+    let exporter = start(&OtlpSettings {
+        timeout: Duration::from_millis(100),
+        ..settings(
+            &format!("http://{address}/v1/traces"),
+            Protocol::HttpProtobuf,
+        )
+    });
+
+    exporter.accept(&finished(0..5));
+
+    assert_eq!(collector.names(5).await, names(0..5));
+}
+
+#[tokio::test]
+async fn a_refusal_that_comes_before_the_body_was_read_is_understood() {
+    let (address, _tasks) = refusing_by_the_head(3_000_000).await;
+    let exporter = start(&settings(
+        &format!("http://{address}/v1/traces"),
+        Protocol::HttpProtobuf,
+    ));
+
+    exporter.accept(&finished_of(0..3, 1_000_000));
+    assert!(exporter.flush(LIMIT).await);
+
+    check_account(
+        &exporter,
+        "3 = exported 3 + rejected 0 + dropped 0 + pending 0",
+    );
+    assert!(
+        exporter
+            .stats()
+            .failures
+            .contains(&(FailureKind::TooLarge, 1))
+    );
 }
