@@ -83,9 +83,12 @@ fn compile(source: &str) -> Result<Regex, PatternError> {
     RegexBuilder::new(source)
         .size_limit(COMPILED_BYTES_MAX)
         .build()
-        .map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
-            other => PatternError::Syntax(last_line(&other.to_string())),
+        .map_err(|error| {
+            if matches!(error, regex::Error::CompiledTooBig(_)) {
+                PatternError::TooLarge
+            } else {
+                PatternError::Syntax(last_line(&error.to_string()))
+            }
         })
 }
 
