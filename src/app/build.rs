@@ -9,11 +9,11 @@ use crate::route::{RouteSpec, RouteTable};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, CertificateSource, TlsFileError};
-use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
-use crate::trace::sampler::HeadSampler;
 use crate::trace::redact::Redaction;
+use crate::trace::sampler::HeadSampler;
+use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
 use crate::upstream::Cluster;
@@ -55,6 +55,9 @@ pub enum StartError {
     /// An exporter cannot be made.
     #[error("spans cannot be exported")]
     Export(#[source] ExportError),
+    /// The access log's writer cannot be started.
+    #[error("the access log cannot be written")]
+    AccessLog(#[source] io::Error),
     /// The routes contradict each other.
     #[error("routes cannot be served")]
     Routes(#[source] crate::route::BuildError),
@@ -73,7 +76,7 @@ pub(super) fn snapshot(
     plan: &Plan,
     metrics: &Arc<Metrics>,
     sinks: Vec<Arc<dyn SpanSink>>,
-    access_log: Option<AccessLog>,
+    access_log: Option<Arc<AccessLog>>,
 ) -> Result<Snapshot, StartError> {
     let tracing = &plan.tracing;
     let trace = TraceSettings {
@@ -115,9 +118,11 @@ fn clusters(
         .iter()
         .map(|settings| {
             let name = Arc::clone(&settings.name);
-            let cluster = Cluster::new(settings.clone(), metrics).map_err(|source| {
-                StartError::TlsFile { owner: format!("upstream {name}"), source }
-            })?;
+            let cluster =
+                Cluster::new(settings.clone(), metrics).map_err(|source| StartError::TlsFile {
+                    owner: format!("upstream {name}"),
+                    source,
+                })?;
             Ok((name, cluster))
         })
         .collect()
@@ -140,7 +145,11 @@ fn live_route(
             rewrite: rewrite.clone(),
         },
         RouteAction::Redirect(redirect) => LiveAction::Redirect(redirect.clone()),
-        RouteAction::Answer { status, headers, body } => LiveAction::Answer {
+        RouteAction::Answer {
+            status,
+            headers,
+            body,
+        } => LiveAction::Answer {
             status: *status,
             headers: headers.clone(),
             body: body.clone(),
@@ -152,7 +161,7 @@ fn live_route(
             sampler: HeadSampler::new(&route.sampling),
             flags: FeatureFlags::new(&route.feature_flags, &trace.limits),
         },
-        template: spec.path.template().into(),
+        template: spec.path.name().into(),
         plan: route.clone(),
     }))
 }
@@ -177,10 +186,18 @@ pub(super) fn acceptor(listener: &ListenerSettings) -> Result<Option<Acceptor>, 
         return Ok(None);
     }
     let owner = || format!("listener {}", listener.name);
-    let files = listener.certificates.iter().map(|pair| (&*pair.chain, &*pair.key));
-    let certificates = CertificateSource::read(files)
-        .map_err(|source| StartError::TlsFile { owner: owner(), source })?;
+    let files = listener
+        .certificates
+        .iter()
+        .map(|pair| (&*pair.chain, &*pair.key));
+    let certificates = CertificateSource::read(files).map_err(|source| StartError::TlsFile {
+        owner: owner(),
+        source,
+    })?;
     Acceptor::new(certificates)
         .map(Some)
-        .map_err(|source| StartError::Tls { owner: owner(), source })
+        .map_err(|source| StartError::Tls {
+            owner: owner(),
+            source,
+        })
 }

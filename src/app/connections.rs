@@ -35,7 +35,9 @@ impl TakeConnection for Connections {
 
 impl Connections {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
-        let Ok(local) = stream.local_addr() else { return };
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
         if stream.set_nodelay(true).is_err() {
             return; // The other side has left already.
         }
@@ -62,7 +64,11 @@ impl Connections {
     }
 
     fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>) -> Arc<ConnInfo> {
-        Arc::new(ConnInfo { listener: Arc::clone(&self.listener), ends, tls })
+        Arc::new(ConnInfo {
+            listener: Arc::clone(&self.listener),
+            ends,
+            tls,
+        })
     }
 
     fn refused(&self, error: &HandshakeError, peer: SocketAddr) {

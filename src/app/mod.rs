@@ -1,5 +1,6 @@
 //! Wires it and runs it: the only place where live objects are made.
 
+mod accounts;
 mod build;
 mod connections;
 mod run;

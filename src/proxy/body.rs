@@ -22,7 +22,11 @@ pub enum Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Full(bytes)
+        }
     }
 }
 
@@ -41,9 +45,9 @@ impl HttpBody for Body {
                 *self = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Self::Answer(body) => {
-                Pin::new(body.as_mut()).poll_frame(cx).map_err(|error| Box::new(error) as BoxError)
-            }
+            Self::Answer(body) => Pin::new(body.as_mut())
+                .poll_frame(cx)
+                .map_err(|error| Box::new(error) as BoxError),
         }
     }
 
@@ -123,8 +127,11 @@ impl HttpBody for TracedBody {
 impl Drop for TracedBody {
     fn drop(&mut self) {
         // hyper stops polling once `is_end_stream` is true, so the last `None` may never be seen.
-        let outcome =
-            if self.inner.is_end_stream() { Outcome::Complete } else { Outcome::Canceled };
+        let outcome = if self.inner.is_end_stream() {
+            Outcome::Complete
+        } else {
+            Outcome::Canceled
+        };
         self.end(outcome);
     }
 }

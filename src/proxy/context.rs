@@ -7,13 +7,13 @@ use crate::listener::ConnInfo;
 use crate::message::request_body::BodyProgress;
 use crate::message::respond::Form;
 use crate::server::{InFlight, RequestInFlight};
+use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::trace::ids;
 use crate::trace::rpc::GrpcStatus;
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
-use crate::trace::ids;
 use crate::upstream::{Admission, AnswerError};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -155,7 +155,9 @@ impl RequestContext {
 
     /// How this request is traced: by its route, or as one without.
     pub(super) fn trace_rule(&self) -> &TraceRule {
-        self.route.as_ref().map_or(&self.live.unmatched, |route| &route.trace)
+        self.route
+            .as_ref()
+            .map_or(&self.live.unmatched, |route| &route.trace)
     }
 
     /// The flow of this request's route.
@@ -194,10 +196,18 @@ impl RequestContext {
             if head.record {
                 let at = self.watch.started().plus(began);
                 let parent = self.server_id;
-                attempt.span =
-                    Some(start_client(&self.live.trace, head, span_id, Some(parent), at, to));
+                attempt.span = Some(start_client(
+                    &self.live.trace,
+                    head,
+                    span_id,
+                    Some(parent),
+                    at,
+                    to,
+                ));
             }
-            self.live.propagators.inject(headers, &head.outgoing(span_id));
+            self.live
+                .propagators
+                .inject(headers, &head.outgoing(span_id));
         }
         self.attempts += 1;
         self.attempt = Some(attempt);
@@ -218,14 +228,18 @@ impl RequestContext {
     pub(super) fn fail_attempt(&mut self, error: &ProxyError) {
         self.take_back();
         let cancelled = matches!(error, ProxyError::ClientGone | ProxyError::BodyIdle);
-        let error_type = error
-            .attempt_error_type()
-            .or(if cancelled { None } else { Some("request_aborted") });
+        let error_type = error.attempt_error_type().or(if cancelled {
+            None
+        } else {
+            Some("request_aborted")
+        });
         self.end_attempt(error_type, cancelled);
     }
 
     fn end_attempt(&mut self, error_type: Option<&'static str>, cancelled_by_client: bool) {
-        let Some(attempt) = self.attempt.take() else { return };
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
         let now = self.watch.elapsed();
         if let Some(upstream) = &self.upstream {
             let recorded = self.head.as_ref().filter(|head| head.record);
@@ -237,9 +251,10 @@ impl RequestContext {
                 error_type,
                 duration: now.saturating_sub(attempt.began),
                 ended: self.watch.started().plus(now),
-                exemplar: recorded
-                    .zip(span_id)
-                    .map(|(head, span_id)| ExemplarIds { trace_id: head.trace_id, span_id }),
+                exemplar: recorded.zip(span_id).map(|(head, span_id)| ExemplarIds {
+                    trace_id: head.trace_id,
+                    span_id,
+                }),
             });
         }
         let Some(mut span) = attempt.span else { return };
@@ -326,6 +341,7 @@ impl Drop for RequestContext {
         if std::thread::panicking() {
             self.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
             self.error_type = Some("panic");
+            self.live.metrics.panicked();
             self.end(Outcome::Complete);
         } else {
             // hyper drops the service future when the client leaves. That is an end, too.

@@ -34,8 +34,14 @@ pub(super) fn preflight(policy: &CorsPolicy, asked: &HeaderMap) -> Response<Body
     *response.status_mut() = StatusCode::NO_CONTENT;
     let headers = response.headers_mut();
     headers.append(VARY, HeaderValue::from_static("origin"));
-    headers.append(VARY, HeaderValue::from_static("access-control-request-method"));
-    headers.append(VARY, HeaderValue::from_static("access-control-request-headers"));
+    headers.append(
+        VARY,
+        HeaderValue::from_static("access-control-request-method"),
+    );
+    headers.append(
+        VARY,
+        HeaderValue::from_static("access-control-request-headers"),
+    );
     if allowed(policy, asked.get(ORIGIN)).is_none() {
         return response;
     }
@@ -114,8 +120,15 @@ fn add_names(headers: &mut HeaderMap, header: HeaderName, names: &[&str]) {
     if present.iter().any(|name| name == "*") && !credentials {
         return;
     }
-    let missing = names.iter().copied().filter(|name| !present.iter().any(|has| has == name));
-    let all = present.iter().map(String::as_str).filter(|name| !name.is_empty()).chain(missing);
+    let missing = names
+        .iter()
+        .copied()
+        .filter(|name| !present.iter().any(|has| has == name));
+    let all = present
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !name.is_empty())
+        .chain(missing);
     if let Some(value) = joined(all) {
         headers.insert(header, value);
     }
@@ -123,5 +136,9 @@ fn add_names(headers: &mut HeaderMap, header: HeaderName, names: &[&str]) {
 
 fn joined<'a>(names: impl Iterator<Item = &'a str>) -> Option<HeaderValue> {
     let list: Vec<&str> = names.collect();
-    if list.is_empty() { None } else { HeaderValue::try_from(list.join(", ")).ok() }
+    if list.is_empty() {
+        None
+    } else {
+        HeaderValue::try_from(list.join(", ")).ok()
+    }
 }

@@ -127,7 +127,14 @@ impl Answer {
         grpc_status: u8,
         detail: &'static str,
     ) -> Self {
-        Self { status, fault, code, detail, grpc_status, retry_after: None }
+        Self {
+            status,
+            fault,
+            code,
+            detail,
+            grpc_status,
+            retry_after: None,
+        }
     }
 
     const fn retry_after(mut self, seconds: u32) -> Self {
@@ -233,8 +240,14 @@ impl ProxyError {
 
     /// Refused and reset read alike: neither tells a caller what is behind.
     fn upstream(&self) -> Answer {
-        if matches!(self, Self::Timeout { .. } | Self::Connect { source: ConnectError::Timeout { .. }, .. })
-        {
+        if matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::Connect {
+                    source: ConnectError::Timeout { .. },
+                    ..
+                }
+        ) {
             Answer::new(
                 StatusCode::GATEWAY_TIMEOUT,
                 Fault::Upstream,

@@ -46,7 +46,9 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         edit::apply(&route.plan.response_headers, headers);
     }
     if context.live.response_trace_id
-        && let Some(id) = context.trace_id().and_then(|id| HeaderValue::try_from(id).ok())
+        && let Some(id) = context
+            .trace_id()
+            .and_then(|id| HeaderValue::try_from(id).ok())
     {
         headers.insert(X_TRACE_ID, id);
     }
@@ -59,12 +61,18 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
 /// The log gets the chain and the fault; the client a status, a sentence and an id.
 fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Body> {
     let answer = error.answer();
+    if let ProxyError::Overloaded { what } = error {
+        context.live.metrics.shed(what);
+    }
     let trace_id = context.trace_id();
     let span_id = context.server_id.to_string();
     if answer.status.is_server_error() {
         context.error_type = Some(error.attempt_error_type().unwrap_or(answer.code));
     }
-    let (fault, trace) = (answer.fault.as_str(), trace_id.as_deref().unwrap_or_default());
+    let (fault, trace) = (
+        answer.fault.as_str(),
+        trace_id.as_deref().unwrap_or_default(),
+    );
     let error: &(dyn Error + 'static) = error;
     if answer.status.is_server_error() {
         warn!(error, fault, trace_id = trace, span_id, "request failed");
@@ -135,39 +143,47 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
         duration,
         internal: context.internal,
         ended: context.watch.started().plus(duration),
-        exemplar: recorded
-            .map(|head| ExemplarIds { trace_id: head.trace_id, span_id: context.server_id }),
+        exemplar: recorded.map(|head| ExemplarIds {
+            trace_id: head.trace_id,
+            span_id: context.server_id,
+        }),
         request_bytes: end.request_body_bytes,
         response_bytes: end.response_body_bytes,
     });
 }
 
 fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
-    let Some(log) = &context.live.access_log else { return };
-    let query = context.target.query().map(|query| context.live.trace.redaction.query(query));
+    let Some(log) = &context.live.access_log else {
+        return;
+    };
+    let query = context
+        .target
+        .query()
+        .map(|query| context.live.trace.redaction.query(query));
     log.write(&AccessRecord {
-        at: context.watch.started(),
-        trace_id: context.head.as_ref().map(|head| head.trace_id),
-        span_id: context.head.as_ref().map(|_| context.server_id),
+        ended: context.watch.started().plus(duration),
+        span: context
+            .head
+            .as_ref()
+            .map(|head| (head.trace_id, context.server_id)),
         sampled: context.head.as_ref().is_some_and(|head| head.record),
-        client: context.client,
+        client_address: Some(context.client),
         method: context.method.as_str(),
-        scheme: context.scheme,
-        host: &context.host,
         path: context.target.path(),
         query: query.as_deref(),
-        version: version_text(context.version),
         status: end.status,
-        duration,
+        http_route: context.route.as_ref().map(|route| &*route.template),
         route: context.route.as_ref().map(|route| &*route.plan.name),
-        template: context.route.as_ref().map(|route| &*route.template),
         upstream: end.upstream,
         flow: context.flow(),
-        error_type: end.error_type,
-        client_disconnected: end.client_disconnected,
-        user_agent: context.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),
+        duration,
         request_bytes: end.request_body_bytes,
         response_bytes: end.response_body_bytes,
+        error_type: end.error_type,
+        user_agent: context
+            .user_agent
+            .as_ref()
+            .and_then(|agent| agent.to_str().ok()),
     });
 }
 

@@ -12,9 +12,7 @@ use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::trace::client_span::ClientStart;
-use crate::upstream::{
-    Answered, AskError, Asking, Endpoint, EndpointTarget, UpstreamTimeouts,
-};
+use crate::upstream::{Answered, AskError, Asking, Endpoint, EndpointTarget, UpstreamTimeouts};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
@@ -37,7 +35,12 @@ pub(super) async fn forward(
     let mut last = None;
     for endpoint in cluster.in_turn() {
         set_host(&mut prepared, endpoint);
-        begin_attempt(context, &mut prepared, endpoint, &cluster.settings().service);
+        begin_attempt(
+            context,
+            &mut prepared,
+            endpoint,
+            &cluster.settings().service,
+        );
         match endpoint.ask(prepared.asking, &prepared.timeouts).await {
             Ok(answered) => {
                 return Ok(accept(context, answered, prepared.downstream));
@@ -46,14 +49,18 @@ pub(super) async fn forward(
                 let progress = context.request_body.as_deref();
                 let error = failed(error, progress, limit, &cluster.settings().name);
                 context.fail_attempt(&error);
-                let Some(asking) = unsent else { return Err(error) };
+                let Some(asking) = unsent else {
+                    return Err(error);
+                };
                 // Nothing was sent: the next endpoint may be asked.
                 prepared.asking = asking;
                 last = Some(error);
             }
         }
     }
-    Err(last.unwrap_or(ProxyError::Rewrite { reason: "upstream without endpoints" }))
+    Err(last.unwrap_or(ProxyError::Rewrite {
+        reason: "upstream without endpoints",
+    }))
 }
 
 /// A request made ready for any endpoint.
@@ -68,7 +75,17 @@ struct Prepared {
 }
 
 fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, ProxyError> {
-    let Onward { mut parts, body, route, cluster, rewrite, prefix, host, upgrade, .. } = onward;
+    let Onward {
+        mut parts,
+        body,
+        route,
+        cluster,
+        rewrite,
+        prefix,
+        host,
+        upgrade,
+        ..
+    } = onward;
     let plan = &route.plan;
     let mut timeouts = cluster.settings().timeouts;
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
@@ -81,8 +98,11 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
     let (body, progress) = RequestBody::streamed(body, limits);
     context.request_body = progress.clone();
 
-    let downstream =
-        if upgrade.is_some() { parts.extensions.remove::<OnUpgrade>() } else { None };
+    let downstream = if upgrade.is_some() {
+        parts.extensions.remove::<OnUpgrade>()
+    } else {
+        None
+    };
     edit::apply(&plan.request_headers, &mut parts.headers);
     parts.headers.remove(HOST);
     if let Some(protocol) = &upgrade {
@@ -98,7 +118,9 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
     if let Some(progress) = &progress {
         hear_continue(&mut request, progress, limits.gated);
     }
-    let due = timeouts.request.map(|limit| context.watch.started_instant() + limit);
+    let due = timeouts
+        .request
+        .map(|limit| context.watch.started_instant() + limit);
     Ok(Prepared {
         asking: Asking {
             request,
@@ -121,7 +143,9 @@ fn rewritten(uri: &Uri, new: &str, prefix: Option<usize>) -> Result<Uri, ProxyEr
         Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
         None => PathAndQuery::try_from(path.as_ref()),
     };
-    target.map(Uri::from).map_err(|_| ProxyError::Rewrite { reason: "path is no path" })
+    target.map(Uri::from).map_err(|_| ProxyError::Rewrite {
+        reason: "path is no path",
+    })
 }
 
 /// `100 Continue` from the upstream opens the client's body; other 1xx are not forwarded.
@@ -156,7 +180,10 @@ fn begin_attempt(
         EndpointTarget::Unix(path) => (path.display().to_string(), None),
     };
     let route = context.route.clone();
-    let template = route.as_ref().filter(|_| prepared.same_path).map(|route| &*route.template);
+    let template = route
+        .as_ref()
+        .filter(|_| prepared.same_path)
+        .map(|route| &*route.template);
     let flow = route.as_ref().and_then(|route| route.plan.flow.as_ref());
     let live = Arc::clone(&context.live);
     let uri = request.uri().clone();
@@ -171,7 +198,10 @@ fn begin_attempt(
         service: Some(service),
         resend_count: context.attempts,
         flow: flow.map(|flow| &*flow.name),
-        flags: &route.as_ref().map_or(&live.unmatched, |route| &route.trace).flags,
+        flags: &route
+            .as_ref()
+            .map_or(&live.unmatched, |route| &route.trace)
+            .flags,
         template,
         is_grpc: is_grpc(request.headers()),
     };
@@ -180,12 +210,7 @@ fn begin_attempt(
 
 /// What an endpoint's failure means for the request. If its body was at fault, that comes first:
 /// the upstream only saw a request break off.
-fn failed(
-    error: AskError,
-    body: Option<&BodyProgress>,
-    limit: u64,
-    upstream: &str,
-) -> ProxyError {
+fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &str) -> ProxyError {
     if let Some(fault) = body.and_then(BodyProgress::fault) {
         return ProxyError::of_body(fault, limit);
     }
@@ -193,7 +218,10 @@ fn failed(
     match error {
         AskError::Connect(source) => ProxyError::Connect { upstream, source },
         AskError::FirstByte { .. } => ProxyError::Timeout { upstream },
-        AskError::Reset { .. } => ProxyError::Reset { upstream, source: error },
+        AskError::Reset { .. } => ProxyError::Reset {
+            upstream,
+            source: error,
+        },
     }
 }
 

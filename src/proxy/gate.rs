@@ -91,7 +91,11 @@ pub(super) fn gate(
     let (cluster, rewrite) = match &route.action {
         LiveAction::Forward { cluster, rewrite } => (Arc::clone(cluster), rewrite.clone()),
         LiveAction::Redirect(to) => return answer_redirect(context, &parts, to, prefix),
-        LiveAction::Answer { status, headers, body } => {
+        LiveAction::Answer {
+            status,
+            headers,
+            body,
+        } => {
             return Ok(Gated::Answer(fixed(*status, headers, body.clone())));
         }
     };
@@ -129,14 +133,24 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
         trusted: &listener.trusted_proxies,
         client_address_header: listener.client_address_header.as_ref(),
     };
-    let host = normalized.and_then(Normalized::authority).map(Authority::header);
+    let host = normalized
+        .and_then(Normalized::authority)
+        .map(Authority::header);
     let peer = context.conn.ends.peer;
-    let view =
-        forwarded::apply_request(&mut parts.headers, peer, context.conn.scheme(), host, &policy);
+    let view = forwarded::apply_request(
+        &mut parts.headers,
+        peer,
+        context.conn.scheme(),
+        host,
+        &policy,
+    );
     forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;
-    let asked = view.host.as_ref().or(normalized.and_then(Normalized::authority));
+    let asked = view
+        .host
+        .as_ref()
+        .or(normalized.and_then(Normalized::authority));
     context.host = asked.map_or_else(Box::default, |asked| asked.host().into());
     context.server_port = asked.and_then(Authority::port);
     if let Some(target) = parts.uri.path_and_query() {
@@ -167,7 +181,10 @@ fn find(
     });
     open_span(context, parts, matched.as_ref());
     let matched = matched?;
-    Some(Found { route: Arc::clone(matched.value), prefix: matched.matched_prefix_len })
+    Some(Found {
+        route: Arc::clone(matched.value),
+        prefix: matched.matched_prefix_len,
+    })
 }
 
 /// Opens the SERVER span; a request that is refused or has no route has one, too.
@@ -196,7 +213,10 @@ fn open_span(
             client_address: Some(context.client),
             peer: Some(context.conn.ends.peer),
             version: context.version,
-            user_agent: context.user_agent.as_ref().and_then(|agent| agent.to_str().ok()),
+            user_agent: context
+                .user_agent
+                .as_ref()
+                .and_then(|agent| agent.to_str().ok()),
             route_template: route.map(|route| &*route.template),
             route_name: route.map(|route| &*route.plan.name),
             span_name: route.and_then(|route| route.plan.span_name.as_ref()),
@@ -204,12 +224,16 @@ fn open_span(
             flags: &context.trace_rule().flags,
             is_grpc: is_grpc(&parts.headers),
         };
-        let at = context.watch.started();
+        let (at, path) = (context.watch.started(), parts.uri.path());
         let mut span = start_server(&live.trace, &head, context.server_id, at, &start);
         if let (Some(matched), Some(flow)) =
             (matched, route.and_then(|route| route.plan.flow.as_ref()))
         {
-            flow.take_request(&mut span, |name| matched.captures.get(name), &parts.headers);
+            flow.take_request(
+                &mut span,
+                |name| matched.captures.get(name, path),
+                &parts.headers,
+            );
         }
         context.server = Some(span);
     }
@@ -250,11 +274,15 @@ fn answer_redirect(
     to: &Redirect,
     prefix: Option<usize>,
 ) -> Result<Gated, ProxyError> {
-    let location = redirect::location(to, context, &parts.uri, prefix)
-        .ok_or(ProxyError::Rewrite { reason: "location is no header value" })?;
+    let location =
+        redirect::location(to, context, &parts.uri, prefix).ok_or(ProxyError::Rewrite {
+            reason: "location is no header value",
+        })?;
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = to.status;
-    response.headers_mut().insert(http::header::LOCATION, location);
+    response
+        .headers_mut()
+        .insert(http::header::LOCATION, location);
     Ok(Gated::Answer(response))
 }
 

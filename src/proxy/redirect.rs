@@ -24,6 +24,8 @@ pub(super) fn location(
         Some(new) => rewrite_path(new, prefix, uri.path()),
         None => uri.path().into(),
     };
-    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    let query = uri
+        .query()
+        .map_or_else(String::new, |query| format!("?{query}"));
     HeaderValue::try_from(format!("{scheme}://{host}{path}{query}")).ok()
 }

@@ -4,10 +4,10 @@ use super::plan::{Redirect, Rewrite, RoutePlan};
 use crate::route::RouteTable;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::trace::settings::TraceSettings;
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
 use crate::trace::sampler::HeadSampler;
+use crate::trace::settings::TraceSettings;
 use crate::trace::sink::SpanSink;
 use crate::upstream::Cluster;
 use arc_swap::ArcSwap;
@@ -34,7 +34,7 @@ pub struct Snapshot {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// One line a request, if asked for.
-    pub access_log: Option<AccessLog>,
+    pub access_log: Option<Arc<AccessLog>>,
 }
 
 /// How the requests of one route are traced.

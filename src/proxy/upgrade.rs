@@ -24,13 +24,12 @@ pub(super) fn name_protocol(headers: &mut HeaderMap, protocol: &HeaderValue) {
 }
 
 /// Notes at the answer that its connection is to be spliced.
-pub(super) fn prepare(
-    response: &mut Response<Body>,
-    downstream: OnUpgrade,
-    upstream: OnUpgrade,
-) {
+pub(super) fn prepare(response: &mut Response<Body>, downstream: OnUpgrade, upstream: OnUpgrade) {
     *response.body_mut() = Body::Empty;
-    response.extensions_mut().insert(Splice { downstream, upstream });
+    response.extensions_mut().insert(Splice {
+        downstream,
+        upstream,
+    });
 }
 
 /// If the answer is a `101`, its context goes to the splice, which ends it; else it comes back.

@@ -177,12 +177,15 @@ impl Endpoint {
             let connected = connect(&self.address, self.tls.as_ref()).await?;
             self.begin(connected).await
         };
-        match tokio::time::timeout(timeouts.connect, connecting).await {
-            Ok(opened) => opened.map(|link| (link, true)),
-            Err(_) => Err(ConnectError::Timeout {
-                endpoint: self.address.to_string(),
-            }),
+        let opened = tokio::time::timeout(timeouts.connect, connecting).await;
+        let opened = opened.unwrap_or_else(|_| {
+            let endpoint = self.address.to_string();
+            Err(ConnectError::Timeout { endpoint })
+        });
+        if opened.is_err() {
+            self.metrics.upstream_connect_failed(&self.upstream);
         }
+        opened.map(|link| (link, true))
     }
 
     fn pooled(&self, upgrade: bool) -> Option<AnyLink> {
@@ -191,7 +194,11 @@ impl Endpoint {
         } else {
             self.pool.share().map(AnyLink::Shared)
         };
-        shared.or_else(|| self.pool.take().map(|link| AnyLink::Own(Box::new(link))))
+        let pooled = shared.or_else(|| self.pool.take().map(|link| AnyLink::Own(Box::new(link))));
+        if pooled.is_some() {
+            self.metrics.upstream_connection_reused(&self.upstream);
+        }
+        pooled
     }
 
     async fn begin(&self, connected: Connected) -> Result<AnyLink, ConnectError> {

@@ -10,7 +10,11 @@ use tokio::net::TcpListener;
 
 /// An address that nobody listens on.
 async fn dead() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+    TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
 }
 
 fn front(address: SocketAddr) -> Setup {
@@ -30,19 +34,36 @@ async fn a_refused_connection_is_502_and_an_error_on_both_spans() {
     let reply = get(proxy.address, "/", &[]).await;
 
     assert_eq!(reply.status, 502);
-    assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
     assert_eq!(reply.header("cache-control"), Some("no-store"));
     let problem = reply.json();
-    assert_eq!((&problem["title"], &problem["code"]), (&"Bad Gateway".into(), &"upstream".into()));
+    assert_eq!(
+        (&problem["title"], &problem["code"]),
+        (&"Bad Gateway".into(), &"upstream".into())
+    );
     let edges = collector.next_edges().await;
     let (server, client) = (edges.server(), edges.client());
     assert_eq!(problem["trace_id"], server.trace_id());
-    let timing = format!("trace;desc=00-{}-{}-03", server.trace_id(), server.span_id());
+    let timing = format!(
+        "trace;desc=00-{}-{}-03",
+        server.trace_id(),
+        server.span_id()
+    );
     assert_eq!(reply.header("server-timing"), Some(&*timing));
-    assert_eq!((server.status(), client.status()), (StatusCode::Error, StatusCode::Error));
+    assert_eq!(
+        (server.status(), client.status()),
+        (StatusCode::Error, StatusCode::Error)
+    );
     assert_eq!(client.text("error.type"), Some("connection_refused"));
     assert_eq!(server.int("http.response.status_code"), Some(502));
-    assert!(!reply.text().contains("127.0.0.1"), "no address: {}", reply.text());
+    assert!(
+        !reply.text().contains("127.0.0.1"),
+        "no address: {}",
+        reply.text()
+    );
 }
 
 #[tokio::test]
@@ -53,7 +74,10 @@ async fn a_reset_reads_like_a_refusal() {
 
     let reply = get(proxy.address, "/", &[]).await;
 
-    assert_eq!((reply.status.as_u16(), reply.json()["code"].clone()), (502, "upstream".into()));
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["code"].clone()),
+        (502, "upstream".into())
+    );
     let edges = collector.next_edges().await;
     assert_eq!(edges.client().text("error.type"), Some("connection_reset"));
 }
@@ -66,7 +90,10 @@ async fn a_silent_upstream_is_504() {
 
     let reply = get(proxy.address, "/", &[]).await;
 
-    assert_eq!((reply.status.as_u16(), reply.json()["code"].clone()), (504, "upstream_timeout".into()));
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["code"].clone()),
+        (504, "upstream_timeout".into())
+    );
     let edges = collector.next_edges().await;
     assert_eq!(edges.client().text("error.type"), Some("timeout"));
     assert_eq!(edges.server().status(), StatusCode::Error);
@@ -79,9 +106,15 @@ async fn a_browser_gets_a_page() {
     let accept = "text/html,application/xhtml+xml,*/*;q=0.8";
     let reply = get(proxy.address, "/", &[("accept", accept)]).await;
 
-    assert_eq!(reply.header("content-type"), Some("text/html; charset=utf-8"));
+    assert_eq!(
+        reply.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
     let page = reply.text();
-    assert!(page.len() <= 3072 && page.contains("<title>502 Bad Gateway</title>"), "{page}");
+    assert!(
+        page.len() <= 3072 && page.contains("<title>502 Bad Gateway</title>"),
+        "{page}"
+    );
     assert!(page.contains("lang=\"en\"") && !page.contains("<script"));
 }
 
@@ -89,12 +122,20 @@ async fn a_browser_gets_a_page() {
 async fn a_grpc_client_gets_trailers() {
     let proxy = front(dead().await).start().await;
 
-    let call = request("POST", "/shop.Orders/Get", &[("content-type", "application/grpc"), ("te", "trailers")]);
+    let call = request(
+        "POST",
+        "/shop.Orders/Get",
+        &[("content-type", "application/grpc"), ("te", "trailers")],
+    );
     let reply = send_h2(proxy.address, with_body(call, "\0\0\0\0\0")).await;
 
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("grpc-status"), Some("14"));
-    assert!(reply.header("grpc-message").is_some_and(|text| text.contains("did not answer")));
+    assert!(
+        reply
+            .header("grpc-message")
+            .is_some_and(|text| text.contains("did not answer"))
+    );
     assert!(reply.body.is_empty());
 }
 
@@ -126,16 +167,17 @@ async fn an_endpoint_that_refuses_is_passed_over() {
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_an_error_of_the_upstream() {
     let collector = Collector::start().await;
-    let origin = Origin::raw(|_| {
-        Some(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec())
-    })
-    .await;
+    let origin =
+        Origin::raw(|_| Some(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf".to_vec())).await;
     let proxy = front(origin.address).export_to(&collector).start().await;
 
-    let response =
-        crate::support::client::begin(proxy.address, request("GET", "/", &[])).await;
+    let response = crate::support::client::begin(proxy.address, request("GET", "/", &[])).await;
     assert_eq!(response.status(), 200);
-    assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
+    assert!(
+        http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .is_err()
+    );
 
     let edges = collector.next_edges().await;
     for span in [edges.server(), edges.client()] {
@@ -162,8 +204,14 @@ async fn too_many_requests_at_an_upstream_are_503_with_a_time_to_try_again() {
 
     let reply = send(proxy.address, request("GET", "/", &[])).await;
 
-    assert_eq!((reply.status.as_u16(), reply.header("retry-after")), (503, Some("1")));
+    assert_eq!(
+        (reply.status.as_u16(), reply.header("retry-after")),
+        (503, Some("1"))
+    );
     assert_eq!(reply.json()["code"], "overloaded");
-    assert_eq!(collector.next_edges().await.server().status(), StatusCode::Error);
+    assert_eq!(
+        collector.next_edges().await.server().status(),
+        StatusCode::Error
+    );
     first.abort();
 }

@@ -21,9 +21,18 @@ routes:
 #[tokio::test]
 async fn a_request_has_a_server_span_and_a_client_span_under_it() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(ORDERS).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(ORDERS)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
-    let reply = get(proxy.address, "/api/v1/orders/7?page=2", &[("user-agent", "probe/1")]).await;
+    let reply = get(
+        proxy.address,
+        "/api/v1/orders/7?page=2",
+        &[("user-agent", "probe/1")],
+    )
+    .await;
 
     assert_eq!((reply.status.as_u16(), &*reply.text()), (200, "hello"));
     let edges = collector.next_edges().await;
@@ -42,14 +51,24 @@ async fn a_request_has_a_server_span_and_a_client_span_under_it() {
     assert_eq!(server.text("network.protocol.version"), Some("1.1"));
     assert_eq!(server.text("user_agent.original"), Some("probe/1"));
     assert_eq!(server.text("edgespan.route"), Some("orders"));
-    assert!(server.double("edgespan.internal.duration").is_some_and(|time| time > 0.0));
-    assert_eq!((server.status(), server.text("error.type")), (StatusCode::Unset, None));
+    assert!(
+        server
+            .double("edgespan.internal.duration")
+            .is_some_and(|time| time > 0.0)
+    );
+    assert_eq!(
+        (server.status(), server.text("error.type")),
+        (StatusCode::Unset, None)
+    );
 
     assert_eq!(client.parent_id(), server.span_id());
     assert_eq!(client.trace_id(), server.trace_id());
     assert_eq!(client.name(), "GET /api/v1/orders/{order_id}");
     assert_eq!(client.text("server.address"), Some("127.0.0.1"));
-    assert_eq!(client.int("server.port"), Some(i64::from(origin.address.port())));
+    assert_eq!(
+        client.int("server.port"),
+        Some(i64::from(origin.address.port()))
+    );
     let url = format!("http://{}/api/v1/orders/7?page=2", origin.address);
     assert_eq!(client.text("url.full"), Some(&*url));
     assert_eq!(client.text("service.peer.name"), Some("logic-router"));
@@ -57,7 +76,10 @@ async fn a_request_has_a_server_span_and_a_client_span_under_it() {
     assert_eq!(client.int("http.response.status_code"), Some(200));
     assert_eq!(client.int("http.request.resend_count"), None);
     let arrived = origin.sole().one("traceparent");
-    assert_eq!(arrived, format!("00-{}-{}-03", client.trace_id(), client.span_id()));
+    assert_eq!(
+        arrived,
+        format!("00-{}-{}-03", client.trace_id(), client.span_id())
+    );
 }
 
 #[tokio::test]
@@ -75,7 +97,15 @@ async fn a_span_lasts_until_the_last_byte_of_the_body() {
     assert!(collector.spans().is_empty(), "no span ends before its body");
     tokio::time::sleep(std::time::Duration::from_millis(30)).await;
     drop(frames);
-    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
+    assert!(
+        response
+            .into_body()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes()
+            .is_empty()
+    );
 
     let edges = collector.next_edges().await;
     for span in &edges.0 {
@@ -98,8 +128,15 @@ async fn a_request_its_client_abandoned_still_exports_its_spans() {
     let edges = collector.next_edges().await;
     let (server, client) = (edges.server(), edges.client());
     assert_eq!(server.bool("edgespan.client_disconnected"), Some(true));
-    assert_eq!(server.status(), StatusCode::Unset, "leaving is the client's right");
-    assert_eq!((client.status(), client.text("error.type")), (StatusCode::Unset, None));
+    assert_eq!(
+        server.status(),
+        StatusCode::Unset,
+        "leaving is the client's right"
+    );
+    assert_eq!(
+        (client.status(), client.text("error.type")),
+        (StatusCode::Unset, None)
+    );
     until("no request in flight", || proxy.requests() == 0).await;
 }
 
@@ -111,7 +148,10 @@ async fn get_forever(to: std::net::SocketAddr) {
 async fn a_status_of_the_origin_is_told_on_both_spans() {
     let collector = Collector::start().await;
     let origin = Origin::answering(|received| {
-        text(received.uri.path().trim_start_matches('/').parse().unwrap(), "said")
+        text(
+            received.uri.path().trim_start_matches('/').parse().unwrap(),
+            "said",
+        )
     })
     .await;
     let proxy = Setup::front(&origin).export_to(&collector).start().await;
@@ -122,12 +162,22 @@ async fn a_status_of_the_origin_is_told_on_both_spans() {
         (404, StatusCode::Unset, StatusCode::Error),
         (503, StatusCode::Error, StatusCode::Error),
     ] {
-        assert_eq!(get(proxy.address, &format!("/{status}"), &[]).await.status, status);
+        assert_eq!(
+            get(proxy.address, &format!("/{status}"), &[]).await.status,
+            status
+        );
 
         let edges = collector.next_edges().await;
         let (server, client) = (edges.server(), edges.client());
-        assert_eq!(server.int("http.response.status_code"), Some(i64::from(status)));
-        assert_eq!((server.status(), client.status()), (server_status, client_status), "{status}");
+        assert_eq!(
+            server.int("http.response.status_code"),
+            Some(i64::from(status))
+        );
+        assert_eq!(
+            (server.status(), client.status()),
+            (server_status, client_status),
+            "{status}"
+        );
         let kind = status.to_string();
         let error = |failed| (failed == StatusCode::Error).then_some(&*kind);
         assert_eq!(server.text("error.type"), error(server_status));
@@ -138,9 +188,17 @@ async fn a_status_of_the_origin_is_told_on_both_spans() {
 #[tokio::test]
 async fn a_route_can_name_its_span() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(ORDERS).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(ORDERS)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
-    send(proxy.address, with_body(request("POST", "/login", &[]), "{}")).await;
+    send(
+        proxy.address,
+        with_body(request("POST", "/login", &[]), "{}"),
+    )
+    .await;
 
     let edges = collector.next_edges().await;
     assert_eq!(edges.server().name(), "api.login");
@@ -155,9 +213,16 @@ async fn an_unknown_method_stays_out_of_names() {
     send(proxy.address, request("BREW", "/pot", &[])).await;
 
     let edges = collector.next_edges().await;
-    assert!(edges.server().name().starts_with("HTTP"), "{}", edges.server().name());
+    assert!(
+        edges.server().name().starts_with("HTTP"),
+        "{}",
+        edges.server().name()
+    );
     assert_eq!(edges.server().text("http.request.method"), Some("_OTHER"));
-    assert_eq!(edges.server().text("http.request.method_original"), Some("BREW"));
+    assert_eq!(
+        edges.server().text("http.request.method_original"),
+        Some("BREW")
+    );
 }
 
 #[tokio::test]
@@ -174,7 +239,10 @@ async fn secrets_in_a_query_are_redacted_and_still_reach_the_origin() {
 
     let edges = collector.next_edges().await;
     let told = edges.server().text("url.query").unwrap();
-    assert!(told.starts_with("a=1&token=REDACTED&X-Amz-Signature=REDACTED"), "{told}");
+    assert!(
+        told.starts_with("a=1&token=REDACTED&X-Amz-Signature=REDACTED"),
+        "{told}"
+    );
     for span in &edges.0 {
         assert!(!format!("{:?}", span.0).contains("s3cret"));
     }
@@ -184,7 +252,11 @@ async fn secrets_in_a_query_are_redacted_and_still_reach_the_origin() {
 #[tokio::test]
 async fn a_request_without_a_route_has_a_span_and_a_bad_one_too() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(ORDERS).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(ORDERS)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     assert_eq!(get(proxy.address, "/nowhere", &[]).await.status, 404);
     let edges = collector.next_edges().await;
@@ -202,8 +274,13 @@ async fn a_request_without_a_route_has_a_span_and_a_bad_one_too() {
 async fn spans_come_from_the_service_that_edgespan_stands_for() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
     let proxy = Setup::front(&origin)
-        .with("service: {name: portal, environment: staging, attributes: {cloud.region: eu-west-1}}")
-        .variable("OTEL_RESOURCE_ATTRIBUTES", "team=edge,deployment.environment.name=prod")
+        .with(
+            "service: {name: portal, environment: staging, attributes: {cloud.region: eu-west-1}}",
+        )
+        .variable(
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "team=edge,deployment.environment.name=prod",
+        )
         .export_to(&collector)
         .start()
         .await;
@@ -219,5 +296,9 @@ async fn spans_come_from_the_service_that_edgespan_stands_for() {
     assert_eq!(text("service.name"), "portal");
     assert_eq!(text("cloud.region"), "eu-west-1");
     assert_eq!(text("team"), "edge");
-    assert_eq!(text("deployment.environment.name"), "prod", "the variable wins");
+    assert_eq!(
+        text("deployment.environment.name"),
+        "prod",
+        "the variable wins"
+    );
 }

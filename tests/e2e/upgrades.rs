@@ -14,7 +14,10 @@ use tokio_tungstenite::{accept_async, client_async};
 /// A WebSocket server that says everything twice.
 async fn websocket_origin() -> Origin {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = Origin { address: listener.local_addr().unwrap(), ..Origin::detached() };
+    let origin = Origin {
+        address: listener.local_addr().unwrap(),
+        ..Origin::detached()
+    };
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(async move {
@@ -37,7 +40,9 @@ async fn a_websocket_passes_and_its_spans_end_with_it() {
     let proxy = Setup::front(&origin).export_to(&collector).start().await;
 
     let stream = TcpStream::connect(proxy.address).await.unwrap();
-    let (mut socket, response) = client_async("ws://app.example.com/chat", stream).await.unwrap();
+    let (mut socket, response) = client_async("ws://app.example.com/chat", stream)
+        .await
+        .unwrap();
     assert_eq!(response.status(), 101);
     for text in ["one", "two"] {
         socket.send(Message::text(text)).await.unwrap();
@@ -45,14 +50,20 @@ async fn a_websocket_passes_and_its_spans_end_with_it() {
             assert_eq!(socket.next().await.unwrap().unwrap(), Message::text(text));
         }
     }
-    assert!(collector.stays_silent().await, "no span ends while the socket is open");
+    assert!(
+        collector.stays_silent().await,
+        "no span ends while the socket is open"
+    );
     socket.close(None).await.unwrap();
     while socket.next().await.is_some() {}
 
     let edges = collector.next_edges().await;
     for span in [edges.server(), edges.client()] {
         assert_eq!(span.int("http.response.status_code"), Some(101));
-        assert_eq!((span.status(), span.text("error.type")), (StatusCode::Unset, None));
+        assert_eq!(
+            (span.status(), span.text("error.type")),
+            (StatusCode::Unset, None)
+        );
         assert!(span.0.end_time_unix_nano - span.0.start_time_unix_nano >= 100_000_000);
     }
 }
@@ -69,14 +80,25 @@ async fn an_upgrade_that_the_origin_declines_is_an_ordinary_answer() {
     let reply = crate::support::client::whole(response).await;
     assert_eq!(reply.text(), "hello");
     let received = origin.sole();
-    assert_eq!((received.one("connection"), received.one("upgrade")), ("upgrade".into(), "websocket".into()));
-    assert_eq!(collector.next_edges().await.client().int("http.response.status_code"), Some(200));
+    assert_eq!(
+        (received.one("connection"), received.one("upgrade")),
+        ("upgrade".into(), "websocket".into())
+    );
+    assert_eq!(
+        collector
+            .next_edges()
+            .await
+            .client()
+            .int("http.response.status_code"),
+        Some(200)
+    );
 }
 
 #[tokio::test]
 async fn bytes_that_follow_the_head_at_once_are_not_lost() {
     let origin = Origin::raw(|_| {
-        let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
+        let head =
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: echo\r\n\r\n";
         Some(format!("{head}early").into_bytes())
     })
     .await;
@@ -89,6 +111,8 @@ async fn bytes_that_follow_the_head_at_once_are_not_lost() {
 
     let mut said = Vec::new();
     let mut stream = TokioIo::new(upgraded);
-    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut said).await.unwrap();
+    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut said)
+        .await
+        .unwrap();
     assert_eq!(said, b"early");
 }

@@ -38,7 +38,10 @@ struct Arrived {
 type Lines = Vec<(String, Vec<u8>)>;
 
 fn lines(given: &[(&str, &str)]) -> Lines {
-    given.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect()
+    given
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+        .collect()
 }
 
 /// Sends these headers through both wirings, `calls` calls to the checker each, and hands every
@@ -119,7 +122,10 @@ async fn arrived_at(checker: &Origin, edge: Proxy) -> Vec<Arrived> {
             assert_eq!(fields.len(), 4, "{parent}");
             assert_eq!(fields[0], "00", "{parent}");
             assert!(fields.iter().all(|field| is_lower_hex(field)), "{parent}");
-            assert_eq!((fields[1].len(), fields[2].len(), fields[3].len()), (32, 16, 2));
+            assert_eq!(
+                (fields[1].len(), fields[2].len(), fields[3].len()),
+                (32, 16, 2)
+            );
             assert!(fields[1].contains(|digit| digit != '0'), "{parent}");
             assert!(fields[2].contains(|digit| digit != '0'), "{parent}");
             let states = received.all("tracestate");
@@ -136,7 +142,8 @@ async fn arrived_at(checker: &Origin, edge: Proxy) -> Vec<Arrived> {
 }
 
 fn is_lower_hex(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 impl Arrived {
@@ -156,7 +163,10 @@ impl Arrived {
 
     fn members(&self) -> Vec<(&str, &str)> {
         let state = self.state.as_deref().unwrap_or_default();
-        state.split(',').filter_map(|member| member.trim_matches([' ', '\t']).split_once('=')).collect()
+        state
+            .split(',')
+            .filter_map(|member| member.trim_matches([' ', '\t']).split_once('='))
+            .collect()
     }
 
     fn has(&self, key: &str) -> bool {

@@ -20,10 +20,14 @@ fn check(wiring: Wiring, arrived: &[Arrived]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_valid_traceparent_all_join_it() {
     let parent = format!("00-{TRACE_ID}-1234567890123456-01");
-    through_calls(&lines(&[("traceparent", &parent)]), CALLS, |wiring, arrived| {
-        check(wiring, arrived);
-        arrived.iter().for_each(Arrived::joins);
-    })
+    through_calls(
+        &lines(&[("traceparent", &parent)]),
+        CALLS,
+        |wiring, arrived| {
+            check(wiring, arrived);
+            arrived.iter().for_each(Arrived::joins);
+        },
+    )
     .await;
 }
 
@@ -35,9 +39,13 @@ async fn without_traceparent_none_repeats_an_id() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_an_illegal_traceparent_none_keeps_it() {
     let parent = format!("00-{TRACE_ID}-1234567890123456-1");
-    through_calls(&lines(&[("traceparent", &parent)]), CALLS, |wiring, arrived| {
-        check(wiring, arrived);
-        arrived.iter().for_each(Arrived::starts_anew);
-    })
+    through_calls(
+        &lines(&[("traceparent", &parent)]),
+        CALLS,
+        |wiring, arrived| {
+            check(wiring, arrived);
+            arrived.iter().for_each(Arrived::starts_anew);
+        },
+    )
     .await;
 }

@@ -11,8 +11,11 @@ async fn joins(value: &str) {
 }
 
 async fn starts_anew(value: &str) {
-    through(&[("traceparent", value), ("tracestate", "foo=1")], |arrived| arrived.starts_anew())
-        .await;
+    through(
+        &[("traceparent", value), ("tracestate", "foo=1")],
+        |arrived| arrived.starts_anew(),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,7 +32,11 @@ async fn traceparent_alone_is_joined() {
 async fn a_duplicated_traceparent_starts_a_trace() {
     let first = parent("00", "12345678901234567890123456789011", PARENT_ID, "01");
     let second = parent("00", TRACE_ID, PARENT_ID, "01");
-    let given = [("traceparent", &*first), ("traceparent", &*second), ("tracestate", "foo=1")];
+    let given = [
+        ("traceparent", &*first),
+        ("traceparent", &*second),
+        ("tracestate", "foo=1"),
+    ];
     through(&given, |arrived| {
         arrived.starts_anew();
         assert_ne!(arrived.trace_id, "12345678901234567890123456789011");
@@ -96,18 +103,30 @@ async fn version_too_short() {
 #[tokio::test(flavor = "multi_thread")]
 async fn trace_id_all_zero() {
     let zero = "0".repeat(32);
-    through(&[("traceparent", &parent("00", &zero, PARENT_ID, "01"))], |arrived| {
-        assert_ne!(arrived.trace_id, "0".repeat(32));
-    })
+    through(
+        &[("traceparent", &parent("00", &zero, PARENT_ID, "01"))],
+        |arrived| {
+            assert_ne!(arrived.trace_id, "0".repeat(32));
+        },
+    )
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trace_id_with_illegal_characters() {
-    for trace in [".2345678901234567890123456789012", "1234567890123456789012345678901."] {
+    for trace in [
+        ".2345678901234567890123456789012",
+        "1234567890123456789012345678901.",
+    ] {
         starts_anew(&parent("00", trace, PARENT_ID, "01")).await;
     }
-    starts_anew(&parent("00", "1234567890123456789012345678901A", PARENT_ID, "01")).await;
+    starts_anew(&parent(
+        "00",
+        "1234567890123456789012345678901A",
+        PARENT_ID,
+        "01",
+    ))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +182,11 @@ async fn flags_too_short() {
 #[tokio::test(flavor = "multi_thread")]
 async fn white_space_around_the_value_is_no_part_of_it() {
     let value = parent("00", TRACE_ID, PARENT_ID, "01");
-    for padded in [format!(" {value}"), format!("\t{value}"), format!("{value} \t")] {
+    for padded in [
+        format!(" {value}"),
+        format!("\t{value}"),
+        format!("{value} \t"),
+    ] {
         joins(&padded).await;
     }
 }

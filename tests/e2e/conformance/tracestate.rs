@@ -2,8 +2,10 @@
 
 use super::{Arrived, through};
 
-const PARENT: (&str, &str) =
-    ("traceparent", "00-12345678901234567890123456789012-1234567890123456-00");
+const PARENT: (&str, &str) = (
+    "traceparent",
+    "00-12345678901234567890123456789012-1234567890123456-00",
+);
 
 async fn with(states: &[&str], check: impl Fn(&Arrived)) {
     let mut given = vec![PARENT];
@@ -63,20 +65,26 @@ async fn the_name_is_read_in_any_case() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_header_is_left_out() {
-    with(&[""], |arrived| assert!(arrived.state.as_deref().unwrap_or("x") != "")).await;
+    with(&[""], |arrived| {
+        assert!(arrived.state.as_deref().unwrap_or("x") != "")
+    })
+    .await;
     keeps(&["foo=1", ""], &[("foo", "1")]).await;
     keeps(&["", "foo=1"], &[("foo", "1")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_headers_are_joined_in_order() {
-    keeps(&["foo=1,bar=2", "rojo=1,congo=2", "baz=3"], &[
-        ("foo", "1"),
-        ("bar", "2"),
-        ("rojo", "1"),
-        ("congo", "2"),
-        ("baz", "3"),
-    ])
+    keeps(
+        &["foo=1,bar=2", "rojo=1,congo=2", "baz=3"],
+        &[
+            ("foo", "1"),
+            ("bar", "2"),
+            ("rojo", "1"),
+            ("congo", "2"),
+            ("baz", "3"),
+        ],
+    )
     .await;
 }
 
@@ -95,8 +103,10 @@ async fn duplicated_keys_are_kept_whole_or_discarded_whole() {
 async fn all_allowed_characters_are_kept() {
     let key = "abcdefghijklmnopqrstuvwxyz0123456789_-*/";
     let vendor = format!("{key}@a-z0123456789_-*/");
-    let value: String =
-        (0x20..=0x7e_u8).map(char::from).filter(|one| !matches!(one, ',' | '=')).collect();
+    let value: String = (0x20..=0x7e_u8)
+        .map(char::from)
+        .filter(|one| !matches!(one, ',' | '='))
+        .collect();
     let value = format!("{}~", value.trim_end());
     for key in [key, &vendor] {
         with(&[&format!("{key}={value}")], |arrived| {
@@ -109,10 +119,18 @@ async fn all_allowed_characters_are_kept() {
 #[tokio::test(flavor = "multi_thread")]
 async fn white_space_around_members_is_no_part_of_them() {
     let expected = [("foo", "1"), ("bar", "2")];
-    for state in ["foo=1 \t , \t bar=2, \t baz=3", "foo=1\t \t,\t \tbar=2,\t \tbaz=3"] {
+    for state in [
+        "foo=1 \t , \t bar=2, \t baz=3",
+        "foo=1\t \t,\t \tbar=2,\t \tbaz=3",
+    ] {
         keeps(&[state], &[("foo", "1"), ("bar", "2"), ("baz", "3")]).await;
     }
-    for state in [" foo=1,bar=2", "\tfoo=1,bar=2", "foo=1,bar=2 ", "\t foo=1,bar=2 \t"] {
+    for state in [
+        " foo=1,bar=2",
+        "\tfoo=1,bar=2",
+        "foo=1,bar=2 ",
+        "\t foo=1,bar=2 \t",
+    ] {
         keeps(&[state], &expected).await;
     }
 }
@@ -134,16 +152,25 @@ async fn a_key_that_begins_as_none_may_discards_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn more_than_32_members_are_discarded() {
     let members = |count: usize| {
-        (0..count).map(|one| format!("bar{one:02}={one:02}")).collect::<Vec<_>>().join(",")
+        (0..count)
+            .map(|one| format!("bar{one:02}={one:02}"))
+            .collect::<Vec<_>>()
+            .join(",")
     };
-    with(&[&members(32)], |arrived| assert_eq!(arrived.members().len(), 32)).await;
+    with(&[&members(32)], |arrived| {
+        assert_eq!(arrived.members().len(), 32)
+    })
+    .await;
     discards(&members(33)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_more_than_256_characters_discards_all() {
     let key = "z".repeat(256);
-    with(&[&format!("foo=1,{key}=1")], |arrived| assert!(arrived.has(&key))).await;
+    with(&[&format!("foo=1,{key}=1")], |arrived| {
+        assert!(arrived.has(&key))
+    })
+    .await;
     discards(&format!("foo=1,{key}z=1")).await;
 }
 

@@ -53,7 +53,9 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> Request<
         );
     }
     if !request.headers().contains_key("host") {
-        request.headers_mut().insert("host", HeaderValue::from_static("app.example.com"));
+        request
+            .headers_mut()
+            .insert("host", HeaderValue::from_static("app.example.com"));
     }
     request
 }
@@ -99,8 +101,9 @@ where
     let target = format!("{scheme}://{}{}", host.to_str().unwrap(), request.uri());
     *request.uri_mut() = target.parse().unwrap();
     patiently(async {
-        let (mut sender, connection) =
-            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
         let response = sender.send_request(request).await.unwrap();
         whole(response).await
@@ -155,5 +158,7 @@ pub async fn raw(to: SocketAddr, bytes: &[u8]) -> String {
 }
 
 pub async fn patiently<T>(waited: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, waited).await.expect("an answer in time")
+    tokio::time::timeout(PATIENCE, waited)
+        .await
+        .expect("an answer in time")
 }

@@ -46,7 +46,11 @@ impl Collector {
                 let state = Arc::clone(&shared);
                 let service = service_fn(move |request| receive(Arc::clone(&state), request));
                 tokio::spawn(async move {
-                    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+                    drop(
+                        http1::Builder::new()
+                            .serve_connection(TokioIo::new(stream), service)
+                            .await,
+                    );
                 });
             }
         });
@@ -71,7 +75,13 @@ impl Collector {
     }
 
     pub fn resource(&self) -> Resource {
-        self.state.lock().unwrap().resources.first().cloned().expect("a resource")
+        self.state
+            .lock()
+            .unwrap()
+            .resources
+            .first()
+            .cloned()
+            .expect("a resource")
     }
 
     pub fn spans(&self) -> Vec<SeenSpan> {
@@ -86,7 +96,10 @@ impl Collector {
 
     /// Takes the edges of the next request: all spans up to its SERVER span, which comes last.
     pub async fn next_edges(&self) -> Edges {
-        until("a SERVER span", || self.spans().iter().any(SeenSpan::is_server)).await;
+        until("a SERVER span", || {
+            self.spans().iter().any(SeenSpan::is_server)
+        })
+        .await;
         let mut state = self.state.lock().unwrap();
         let server = state.spans.iter().position(SeenSpan::is_server).unwrap();
         Edges(state.spans.drain(..=server).collect())
@@ -105,15 +118,25 @@ async fn receive(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let mut state = state.lock().unwrap();
     state.requests += 1;
     let status = state.faults.pop_front().unwrap_or(200);
     if status == 200 {
-        let plain = match head.headers.get("content-encoding").map(|value| value.as_bytes()) {
+        let plain = match head
+            .headers
+            .get("content-encoding")
+            .map(|value| value.as_bytes())
+        {
             Some(b"gzip") => {
                 let mut plain = Vec::new();
-                flate2::read::GzDecoder::new(body.as_ref()).read_to_end(&mut plain).unwrap();
+                flate2::read::GzDecoder::new(body.as_ref())
+                    .read_to_end(&mut plain)
+                    .unwrap();
                 plain
             }
             Some(b"zstd") => zstd::decode_all(body.as_ref()).unwrap(),

@@ -81,7 +81,11 @@ impl Origin {
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let origin = Self { address, received: Arc::default(), heads: Arc::default() };
+        let origin = Self {
+            address,
+            received: Arc::default(),
+            heads: Arc::default(),
+        };
         let (this, answer) = (origin.clone(), Arc::new(answer));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -117,7 +121,11 @@ impl Origin {
     /// An origin on no socket of its own.
     pub fn detached() -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { address, received: Arc::default(), heads: Arc::default() }
+        Self {
+            address,
+            received: Arc::default(),
+            heads: Arc::default(),
+        }
     }
 
     async fn receive(
@@ -150,11 +158,12 @@ impl Origin {
     }
 
     /// Reads a head and writes these bytes, then closes; None keeps the connection open.
-    pub async fn raw(
-        bytes: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static,
-    ) -> Self {
+    pub async fn raw(bytes: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = Self { address: listener.local_addr().unwrap(), ..Self::detached() };
+        let origin = Self {
+            address: listener.local_addr().unwrap(),
+            ..Self::detached()
+        };
         let (heads, bytes) = (Arc::clone(&origin.heads), Arc::new(bytes));
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {

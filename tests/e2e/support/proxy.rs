@@ -29,7 +29,10 @@ impl Setup {
         if !text.contains("admin:") {
             whole.push_str("\nadmin: {address: '127.0.0.1:0'}\n");
         }
-        Self { text: whole, variables: Vec::new() }
+        Self {
+            text: whole,
+            variables: Vec::new(),
+        }
     }
 
     /// One route for everything, to this origin.
@@ -73,22 +76,37 @@ impl Setup {
     }
 
     pub async fn start(self) -> Proxy {
-        let variables = self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let variables = self
+            .variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
         let environment = Environment::from_pairs(variables);
         let compiled =
             config::compile_text("test.yaml", &self.text, &environment, &Overrides::default());
-        let plan = compiled.unwrap_or_else(|refused| panic!("{refused:?}\n{}", self.text)).plan;
-        let running = Running::start(plan, Options::default()).await.expect("a proxy");
+        let plan = compiled
+            .unwrap_or_else(|refused| panic!("{refused:?}\n{}", self.text))
+            .plan;
+        let running = Running::start(plan, Options::default())
+            .await
+            .expect("a proxy");
         let address = running.listeners[0].1;
         let admin = running.admin.expect("an admin address");
-        Proxy { address, admin, running }
+        Proxy {
+            address,
+            admin,
+            running,
+        }
     }
 }
 
 impl Proxy {
     /// The address of a listener by its name.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        let found = self.running.listeners.iter().find(|(listener, _)| &**listener == name);
+        let found = self
+            .running
+            .listeners
+            .iter()
+            .find(|(listener, _)| &**listener == name);
         found.expect("a listener of that name").1
     }
 

@@ -36,7 +36,10 @@ impl SeenSpan {
     }
 
     pub fn status(&self) -> StatusCode {
-        self.0.status.as_ref().map_or(StatusCode::Unset, |status| status.code())
+        self.0
+            .status
+            .as_ref()
+            .map_or(StatusCode::Unset, |status| status.code())
     }
 
     pub fn value(&self, key: &str) -> Option<&Value> {
@@ -88,7 +91,11 @@ impl SeenSpan {
 
 pub fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     let mut found = attributes.iter().filter(|attribute| attribute.key == key);
-    let value = found.next()?.value.as_ref().and_then(|AnyValue { value }| value.as_ref());
+    let value = found
+        .next()?
+        .value
+        .as_ref()
+        .and_then(|AnyValue { value }| value.as_ref());
     assert!(found.next().is_none(), "attribute {key} stands twice");
     value
 }
