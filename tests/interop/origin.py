@@ -3,7 +3,18 @@
 import hashlib
 import http.server
 import json
+import sys
 import threading
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Python's own server, for clients that come in numbers and leave when they like."""
+
+    request_queue_size = 512
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class Seen(dict):
@@ -31,7 +42,7 @@ class Origin:
         class Handler(Answers):
             seen = origin.requests
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = Server(("127.0.0.1", port), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def stop(self):
@@ -58,7 +69,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         return super().handle_expect_100()
 
     def do_GET(self):
-        note = self.note(self.body())
+        note = self.note(read_body(self))
         if self.path == "/trailers":
             self.chunks([b"first\n", b"second\n"])
         elif self.path.startswith("/status/"):
@@ -78,20 +89,6 @@ class Answers(http.server.BaseHTTPRequestHandler):
         )
         self.seen.append(note)
         return note
-
-    def body(self):
-        if self.headers.get("transfer-encoding", "").lower() == "chunked":
-            return self.chunked_body()
-        return self.rfile.read(int(self.headers.get("content-length", 0)))
-
-    def chunked_body(self):
-        whole = bytearray()
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            whole += self.rfile.read(size)
-            self.rfile.readline()
-        while self.rfile.readline().strip():
-            pass
-        return bytes(whole)
 
     def answer(self, status, body, kind="text/plain"):
         self.send_response(status)
@@ -114,3 +111,16 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def read_body(request):
+    """The whole body of a request to one of Python's own servers, chunked or with a length."""
+    if request.headers.get("transfer-encoding", "").lower() != "chunked":
+        return request.rfile.read(int(request.headers.get("content-length", 0)))
+    whole = bytearray()
+    while size := int(request.rfile.readline().split(b";")[0], 16):
+        whole += request.rfile.read(size)
+        request.rfile.readline()
+    while request.rfile.readline().strip():
+        pass
+    return bytes(whole)

@@ -17,6 +17,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as service
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as service_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from origin import Server, read_body
+
 # Most bytes of one export, unpacked. Nothing here sends more.
 BODY_MAX = 64 << 20
 
@@ -161,7 +163,7 @@ class Receiver:
             disable_nagle_algorithm = True
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = read_body(self)
                 headers = {name.lower(): text for name, text in self.headers.items()}
                 encoding = headers.get("content-encoding", "identity")
                 status, problem = self.refuse(headers)
@@ -188,7 +190,7 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        server = Server(("127.0.0.1", port), Handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return server
 
