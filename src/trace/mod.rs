@@ -3,3 +3,4 @@
 pub mod flow;
 pub mod resource;
 pub mod sampler;
+pub mod sink;
