@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn span_data_never_drives_the_terminal() {
-        for columns in [20, 40, 60, 80, 200] {
+        for columns in [24, 40, 60, 80, 200] {
             let tree = drawn(&fixtures::hostile(), columns, false, Glyphs::UNICODE);
             let bad = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
             assert!(!tree.contains(bad), "{tree:?}");
