@@ -1,8 +1,10 @@
 //! What `run` and `demo` say when they start and when they end. Plain data in, text out, each
 //! line ended; who writes it where is `run`'s business.
 
+use super::escape;
+use super::layout::Line;
 use super::reach::Reach;
-use super::style::Surface;
+use super::style::{Paint, Surface};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,51 +49,60 @@ pub struct RunBanner<'a> {
     pub export: Destinations<'a>,
 }
 
+/// Where `run`'s values begin, and where they go on.
+const RUN_INDENT: usize = 11;
+
 impl RunBanner<'_> {
-    /// At most six lines.
+    /// At most six lines, where the terminal is as wide as usual.
     pub fn render(&self, surface: &Surface) -> String {
-        let mut out = String::new();
-        self.push_listeners(surface, &mut out);
+        let mut lines = self.listener_lines(surface);
         if let Some(admin) = self.admin {
             let address = format!("http://{admin}");
-            let address = surface.paint.bold(&address);
-            out.push_str(&format!("admin      {address}   metrics, health\n"));
+            let line = Line::new(RUN_INDENT).text("admin      ");
+            let line = line.whole(surface.paint.bold(&address));
+            lines.push(line.text("   metrics, health"));
         }
-        self.push_reachable_from(&mut out);
+        lines.extend(self.reachable_from_line());
         let export = export_text(self.export, "the spans");
-        out.push_str(&format!("export     {export}\n"));
-        let warning = self.to.and_then(|(_, reach)| self.warning(reach, surface));
-        out.push_str(&warning.unwrap_or_default());
-        out
+        lines.push(Line::new(RUN_INDENT).text("export     ").text(&export));
+        lines.extend(self.warning_line(surface));
+        lines.iter().map(|line| line.render(surface)).collect()
     }
 
-    fn push_listeners(&self, surface: &Surface, out: &mut String) {
-        let several = self.listeners.len() > 1;
-        for listener in self.listeners.iter().take(LISTENERS_MAX) {
+    fn listener_lines(&self, surface: &Surface) -> Vec<Line> {
+        let paint = surface.paint;
+        let shown = self.listeners.iter().take(LISTENERS_MAX).map(|listener| {
             let url = listener.url();
-            out.push_str(&format!("listening  {}", surface.paint.bold(&url)));
-            if let Some((to, reach)) = self.to {
-                out.push_str(&format!(" -> {}", surface.paint.bold(to)));
-                if let Reach::Answers(after) = reach {
-                    out.push_str(&format!("   answers in {}", milliseconds(*after)));
-                }
-            } else if several {
-                out.push_str(&format!("   {}", listener.name));
+            let line = Line::new(RUN_INDENT)
+                .text("listening  ")
+                .whole(paint.bold(&url));
+            match self.to {
+                Some((to, Reach::Answers(after))) => line
+                    .text(" -> ")
+                    .whole(paint.bold(to))
+                    .text(&format!("   answers in {}", milliseconds(*after))),
+                Some((to, _)) => line.text(" -> ").whole(paint.bold(to)),
+                None if self.listeners.len() > 1 => line.text(&format!("   {}", listener.name)),
+                None => line,
             }
-            out.push('\n');
-        }
+        });
+        let mut lines: Vec<_> = shown.collect();
         let rest = self.listeners.len().saturating_sub(LISTENERS_MAX);
         if rest > 0 {
             let ellipsis = surface.glyphs.ellipsis;
-            out.push_str(&format!("           {ellipsis} and {rest} more\n"));
+            let more = format!("           {ellipsis} and {rest} more");
+            lines.push(Line::new(RUN_INDENT).text(&more));
         }
+        lines
     }
 
     /// Said only where it is so, and where the flag that changes it exists.
-    fn push_reachable_from(&self, out: &mut String) {
-        let [listener] = self.listeners else { return };
+    fn reachable_from_line(&self) -> Option<Line> {
+        let [listener] = self.listeners else {
+            return None;
+        };
         if self.to.is_none() || !listener.address.ip().is_loopback() {
-            return;
+            return None;
         }
         let port = listener.address.port();
         let which = if self.admin.is_some() {
@@ -99,26 +110,30 @@ impl RunBanner<'_> {
         } else {
             "it"
         };
-        out.push_str(&format!(
-            "           for this machine only; --listen 0.0.0.0:{port} opens {which}\n"
-        ));
+        let flag = format!("--listen 0.0.0.0:{port}");
+        let line = Line::new(RUN_INDENT).text("           for this machine only; ");
+        Some(
+            line.whole(Paint::default().bold(&flag))
+                .text(&format!(" opens {which}")),
+        )
     }
 
-    fn warning(&self, reach: &Reach, surface: &Surface) -> Option<String> {
+    fn warning_line(&self, surface: &Surface) -> Option<Line> {
+        let (_, reach) = self.to?;
         let what = match reach {
             Reach::Answers(_) => return None,
             Reach::Refuses => "refuses connections; requests get 502 until then".to_owned(),
             Reach::Silent(after) => {
                 format!(
-                    "did not answer within {}; requests get 504",
+                    "did not answer within {}; requests fail until then",
                     seconds(*after)
                 )
             }
             Reach::Unknown => "has no address; requests get 502 until then".to_owned(),
             Reach::Fails(why) => format!("cannot be reached: {why}; requests get 502"),
         };
-        let label = surface.paint.yellow("warning:");
-        Some(format!("{label} {} {what}\n", self.upstream))
+        let line = Line::new(2).whole(surface.paint.yellow("warning:"));
+        Some(line.text(&format!(" {} {what}", self.upstream)))
     }
 }
 
@@ -139,41 +154,44 @@ pub struct DemoBanner<'a> {
     pub has_traffic: bool,
 }
 
+/// Where the demo's values begin, and where they go on.
+const DEMO_INDENT: usize = 12;
+
 impl DemoBanner<'_> {
-    /// At most seven lines.
+    /// At most seven lines, where the terminal is as wide as usual.
     pub fn render(&self, surface: &Surface) -> String {
-        let version = env!("CARGO_PKG_VERSION");
-        let count = number_word(self.services.len());
-        let address = |at: SocketAddr| surface.paint.bold(&format!("http://{at}")).to_string();
-        let mut out = format!(
-            "edgespan {version} demo: {count} services that know nothing of tracing, one gateway\n"
+        let paint = surface.paint;
+        let (version, count) = (env!("CARGO_PKG_VERSION"), number_word(self.services.len()));
+        let title = format!(
+            "edgespan {version} demo: {count} services that know nothing of tracing, one gateway"
         );
-        out.push_str(&format!(
-            "  gateway   {}   send requests here\n",
-            address(self.gateway)
-        ));
+        let mut lines = vec![Line::new(2).text(&title)];
+        let mut place = |what: &str, address: SocketAddr, note: &str| {
+            let url = format!("http://{address}");
+            let line = Line::new(DEMO_INDENT).text(what).whole(paint.bold(&url));
+            lines.push(line.text(note));
+        };
+        place("  gateway   ", self.gateway, "   send requests here");
         if let Some(admin) = self.admin {
-            out.push_str(&format!(
-                "  admin     {}   metrics, health\n",
-                address(admin)
-            ));
+            place("  admin     ", admin, "   metrics, health");
         }
-        let services = self.services.iter().map(|(name, port)| {
-            let name = surface.paint.cyan(name);
-            format!("{name} :{port}")
-        });
-        let services: Vec<_> = services.collect();
-        out.push_str(&format!("  services  {}\n", services.join("  ")));
+        let mut services = Line::new(DEMO_INDENT).text("  services");
+        for (name, port) in self.services {
+            let service = format!("{} :{port}", paint.cyan(name));
+            let columns = escape::columns(name) + format!(" :{port}").len();
+            services = services.text("  ").styled(columns, service);
+        }
+        lines.push(services);
         let export = export_text(self.export, "the same spans");
-        out.push_str(&format!("  export    {export}\n"));
+        lines.push(Line::new(DEMO_INDENT).text("  export    ").text(&export));
         let ready = seconds(self.ready_after);
         let traffic = if self.has_traffic {
             "sample traffic 2 a second (--no-traffic)"
         } else {
             "no sample traffic"
         };
-        out.push_str(&format!("ready in {ready}; {traffic}; Ctrl-C stops\n"));
-        out
+        lines.push(Line::new(2).text(&format!("ready in {ready}; {traffic}; Ctrl-C stops")));
+        lines.iter().map(|line| line.render(surface)).collect()
     }
 }
 
@@ -249,10 +267,20 @@ mod tests {
     use crate::cli::escape;
     use crate::cli::style::{Glyphs, Paint};
 
-    const EIGHTY: usize = 80;
+    fn surface(columns: usize, colour: bool) -> Surface {
+        Surface::fixed(columns, Paint::new(colour), Glyphs::UNICODE)
+    }
 
-    fn surface(colour: bool) -> Surface {
-        Surface::fixed(EIGHTY, Paint::new(colour), Glyphs::UNICODE)
+    /// The same text on terminals of 80, 60 and 40 columns, one below the other.
+    fn on_all(render: impl Fn(&Surface) -> String) -> String {
+        let texts = [80, 60, 40].map(|columns| {
+            let text = render(&surface(columns, false));
+            for line in text.lines() {
+                assert!(escape::columns(line) <= columns, "too wide: {line}");
+            }
+            format!("--- {columns} columns\n{text}")
+        });
+        texts.concat()
     }
 
     fn at(text: &str) -> SocketAddr {
@@ -293,26 +321,18 @@ mod tests {
         }
     }
 
-    #[track_caller]
-    fn fits(text: &str) {
-        for line in text.lines() {
-            assert!(escape::columns(line) <= EIGHTY, "too wide: {line}");
-        }
-    }
-
     #[test]
     fn the_demo_says_where_everything_is() {
-        let text = demo(&[]).render(&surface(false));
-        fits(&text);
-        assert!(text.lines().count() < 10);
-        insta::assert_snapshot!(text);
+        let lines = demo(&[]).render(&surface(80, false)).lines().count();
+        assert!(lines < 10);
+        insta::assert_snapshot!(on_all(|surface| demo(&[]).render(surface)));
     }
 
     #[test]
     fn the_demo_in_colour() {
-        let exported = ["http://127.0.0.1:4318/v1/traces".to_owned()];
-        let text = demo(&exported).render(&surface(true))
-            + &demo_try(at("127.0.0.1:8080"), &surface(true));
+        let exported = ["http://127.0.0.1:4318/v1/traces (http/protobuf)".to_owned()];
+        let surface = surface(80, true);
+        let text = demo(&exported).render(&surface) + &demo_try(at("127.0.0.1:8080"), &surface);
         insta::assert_snapshot!(text.replace('\u{1b}', "\\e"));
     }
 
@@ -320,9 +340,9 @@ mod tests {
     fn run_says_where_it_listens_and_whether_the_upstream_answers() {
         let listeners = [listening("127.0.0.1:8080")];
         let reach = Reach::Answers(Duration::from_micros(1200));
-        let text = run(&listeners, &reach).render(&surface(false));
-        fits(&text);
-        insta::assert_snapshot!(text);
+        let banner = run(&listeners, &reach);
+        insta::assert_snapshot!(on_all(|surface| banner.render(surface)));
+        insta::assert_snapshot!(banner.render(&surface(80, true)).replace('\u{1b}', "\\e"));
     }
 
     #[test]
@@ -334,11 +354,12 @@ mod tests {
             Reach::Unknown,
             Reach::Fails("no such file or directory".to_owned()),
         ];
-        let texts = outcomes
-            .iter()
-            .map(|reach| run(&listeners, reach).render(&surface(false)));
-        let text: String = texts.collect();
-        fits(&text);
+        let text = on_all(|surface| {
+            let texts = outcomes
+                .iter()
+                .map(|reach| run(&listeners, reach).render(surface));
+            texts.collect()
+        });
         insta::assert_snapshot!(text);
     }
 
@@ -346,24 +367,20 @@ mod tests {
     fn run_with_a_file_names_its_listeners() {
         let mut secure = listening("0.0.0.0:8443");
         secure.is_tls = true;
-        let listeners = [
-            secure,
-            listening("[::1]:80"),
-            listening("127.0.0.1:1"),
-            listening("127.0.0.1:2"),
-        ];
+        let others = ["[::1]:80", "127.0.0.1:1", "127.0.0.1:2"].map(listening);
+        let listeners: Vec<_> = std::iter::once(secure).chain(others).collect();
         let banner = RunBanner {
             to: None,
             export: &["http://collector:4317 (grpc)".to_owned()],
             ..run(&listeners, &Reach::Refuses)
         };
-        insta::assert_snapshot!(banner.render(&surface(false)));
+        insta::assert_snapshot!(on_all(|surface| banner.render(surface)));
     }
 
     #[test]
     fn a_listener_open_to_others_is_not_called_local() {
         let listeners = [listening("0.0.0.0:8080")];
-        let text = run(&listeners, &Reach::Refuses).render(&surface(false));
+        let text = run(&listeners, &Reach::Refuses).render(&surface(80, false));
         assert!(!text.contains("this machine only"));
     }
 
@@ -375,7 +392,6 @@ mod tests {
             text,
             "draining 3 requests, up to 10 s (Ctrl-C again stops now) ... done in 0.4 s\n"
         );
-        fits(&text);
         assert!(draining(1, ten).starts_with("draining 1 request, "));
         assert!(draining(0, ten).starts_with("draining, up to 10 s"));
         assert_eq!(drained(ten, 2), "2 requests cut off after 10.0 s\n");

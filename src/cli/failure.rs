@@ -119,7 +119,7 @@ impl Failure {
         let mut next = self
             .source
             .as_ref()
-            .map(|source| -> &dyn Error { source.as_ref() });
+            .map(|source| -> &(dyn Error + 'static) { source.as_ref() });
         while let Some(cause) = next.filter(|_| causes.len() < CAUSES_MAX) {
             causes.push(plain(cause));
             next = cause.source();
@@ -144,7 +144,7 @@ impl Error for Failure {
 
 /// One error of a chain in plain words: an operating system's error by what it means, without
 /// its number.
-fn plain(error: &dyn Error) -> String {
+fn plain(error: &(dyn Error + 'static)) -> String {
     error
         .downcast_ref::<io::Error>()
         .map_or_else(|| error.to_string(), plain_io)

@@ -3,6 +3,7 @@
 pub mod banner;
 pub mod escape;
 pub mod failure;
+pub mod layout;
 pub mod reach;
 pub mod style;
 pub mod terminal;

@@ -98,6 +98,13 @@ pub struct Painted<'a> {
     style: Option<Style>,
 }
 
+impl Painted<'_> {
+    /// How many columns it takes.
+    pub fn columns(&self) -> usize {
+        escape::columns(self.text)
+    }
+}
+
 impl fmt::Display for Painted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.style {

@@ -128,8 +128,8 @@ impl Row<'_> {
     /// the service is cut.
     fn name(&self, columns: usize, surface: &Surface) -> String {
         let paint = surface.paint;
-        let fixed = escape::columns(&self.branch) + escape::columns(self.kind);
-        let mut out = format!("{}{}", self.branch, self.kind);
+        let mut out = surface.cut(&format!("{}{}", self.branch, self.kind), columns);
+        let fixed = escape::columns(&out);
         let mut room = columns.saturating_sub(fixed);
         let mut add = |text: String, painted: &dyn Fn(&str) -> String| {
             let width = escape::columns(&text);
