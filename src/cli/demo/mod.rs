@@ -1,0 +1,1 @@
+//! `edgespan demo`.
