@@ -93,6 +93,14 @@ pub struct RunArgs {
     pub print_spans: bool,
 }
 
+impl RunArgs {
+    /// Whether spans are printed: on a terminal as trees; into a pipe as lines, unless stdout is
+    /// the access log of a file's proxy.
+    pub const fn prints_spans(&self, stdout_is_terminal: bool) -> bool {
+        !self.output.quiet && (stdout_is_terminal || self.to.is_some() || self.print_spans)
+    }
+}
+
 /// `edgespan demo`.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
@@ -128,6 +136,18 @@ pub struct OutputArgs {
         hide_env_values = true
     )]
     pub log_level: Option<String>,
+}
+
+impl OutputArgs {
+    /// The log's form: as asked for, else for a person if one watches.
+    pub fn log_form(&self, stderr_is_terminal: bool) -> LogForm {
+        let by_stream = if stderr_is_terminal {
+            LogForm::Human
+        } else {
+            LogForm::Json
+        };
+        self.log.unwrap_or(by_stream)
+    }
 }
 
 /// Forms of edgespan's own log.

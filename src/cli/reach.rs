@@ -1,6 +1,7 @@
 //! Whether an upstream answers, told at the start instead of at the first request; and which
 //! port is free when the one asked for is not.
 
+use super::failure::{ExitStatus, Failure, plain_io};
 use crate::clock;
 use crate::upstream::{EndpointAddress, EndpointTarget};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -13,6 +14,8 @@ use tokio::net::{TcpStream, UnixStream};
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How far from the port asked for a free one is looked for.
 const PORTS_TRIED: u16 = 20;
+/// Below this, Linux wants a privilege.
+const PORTS_RESERVED: u16 = 1024;
 
 /// What came of knocking at an upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +58,57 @@ async fn connect(target: &EndpointTarget) -> Result<(), Reach> {
 }
 
 fn of(error: &io::Error) -> Reach {
-    match error.kind() {
-        ErrorKind::ConnectionRefused => Reach::Refuses,
-        ErrorKind::TimedOut => Reach::Silent(PATIENCE),
-        _ => Reach::Fails(super::failure::plain_io(error)),
+    let kind = error.kind();
+    if kind == ErrorKind::ConnectionRefused {
+        Reach::Refuses
+    } else if kind == ErrorKind::TimedOut {
+        Reach::Silent(PATIENCE)
+    } else {
+        Reach::Fails(plain_io(error))
     }
+}
+
+/// Who chose the address that cannot be had, and so where another is to be written.
+#[derive(Clone, Copy, Debug)]
+pub enum Chosen<'a> {
+    /// A flag, or its default: `--listen`, `--admin`.
+    Flag(&'a str),
+    /// A key of the configuration: `listeners.web.address`.
+    Key(&'a str),
+}
+
+/// Why an address cannot be listened on, with another that can where there is one.
+pub fn cannot_listen(address: SocketAddr, error: &io::Error, chosen: Chosen<'_>) -> Failure {
+    let kind = error.kind();
+    let why = if kind == ErrorKind::AddrInUse {
+        "in use by another program".to_owned()
+    } else if kind == ErrorKind::AddrNotAvailable {
+        "no interface of this machine has that address".to_owned()
+    } else {
+        plain_io(error)
+    };
+    let failure = Failure::new(
+        ExitStatus::Failed,
+        format!("cannot listen on {address}: {why}"),
+    );
+    let write = |other: SocketAddr| match chosen {
+        Chosen::Flag(flag) => format!("add `{flag} {other}`"),
+        Chosen::Key(key) => format!("write `{other}` at `{key}`"),
+    };
+    if kind == ErrorKind::AddrInUse
+        && let Some(free) = free_address_after(address)
+    {
+        return failure.help(format!("{} is free: {}", free.port(), write(free)));
+    }
+    if kind == ErrorKind::PermissionDenied && address.port() < PORTS_RESERVED {
+        let other = SocketAddr::new(address.ip(), 8080);
+        return failure.help(format!(
+            "ports below {PORTS_RESERVED} are the system's: {}, or give the program \
+             CAP_NET_BIND_SERVICE",
+            write(other)
+        ));
+    }
+    failure
 }
 
 /// The next address on the same host whose port is free, if one of the next few is. Only looks:
@@ -85,6 +134,7 @@ fn is_free(address: SocketAddr) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::style::{Glyphs, Paint, Surface};
     use crate::upstream::EndpointProtocol;
     use std::net::TcpListener;
     use std::path::PathBuf;
@@ -135,13 +185,39 @@ mod tests {
     }
 
     #[test]
-    fn the_port_suggested_is_free() {
+    fn a_taken_port_is_told_with_a_free_one() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = listener.local_addr().unwrap();
+        let error = TcpListener::bind(taken).unwrap_err();
+        let surface = Surface::fixed(80, Paint::new(false), Glyphs::UNICODE);
 
-        let free = free_address_after(taken).unwrap();
+        let text = cannot_listen(taken, &error, Chosen::Flag("--listen")).render(&surface);
 
-        assert!(free.port() > taken.port());
-        drop(TcpListener::bind(free).unwrap());
+        let (what, help) = text.split_once('\n').unwrap();
+        assert_eq!(
+            what,
+            format!("error: cannot listen on {taken}: in use by another program")
+        );
+        assert!(
+            help.contains(" is free: add `--listen 127.0.0.1:"),
+            "{help}"
+        );
+    }
+
+    #[test]
+    fn a_port_of_the_systems_is_told_with_what_to_do() {
+        let denied = io::Error::from_raw_os_error(13);
+        let address = "0.0.0.0:80".parse().unwrap();
+        let surface = Surface::fixed(80, Paint::new(false), Glyphs::UNICODE);
+
+        let chosen = Chosen::Key("listeners.web.address");
+        let text = cannot_listen(address, &denied, chosen).render(&surface);
+
+        assert_eq!(
+            text,
+            "error: cannot listen on 0.0.0.0:80: permission denied\n  help: ports below 1024 are \
+             the system's: write `0.0.0.0:8080` at `listeners.web.address`, or give the program \
+             CAP_NET_BIND_SERVICE\n"
+        );
     }
 }

@@ -119,6 +119,22 @@ fn what_was_typed_arrives() {
 }
 
 #[test]
+fn spans_are_printed_where_somebody_reads_them() {
+    let check = |line: &str, is_terminal, expected| {
+        let Some(Command::Run(run)) = parse(line).unwrap().command else {
+            panic!("another command");
+        };
+        assert_eq!(run.prints_spans(is_terminal), expected, "{line}");
+    };
+    check("run --to http://a", true, true);
+    check("run --to http://a", false, true);
+    check("run --to http://a --quiet", true, false);
+    check("run --config a.yaml", true, true);
+    check("run --config a.yaml", false, false);
+    check("run --config a.yaml --print-spans", false, true);
+}
+
+#[test]
 fn completions_know_every_command() {
     use super::args::Shell::{Bash, Fish, Zsh};
     for shell in [Bash, Zsh, Fish] {

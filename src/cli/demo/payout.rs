@@ -38,7 +38,7 @@ impl Payout {
             return Reply::not_found("order");
         };
         let turn = self.releases.fetch_add(1, Ordering::Relaxed);
-        if turn % 3 == 0 {
+        if turn.is_multiple_of(3) {
             let error = json!({"error": "the payment provider refused", "psp": "timeout"});
             let reply = Reply::json(StatusCode::BAD_GATEWAY, 412, error);
             return order.describe(reply, "held");

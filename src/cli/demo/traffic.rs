@@ -83,9 +83,10 @@ fn request(
     method: &Method,
     path: &str,
 ) -> Result<Request<Full<Bytes>>, http::Error> {
-    let body = match *method {
-        Method::POST => Bytes::from(json!({"user": "ada", "text": "Still for sale?"}).to_string()),
-        _ => Bytes::new(),
+    let body = if *method == Method::POST {
+        Bytes::from(json!({"user": "ada", "text": "Still for sale?"}).to_string())
+    } else {
+        Bytes::new()
     };
     Request::builder()
         .method(method)
@@ -99,9 +100,9 @@ fn request(
 /// Where to connect to reach what listens there.
 fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        other => other,
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        named @ (IpAddr::V4(_) | IpAddr::V6(_)) => named,
     };
     SocketAddr::new(ip, listens.port())
 }

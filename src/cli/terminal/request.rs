@@ -134,17 +134,17 @@ impl Attributes<'_> {
     }
 
     fn text(&self, key: &str) -> Option<String> {
-        match self.value(key)? {
-            Value::StringValue(text) => Some(bounded(text)),
-            _ => None,
-        }
+        let Value::StringValue(text) = self.value(key)? else {
+            return None;
+        };
+        Some(bounded(text))
     }
 
     fn int(&self, key: &str) -> Option<i64> {
-        match self.value(key)? {
-            Value::IntValue(number) => Some(*number),
-            _ => None,
-        }
+        let Value::IntValue(number) = self.value(key)? else {
+            return None;
+        };
+        Some(*number)
     }
 
     fn bool(&self, key: &str) -> bool {
