@@ -175,6 +175,42 @@ pub(crate) fn refused() -> FinishedSpans {
     encoded(vec![attempt, release(900, 502)])
 }
 
+fn internal(id: u8, parent: u8, name: &str, micros: (u64, u64)) -> Span {
+    span(Shape {
+        kind: SpanKind::Internal,
+        name,
+        id,
+        parent: Some(parent),
+        micros,
+        error: false,
+        attributes: Vec::new(),
+    })
+}
+
+/// Three levels, and a span whose parent is not among them.
+pub(crate) fn nested() -> FinishedSpans {
+    encoded(vec![
+        internal(1, 0xd8, "first", (100, 40_000)),
+        internal(2, 1, "within first", (200, 20_000)),
+        internal(3, 0xd8, "second", (40_000, 80_000)),
+        internal(4, 3, "within second", (50_000, 60_000)),
+        internal(5, 0x77, "of a parent that is elsewhere", (70_000, 80_000)),
+        release(84_200, 200),
+    ])
+}
+
+/// The request's span and so many below it.
+pub(crate) fn many(count: u8) -> FinishedSpans {
+    let below = (0..count).map(|id| internal(id, 0xd8, "step", (0, 1000)));
+    encoded(below.chain([release(84_200, 200)]).collect())
+}
+
+/// Two spans that are each other's parent.
+pub(crate) fn circle() -> FinishedSpans {
+    let circle = [internal(1, 2, "a", (0, 1)), internal(2, 1, "b", (0, 1))];
+    encoded(circle.into_iter().chain([release(84_200, 200)]).collect())
+}
+
 /// Span data that would drive a terminal or forge a line.
 pub(crate) fn hostile() -> FinishedSpans {
     let long = "x".repeat(64 * 1024);

@@ -8,6 +8,7 @@ mod lines;
 mod pace;
 mod printer;
 mod request;
+mod rows;
 mod tree;
 
 #[cfg(test)]

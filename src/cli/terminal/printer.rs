@@ -8,6 +8,7 @@ use super::{lines, tree};
 use crate::clock;
 use crate::trace::sink::{FinishedSpans, SpanSink};
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,6 +31,22 @@ pub struct PrintedAccount {
     pub exported: u64,
     /// Spans for which there was no room, or no reader any more.
     pub dropped: u64,
+}
+
+impl fmt::Display for PrintedAccount {
+    /// The same line as of an exporter; nothing pends here, and nobody rejects.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            accepted,
+            exported,
+            dropped,
+        } = self;
+        write!(
+            f,
+            "spans accepted {accepted} = exported {exported} (terminal) + rejected 0 \
+             + dropped {dropped} + pending 0"
+        )
+    }
 }
 
 /// The terminal as a receiver of spans.
@@ -339,8 +356,8 @@ mod tests {
         let printed: String = paper.try_iter().collect();
         assert_eq!(printed.lines().count(), 200);
         assert_eq!(
-            (account.accepted, account.exported, account.dropped),
-            (200, 200, 0)
+            account.to_string(),
+            "spans accepted 200 = exported 200 (terminal) + rejected 0 + dropped 0 + pending 0"
         );
     }
 

@@ -7,7 +7,7 @@ use super::super::escape;
 use super::super::style::Surface;
 use super::bar;
 use super::request::{FinishedRequest, Outcome, ShownSpan, Weight, duration_text};
-use std::collections::HashMap;
+use super::rows::{Row, Rows};
 
 /// Narrower terminals get their bars below the rows.
 const BESIDE_MIN: usize = 60;
@@ -16,9 +16,6 @@ const WHOLE_ID_MIN: usize = 120;
 const SHORT_ID: usize = 12;
 /// A bar that is shorter says nothing.
 const BAR_MIN: usize = 10;
-/// More rows than this are counted instead of drawn.
-const ROWS_MAX: usize = 40;
-const DEPTH_MAX: usize = 12;
 
 /// Columns that a tree may take: a margin of three, of one where every column is needed.
 const fn usable(columns: usize) -> usize {
@@ -47,158 +44,8 @@ pub(super) fn draw(request: &FinishedRequest, surface: &Surface) -> String {
     out
 }
 
-/// One span's row before it is laid out; everything in it is safe to show.
-struct Row<'a> {
-    span: &'a ShownSpan,
-    /// The branches before it.
-    branch: String,
-    /// `SERVER`, `CLIENT` ...
-    kind: &'static str,
-    service: String,
-    /// The method of a CLIENT span, the name of an INTERNAL one.
-    what: String,
-    /// What went wrong, if anything did.
-    outcome: String,
-    /// `try 2`, where there was more than one.
-    attempt: String,
-    duration: String,
-}
-
-struct Rows<'a> {
-    rows: Vec<Row<'a>>,
-    left_out: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn of(request: &'a FinishedRequest, surface: &Surface) -> Self {
-        let retried = request.spans.iter().any(|span| span.attempt > 1);
-        let root = request.root().map(|span| span.id.as_str());
-        let placed = in_tree_order(&request.spans, surface);
-        let left_out = placed.len().saturating_sub(ROWS_MAX);
-        let rows = placed.into_iter().take(ROWS_MAX).map(|(branch, span)| {
-            let is_root = Some(span.id.as_str()) == root;
-            let is_attempt = retried && span.kind == "CLIENT";
-            Row {
-                span,
-                branch,
-                kind: span.kind,
-                service: escape::shown(&span.service).into_owned(),
-                what: match span.kind {
-                    "SERVER" => String::new(),
-                    "CLIENT" => escape::shown(&span.method).into_owned(),
-                    _ => escape::shown(&span.name).into_owned(),
-                },
-                // The head line has told the root's.
-                outcome: if is_root || span.outcome.weight == Weight::Fine {
-                    String::new()
-                } else {
-                    outcome_text(&span.outcome, surface)
-                },
-                attempt: if is_attempt {
-                    format!("try {}", span.attempt)
-                } else {
-                    String::new()
-                },
-                duration: duration_text(span.duration()),
-            }
-        });
-        Self {
-            rows: rows.collect(),
-            left_out,
-        }
-    }
-
-    fn widest(&self, of: impl Fn(&Row<'a>) -> usize) -> usize {
-        self.rows.iter().map(of).max().unwrap_or(0)
-    }
-}
-
-impl Row<'_> {
-    /// Columns of branch, kind, service and method.
-    fn name_columns(&self) -> usize {
-        let gap = usize::from(!self.service.is_empty()) + usize::from(!self.what.is_empty());
-        [&self.branch, self.kind, &self.service, &self.what]
-            .map(escape::columns)
-            .iter()
-            .sum::<usize>()
-            + gap
-    }
-
-    /// Branch, kind, service and method on exactly `columns` columns: the method goes first, then
-    /// the service is cut.
-    fn name(&self, columns: usize, surface: &Surface) -> String {
-        let paint = surface.paint;
-        let mut out = surface.cut(&format!("{}{}", self.branch, self.kind), columns);
-        let fixed = escape::columns(&out);
-        let mut room = columns.saturating_sub(fixed);
-        let mut add = |text: String, painted: &dyn Fn(&str) -> String| {
-            let width = escape::columns(&text);
-            if !text.is_empty() && width < room {
-                out.push(' ');
-                out.push_str(&painted(&text));
-                room -= width + 1;
-            }
-        };
-        let service = surface.cut(&self.service, columns.saturating_sub(fixed + 1));
-        add(service, &|text| paint.cyan(text).to_string());
-        add(self.what.clone(), &|text| paint.bold(text).to_string());
-        out.push_str(&" ".repeat(room));
-        out
-    }
-}
-
-/// Spans with the branches that lead to them, parents before children, siblings by start.
-fn in_tree_order<'a>(spans: &'a [ShownSpan], surface: &Surface) -> Vec<(String, &'a ShownSpan)> {
-    let known: HashMap<&str, ()> = spans.iter().map(|span| (span.id.as_str(), ())).collect();
-    let is_top =
-        |span: &ShownSpan| span.parent == span.id || !known.contains_key(span.parent.as_str());
-    let mut children: HashMap<&str, Vec<&ShownSpan>> = HashMap::new();
-    let mut tops = Vec::new();
-    for span in spans {
-        if is_top(span) {
-            tops.push(span);
-        } else {
-            children.entry(span.parent.as_str()).or_default().push(span);
-        }
-    }
-    let mut placed = Vec::with_capacity(spans.len());
-    // Depth first, with the next sibling on top of the stack.
-    let mut stack = Vec::new();
-    push_siblings(tops, "", 0, &mut stack);
-    while let Some((span, before, is_last, depth)) = stack.pop() {
-        let glyphs = surface.glyphs;
-        let branch = if is_last { glyphs.corner } else { glyphs.tee };
-        placed.push((format!("{before}{branch} "), span));
-        let within = if is_last { " " } else { glyphs.pipe };
-        let before = if depth < DEPTH_MAX {
-            format!("{before}{within} ")
-        } else {
-            before
-        };
-        // Taken out, so that parents in a circle end.
-        let below = children.remove(span.id.as_str()).unwrap_or_default();
-        push_siblings(below, &before, depth + 1, &mut stack);
-    }
-    placed
-}
-
-type Branch<'a> = (&'a ShownSpan, String, bool, usize);
-
-fn push_siblings<'a>(
-    mut siblings: Vec<&'a ShownSpan>,
-    before: &str,
-    depth: usize,
-    stack: &mut Vec<Branch<'a>>,
-) {
-    siblings.sort_by_key(|span| span.start);
-    let last = siblings.len().saturating_sub(1);
-    for (at, span) in siblings.into_iter().enumerate().rev() {
-        stack.push((span, before.to_owned(), at == last, depth));
-    }
-}
-
 /// `✗ 502`, `404`, `✗ timeout`; safe to show.
-fn outcome_text(outcome: &Outcome, surface: &Surface) -> String {
+pub(super) fn outcome_text(outcome: &Outcome, surface: &Surface) -> String {
     let status = outcome.status.as_deref();
     // A status that is an error by itself needs no second word.
     let error = outcome.error.as_deref().filter(|_| {
@@ -379,6 +226,7 @@ fn below(rows: &Rows<'_>, root: &ShownSpan, surface: &Surface, columns: usize, o
 #[cfg(test)]
 mod tests {
     use super::super::fixtures;
+    use super::super::rows::ROWS_MAX;
     use super::*;
     use crate::cli::style::{Glyphs, Paint};
     use crate::trace::sink::FinishedSpans;
@@ -457,6 +305,20 @@ mod tests {
                  412.6 ms  escrow  \\e[2m4bf92f3577b3\\e[0m"
             )
         );
+    }
+
+    #[test]
+    fn a_span_hangs_below_its_parent() {
+        insta::assert_snapshot!(drawn(&fixtures::nested(), 80, false, Glyphs::UNICODE));
+    }
+
+    #[test]
+    fn what_is_not_drawn_is_counted() {
+        let many = drawn(&fixtures::many(60), 80, false, Glyphs::UNICODE);
+        assert_eq!(many.lines().count(), 1 + ROWS_MAX + 1);
+        assert!(many.ends_with("  … 21 more spans\n"), "{many}");
+        let circle = drawn(&fixtures::circle(), 80, false, Glyphs::UNICODE);
+        assert!(circle.ends_with("  … 2 more spans\n"), "{circle}");
     }
 
     #[test]
