@@ -6,6 +6,7 @@ mod connections;
 mod run;
 mod signal;
 
+pub use accounts::ReadAccount;
 pub use build::StartError;
 pub use run::{Options, Running, Stopped};
 pub use signal::{Signals, Stop};

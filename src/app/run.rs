@@ -1,11 +1,11 @@
 //! A running proxy, from bound sockets to the last span.
 
-use super::accounts::span_accounts;
+use super::accounts::{ReadAccount, span_accounts};
 use super::build::{self, StartError};
 use super::connections::Connections;
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
-use crate::export::{Account, AccountSnapshot, Exporter};
+use crate::export::{AccountSnapshot, Exporter};
 use crate::listener::{accept_loop, bind};
 use crate::proxy::{Live, Pipeline};
 use crate::server::Drain;
@@ -29,7 +29,7 @@ pub struct Options {
     /// Others that get every finished request's spans.
     pub sinks: Vec<Arc<dyn SpanSink>>,
     /// The account of those among them that count as an exporter, such as the terminal.
-    pub accounts: Vec<Arc<Account>>,
+    pub accounts: Vec<ReadAccount>,
     /// The form of the access log's lines, if there shall be any.
     pub access_log: Option<LogFormat>,
 }
@@ -48,7 +48,6 @@ pub struct Running {
     readiness: Readiness,
     exporters: Vec<Exporter>,
     access_log: Option<Arc<AccessLog>>,
-    accounts: Vec<Arc<Account>>,
     over: CancellationToken,
     drain_max: Duration,
 }
@@ -128,7 +127,7 @@ impl Running {
         let state = AdminState {
             metrics,
             readiness: readiness.clone(),
-            accounts: span_accounts(exporters.clone(), options.accounts.clone()),
+            accounts: span_accounts(exporters.clone(), options.accounts),
             drain: Arc::clone(&drain_asked),
         };
         let over = CancellationToken::new();
@@ -144,7 +143,6 @@ impl Running {
             readiness,
             exporters,
             access_log,
-            accounts: options.accounts,
             over,
             drain_max,
         })
@@ -166,11 +164,7 @@ impl Running {
         self.readiness.draining();
         self.drain.begin();
         let clean = self.drain.finished(self.drain_max).await;
-        let mut accounts: Vec<AccountSnapshot> = self
-            .accounts
-            .iter()
-            .map(|account| account.snapshot())
-            .collect();
+        let mut accounts = Vec::new();
         for exporter in &self.exporters {
             accounts.push(exporter.shutdown(FLUSH_MAX).await);
         }

@@ -14,6 +14,7 @@ pub mod layout;
 pub mod reach;
 pub mod run;
 pub mod schema;
+mod serve;
 pub mod style;
 pub mod terminal;
 
