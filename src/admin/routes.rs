@@ -68,7 +68,6 @@ async fn only_visitors_of_ours(
 }
 
 /// No answer here is to be kept, or to be taken for anything but what it says it is.
-#[expect(clippy::unused_async, reason = "axum calls only what is async")]
 async fn plain(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -76,12 +75,10 @@ async fn plain(mut response: Response) -> Response {
     response
 }
 
-#[expect(clippy::unused_async, reason = "axum calls only what is async")]
 async fn nothing_here() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "Nothing is here.\n")
 }
 
-#[expect(clippy::unused_async, reason = "axum calls only what is async")]
 async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     match state.readiness.state() {
         ReadinessState::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
@@ -90,7 +87,6 @@ async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     }
 }
 
-#[expect(clippy::unused_async, reason = "axum calls only what is async")]
 async fn drain(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     // At once, so that a load balancer that asks next sees it.
     state.readiness.draining();

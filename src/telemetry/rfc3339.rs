@@ -133,6 +133,7 @@ mod tests {
             let text = rfc3339(Timestamp::from_unix_nanos(seconds * NANOS_A_SECOND)).to_string();
 
             // `Sun, 06 Nov 1994 08:49:37 GMT` beside `1994-11-06T08:49:37.000Z`
+            let (date, text) = (date.as_bytes(), text.as_bytes());
             proptest::prop_assert_eq!(&date[5..7], &text[8..10]);
             proptest::prop_assert_eq!(&date[12..16], &text[..4]);
             proptest::prop_assert_eq!(&date[17..25], &text[11..19]);

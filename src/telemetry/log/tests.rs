@@ -23,7 +23,9 @@ fn refused() -> Connect {
 /// Lines without their time of day.
 fn human(scope: impl FnOnce()) -> Vec<String> {
     let text = Captured::during(LogFormat::Human, "debug", scope).unwrap();
-    text.lines().map(|line| line[9..].to_owned()).collect()
+    text.lines()
+        .filter_map(|line| Some(line.split_once(' ')?.1.to_owned()))
+        .collect()
 }
 
 fn json(scope: impl FnOnce()) -> Vec<serde_json::Value> {
