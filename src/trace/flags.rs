@@ -1,11 +1,8 @@
 //! Feature flags on spans, encoded once for all requests that carry them.
 
 use super::span::{OpenSpan, SpanLimits};
-use super::wire::{self, Any};
+use super::wire::{self, Any, field};
 use std::sync::Arc;
-
-/// The field of OTLP's `Span` that holds attributes.
-const ATTRIBUTES: u32 = 9;
 
 /// The attributes `feature_flags` (a list of `key=variant`) and `feature_flags.<key>` of each:
 /// TraceQL finds an element of a list, other stores only a whole value.
@@ -32,7 +29,7 @@ impl FeatureFlags {
         let pairs: Vec<&str> = pairs.iter().map(|pair| limits.cut(pair)).collect();
         wire::key_value(
             &mut records,
-            ATTRIBUTES,
+            field::ATTRIBUTES,
             "feature_flags",
             &Any::TextArray(&pairs),
         );
@@ -40,7 +37,12 @@ impl FeatureFlags {
         for (key, variant) in flags {
             let variant = limits.cut(variant);
             let key = format!("feature_flags.{key}");
-            wire::key_value(&mut records, ATTRIBUTES, &key, &Any::Text(&[variant]));
+            wire::key_value(
+                &mut records,
+                field::ATTRIBUTES,
+                &key,
+                &Any::Text(&[variant]),
+            );
             ends.push(records.len());
         }
         Self {

@@ -6,7 +6,7 @@
 
 use super::context::TraceState;
 pub use super::limits::{AttrValue, SpanLimits};
-use super::wire::{self, Any};
+use super::wire::{self, Any, field};
 use crate::clock::Timestamp;
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 use std::ops::Range;
@@ -16,26 +16,6 @@ const BUFFER_BYTES: usize = 1024;
 /// Most events, and most links, of one span (the default of `OTEL_SPAN_EVENT_COUNT_LIMIT` and
 /// `OTEL_SPAN_LINK_COUNT_LIMIT`).
 const EVENTS_OR_LINKS_MAX: u32 = 128;
-
-/// Field numbers of OTLP's `Span`.
-mod field {
-    pub(super) const TRACE_ID: u32 = 1;
-    pub(super) const SPAN_ID: u32 = 2;
-    pub(super) const TRACE_STATE: u32 = 3;
-    pub(super) const PARENT_SPAN_ID: u32 = 4;
-    pub(super) const NAME: u32 = 5;
-    pub(super) const KIND: u32 = 6;
-    pub(super) const START: u32 = 7;
-    pub(super) const END: u32 = 8;
-    pub(super) const ATTRIBUTES: u32 = 9;
-    pub(super) const DROPPED_ATTRIBUTES: u32 = 10;
-    pub(super) const EVENTS: u32 = 11;
-    pub(super) const DROPPED_EVENTS: u32 = 12;
-    pub(super) const LINKS: u32 = 13;
-    pub(super) const DROPPED_LINKS: u32 = 14;
-    pub(super) const STATUS: u32 = 15;
-    pub(super) const FLAGS: u32 = 16;
-}
 
 /// `Span.flags`: whether the parent is remote is known.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -152,7 +132,7 @@ impl OpenSpan {
     }
 
     /// A text attribute.
-    #[inline]
+    #[inline(always)]
     pub fn str(&mut self, key: &str, value: &str) {
         let value = self.limits.cut(value);
         if self.takes_another() {
@@ -170,8 +150,11 @@ impl OpenSpan {
     }
 
     /// An integer attribute.
+    #[inline(always)]
     pub fn int(&mut self, key: &str, value: i64) {
-        self.write(key, &Any::Int(value));
+        if self.takes_another() {
+            wire::key_int(&mut self.fields, field::ATTRIBUTES, key, value);
+        }
     }
 
     /// A float attribute.
