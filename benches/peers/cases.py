@@ -89,9 +89,7 @@ class Ports:
 
 def origin(folder, ports):
     """Origin and sink: one nginx."""
-    servers = ORIGIN.format(
-        origin=ports.origin, sink=ports.sink, folder=folder, body=BODY
-    )
+    servers = ORIGIN.format(origin=ports.origin, sink=ports.sink, folder=folder, body=BODY)
     return nginx(folder, "origin", servers)
 
 
