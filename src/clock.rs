@@ -3,8 +3,10 @@
 //! A request reads the wall clock once and measures from there on the monotonic clock, so that a
 //! clock that is set back never makes a span end before it starts.
 
+use std::pin::Pin;
+use std::task::Context;
 use std::time::{Duration, UNIX_EPOCH};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Nanoseconds since the Unix epoch, as OTLP counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,5 +84,30 @@ impl Stopwatch {
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
+    }
+}
+
+/// A timer that is set seldom: it is armed for the first deadline asked for, and set again only
+/// when it fires too early or when a nearer deadline comes. One that serves request after request
+/// on a busy connection is hardly ever touched.
+#[derive(Debug, Default)]
+pub struct LazyTimer(Option<Pin<Box<Sleep>>>);
+
+impl LazyTimer {
+    /// Whether `due` has passed. If not, the task is woken when it does (or a little before).
+    pub fn has_passed(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+        let sleep = self
+            .0
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if due < sleep.deadline() {
+            sleep.as_mut().reset(due);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if instant() >= due {
+                return true;
+            }
+            sleep.as_mut().reset(due);
+        }
+        false
     }
 }

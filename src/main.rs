@@ -1,3 +1,7 @@
 //! The `edgespan` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    edgespan::cli::main(std::env::args_os())
+}

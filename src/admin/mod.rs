@@ -1,5 +1,40 @@
 //! The operator's door, never on a data port.
+//!
+//! One listener has everything and lets in only who asks for this machine by its own name; a
+//! second one, if configured, has the probes and the metrics alone, for kubelet and Prometheus.
+//! Neither can hold up the process: every connection has a deadline, and there is a bound on how
+//! many there are.
 
+mod bind;
+mod readiness;
+mod routes;
+mod serve;
 mod settings;
+mod spans;
+mod visitor;
 
+pub use bind::{AdminListeners, BindError, bind};
+pub use readiness::{Readiness, ReadinessState};
+pub use serve::serve;
 pub use settings::AdminSettings;
+pub use spans::SpanAccount;
+
+use crate::telemetry::metrics::Metrics;
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// What the doors show and do.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The numbers of the process.
+    pub metrics: Arc<Metrics>,
+    /// Whether requests are taken.
+    pub readiness: Readiness,
+    /// The span account of each exporter, as of the call.
+    pub accounts: Arc<dyn Fn() -> Vec<SpanAccount> + Send + Sync>,
+    /// Told once for each `POST /drain`. It keeps one notice for whoever waits later.
+    pub drain: Arc<Notify>,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,11 @@
-//! Filled in below.
+//! Wires it and runs it: the only place where live objects are made.
+
+mod accounts;
+mod build;
+mod connections;
+mod run;
+mod signal;
+
+pub use build::StartError;
+pub use run::{Options, Running, Stopped};
+pub use signal::{Signals, Stop};

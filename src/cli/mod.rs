@@ -1,1 +1,136 @@
-//! Filled in below.
+//! What a person sees: commands, start-up lines, trees of spans, failures.
+//!
+//! stdout is the answer, stderr all else. A closed pipe ends in silence.
+
+pub mod addresses;
+pub mod args;
+pub mod banner;
+pub mod check;
+pub mod completions;
+pub mod demo;
+pub mod escape;
+pub mod failure;
+pub mod layout;
+pub mod reach;
+pub mod run;
+pub mod schema;
+pub mod style;
+pub mod terminal;
+
+#[cfg(test)]
+mod tests;
+
+use args::{Command, Grammar};
+use failure::{ExitStatus, Failure};
+use std::ffi::OsString;
+use std::io::{self, ErrorKind, Write};
+use std::process::ExitCode;
+use style::{ColourChoice, Surface, process_variable};
+
+/// Where a command writes, and by which name it was called.
+#[derive(Clone, Debug)]
+pub struct Console {
+    /// Standard output: the answer.
+    pub stdout: Surface,
+    /// Standard error: all else.
+    pub stderr: Surface,
+    /// The binary as it was started, for hints.
+    pub program: String,
+}
+
+/// The whole program: parses, runs, tells what failed.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Usage errors have colour, too, and they come before the flags have been read.
+    let early = Surface::stdout(early_choice(&arguments), &process_variable);
+    let grammar = Grammar::new(arguments.first(), early.columns());
+    let parsed = match grammar.parse(&arguments) {
+        Ok(parsed) => parsed,
+        Err(error) => return told_by_clap(&error, early_choice(&arguments)),
+    };
+    let console = Console {
+        stdout: Surface::stdout(parsed.color, &process_variable),
+        stderr: Surface::stderr(parsed.color, &process_variable),
+        program: grammar.program.clone(),
+    };
+    match dispatch(parsed.command, &grammar, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(&failure.render(&console.stderr));
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> Result<(), Failure> {
+    match command {
+        None => answer(&grammar.overview()),
+        Some(Command::Run(args)) => run::run(&args, console),
+        Some(Command::Demo(args)) => run::demo(&args, console),
+        // Wired where the configuration is: `check::run(&args, console)`.
+        Some(Command::Check(_) | Command::Schema(_)) => Err(Failure::new(
+            ExitStatus::Failed,
+            "this build has no configuration",
+        )),
+        Some(Command::Completions(args)) => answer(&completions::script(args.shell, grammar)),
+    }
+}
+
+/// Writes an answer to stdout. A reader that has gone is no failure: it has seen enough.
+///
+/// # Errors
+/// If stdout takes it for any other reason not.
+pub fn answer(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Err(error) => {
+            Err(Failure::new(ExitStatus::Failed, "cannot write to standard output").because(error))
+        }
+    }
+}
+
+/// Writes to stderr; if that cannot be done there is nobody left to tell.
+pub fn say(text: &str) {
+    io::stderr()
+        .lock()
+        .write_all(text.as_bytes())
+        .unwrap_or_default();
+}
+
+/// Help and version are answers; everything else that clap tells is wrong usage.
+fn told_by_clap(error: &clap::Error, choice: ColourChoice) -> ExitCode {
+    let rendered = error.render();
+    let text = |surface: Surface| {
+        if surface.paint.is_on() {
+            rendered.ansi().to_string()
+        } else {
+            rendered.to_string()
+        }
+    };
+    if error.use_stderr() {
+        say(&text(Surface::stderr(choice, &process_variable)));
+        return ExitCode::from(ExitStatus::Usage.code());
+    }
+    match answer(&text(Surface::stdout(choice, &process_variable))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.exit_code(),
+    }
+}
+
+/// `--color` as far as it can be told before the command line has been understood.
+fn early_choice(arguments: &[OsString]) -> ColourChoice {
+    let words = || arguments.iter().filter_map(|word| word.to_str());
+    let after_flag = words().skip_while(|word| *word != "--color").nth(1);
+    let joined = words().find_map(|word| word.strip_prefix("--color="));
+    let variable = process_variable("EDGESPAN_COLOR");
+    match joined.or(after_flag).or(variable.as_deref()) {
+        Some("always") => ColourChoice::Always,
+        Some("never") => ColourChoice::Never,
+        Some(_) | None => ColourChoice::Auto,
+    }
+}

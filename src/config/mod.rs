@@ -1,5 +1,37 @@
 //! From a document to a plan that cannot be wrong.
+//!
+//! Three passes, each complete, so that one reading of a file tells everything that is wrong with
+//! it: *syntax* (`tree`, then `substitute`), *shape* (`shape`, against the schema of the `raw`
+//! types) and *meaning* (`compile`). Only `app` makes live things of the plan.
 
+mod compile;
+mod decode;
+mod diagnostic;
+mod document;
+mod env;
+mod load;
+mod otel_env;
+mod otlp_env;
 mod plan;
+mod raw;
+mod run_to;
+mod scalar;
+mod schema;
+mod secret;
+mod shape;
+mod substitute;
+mod suggest;
+mod tree;
 
+#[cfg(test)]
+mod tests;
+
+pub use compile::Overrides;
+pub use diagnostic::{Code, Diagnostic, Look, Report, Severity};
+pub use document::{errors_markdown, reference_markdown};
+pub use env::Environment;
+pub use load::{Loaded, Refused, compile_text, load};
 pub use plan::{Plan, TracingPlan};
+pub use run_to::run_to;
+pub use schema::schema;
+pub use secret::Secret;

@@ -128,4 +128,6 @@ pub enum CorsOrigins {
     Any,
     /// These origins, compared byte for byte.
     List(Vec<HeaderValue>),
+    /// Whoever the upstream's own answers allow; trace context is added to what they allow.
+    Upstream,
 }

@@ -1,1 +1,12 @@
-//! Filled in below.
+//! Bytes become requests, under deadlines.
+
+mod activity;
+mod connection;
+mod deadline;
+mod drain;
+mod io;
+
+pub use activity::InFlight;
+pub use connection::{BoxError, Ended, Handle, serve};
+pub use deadline::Overdue;
+pub use drain::{Drain, RequestInFlight};

@@ -1,5 +1,30 @@
 //! Trace context, spans and the head decision. Knows neither auth nor upstreams.
+//!
+//! On the request path: [`propagate`] reads what the caller sent, [`sampler`] decides, a span is
+//! opened ([`server_span`], [`client_span`]) and encodes itself as its attributes come,
+//! [`propagate`] writes what leaves, and [`sink`] is handed the finished bytes.
 
-pub mod flow;
-pub mod resource;
+pub mod context;
+pub mod propagate;
+pub mod ids;
 pub mod sampler;
+
+pub mod span;
+pub mod server_span;
+pub mod client_span;
+pub mod settings;
+pub mod flow;
+pub mod flags;
+pub mod redact;
+pub mod rpc;
+
+pub mod resource;
+pub mod sink;
+mod address;
+mod error_type;
+mod limits;
+mod percent;
+mod wire;
+
+#[cfg(test)]
+mod oracle;

@@ -1,7 +1,18 @@
 //! Which upstream gets the request, and how it is asked.
 
+mod body;
+mod cluster;
+mod connect;
+mod endpoint;
+mod link;
+mod patience;
+mod pool;
 mod settings;
 
+pub use body::{AnswerBody, AnswerError};
+pub use cluster::{Admission, Cluster};
+pub use connect::ConnectError;
+pub use endpoint::{Answered, AskError, Asking, Endpoint};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
     UpstreamTimeouts, UpstreamTls,

@@ -107,3 +107,65 @@ impl Default for UpstreamLimits {
         }
     }
 }
+
+impl std::fmt::Display for EndpointAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (&self.target, self.protocol) {
+            (EndpointTarget::Unix(path), EndpointProtocol::H2c) => {
+                write!(f, "unix+h2c:{}", path.display())
+            }
+            (EndpointTarget::Unix(path), _) => write!(f, "unix:{}", path.display()),
+            (EndpointTarget::Tcp { host, port }, protocol) => {
+                let scheme = protocol.scheme();
+                if host.contains(':') {
+                    write!(f, "{scheme}://[{host}]:{port}")
+                } else {
+                    write!(f, "{scheme}://{host}:{port}")
+                }
+            }
+        }
+    }
+}
+
+impl EndpointProtocol {
+    /// The scheme under which it is configured.
+    pub const fn scheme(self) -> &'static str {
+        match self {
+            Self::Http1 => "http",
+            Self::H2c => "h2c",
+            Self::Https => "https",
+        }
+    }
+
+    /// The scheme of the request URL, as in `url.full`.
+    pub const fn url_scheme(self) -> &'static str {
+        match self {
+            Self::Http1 | Self::H2c => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl EndpointAddress {
+    /// Host and port as a `Host` header has them; the port is left out where the scheme implies
+    /// it. `localhost` for a Unix socket.
+    pub fn authority(&self) -> String {
+        let EndpointTarget::Tcp { host, port } = &self.target else {
+            return "localhost".to_owned();
+        };
+        let implied = match self.protocol {
+            EndpointProtocol::Https => 443,
+            EndpointProtocol::Http1 | EndpointProtocol::H2c => 80,
+        };
+        let host = if host.contains(':') {
+            format!("[{host}]")
+        } else {
+            host.to_string()
+        };
+        if *port == implied {
+            host
+        } else {
+            format!("{host}:{port}")
+        }
+    }
+}

@@ -1,5 +1,9 @@
 //! Which spans are recorded and what the outgoing flag says.
 
+mod head;
+
+pub use head::{Head, HeadSampler};
+
 /// How sampling is decided for one route.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SamplingRule {

@@ -1,0 +1,115 @@
+//! What is behind the doors.
+//!
+//! Reading is `GET`; what changes the process is `POST`, so that no link and no prefetching
+//! browser can do it.
+
+use super::visitor::admit;
+use super::{AdminState, ReadinessState, spans};
+use crate::net::Ends;
+use crate::telemetry::metrics::{Exposition, TextFormat};
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Router};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, StatusCode};
+
+const INDEX: &str = concat!(
+    "edgespan ",
+    env!("CARGO_PKG_VERSION"),
+    "
+
+GET  /live     200 while the process runs
+GET  /ready    200 while it takes requests, 503 before and while it drains
+GET  /metrics  numbers for Prometheus (OpenMetrics)
+POST /drain    takes no new connections, finishes requests in flight, stops
+"
+);
+
+/// Everything, for visitors that ask for this machine by its own name. Requests carry the
+/// connection's [`Ends`] as an extension.
+pub(super) fn admin(state: AdminState) -> Router {
+    Router::new()
+        .route("/", get(INDEX))
+        .route("/drain", post(drain))
+        .merge(readings())
+        .fallback(nothing_here)
+        .layer(middleware::from_fn(only_visitors_of_ours))
+        .layer(middleware::map_response(plain))
+        .with_state(state)
+}
+
+/// Probes and metrics alone, for whoever reaches them: kubelet and Prometheus use the pod's
+/// address, and nothing here is secret or changes anything.
+pub(super) fn probes(state: AdminState) -> Router {
+    readings()
+        .fallback(nothing_here)
+        .layer(middleware::map_response(plain))
+        .with_state(state)
+}
+
+fn readings() -> Router<AdminState> {
+    Router::new()
+        .route("/live", get("live\n"))
+        .route("/ready", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+async fn only_visitors_of_ours(
+    Extension(ends): Extension<Ends>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match admit(&request, ends.local.ip()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => (refusal.status(), format!("{refusal}\n")).into_response(),
+    }
+}
+
+/// No answer here is to be kept, or to be taken for anything but what it says it is.
+#[expect(clippy::unused_async, reason = "axum calls only what is async")]
+async fn plain(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[expect(clippy::unused_async, reason = "axum calls only what is async")]
+async fn nothing_here() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "Nothing is here.\n")
+}
+
+#[expect(clippy::unused_async, reason = "axum calls only what is async")]
+async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    match state.readiness.state() {
+        ReadinessState::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        ReadinessState::Ready => (StatusCode::OK, "ready\n"),
+        ReadinessState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+    }
+}
+
+#[expect(clippy::unused_async, reason = "axum calls only what is async")]
+async fn drain(State(state): State<AdminState>) -> (StatusCode, &'static str) {
+    // At once, so that a load balancer that asks next sees it.
+    state.readiness.draining();
+    state.drain.notify_one();
+    (StatusCode::ACCEPTED, "draining\n")
+}
+
+async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Response {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    let format = TextFormat::accepted_by(accept);
+    // A page of thousands of series takes milliseconds, which requests on this thread would wait.
+    let page = tokio::task::spawn_blocking(move || {
+        let mut page = Exposition::new(format);
+        state.metrics.render(&mut page);
+        spans::render(&(state.accounts)(), &mut page);
+        page.finish()
+    });
+    match page.await {
+        Ok(page) => ([(CONTENT_TYPE, format.content_type())], page).into_response(),
+        Err(_panicked) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

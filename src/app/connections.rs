@@ -1,0 +1,94 @@
+//! What happens to an accepted connection: TLS, HTTP, and an account of how it ended.
+
+use crate::listener::{ConnInfo, ListenerSettings, TakeConnection, TlsInfo};
+use crate::net::Ends;
+use crate::proxy::Pipeline;
+use crate::server::{Drain, Ended, serve};
+use crate::telemetry::metrics::Metrics;
+use crate::tls::{Acceptor, HandshakeError};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::{debug, info};
+
+/// Takes the connections of one listener.
+#[derive(Clone)]
+pub(super) struct Connections {
+    pub(super) listener: Arc<ListenerSettings>,
+    pub(super) acceptor: Option<Acceptor>,
+    pub(super) pipeline: Pipeline,
+    pub(super) drain: Drain,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl TakeConnection for Connections {
+    fn take(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
+        let this = self.clone();
+        self.drain.spawn(async move {
+            let _open = this.metrics.connection(&this.listener.name);
+            this.connection(stream, peer).await;
+            drop(permit);
+        });
+    }
+}
+
+impl Connections {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+        let Ok(local) = stream.local_addr() else {
+            return;
+        };
+        if stream.set_nodelay(true).is_err() {
+            return; // The other side has left already.
+        }
+        let ends = Ends { peer, local };
+        let Some(acceptor) = &self.acceptor else {
+            let conn = self.conn_info(ends, None);
+            let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
+            self.account(&ended, peer);
+            return;
+        };
+        match acceptor.accept(stream, self.listener.timeouts.header).await {
+            Ok(stream) => {
+                let session = stream.get_ref().1;
+                let tls = TlsInfo {
+                    sni: session.server_name().map(Into::into),
+                    alpn_h2: session.alpn_protocol() == Some(b"h2"),
+                };
+                let conn = self.conn_info(ends, Some(tls));
+                let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
+                self.account(&ended, peer);
+            }
+            Err(error) => self.refused(&error, peer),
+        }
+    }
+
+    fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>) -> Arc<ConnInfo> {
+        Arc::new(ConnInfo {
+            listener: Arc::clone(&self.listener),
+            ends,
+            tls,
+        })
+    }
+
+    fn refused(&self, error: &HandshakeError, peer: SocketAddr) {
+        self.metrics.tls_error(&self.listener.name);
+        let cause: &(dyn std::error::Error + 'static) = error;
+        debug!(listener = %self.listener.name, %peer, error = cause, "no TLS");
+    }
+
+    /// What the HTTP parser refuses has no span: it is counted and logged here.
+    fn account(&self, ended: &Ended, peer: SocketAddr) {
+        let listener = &self.listener.name;
+        match ended {
+            Ended::Clean => {}
+            Ended::ParseError(error) => {
+                self.metrics.parse_error(listener);
+                let error: &(dyn std::error::Error + 'static) = error;
+                info!(%listener, %peer, error, "parse_error: no request could be read");
+            }
+            Ended::Overdue(overdue) => debug!(%listener, %peer, ?overdue, "connection closed"),
+            Ended::Broken(error) => debug!(%listener, %peer, %error, "connection broke"),
+        }
+    }
+}

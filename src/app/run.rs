@@ -1,0 +1,199 @@
+//! A running proxy, from bound sockets to the last span.
+
+use super::accounts::span_accounts;
+use super::build::{self, StartError};
+use super::connections::Connections;
+use crate::admin::{self, AdminState, Readiness};
+use crate::config::Plan;
+use crate::export::{Account, AccountSnapshot, Exporter};
+use crate::listener::{accept_loop, bind};
+use crate::proxy::{Live, Pipeline};
+use crate::server::Drain;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::log::LogFormat;
+use crate::telemetry::metrics::Metrics;
+use crate::trace::sink::SpanSink;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+/// Longest wait for the last export after a drain.
+const FLUSH_MAX: Duration = Duration::from_secs(5);
+
+/// What a command adds to a plan.
+#[derive(Default)]
+pub struct Options {
+    /// Others that get every finished request's spans.
+    pub sinks: Vec<Arc<dyn SpanSink>>,
+    /// The account of those among them that count as an exporter, such as the terminal.
+    pub accounts: Vec<Arc<Account>>,
+    /// The form of the access log's lines, if there shall be any.
+    pub access_log: Option<LogFormat>,
+}
+
+/// A proxy at work. Dropping it without [`Self::stop`] leaves its tasks to the runtime.
+pub struct Running {
+    /// Each data listener with the address it got.
+    pub listeners: Vec<(Arc<str>, SocketAddr)>,
+    /// The admin listener's address.
+    pub admin: Option<SocketAddr>,
+    /// The probe listener's address.
+    pub probes: Option<SocketAddr>,
+    /// Resolves when the operator asks for a drain.
+    pub drain_asked: Arc<Notify>,
+    drain: Drain,
+    readiness: Readiness,
+    exporters: Vec<Exporter>,
+    access_log: Option<Arc<AccessLog>>,
+    accounts: Vec<Arc<Account>>,
+    over: CancellationToken,
+    drain_max: Duration,
+}
+
+/// How it ended.
+pub struct Stopped {
+    /// Whether every connection ended by itself.
+    pub clean: bool,
+    /// Each destination's span account.
+    pub accounts: Vec<AccountSnapshot>,
+}
+
+impl Running {
+    /// Binds everything, then serves. Nothing is served when anything fails.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
+        let metrics = Metrics::new();
+        let sockets = plan
+            .listeners
+            .iter()
+            .map(|settings| {
+                let address = settings.address;
+                let socket =
+                    bind(address).map_err(|source| StartError::Listen { address, source })?;
+                Ok((
+                    Arc::new(settings.clone()),
+                    build::acceptor(settings)?,
+                    socket,
+                ))
+            })
+            .collect::<Result<Vec<_>, StartError>>()?;
+        let doors = admin::bind(&plan.admin)
+            .await
+            .map_err(|error| StartError::Listen {
+                address: error.address,
+                source: error.source,
+            })?;
+        let exporters = build::exporters(&plan)?;
+        let mut sinks = options.sinks;
+        sinks.extend(
+            exporters
+                .iter()
+                .cloned()
+                .map(|one| Arc::new(one) as Arc<dyn SpanSink>),
+        );
+        let access_log = options
+            .access_log
+            .map(|format| AccessLog::start(format, &metrics).map(Arc::new))
+            .transpose()
+            .map_err(StartError::AccessLog)?;
+        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone())?;
+
+        let drain = Drain::new();
+        let pipeline = Pipeline::new(Arc::new(Live::new(live)), drain.clone());
+        let mut listeners = Vec::new();
+        for (listener, acceptor, socket) in sockets {
+            let address = socket.local_addr().unwrap_or(listener.address);
+            listeners.push((Arc::clone(&listener.name), address));
+            let (pipeline, drain) = (pipeline.clone(), drain.clone());
+            let metrics = Arc::clone(&metrics);
+            serve(
+                socket,
+                Connections {
+                    listener,
+                    acceptor,
+                    pipeline,
+                    drain,
+                    metrics,
+                },
+            );
+        }
+        let readiness = Readiness::new();
+        let drain_asked = Arc::new(Notify::new());
+        let (admin, probes) = (doors.admin_address(), doors.probes_address());
+        let state = AdminState {
+            metrics,
+            readiness: readiness.clone(),
+            accounts: span_accounts(exporters.clone(), options.accounts.clone()),
+            drain: Arc::clone(&drain_asked),
+        };
+        let over = CancellationToken::new();
+        tokio::spawn(admin::serve(doors, state, over.clone()));
+        readiness.ready();
+        let drain_max = plan.drain;
+        Ok(Self {
+            listeners,
+            admin,
+            probes,
+            drain_asked,
+            drain,
+            readiness,
+            exporters,
+            access_log,
+            accounts: options.accounts,
+            over,
+            drain_max,
+        })
+    }
+
+    /// Requests in flight at this moment.
+    pub fn requests(&self) -> usize {
+        self.drain.requests()
+    }
+
+    /// How long a drain may take.
+    pub const fn drain_max(&self) -> Duration {
+        self.drain_max
+    }
+
+    /// Refuses new connections, lets requests finish within the drain's time, sends the last
+    /// spans.
+    pub async fn stop(self) -> Stopped {
+        self.readiness.draining();
+        self.drain.begin();
+        let clean = self.drain.finished(self.drain_max).await;
+        let mut accounts: Vec<AccountSnapshot> = self
+            .accounts
+            .iter()
+            .map(|account| account.snapshot())
+            .collect();
+        for exporter in &self.exporters {
+            accounts.push(exporter.shutdown(FLUSH_MAX).await);
+        }
+        if let Some(log) = self.access_log {
+            // Blocks for a moment at the very end, when nobody else is served any more.
+            log.close(FLUSH_MAX);
+        }
+        self.over.cancel();
+        Stopped { clean, accounts }
+    }
+}
+
+fn serve(socket: TcpListener, connections: Connections) {
+    let permits = Arc::new(Semaphore::new(connections.listener.limits.connections_max));
+    tokio::spawn(async move {
+        let (name, metrics) = (
+            Arc::clone(&connections.listener.name),
+            Arc::clone(&connections.metrics),
+        );
+        let drain = connections.drain.clone();
+        tokio::select! {
+            () = accept_loop(socket, &name, permits, &metrics, connections) => {}
+            () = drain.begun() => {}
+        }
+    });
+}

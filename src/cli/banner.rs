@@ -1,0 +1,399 @@
+//! What `run` and `demo` say when they start and when they end. Plain data in, text out, each
+//! line ended; who writes it where is `run`'s business.
+
+use super::escape;
+use super::layout::Line;
+use super::reach::Reach;
+use super::style::{Paint, Surface};
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// More listeners than this are counted instead of listed.
+const LISTENERS_MAX: usize = 3;
+
+/// A data listener as it came up.
+#[derive(Clone, Debug)]
+pub struct Listening {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub is_tls: bool,
+}
+
+impl Listening {
+    fn url(&self) -> String {
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+}
+
+/// Where spans go beside the terminal: `http://127.0.0.1:4318/v1/traces (http/protobuf)`. Empty:
+/// nowhere.
+pub type Destinations<'a> = &'a [String];
+
+/// What `run` says once it listens.
+#[derive(Clone, Debug)]
+pub struct RunBanner<'a> {
+    /// Data listeners, in the configuration's order.
+    pub listeners: &'a [Listening],
+    /// The upstream of `--to` as it was written, and what came of knocking there.
+    pub to: Option<(&'a str, &'a Reach)>,
+    /// The upstream's host and port, for the warning.
+    pub upstream: &'a str,
+    /// Where the operator's door is, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// Where spans go.
+    pub export: Destinations<'a>,
+}
+
+/// Where `run`'s values begin, and where they go on.
+const RUN_INDENT: usize = 11;
+
+impl RunBanner<'_> {
+    /// At most six lines, where the terminal is as wide as usual.
+    pub fn render(&self, surface: &Surface) -> String {
+        let mut lines = self.listener_lines(surface);
+        if let Some(admin) = self.admin {
+            let address = format!("http://{admin}");
+            let line = Line::new(RUN_INDENT).text("admin      ");
+            let line = line.whole(surface.paint.bold(&address));
+            lines.push(line.text("   metrics, health"));
+        }
+        lines.extend(self.reachable_from_line());
+        let export = export_text(self.export, "the spans");
+        lines.push(Line::new(RUN_INDENT).text("export     ").text(&export));
+        lines.extend(self.warning_line(surface));
+        lines.iter().map(|line| line.render(surface)).collect()
+    }
+
+    fn listener_lines(&self, surface: &Surface) -> Vec<Line> {
+        let paint = surface.paint;
+        let shown = self.listeners.iter().take(LISTENERS_MAX).map(|listener| {
+            let url = listener.url();
+            let line = Line::new(RUN_INDENT)
+                .text("listening  ")
+                .whole(paint.bold(&url));
+            match self.to {
+                Some((to, Reach::Answers(after))) => line
+                    .text(" -> ")
+                    .whole(paint.bold(to))
+                    .text(&format!("   answers in {}", milliseconds(*after))),
+                Some((to, _)) => line.text(" -> ").whole(paint.bold(to)),
+                None if self.listeners.len() > 1 => line.text(&format!("   {}", listener.name)),
+                None => line,
+            }
+        });
+        let mut lines: Vec<_> = shown.collect();
+        let rest = self.listeners.len().saturating_sub(LISTENERS_MAX);
+        if rest > 0 {
+            let ellipsis = surface.glyphs.ellipsis;
+            let more = format!("           {ellipsis} and {rest} more");
+            lines.push(Line::new(RUN_INDENT).text(&more));
+        }
+        lines
+    }
+
+    /// Said only where it is so, and where the flag that changes it exists.
+    fn reachable_from_line(&self) -> Option<Line> {
+        let [listener] = self.listeners else {
+            return None;
+        };
+        if self.to.is_none() || !listener.address.ip().is_loopback() {
+            return None;
+        }
+        let port = listener.address.port();
+        let which = if self.admin.is_some() {
+            "the first"
+        } else {
+            "it"
+        };
+        let flag = format!("--listen 0.0.0.0:{port}");
+        let line = Line::new(RUN_INDENT).text("           for this machine only; ");
+        Some(
+            line.whole(Paint::default().bold(&flag))
+                .text(&format!(" opens {which}")),
+        )
+    }
+
+    fn warning_line(&self, surface: &Surface) -> Option<Line> {
+        let (_, reach) = self.to?;
+        let what = match reach {
+            Reach::Answers(_) => return None,
+            Reach::Refuses => "refuses connections; requests get 502 until then".to_owned(),
+            Reach::Silent(after) => {
+                format!(
+                    "did not answer within {}; requests fail until then",
+                    seconds(*after)
+                )
+            }
+            Reach::Unknown => "has no address; requests get 502 until then".to_owned(),
+            Reach::Fails(why) => format!("cannot be reached: {why}; requests get 502"),
+        };
+        let line = Line::new(2).whole(surface.paint.yellow("warning:"));
+        Some(line.text(&format!(" {} {what}", self.upstream)))
+    }
+}
+
+/// What `demo` says before its first tree.
+#[derive(Clone, Debug)]
+pub struct DemoBanner<'a> {
+    /// Where to send requests.
+    pub gateway: SocketAddr,
+    /// Where the operator's door is, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// The services and their ports.
+    pub services: &'a [(&'a str, u16)],
+    /// Where spans go beside the terminal.
+    pub export: Destinations<'a>,
+    /// From the process's start until everything listened.
+    pub ready_after: Duration,
+    /// Whether sample traffic runs.
+    pub has_traffic: bool,
+}
+
+/// Where the demo's values begin, and where they go on.
+const DEMO_INDENT: usize = 12;
+
+impl DemoBanner<'_> {
+    /// At most seven lines, where the terminal is as wide as usual.
+    pub fn render(&self, surface: &Surface) -> String {
+        let paint = surface.paint;
+        let (version, count) = (env!("CARGO_PKG_VERSION"), number_word(self.services.len()));
+        let title = format!(
+            "edgespan {version} demo: {count} services that know nothing of tracing, one gateway"
+        );
+        let mut lines = vec![Line::new(2).text(&title)];
+        let mut place = |what: &str, address: SocketAddr, note: &str| {
+            let url = format!("http://{address}");
+            let line = Line::new(DEMO_INDENT).text(what).whole(paint.bold(&url));
+            lines.push(line.text(note));
+        };
+        place("  gateway   ", self.gateway, "   send requests here");
+        if let Some(admin) = self.admin {
+            place("  admin     ", admin, "   metrics, health");
+        }
+        let mut services = Line::new(DEMO_INDENT).text("  services");
+        for (name, port) in self.services {
+            let service = format!("{} :{port}", paint.cyan(name));
+            let columns = escape::columns(name) + format!(" :{port}").len();
+            services = services.text("  ").styled(columns, service);
+        }
+        lines.push(services);
+        let export = export_text(self.export, "the same spans");
+        lines.push(Line::new(DEMO_INDENT).text("  export    ").text(&export));
+        let ready = seconds(self.ready_after);
+        let traffic = if self.has_traffic {
+            "sample traffic 2 a second (--no-traffic)"
+        } else {
+            "no sample traffic"
+        };
+        lines.push(Line::new(2).text(&format!("ready in {ready}; {traffic}; Ctrl-C stops")));
+        lines.iter().map(|line| line.render(surface)).collect()
+    }
+}
+
+/// What to try next, after the demo's first tree.
+pub fn demo_try(gateway: SocketAddr, surface: &Surface) -> String {
+    let paint = surface.paint;
+    let look = format!("curl -i http://{gateway}/api/v1/orders/7");
+    let act = format!("curl -i -X POST http://{gateway}/api/v1/orders/7/release");
+    format!("Try: {}\n     {}\n", paint.bold(&look), paint.bold(&act))
+}
+
+/// A drain has begun; its line is ended by [`drained`].
+pub fn draining(requests: u64, deadline: Duration) -> String {
+    let within = seconds_whole(deadline);
+    match requests {
+        0 => format!("draining, up to {within} (Ctrl-C again stops now) ... "),
+        1 => format!("draining 1 request, up to {within} (Ctrl-C again stops now) ... "),
+        more => format!("draining {more} requests, up to {within} (Ctrl-C again stops now) ... "),
+    }
+}
+
+/// The drain is over, with this many requests cut off.
+pub fn drained(after: Duration, cut_off: u64) -> String {
+    match cut_off {
+        0 => format!("done in {}\n", seconds(after)),
+        1 => format!("1 request cut off after {}\n", seconds(after)),
+        more => format!("{more} requests cut off after {}\n", seconds(after)),
+    }
+}
+
+/// The last line: what became of every span.
+pub fn account(account: &dyn Display) -> String {
+    format!("{account}\n")
+}
+
+fn export_text(export: Destinations<'_>, what: &str) -> String {
+    match export {
+        [] => format!("none; OTEL_EXPORTER_OTLP_ENDPOINT=URL sends {what} there"),
+        [first] => first.clone(),
+        [first, rest @ ..] => format!("{first} and {} more", rest.len()),
+    }
+}
+
+fn number_word(count: usize) -> String {
+    match count {
+        2 => "two".to_owned(),
+        3 => "three".to_owned(),
+        4 => "four".to_owned(),
+        5 => "five".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+fn seconds_whole(duration: Duration) -> String {
+    if duration.subsec_millis() == 0 {
+        format!("{} s", duration.as_secs())
+    } else {
+        seconds(duration)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::escape;
+    use crate::cli::style::{Glyphs, Paint};
+
+    fn surface(columns: usize, colour: bool) -> Surface {
+        Surface::fixed(columns, Paint::new(colour), Glyphs::UNICODE)
+    }
+
+    /// The same text on terminals of 80, 60 and 40 columns, one below the other.
+    fn on_all(render: impl Fn(&Surface) -> String) -> String {
+        let texts = [80, 60, 40].map(|columns| {
+            let text = render(&surface(columns, false));
+            for line in text.lines() {
+                assert!(escape::columns(line) <= columns, "too wide: {line}");
+            }
+            format!("--- {columns} columns\n{text}")
+        });
+        texts.concat()
+    }
+
+    fn at(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn listening(address: &str) -> Listening {
+        Listening {
+            name: "web".to_owned(),
+            address: at(address),
+            is_tls: false,
+        }
+    }
+
+    fn run<'a>(listeners: &'a [Listening], reach: &'a Reach) -> RunBanner<'a> {
+        RunBanner {
+            listeners,
+            to: Some(("http://127.0.0.1:3000", reach)),
+            upstream: "127.0.0.1:3000",
+            admin: Some(at("127.0.0.1:9901")),
+            export: &[],
+        }
+    }
+
+    fn demo(export: &[String]) -> DemoBanner<'_> {
+        DemoBanner {
+            gateway: at("127.0.0.1:8080"),
+            admin: Some(at("127.0.0.1:9901")),
+            services: &[
+                ("login", 41001),
+                ("orders", 41002),
+                ("chat", 41003),
+                ("payout", 41004),
+            ],
+            export,
+            ready_after: Duration::from_millis(200),
+            has_traffic: true,
+        }
+    }
+
+    #[test]
+    fn the_demo_says_where_everything_is() {
+        let lines = demo(&[]).render(&surface(80, false)).lines().count();
+        assert!(lines < 10);
+        insta::assert_snapshot!(on_all(|surface| demo(&[]).render(surface)));
+    }
+
+    #[test]
+    fn the_demo_in_colour() {
+        let exported = ["http://127.0.0.1:4318/v1/traces (http/protobuf)".to_owned()];
+        let surface = surface(80, true);
+        let text = demo(&exported).render(&surface) + &demo_try(at("127.0.0.1:8080"), &surface);
+        insta::assert_snapshot!(text.replace('\u{1b}', "\\e"));
+    }
+
+    #[test]
+    fn run_says_where_it_listens_and_whether_the_upstream_answers() {
+        let listeners = [listening("127.0.0.1:8080")];
+        let reach = Reach::Answers(Duration::from_micros(1200));
+        let banner = run(&listeners, &reach);
+        insta::assert_snapshot!(on_all(|surface| banner.render(surface)));
+        insta::assert_snapshot!(banner.render(&surface(80, true)).replace('\u{1b}', "\\e"));
+    }
+
+    #[test]
+    fn run_warns_of_an_upstream_that_is_not_there() {
+        let listeners = [listening("127.0.0.1:8080")];
+        let outcomes = [
+            Reach::Refuses,
+            Reach::Silent(Duration::from_millis(500)),
+            Reach::Unknown,
+            Reach::Fails("no such file or directory".to_owned()),
+        ];
+        let text = on_all(|surface| {
+            let texts = outcomes
+                .iter()
+                .map(|reach| run(&listeners, reach).render(surface));
+            texts.collect()
+        });
+        insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn run_with_a_file_names_its_listeners() {
+        let mut secure = listening("0.0.0.0:8443");
+        secure.is_tls = true;
+        let others = ["[::1]:80", "127.0.0.1:1", "127.0.0.1:2"].map(listening);
+        let listeners: Vec<_> = std::iter::once(secure).chain(others).collect();
+        let banner = RunBanner {
+            to: None,
+            export: &["http://collector:4317 (grpc)".to_owned()],
+            ..run(&listeners, &Reach::Refuses)
+        };
+        insta::assert_snapshot!(on_all(|surface| banner.render(surface)));
+    }
+
+    #[test]
+    fn a_listener_open_to_others_is_not_called_local() {
+        let listeners = [listening("0.0.0.0:8080")];
+        let text = run(&listeners, &Reach::Refuses).render(&surface(80, false));
+        assert!(!text.contains("this machine only"));
+    }
+
+    #[test]
+    fn a_drain_counts_what_it_waits_for() {
+        let ten = Duration::from_secs(10);
+        let text = draining(3, ten) + &drained(Duration::from_millis(400), 0);
+        assert_eq!(
+            text,
+            "draining 3 requests, up to 10 s (Ctrl-C again stops now) ... done in 0.4 s\n"
+        );
+        assert!(draining(1, ten).starts_with("draining 1 request, "));
+        assert!(draining(0, ten).starts_with("draining, up to 10 s"));
+        assert_eq!(drained(ten, 2), "2 requests cut off after 10.0 s\n");
+    }
+}

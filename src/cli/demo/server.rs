@@ -1,0 +1,242 @@
+//! A small HTTP/1.1 server, as a service behind a gateway might be. It neither reads nor writes
+//! any trace header.
+
+use crate::cli::failure::plain_io;
+use bytes::Bytes;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Sleep;
+
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+const BODY_BYTES_MAX: usize = 64 * 1024;
+const CONNECTIONS_MAX: usize = 1024;
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// One of the demo's services: an answer to each request, and how long it takes.
+pub(super) trait Service: Send + Sync + 'static {
+    fn answer(&self, ask: &Ask) -> Reply;
+}
+
+/// A request as a service sees it.
+pub(super) struct Ask {
+    pub(super) method: Method,
+    pub(super) path: String,
+    /// `null` where no JSON came.
+    pub(super) body: Value,
+}
+
+impl Ask {
+    /// The path's segments, to be matched on.
+    pub(super) fn segments(&self) -> Vec<&str> {
+        self.path.trim_matches('/').split('/').collect()
+    }
+
+    /// A member of the body as text.
+    pub(super) fn text(&self, key: &str) -> Option<&str> {
+        self.body.get(key)?.as_str()
+    }
+}
+
+/// What a service answers.
+pub(super) struct Reply {
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    content: Content,
+    after: Duration,
+}
+
+enum Content {
+    Json(Value),
+    /// Server-sent events, one each time.
+    Events(VecDeque<Value>, Duration),
+}
+
+impl Reply {
+    /// JSON after this many milliseconds.
+    pub(super) const fn json(status: StatusCode, after_ms: u64, body: Value) -> Self {
+        Self::new(status, after_ms, Content::Json(body))
+    }
+
+    /// Server-sent events, one every so many milliseconds.
+    pub(super) const fn events(every_ms: u64, events: VecDeque<Value>) -> Self {
+        let every = Duration::from_millis(every_ms);
+        Self::new(StatusCode::OK, every_ms, Content::Events(events, every))
+    }
+
+    /// No such thing.
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::json(
+            StatusCode::NOT_FOUND,
+            3,
+            json!({"error": format!("no such {what}")}),
+        )
+    }
+
+    /// The thing is there, and does not do that.
+    pub(super) fn not_allowed(allow: &'static str) -> Self {
+        let reply = Self::json(
+            StatusCode::METHOD_NOT_ALLOWED,
+            2,
+            json!({"error": "method"}),
+        );
+        reply.with(ALLOW, allow)
+    }
+
+    const fn new(status: StatusCode, after_ms: u64, content: Content) -> Self {
+        Self {
+            status,
+            headers: Vec::new(),
+            content,
+            after: Duration::from_millis(after_ms),
+        }
+    }
+
+    /// With a header; a value that no header can carry is left out.
+    pub(super) fn with(mut self, name: HeaderName, value: impl ToString) -> Self {
+        if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    fn into_response(self) -> Response<Outgoing> {
+        let (kind, body) = match self.content {
+            Content::Json(value) => {
+                let text = Bytes::from(format!("{value}\n"));
+                ("application/json", Either::Left(Full::new(text)))
+            }
+            Content::Events(events, every) => (
+                "text/event-stream",
+                Either::Right(Events::new(events, every)),
+            ),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.extend(self.headers);
+        response
+    }
+}
+
+type Outgoing = Either<Full<Bytes>, Events>;
+
+/// Server-sent events (WHATWG HTML section 9.2), one each time the clock says so.
+pub(super) struct Events {
+    left: VecDeque<Value>,
+    every: Duration,
+    next: Pin<Box<Sleep>>,
+}
+
+impl Events {
+    fn new(left: VecDeque<Value>, every: Duration) -> Self {
+        Self {
+            left,
+            every,
+            // The reply itself has waited already.
+            next: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        }
+    }
+}
+
+impl Body for Events {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        ready!(self.next.as_mut().poll(cx));
+        let Some(event) = self.left.pop_front() else {
+            return Poll::Ready(None);
+        };
+        self.next = Box::pin(tokio::time::sleep(self.every));
+        let frame = Frame::data(Bytes::from(format!("data: {event}\n\n")));
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+/// Serves on a free port of 127.0.0.1, as a task of `serving`.
+pub(super) async fn start(
+    service: impl Service,
+    serving: &mut JoinSet<()>,
+) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    serving.spawn(accept(listener, Arc::new(service)));
+    Ok(address)
+}
+
+async fn accept<S: Service>(listener: TcpListener, service: Arc<S>) {
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    // Connections end with the server: dropping the set aborts them.
+    let mut connections = JoinSet::new();
+    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = Arc::clone(&service);
+                connections.spawn(async move {
+                    serve(stream, service).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(error = plain_io(&error), "a demo service cannot accept");
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn serve<S: Service>(stream: TcpStream, service: Arc<S>) {
+    let answer = service_fn(move |request| answer(Arc::clone(&service), request));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT);
+    let served = builder.serve_connection(TokioIo::new(stream), answer).await;
+    // A connection that broke is the gateway's to tell.
+    served.unwrap_or_default();
+}
+
+async fn answer<S: Service>(
+    service: Arc<S>,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, BODY_BYTES_MAX).collect();
+    let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+        let error = json!({"error": "the body is too long, or did not come"});
+        return Ok(Reply::json(StatusCode::BAD_REQUEST, 0, error).into_response());
+    };
+    let ask = Ask {
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+    };
+    let reply = service.answer(&ask);
+    tokio::time::sleep(reply.after).await;
+    Ok(reply.into_response())
+}

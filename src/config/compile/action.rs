@@ -1,0 +1,178 @@
+//! What becomes of a request: it is forwarded, redirected or answered.
+
+use super::routes::{Index, Scope};
+use super::{Compiler, headers};
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::raw;
+use crate::config::scalar;
+use crate::proxy::plan::{HostRewrite, Redirect, Rewrite, RouteAction};
+use bytes::Bytes;
+use http::StatusCode;
+use std::sync::Arc;
+
+/// Longest body of a fixed answer.
+const BODY_BYTES_MAX: usize = 1 << 20;
+
+pub(super) fn compile(
+    route: &Spanned<raw::Route>,
+    scope: &Scope<'_>,
+    index: &Index<'_>,
+    compiler: &mut Compiler<'_>,
+) -> RouteAction {
+    let written = &route.value;
+    let place = written.name.as_ref().map_or(&route.span, |name| &name.span);
+    let actions = [
+        ("upstream", written.upstream.is_some()),
+        ("redirect", written.redirect.is_some()),
+        ("answer", written.answer.is_some()),
+    ];
+    compiler.exactly_one(place, &actions);
+    if written.upstream.is_none() {
+        refuse_forwarding_keys(written, compiler);
+    }
+    let redirect = written.redirect.as_ref().map(|one| redirect(one, compiler));
+    let answer = written.answer.as_ref().map(|one| answer(one, compiler));
+    let forward = forward(written, scope, index, compiler);
+    redirect.or(answer).unwrap_or(forward)
+}
+
+fn forward(
+    route: &raw::Route,
+    scope: &Scope<'_>,
+    index: &Index<'_>,
+    compiler: &mut Compiler<'_>,
+) -> RouteAction {
+    if let Some(name) = &route.upstream
+        && !index.upstreams.contains_key(name.value.as_str())
+    {
+        let upstreams = scope.config.upstreams.iter();
+        let defined: Vec<_> =
+            upstreams.map(|(name, _)| (name.value.as_str(), &name.span)).collect();
+        compiler.dangling("upstream", name, &defined);
+    }
+    let rewrite = route.rewrite.as_ref().map(|rewrite| &rewrite.value);
+    RouteAction::Forward {
+        upstream: Arc::from(route.upstream.as_ref().map_or("", |name| &name.value)),
+        rewrite: Rewrite {
+            path: path(rewrite.and_then(|rewrite| rewrite.path.as_ref()), compiler),
+            host: rewrite
+                .and_then(|rewrite| rewrite.host.as_ref())
+                .and_then(|host| host_rewrite(host, compiler))
+                .unwrap_or_default(),
+        },
+    }
+}
+
+/// Keys that only mean something on the way to an upstream.
+fn refuse_forwarding_keys(route: &raw::Route, compiler: &mut Compiler<'_>) {
+    if route.redirect.is_none() && route.answer.is_none() {
+        return; // Nothing is known of what was meant.
+    }
+    let timeouts = &route.timeouts;
+    let places = [
+        ("rewrite", route.rewrite.as_ref().map(|one| &one.span)),
+        ("timeouts.first_byte", timeouts.first_byte.as_ref().map(|one| &one.span)),
+        ("timeouts.request", timeouts.request.as_ref().map(|one| &one.span)),
+    ];
+    for (key, place) in places {
+        if let Some(place) = place {
+            let message = format!("`{key}` has no effect without `upstream`");
+            let diagnostic = Diagnostic::at(Code::Unfit, place, message);
+            compiler.tell(diagnostic.label("this route forwards nothing"));
+        }
+    }
+}
+
+fn host_rewrite(
+    written: &Spanned<raw::HostText>,
+    compiler: &mut Compiler<'_>,
+) -> Option<HostRewrite> {
+    match written.value.0.as_str() {
+        "keep" => Some(HostRewrite::Keep),
+        "endpoint" => Some(HostRewrite::Endpoint),
+        text => {
+            let read = scalar::authority(text).and_then(|host| scalar::header_value(&host));
+            compiler.value(&written.span, Code::Host, read).map(HostRewrite::To)
+        }
+    }
+}
+
+fn path(written: Option<&Spanned<raw::PathText>>, compiler: &mut Compiler<'_>) -> Option<Arc<str>> {
+    let written = written?;
+    let read = scalar::plain_path(&written.value.0).map(Arc::from);
+    compiler.value(&written.span, Code::Path, read)
+}
+
+fn status(
+    written: Option<&Spanned<raw::Status>>,
+    default: StatusCode,
+    takes: fn(u16) -> bool,
+    label: &str,
+    compiler: &mut Compiler<'_>,
+) -> StatusCode {
+    let Some(written) = written else { return default };
+    let code = written.value.0;
+    if !takes(code) {
+        let message = format!("{code} does not fit here");
+        compiler.tell(Diagnostic::at(Code::Status, &written.span, message).label(label));
+    }
+    StatusCode::from_u16(code).unwrap_or(default)
+}
+
+fn redirect(redirect: &Spanned<raw::Redirect>, compiler: &mut Compiler<'_>) -> RouteAction {
+    let written = &redirect.value;
+    if written.scheme.is_none() && written.host.is_none() && written.path.is_none() {
+        let message = "this redirect leads back to itself";
+        let diagnostic = Diagnostic::at(Code::Redirect, &redirect.span, message);
+        compiler.tell(diagnostic.label("give `scheme`, `host` or `path`"));
+    }
+    let takes = |code: u16| matches!(code, 301 | 302 | 303 | 307 | 308);
+    RouteAction::Redirect(Redirect {
+        status: status(
+            written.status.as_ref(),
+            StatusCode::PERMANENT_REDIRECT,
+            takes,
+            "301, 302, 303, 307 or 308",
+            compiler,
+        ),
+        scheme: written.scheme.as_ref().map(|scheme| match scheme.value {
+            raw::Scheme::Http => Arc::from("http"),
+            raw::Scheme::Https => Arc::from("https"),
+        }),
+        host: written.host.as_ref().and_then(|host| {
+            let read = scalar::authority(&host.value.0).map(Arc::from);
+            compiler.value(&host.span, Code::Host, read)
+        }),
+        path: path(written.path.as_ref(), compiler),
+    })
+}
+
+fn answer(answer: &Spanned<raw::Answer>, compiler: &mut Compiler<'_>) -> RouteAction {
+    let written = &answer.value;
+    let status = status(
+        written.status.as_ref(),
+        StatusCode::OK,
+        |code| (200..=599).contains(&code),
+        "200 to 599",
+        compiler,
+    );
+    let body = written.body.as_ref();
+    if let Some(body) = body {
+        let problem = if matches!(status.as_u16(), 204 | 205 | 304) {
+            Some(format!("an answer with {} has no body", status.as_u16()))
+        } else if body.value.len() > BODY_BYTES_MAX {
+            Some("a fixed answer has at most 1 MiB".to_owned())
+        } else {
+            None
+        };
+        if let Some(message) = problem {
+            compiler.tell(Diagnostic::at(Code::Status, &body.span, message));
+        }
+    }
+    RouteAction::Answer {
+        status,
+        headers: headers::fields(&written.headers, compiler),
+        body: body.map_or_else(Bytes::new, |body| Bytes::from(body.value.clone())),
+    }
+}

@@ -1,0 +1,200 @@
+//! Third pass: from what is written to a plan that cannot be wrong.
+//!
+//! Works on the repaired tree, so a value may be missing that had to be there; that was told
+//! before and is passed over here. A plan is only handed out if nothing was told at all.
+
+mod action;
+mod conditions;
+mod cors;
+pub(in crate::config) mod export;
+pub(in crate::config) mod files;
+mod flows;
+mod headers;
+mod listeners;
+mod resource;
+mod routes;
+mod sampling;
+mod standin;
+mod unreachable;
+mod upstreams;
+mod variables;
+
+pub(in crate::config) use resource::DOWNWARD_API;
+pub use variables::Overrides;
+
+use super::decode::Spanned;
+use super::diagnostic::{Code, Diagnostic, Findings, Span};
+use super::env::Environment;
+use super::otel_env::OtelVariables;
+use super::plan::Plan;
+use super::raw;
+use super::scalar::{self, Misread};
+use super::suggest::nearest;
+use crate::admin::AdminSettings;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long a drain may take if the file does not say.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Where the admin listener is if nobody says.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
+
+/// What every part of the compilation reads and writes.
+pub(in crate::config) struct Compiler<'a> {
+    pub(in crate::config) findings: &'a mut Findings,
+    pub(in crate::config) environment: &'a Environment,
+    /// Where relative paths start.
+    pub(in crate::config) folder: &'a Path,
+}
+
+/// Compiles a document. The plan is only right if nothing was found that refuses it.
+pub(in crate::config) fn compile(
+    config: &raw::Config,
+    overrides: &Overrides,
+    compiler: &mut Compiler<'_>,
+) -> Plan {
+    let variables = OtelVariables::read(compiler.environment, compiler.findings);
+    let resource = resource::compile(&config.service, &variables, overrides, compiler);
+    let default = sampling::default(&config.sampling, &resource, &variables);
+    let flags = sampling::flags(&[&config.feature_flags], compiler);
+    let listeners = listeners::compile(&config.listeners, overrides, compiler);
+    let upstreams = upstreams::compile(&config.upstreams, compiler);
+    let flows = flows::compile(&config.flows, compiler);
+    let scope = routes::Scope {
+        config,
+        flows: &flows,
+        default,
+        trace_debug: variables.trace_debug,
+    };
+    let routes = routes::compile(&scope, compiler);
+    let export = export::compile(&config.export, &variables, compiler);
+    Plan {
+        listeners,
+        upstreams,
+        routes,
+        tracing: variables::tracing(config, variables, resource, default, flags),
+        export,
+        admin: admin(&config.admin, overrides, compiler),
+        access_log: config.access_log,
+        drain: compiler.duration_or(config.drain.timeout.as_ref(), DRAIN),
+    }
+}
+
+fn admin(admin: &raw::Admin, overrides: &Overrides, compiler: &mut Compiler<'_>) -> AdminSettings {
+    let written = admin.address.as_ref().map(|written| match written.value.0.as_str() {
+        "off" => None,
+        text => compiler.value(&written.span, Code::Address, address(text)),
+    });
+    let chosen = overrides.admin.or(written);
+    AdminSettings {
+        address: chosen.unwrap_or(Some(ADMIN)),
+        address_is_default: chosen.is_none(),
+        probes: admin.probes.as_ref().and_then(|probes| {
+            compiler.value(&probes.span, Code::Address, address(&probes.value.0))
+        }),
+    }
+}
+
+/// Reads an IP address and a port.
+fn address(text: &str) -> Result<SocketAddr, Misread> {
+    text.parse().map_err(|_| {
+        let misread = Misread::new("this is not an address to listen on");
+        match text.rsplit_once(':') {
+            Some((_, port)) if port.parse::<u16>().is_err() => misread.label("the port is 0 to 65535"),
+            Some(("localhost", port)) => misread
+                .label("an IP address is needed")
+                .help(format!("write `127.0.0.1:{port}`")),
+            Some(("" | "*", port)) => misread
+                .label("an IP address is needed")
+                .help(format!("write `0.0.0.0:{port}` for every interface")),
+            Some(_) => misread.label("IP address and port, such as 127.0.0.1:8080"),
+            None => misread.label("the port is missing, as in 127.0.0.1:8080"),
+        }
+    })
+}
+
+impl Compiler<'_> {
+    /// Takes a value, or tells at its place why there is none.
+    fn value<T>(&mut self, span: &Span, code: Code, read: Result<T, Misread>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(misread) => {
+                let mut diagnostic = Diagnostic::at(code, span, misread.message);
+                diagnostic.label = misread.label;
+                diagnostic.help = misread.help;
+                self.findings.push(diagnostic);
+                None
+            }
+        }
+    }
+
+    fn tell(&mut self, diagnostic: Diagnostic) {
+        self.findings.push(diagnostic);
+    }
+
+    /// A duration longer than zero, or the default.
+    fn duration_or(&mut self, written: Option<&Spanned<raw::DurationText>>, default: Duration) -> Duration {
+        let read = written.and_then(|written| self.duration(&written.span, &written.value.0));
+        read.unwrap_or(default)
+    }
+
+    /// A duration longer than zero.
+    fn duration(&mut self, span: &Span, text: &str) -> Option<Duration> {
+        let read = scalar::duration(text).and_then(|duration| {
+            let misread = || Misread::new("this duration is zero").label("nothing is that quick");
+            if duration.is_zero() { Err(misread()) } else { Ok(duration) }
+        });
+        self.value(span, Code::Duration, read)
+    }
+
+    /// `off`, or a duration longer than zero. The outer None: not given, or told.
+    fn off_or_duration(&mut self, written: Option<&Spanned<raw::OffOrDuration>>) -> Option<Option<Duration>> {
+        let written = written?;
+        if written.value.0 == "off" {
+            return Some(None);
+        }
+        self.duration(&written.span, &written.value.0).map(Some)
+    }
+
+    fn size(&mut self, written: Option<&Spanned<raw::SizeText>>) -> Option<u64> {
+        let written = written?;
+        self.value(&written.span, Code::Size, scalar::size(&written.value.0))
+    }
+
+    /// Tells unless exactly one of the keys of a map is there.
+    fn exactly_one(&mut self, span: &Span, keys: &[(&str, bool)]) {
+        let given: Vec<&str> = keys.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+        if given.len() == 1 {
+            return;
+        }
+        let names: Vec<String> = keys.iter().map(|(key, _)| format!("`{key}`")).collect();
+        let message = format!("exactly one of {} is needed", names.join(", "));
+        let label = match given.as_slice() {
+            [] => "none is there".to_owned(),
+            [given @ ..] => format!("{} are there", given.join(" and ")),
+        };
+        self.tell(Diagnostic::at(Code::Exclusive, span, message).label(label));
+    }
+
+    /// Tells that nothing has this name.
+    fn dangling(&mut self, noun: &str, name: &Spanned<String>, defined: &[(&str, &Span)]) {
+        let message = format!("no {noun} is called `{}`", name.value);
+        let diagnostic = Diagnostic::at(Code::UnknownName, &name.span, message);
+        let meant = nearest(&name.value, defined.iter().map(|(name, _)| *name));
+        let place = meant.and_then(|meant| defined.iter().find(|(name, _)| *name == meant));
+        let diagnostic = match (place, defined) {
+            (Some((meant, _)), [(_, only)]) => diagnostic
+                .suggest(meant)
+                .beside(only, format!("the only {noun}")),
+            (Some((meant, place)), _) => diagnostic.suggest(meant).beside(place, "defined here"),
+            (None, []) => diagnostic.help(format!("the file defines no {noun}")),
+            (None, [(_, only)]) => diagnostic.beside(only, format!("the only {noun}")),
+            (None, several) => {
+                let names: Vec<&str> = several.iter().take(20).map(|(name, _)| *name).collect();
+                diagnostic.help(format!("{noun}s: {}", names.join(", ")))
+            }
+        };
+        self.tell(diagnostic);
+    }
+}

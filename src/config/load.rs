@@ -1,0 +1,132 @@
+//! From a file to a plan, or to every reason why there is none.
+
+use super::compile::{Compiler, Overrides, compile};
+use super::decode::decode;
+use super::diagnostic::{Code, Diagnostic, Findings, Mask, Report};
+use super::env::Environment;
+use super::plan::Plan;
+use super::{schema, shape, substitute, tree};
+use crate::config::compile::files::reason;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// Largest file.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// A plan, and what there is to warn of.
+#[derive(Clone)]
+pub struct Loaded {
+    /// What was asked for.
+    pub plan: Plan,
+    /// Warnings; often empty.
+    pub warnings: Report,
+}
+
+/// Why there is no plan: every error and warning at once.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// What was found; at least one error.
+    pub report: Report,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.report.summary())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// Reads and compiles a file. Relative paths in it start at its folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn load(path: &Path, environment: &Environment, overrides: &Overrides) -> Result<Loaded, Refused> {
+    let name = path.display().to_string();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    match read(path) {
+        Ok(text) => compile_in(&name, &text, folder, environment, overrides),
+        Err(reason) => {
+            let message = format!("cannot read {name}: {reason}");
+            let diagnostics = vec![Diagnostic::new(Code::Unreadable, message)];
+            let report = Report::new(&name, "", &Mask::default(), diagnostics);
+            Err(Refused { report })
+        }
+    }
+}
+
+/// Compiles a text that is no file. Relative paths in it start at the working folder.
+///
+/// # Errors
+/// Everything that is wrong with it.
+pub fn compile_text(
+    name: &str,
+    text: &str,
+    environment: &Environment,
+    overrides: &Overrides,
+) -> Result<Loaded, Refused> {
+    compile_in(name, text, Path::new(""), environment, overrides)
+}
+
+fn compile_in(
+    name: &str,
+    text: &str,
+    folder: &Path,
+    environment: &Environment,
+    overrides: &Overrides,
+) -> Result<Loaded, Refused> {
+    let mut findings = Findings::default();
+    let mut mask = Mask::default();
+    let plan = passes(text, folder, environment, overrides, &mut findings, &mut mask);
+    let harmless = findings.are_harmless();
+    let report = Report::new(name, text, &mask, findings.in_line_order());
+    match plan {
+        Some(plan) if harmless => Ok(Loaded { plan, warnings: report }),
+        Some(_) | None => Err(Refused { report }),
+    }
+}
+
+/// Syntax, substitution, shape, meaning. Only a text without a tree ends them early.
+fn passes(
+    text: &str,
+    folder: &Path,
+    environment: &Environment,
+    overrides: &Overrides,
+    findings: &mut Findings,
+    mask: &mut Mask,
+) -> Option<Plan> {
+    let Some(mut tree) = tree::parse(text, findings) else {
+        mask.hide_lookalikes(text);
+        return None;
+    };
+    substitute::substitute(&mut tree, environment, findings);
+    let repaired = shape::check(&tree, schema::root(), findings, mask);
+    let config = match decode(&repaired) {
+        Ok(config) => config,
+        Err(error) => {
+            let message = format!("the document cannot be read: {error}");
+            findings.push(Diagnostic::new(Code::Internal, message));
+            return None;
+        }
+    };
+    let mut compiler = Compiler { findings, environment, folder };
+    Some(compile(&config, overrides, &mut compiler))
+}
+
+/// The text of a file, or why there is none, in words.
+fn read(path: &Path) -> Result<String, String> {
+    let because = |error: std::io::Error| reason(error.kind()).to_owned();
+    if std::fs::metadata(path).map_err(because)?.is_dir() {
+        return Err("it is a folder".to_owned());
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(because)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(because)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
+        return Err("it is larger than 16 MiB".to_owned());
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    // A byte order mark is no part of the document, and would move every position.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+}

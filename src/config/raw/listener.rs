@@ -1,0 +1,132 @@
+//! Listeners as they are written.
+
+use super::{AddressText, Count, DurationText, FileText, HeaderName, NetworkText, SizeText};
+use crate::config::decode::Spanned;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where requests arrive.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["address"]))]
+pub(in crate::config) struct Listener {
+    /// Where to listen. Port 0 takes a free one.
+    pub(in crate::config) address: Option<Spanned<AddressText>>,
+    /// What the listener is for.
+    #[schemars(extend("default" = "gateway"))]
+    pub(in crate::config) mode: Option<Spanned<ListenerMode>>,
+    /// TLS, with HTTP/2 and HTTP/1.1 by ALPN. Without it, HTTP/1.1 and HTTP/2 in the clear.
+    pub(in crate::config) tls: Option<ListenerTls>,
+    /// Peers whose word about others is believed: `X-Forwarded-*`, `Forwarded` and the
+    /// `client_address_header`. From everybody else these are removed.
+    pub(in crate::config) trusted_proxies: Vec<Spanned<NetworkText>>,
+    /// A header in which a trusted proxy names the client, such as `cf-connecting-ip`.
+    pub(in crate::config) client_address_header: Option<Spanned<HeaderName>>,
+    /// Deadlines.
+    pub(in crate::config) timeouts: ListenerTimeouts,
+    /// Bounds.
+    pub(in crate::config) limits: ListenerLimits,
+    /// Paths that servers read in two ways.
+    pub(in crate::config) paths: Paths,
+}
+
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "listener mode")]
+pub(in crate::config) enum ListenerMode {
+    /// Requests are routed to upstreams.
+    #[default]
+    Gateway,
+}
+
+/// TLS of a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["certificates"]))]
+pub(in crate::config) struct ListenerTls {
+    /// Certificates. Which one is shown is decided by the name that the client asks for (SNI);
+    /// the first one serves clients that ask for none.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) certificates: Vec<Spanned<Certificate>>,
+}
+
+/// A certificate and its key.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["chain", "key"]))]
+pub(in crate::config) struct Certificate {
+    /// PEM file of the certificate and its intermediates, leaf first.
+    pub(in crate::config) chain: Option<Spanned<FileText>>,
+    /// PEM file of the private key.
+    pub(in crate::config) key: Option<Spanned<FileText>>,
+}
+
+/// Deadlines of a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct ListenerTimeouts {
+    /// TLS handshake; request head from its first byte; on HTTP/1.1 also the wait for the next
+    /// request.
+    #[schemars(extend("default" = "10s"))]
+    pub(in crate::config) header: Option<Spanned<DurationText>>,
+    /// Longest silence of a connection without requests, and of a request's body.
+    #[schemars(extend("default" = "60s"))]
+    pub(in crate::config) idle: Option<Spanned<DurationText>>,
+}
+
+/// Bounds of a listener.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct ListenerLimits {
+    /// Open connections; more wait in the kernel's backlog.
+    #[schemars(extend("default" = 20_000))]
+    pub(in crate::config) connections: Option<Spanned<Count>>,
+    /// Requests in flight; one more gets 503.
+    #[schemars(extend("default" = 20_000))]
+    pub(in crate::config) requests: Option<Spanned<Count>>,
+    /// Bytes of a request's header fields together; more gets 431. At most 256KiB.
+    #[schemars(extend("default" = "64KiB"))]
+    pub(in crate::config) header_bytes: Option<Spanned<SizeText>>,
+    /// Number of a request's header fields; more gets 431. At most 500.
+    #[schemars(extend("default" = 100))]
+    pub(in crate::config) header_count: Option<Spanned<Count>>,
+    /// Bytes of a request's body; more gets 413. Without it there is no bound.
+    pub(in crate::config) body_bytes: Option<Spanned<SizeText>>,
+}
+
+/// Paths that servers read in two ways.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct Paths {
+    /// `%2F` and `%5C`.
+    #[schemars(extend("default" = "refuse"))]
+    pub(in crate::config) encoded_slash: Option<EncodedSlash>,
+    /// `//`.
+    #[schemars(extend("default" = "refuse"))]
+    pub(in crate::config) empty_segment: Option<EmptySegment>,
+}
+
+/// What becomes of `%2F` and `%5C` in a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "path rule")]
+pub(in crate::config) enum EncodedSlash {
+    /// Such requests get 400.
+    #[default]
+    Refuse,
+    /// They pass as part of a segment.
+    Allow,
+}
+
+/// What becomes of `//` in a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "path rule")]
+pub(in crate::config) enum EmptySegment {
+    /// Such requests get 400.
+    #[default]
+    Refuse,
+    /// They pass as an empty segment.
+    Allow,
+}

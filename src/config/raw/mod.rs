@@ -1,0 +1,74 @@
+//! The document as it is written: the only types that serde and schemars see.
+//!
+//! Their doc comments are the reference that users read. Everything is optional to serde, so that
+//! one missing key hides no other problem; what is required stands in the schema, and the shape
+//! pass tells what is missing before anything here is read.
+
+mod export;
+mod listener;
+mod process;
+mod route;
+mod scalar;
+mod trace;
+mod upstream;
+
+pub(in crate::config) use export::{Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol};
+pub(in crate::config) use listener::{
+    Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
+    ListenerTls, Paths,
+};
+pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use route::{
+    Answer, Cors, HeaderEdits, HeaderSides, Match, Redirect, Rewrite, Route, RouteLimits,
+    RouteTimeouts, ValueMatch,
+};
+pub(in crate::config) use scalar::{
+    AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName, HeaderText,
+    HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany, PathText, Rate, RegexText,
+    SecretText, SizeText, Status,
+};
+pub(in crate::config) use trace::{
+    Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent, ValueType,
+};
+pub(in crate::config) use upstream::{
+    Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
+};
+
+use super::decode::{Entries, Spanned};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The configuration of edgespan.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Configuration", extend("required" = ["listeners"]))]
+pub(in crate::config) struct Config {
+    /// The service that edgespan stands for. Spans carry its name, not edgespan's.
+    pub(in crate::config) service: Service,
+    /// Where edgespan itself is asked: health, metrics.
+    pub(in crate::config) admin: Admin,
+    /// Whether each request writes a line to the log. Without it the command decides.
+    pub(in crate::config) access_log: Option<bool>,
+    /// What happens at the end.
+    pub(in crate::config) drain: Drain,
+    /// Where requests arrive, by name. At least one.
+    pub(in crate::config) listeners: Entries<Listener>,
+    /// Where requests go, by name.
+    pub(in crate::config) upstreams: Entries<Upstream>,
+    /// Business processes that routes belong to, by name.
+    pub(in crate::config) flows: Entries<Flow>,
+    /// Which requests go where. The most specific route wins; the order decides nothing.
+    pub(in crate::config) routes: Vec<Spanned<Route>>,
+    /// How many traces are kept.
+    pub(in crate::config) sampling: Sampling,
+    /// Flags that every span carries, as `name: variant`.
+    pub(in crate::config) feature_flags: Entries<Spanned<String>>,
+    /// How trace context is read and written.
+    pub(in crate::config) propagation: Propagation,
+    /// What spans say beside the conventions.
+    pub(in crate::config) spans: Spans,
+    /// What is hidden in spans and logs beside the built-in list.
+    pub(in crate::config) redaction: Redaction,
+    /// Where spans are sent. Without it they are printed on the terminal.
+    pub(in crate::config) export: Vec<Spanned<Exporter>>,
+}

@@ -1,0 +1,68 @@
+//! Upstreams as they are written.
+
+use super::{Certificate, Count, DurationText, EndpointText, FileText, HostText, OffOrDuration};
+use crate::config::decode::Spanned;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Where requests go: endpoints that serve the same thing.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["endpoints"]))]
+pub(in crate::config) struct Upstream {
+    /// `service.peer.name` of CLIENT spans. Without it the upstream's name in this file.
+    pub(in crate::config) service: Option<Spanned<String>>,
+    /// Used in turn; one that refuses a connection is passed over. `http://host:port`,
+    /// `https://host:port`, `h2c://host:port` (HTTP/2 in the clear), `unix:/path`,
+    /// `unix+h2c:/path`.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) endpoints: Vec<Spanned<EndpointText>>,
+    /// Deadlines.
+    pub(in crate::config) timeouts: UpstreamTimeouts,
+    /// TLS towards `https` endpoints.
+    pub(in crate::config) tls: Option<Spanned<UpstreamTls>>,
+    /// Bounds.
+    pub(in crate::config) limits: UpstreamLimits,
+}
+
+/// Deadlines towards an upstream.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct UpstreamTimeouts {
+    /// TCP and TLS handshake together; longer gets 504.
+    #[schemars(extend("default" = "1s"))]
+    pub(in crate::config) connect: Option<Spanned<DurationText>>,
+    /// From the request's start to the head of the response; longer gets 504.
+    #[schemars(extend("default" = "15s"))]
+    pub(in crate::config) first_byte: Option<Spanned<DurationText>>,
+    /// The whole exchange, body included.
+    #[schemars(extend("default" = "off"))]
+    pub(in crate::config) request: Option<Spanned<OffOrDuration>>,
+    /// Longest silence in a body, and longest life of an idle connection.
+    #[schemars(extend("default" = "60s"))]
+    pub(in crate::config) idle: Option<Spanned<DurationText>>,
+}
+
+/// TLS towards an upstream.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct UpstreamTls {
+    /// PEM file of the authority to trust instead of the machine's.
+    pub(in crate::config) ca: Option<Spanned<FileText>>,
+    /// The certificate that edgespan shows.
+    pub(in crate::config) certificate: Option<Certificate>,
+    /// The name to ask for and to verify, instead of the endpoint's host.
+    pub(in crate::config) server_name: Option<Spanned<HostText>>,
+}
+
+/// Bounds of an upstream.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct UpstreamLimits {
+    /// Requests in flight; one more gets 503.
+    #[schemars(extend("default" = 10_000))]
+    pub(in crate::config) requests: Option<Spanned<Count>>,
+    /// Idle connections kept for each endpoint.
+    #[schemars(extend("default" = 256))]
+    pub(in crate::config) idle_connections: Option<Spanned<Count>>,
+}

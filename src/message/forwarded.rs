@@ -1,0 +1,429 @@
+//! Who a request comes from, and who may say so.
+//!
+//! Runs after `normalize` and before anything looks at the client's address. What a peer that is
+//! not trusted says about others is removed under every spelling; then we say what we saw
+//! ourselves. A trusted peer's word is kept and added to.
+
+use super::authority::Authority;
+use super::client_address::{client_of_chain, forwarded_parameter, last_element, parse_node};
+use crate::net::TrustedPeers;
+use http::header::{FORWARDED, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use std::net::{IpAddr, SocketAddr};
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Fields by which a proxy speaks for its client, beside the families below.
+const CLAIMS: [&str; 9] = [
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "forwarded",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-real-ip",
+    "x-rewrite-url",
+];
+
+/// Families of such fields, by how their names begin.
+const CLAIM_FAMILIES: [&str; 2] = ["x-forwarded-", "x-original-"];
+
+/// Who may speak for others on a listener.
+#[derive(Clone, Copy, Debug)]
+pub struct ForwardedPolicy<'a> {
+    /// Peers whose word is believed.
+    pub trusted: &'a TrustedPeers,
+    /// A header in which such a peer names the client, such as `CF-Connecting-IP`. Goes before
+    /// `X-Forwarded-For`.
+    pub client_address_header: Option<&'a HeaderName>,
+}
+
+/// The request as its client made it, as far as it is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientView {
+    /// The client's address. IPv4 within IPv6 is told as IPv4.
+    pub client: IpAddr,
+    /// The client's port; `None` if others stand between.
+    pub port: Option<u16>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// The host that the client asked a trusted peer for; `None`: the request's own.
+    pub host: Option<Authority>,
+}
+
+/// Reads who the client is and leaves `X-Forwarded-For`, `-Proto` and `-Host` true for the next
+/// server; `Forwarded` (RFC 7239) is added to if it is there.
+///
+/// `scheme` and `host` are those of the request as it came to us.
+pub fn apply_request(
+    headers: &mut HeaderMap,
+    peer: SocketAddr,
+    scheme: &'static str,
+    host: Option<&HeaderValue>,
+    policy: &ForwardedPolicy<'_>,
+) -> ClientView {
+    let address = peer.ip().to_canonical();
+    let trusted = policy.trusted.trusts(address);
+    remove_claims(headers, trusted, policy.client_address_header);
+    let view = if trusted {
+        view_of_trusted(headers, address, peer.port(), scheme, policy)
+    } else {
+        ClientView {
+            client: address,
+            port: Some(peer.port()),
+            scheme,
+            host: None,
+        }
+    };
+    append_element(headers, X_FORWARDED_FOR, address.to_string());
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(view.scheme));
+    match (&view.host, host) {
+        (Some(told), _) => headers.insert(X_FORWARDED_HOST, told.header().clone()),
+        (None, Some(own)) => headers.insert(X_FORWARDED_HOST, own.clone()),
+        (None, None) => headers.remove(X_FORWARDED_HOST),
+    };
+    if headers.contains_key(FORWARDED) {
+        append_element(headers, FORWARDED, element(address, scheme, host));
+    }
+    view
+}
+
+/// Adds us to `Via` (RFC 9110 section 7.6.3). `received` is the version of the message as we got
+/// it; where a version has no minor number, 0 is implied (section 2.5).
+pub fn append_via(headers: &mut HeaderMap, received: Version) {
+    let via = match received {
+        Version::HTTP_09 | Version::HTTP_10 => "1.0 edgespan",
+        Version::HTTP_2 => "2.0 edgespan",
+        Version::HTTP_3 => "3.0 edgespan",
+        _ => "1.1 edgespan",
+    };
+    headers.append(VIA, HeaderValue::from_static(via));
+}
+
+fn view_of_trusted(
+    headers: &HeaderMap,
+    peer: IpAddr,
+    peer_port: u16,
+    scheme: &'static str,
+    policy: &ForwardedPolicy<'_>,
+) -> ClientView {
+    let named = policy
+        .client_address_header
+        .and_then(|name| only_value(headers, name))
+        .and_then(parse_node);
+    let client = named.unwrap_or_else(|| client_of_chain(headers, peer, policy.trusted));
+    let told = |name: &HeaderName, parameter: &str| match last_element(headers, name) {
+        Some(told) => Some(told.to_owned()),
+        None => forwarded_parameter(headers, parameter),
+    };
+    let scheme = match told(&X_FORWARDED_PROTO, "proto") {
+        Some(told) if told.eq_ignore_ascii_case("https") => "https",
+        Some(told) if told.eq_ignore_ascii_case("http") => "http",
+        Some(_) | None => scheme,
+    };
+    let host = told(&X_FORWARDED_HOST, "host")
+        .and_then(|told| HeaderValue::try_from(told).ok())
+        .and_then(|told| Authority::from_header(&told).ok());
+    ClientView {
+        client,
+        port: (client == peer).then_some(peer_port),
+        scheme,
+        host,
+    }
+}
+
+/// Removes what may not be said: everything from a peer that is not trusted, and from a trusted
+/// one the spellings that it did not write itself. `X_Forwarded_For` passes a proxy that looks
+/// for `X-Forwarded-For`, and is the same name to CGI, WSGI and PHP.
+fn remove_claims(headers: &mut HeaderMap, trusted: bool, client_address: Option<&HeaderName>) {
+    let removed: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| {
+            let name = name.as_str();
+            let of_setting = client_address.filter(|setting| {
+                folds_to(name, setting.as_str()) && name.len() == setting.as_str().len()
+            });
+            match of_setting {
+                Some(setting) => !trusted || name != setting.as_str(),
+                None => is_claim(name) && (!trusted || !is_plain_spelling(name)),
+            }
+        })
+        .cloned()
+        .collect();
+    for name in &removed {
+        headers.remove(name);
+    }
+}
+
+fn is_claim(name: &str) -> bool {
+    CLAIMS
+        .iter()
+        .any(|claim| name.len() == claim.len() && folds_to(name, claim))
+        || CLAIM_FAMILIES.iter().any(|family| folds_to(name, family))
+}
+
+fn is_plain_spelling(name: &str) -> bool {
+    name.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Whether `name` begins with `claim` when all its punctuation is read as `-`.
+fn folds_to(name: &str, claim: &str) -> bool {
+    let fold = |byte: u8| {
+        if byte.is_ascii_alphanumeric() {
+            byte
+        } else {
+            b'-'
+        }
+    };
+    name.len() >= claim.len()
+        && name
+            .bytes()
+            .zip(claim.bytes())
+            .all(|(left, right)| fold(left) == fold(right))
+}
+
+/// A field's value if it has exactly one.
+fn only_value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
+}
+
+/// Adds to a list and makes one line of it: many servers read only the first or the last.
+fn append_element(headers: &mut HeaderMap, name: HeaderName, element: String) {
+    let mut joined = Vec::new();
+    for line in headers.get_all(&name) {
+        joined.extend_from_slice(line.as_bytes());
+        joined.extend_from_slice(b", ");
+    }
+    let list = if joined.is_empty() {
+        HeaderValue::try_from(element)
+    } else {
+        joined.extend_from_slice(element.as_bytes());
+        HeaderValue::try_from(joined)
+    };
+    // Parts of header values make a header value.
+    if let Ok(list) = list {
+        headers.insert(name, list);
+    }
+}
+
+/// What we say of ourselves in `Forwarded`. A host that passed `normalize` needs no escapes.
+fn element(peer: IpAddr, scheme: &str, host: Option<&HeaderValue>) -> String {
+    let mut element = match peer {
+        IpAddr::V4(address) => format!("for={address};proto={scheme}"),
+        IpAddr::V6(address) => format!("for=\"[{address}]\";proto={scheme}"),
+    };
+    if let Some(host) = host.and_then(|host| host.to_str().ok()) {
+        element.push_str(";host=\"");
+        element.push_str(host);
+        element.push('"');
+    }
+    element
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const CF_CONNECTING_IP: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+                )
+            })
+            .collect()
+    }
+
+    /// From 10.0.0.1 over plain HTTP for host `a:8080`, where 10.0.0.0/8 is trusted.
+    fn apply(headers: &mut HeaderMap, peer: &str, header: Option<&HeaderName>) -> ClientView {
+        let trusted = TrustedPeers::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        let policy = ForwardedPolicy {
+            trusted: &trusted,
+            client_address_header: header,
+        };
+        let host = HeaderValue::from_static("a:8080");
+        apply_request(headers, peer.parse().unwrap(), "http", Some(&host), &policy)
+    }
+
+    #[track_caller]
+    fn check(peer: &str, before: &[(&str, &str)], after: &[(&str, &str)]) {
+        let mut found = headers(before);
+
+        apply(&mut found, peer, None);
+
+        assert_eq!(found, headers(after));
+    }
+
+    #[test]
+    fn what_a_stranger_says_of_others_is_replaced_by_what_we_saw() {
+        let ours = [
+            ("x-forwarded-for", "192.0.2.1"),
+            ("x-forwarded-proto", "http"),
+            ("x-forwarded-host", "a:8080"),
+        ];
+        for claim in [
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-forwarded-prefix",
+            "x-forwarded-server",
+            "x-forwarded-uri",
+            "X_Forwarded_For",
+            "x-forwarded_for",
+            "x_forwarded_user",
+            "x.forwarded.for",
+            "forwarded",
+            "x-real-ip",
+            "X_Real_IP",
+            "cf-connecting-ip",
+            "cf_connecting_ip",
+            "true-client-ip",
+            "x-original-url",
+            "x-original-forwarded-for",
+            "x-envoy-external-address",
+        ] {
+            check("192.0.2.1:4711", &[(claim, "6.6.6.6")], &ours);
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_the_client_itself() {
+        let mut found = headers(&[
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "https"),
+        ]);
+
+        let view = apply(
+            &mut found,
+            "[::ffff:192.0.2.1]:4711",
+            Some(&CF_CONNECTING_IP),
+        );
+
+        assert_eq!(view.client.to_string(), "192.0.2.1");
+        assert_eq!(
+            (view.port, view.scheme, view.host),
+            (Some(4711), "http", None)
+        );
+    }
+
+    #[test]
+    fn a_trusted_peers_word_is_kept_and_added_to() {
+        check(
+            "10.0.0.1:80",
+            &[
+                ("x-forwarded-for", "6.6.6.6"),
+                ("x-forwarded-for", "192.0.2.1, 10.2.2.2"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "App.example.com"),
+                ("x-forwarded-port", "443"),
+                ("forwarded", "for=192.0.2.1"),
+                ("forwarded", "for=10.2.2.2"),
+                ("x_forwarded_for", "6.6.6.6"),
+            ],
+            &[
+                ("x-forwarded-for", "6.6.6.6, 192.0.2.1, 10.2.2.2, 10.0.0.1"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "app.example.com"),
+                ("x-forwarded-port", "443"),
+                (
+                    "forwarded",
+                    "for=192.0.2.1, for=10.2.2.2, for=10.0.0.1;proto=http;host=\"a:8080\"",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_a_trusted_peer_says_is_what_the_client_asked() {
+        let mut found = headers(&[
+            ("x-forwarded-for", "6.6.6.6, 192.0.2.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "app.example.com"),
+        ]);
+
+        let view = apply(&mut found, "10.0.0.1:80", None);
+
+        assert_eq!(view.client.to_string(), "192.0.2.1");
+        assert_eq!((view.port, view.scheme), (None, "https"));
+        assert_eq!(
+            view.host.as_ref().map(Authority::host),
+            Some("app.example.com")
+        );
+    }
+
+    #[test]
+    fn the_header_of_the_setting_goes_before_the_chain() {
+        let lines = [
+            ("cf-connecting-ip", "192.0.2.9"),
+            ("x-forwarded-for", "192.0.2.1"),
+        ];
+
+        let named = apply(&mut headers(&lines), "10.0.0.1:80", Some(&CF_CONNECTING_IP));
+        let unnamed = apply(&mut headers(&lines), "10.0.0.1:80", None);
+
+        assert_eq!(named.client.to_string(), "192.0.2.9");
+        assert_eq!(unnamed.client.to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_bad_word_of_a_trusted_peer_changes_nothing() {
+        let mut found = headers(&[
+            ("cf-connecting-ip", "me"),
+            ("x-forwarded-for", "a"),
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "a b"),
+        ]);
+
+        let view = apply(&mut found, "10.0.0.1:80", Some(&CF_CONNECTING_IP));
+
+        assert_eq!(view.client.to_string(), "10.0.0.1");
+        assert_eq!(
+            (view.port, view.scheme, view.host),
+            (Some(80), "http", None)
+        );
+        assert_eq!(found["x-forwarded-for"], "a, 10.0.0.1");
+        assert_eq!(found["x-forwarded-proto"], "http");
+        assert_eq!(found["x-forwarded-host"], "a:8080");
+    }
+
+    #[test]
+    fn via_says_which_version_was_received() {
+        let mut found = headers(&[("via", "1.0 a")]);
+
+        append_via(&mut found, Version::HTTP_11);
+        append_via(&mut found, Version::HTTP_2);
+
+        let via: Vec<_> = found.get_all(VIA).iter().collect();
+        assert_eq!(via, ["1.0 a", "1.1 edgespan", "2.0 edgespan"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_claim_of_a_stranger_survives(
+            name in "(x|cf|true)[-_.](forwarded|real|client|connecting|original)[-_.](for|ip|url)",
+            value in "[ -~]{0,20}",
+        ) {
+            let mut found = headers(&[(&name, &value)]);
+
+            let view = apply(&mut found, "192.0.2.1:4711", None);
+
+            prop_assert_eq!(view.client.to_string(), "192.0.2.1");
+            for (name, value) in &found {
+                let ours = ["192.0.2.1", "http", "a:8080"].map(HeaderValue::from_static);
+                prop_assert!(!is_claim(name.as_str()) || ours.contains(value));
+            }
+        }
+    }
+}

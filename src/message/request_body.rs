@@ -1,0 +1,219 @@
+//! A request's body on its way to the upstream: streamed, bounded, counted, never buffered.
+
+use super::trailers;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// How long a client that sent `Expect: 100-continue` waits for the upstream's word before its
+/// body is asked for anyway (RFC 9110 section 10.1.1 lets nobody wait for ever).
+const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a request sends upstream.
+#[derive(Debug, Default)]
+pub enum RequestBody {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// What the client sends, as it sends it.
+    Streamed(Box<StreamedBody>),
+}
+
+/// Why a request's body ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyFault {
+    /// More bytes than allowed.
+    TooLarge,
+    /// Silent for longer than allowed.
+    Idle,
+    /// The client broke it off, or sent something that is no body.
+    Client,
+}
+
+/// The error that hyper sees when a request's body ends early.
+#[derive(Debug, thiserror::Error)]
+#[error("the request's body ended early: {0:?}")]
+pub struct RequestBodyError(BodyFault);
+
+/// What is known of a request's body while it is on its way. Shared with the request.
+#[derive(Debug, Default)]
+pub struct BodyProgress {
+    bytes: AtomicU64,
+    done: AtomicBool,
+    fault: AtomicU8,
+    gate_open: AtomicBool,
+    gate_waker: Mutex<Option<Waker>>,
+}
+
+impl BodyProgress {
+    /// Bytes handed on so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether all of it was handed on.
+    pub fn is_done(&self) -> bool {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Why it ended early, if it did.
+    pub fn fault(&self) -> Option<BodyFault> {
+        match self.fault.load(Ordering::Relaxed) {
+            1 => Some(BodyFault::TooLarge),
+            2 => Some(BodyFault::Idle),
+            3 => Some(BodyFault::Client),
+            _ => None,
+        }
+    }
+
+    /// The upstream said `100 Continue` (or none is waited for): the client's body is asked for.
+    pub fn open_gate(&self) {
+        self.gate_open.store(true, Ordering::Relaxed);
+        let waker = self
+            .gate_waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn fail(&self, fault: BodyFault) -> RequestBodyError {
+        let code = match fault {
+            BodyFault::TooLarge => 1,
+            BodyFault::Idle => 2,
+            BodyFault::Client => 3,
+        };
+        self.fault.store(code, Ordering::Relaxed);
+        RequestBodyError(fault)
+    }
+}
+
+/// Bounds of a request's body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Most bytes; `u64::MAX` for no bound.
+    pub bytes_max: u64,
+    /// Longest silence.
+    pub idle: Duration,
+    /// Whether nothing is read until [`BodyProgress::open_gate`].
+    pub gated: bool,
+}
+
+/// The client's body with its bounds.
+#[derive(Debug)]
+pub struct StreamedBody {
+    incoming: Incoming,
+    limits: BodyLimits,
+    progress: Arc<BodyProgress>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl RequestBody {
+    /// Streams `incoming`, or nothing if it has ended before it began.
+    pub fn streamed(incoming: Incoming, limits: BodyLimits) -> (Self, Option<Arc<BodyProgress>>) {
+        if incoming.is_end_stream() {
+            return (Self::Empty, None);
+        }
+        let progress = Arc::new(BodyProgress::default());
+        progress.gate_open.store(!limits.gated, Ordering::Relaxed);
+        let shared = Arc::clone(&progress);
+        let body = StreamedBody {
+            incoming,
+            limits,
+            progress,
+            timer: None,
+        };
+        (Self::Streamed(Box::new(body)), Some(shared))
+    }
+}
+
+impl StreamedBody {
+    fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.progress.gate_open.load(Ordering::Relaxed) {
+            return Poll::Ready(());
+        }
+        *self
+            .progress
+            .gate_waker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        ready!(self.timer(CONTINUE_PATIENCE).poll(cx));
+        self.timer = None;
+        self.progress.gate_open.store(true, Ordering::Relaxed);
+        Poll::Ready(())
+    }
+
+    fn timer(&mut self, limit: Duration) -> Pin<&mut Sleep> {
+        self.timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
+            .as_mut()
+    }
+
+    fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestBodyError> {
+        let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+        let before = self.progress.bytes.fetch_add(length, Ordering::Relaxed);
+        if before.saturating_add(length) > self.limits.bytes_max {
+            return Err(self.progress.fail(BodyFault::TooLarge));
+        }
+        Ok(())
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let Self::Streamed(body) = &mut *self else {
+            return Poll::Ready(None);
+        };
+        ready!(body.poll_gate(cx));
+        match Pin::new(&mut body.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                let idle = body.limits.idle;
+                ready!(body.timer(idle).poll(cx));
+                Poll::Ready(Some(Err(body.progress.fail(BodyFault::Idle))))
+            }
+            Poll::Ready(None) => {
+                body.progress.done.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(_))) => {
+                Poll::Ready(Some(Err(body.progress.fail(BodyFault::Client))))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                body.timer = None;
+                body.count(&frame)?;
+                if body.incoming.is_end_stream() {
+                    body.progress.done.store(true, Ordering::Relaxed);
+                }
+                Poll::Ready(Some(Ok(trailers::forwardable(frame))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Streamed(body) => body.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Streamed(body) => body.incoming.size_hint(),
+        }
+    }
+}

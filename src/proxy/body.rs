@@ -1,0 +1,137 @@
+//! The body of an answer on its way to the client. The request is over when it is.
+
+use super::context::{Outcome, RequestContext};
+use crate::server::BoxError;
+use crate::upstream::AnswerBody;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// Where an answer's bytes come from.
+#[derive(Default)]
+pub enum Body {
+    /// Nowhere.
+    #[default]
+    Empty,
+    /// One of our own.
+    Full(Bytes),
+    /// The upstream.
+    Answer(Box<AnswerBody>),
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Full(bytes)
+        }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut *self {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Self::Answer(body) => Pin::new(body.as_mut())
+                .poll_frame(cx)
+                .map_err(|error| Box::new(error) as BoxError),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(_) => false,
+            Self::Answer(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Answer(body) => body.size_hint(),
+        }
+    }
+}
+
+/// An answer's body that ends its request's spans with its last byte.
+pub struct TracedBody {
+    inner: Body,
+    context: Option<Box<RequestContext>>,
+}
+
+impl TracedBody {
+    /// `inner`, whose end is the end of `context`; without a context somebody else ends it.
+    pub(super) const fn new(inner: Body, context: Option<Box<RequestContext>>) -> Self {
+        Self { inner, context }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(mut context) = self.context.take() {
+            context.end(outcome);
+        }
+    }
+}
+
+impl HttpBody for TracedBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(cx);
+        match &polled {
+            Poll::Pending => {}
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(context) = &mut self.context {
+                    context.count(frame);
+                }
+                if self.inner.is_end_stream() {
+                    self.end(Outcome::Complete);
+                }
+            }
+            Poll::Ready(Some(Err(error))) => {
+                let outcome = Outcome::of_answer_error(error.as_ref());
+                self.end(outcome);
+            }
+            Poll::Ready(None) => self.end(Outcome::Complete),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for TracedBody {
+    fn drop(&mut self) {
+        // hyper stops polling once `is_end_stream` is true, so the last `None` may never be seen.
+        let outcome = if self.inner.is_end_stream() {
+            Outcome::Complete
+        } else {
+            Outcome::Canceled
+        };
+        self.end(outcome);
+    }
+}

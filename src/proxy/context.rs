@@ -1,0 +1,351 @@
+//! What a request carries from its head to its last byte: its clock, its spans, its facts.
+
+use super::error::ProxyError;
+use super::snapshot::{LiveRoute, Snapshot, TraceRule};
+use crate::clock::Stopwatch;
+use crate::listener::ConnInfo;
+use crate::message::request_body::BodyProgress;
+use crate::message::respond::Form;
+use crate::server::{InFlight, RequestInFlight};
+use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
+use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::trace::ids;
+use crate::trace::rpc::GrpcStatus;
+use crate::trace::sampler::Head;
+use crate::trace::sink::FinishedSpans;
+use crate::trace::span::OpenSpan;
+use crate::upstream::{Admission, AnswerError};
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http_body::Frame;
+use opentelemetry::trace::SpanId;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The last byte was handed over.
+    Complete,
+    /// The client left before that.
+    Canceled,
+    /// The upstream broke off in its answer; an `error.type`.
+    AnswerBroken(&'static str),
+}
+
+impl Outcome {
+    /// What an error of an answer's body means.
+    pub(super) fn of_answer_error(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::AnswerBroken(match error.downcast_ref::<AnswerError>() {
+            Some(AnswerError::Idle | AnswerError::Deadline) => "timeout",
+            Some(AnswerError::Reset(_)) | None => "connection_reset",
+        })
+    }
+}
+
+/// One attempt at an upstream, while it runs.
+pub(super) struct Attempt {
+    span: Option<OpenSpan>,
+    /// When it began, from the request's start.
+    began: Duration,
+    pub(super) status: Option<StatusCode>,
+    pub(super) version: Option<Version>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) grpc_status: Option<GrpcStatus>,
+}
+
+/// One request. Ends exactly once: by [`Self::end`], or by being dropped when its client left.
+pub struct RequestContext {
+    pub(super) live: Arc<Snapshot>,
+    pub(super) conn: Arc<ConnInfo>,
+    pub(super) watch: Stopwatch,
+    pub(super) route: Option<Arc<LiveRoute>>,
+    pub(super) method: Method,
+    pub(super) target: PathAndQuery,
+    pub(super) version: Version,
+    pub(super) scheme: &'static str,
+    pub(super) form: Form,
+    pub(super) client: IpAddr,
+    pub(super) host: Box<str>,
+    pub(super) server_port: Option<u16>,
+    pub(super) user_agent: Option<HeaderValue>,
+    /// `Origin`, kept where the route has cross-origin rules.
+    pub(super) origin: Option<HeaderValue>,
+    /// Whether the HTTP/1 connection ends after the answer.
+    pub(super) close_after: bool,
+    /// None when nothing is recorded and context passes untouched.
+    pub(super) head: Option<Head>,
+    pub(super) server_id: SpanId,
+    pub(super) server: Option<OpenSpan>,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) attempts: u32,
+    pub(super) upstream: Option<Arc<str>>,
+    pub(super) request_body: Option<Arc<BodyProgress>>,
+    pub(super) status: Option<StatusCode>,
+    /// The HTTP version of the answer as it came to us; of our own answers, the client's.
+    pub(super) answer_version: Version,
+    pub(super) error_type: Option<&'static str>,
+    pub(super) grpc_status: Option<GrpcStatus>,
+    /// Time spent in edgespan itself, so far.
+    pub(super) internal: Duration,
+    /// Since when edgespan itself is at work again, from the request's start.
+    pub(super) at_work_since: Option<Duration>,
+    pub(super) admission: Option<Admission>,
+    response_bytes: u64,
+    spans: FinishedSpans,
+    ended: bool,
+    _active: ActiveGuard,
+    _place: InFlight,
+    _counted: RequestInFlight,
+}
+
+impl RequestContext {
+    /// The clock starts here, before routing, so that the SERVER span covers matching.
+    pub(super) fn begin(
+        live: Arc<Snapshot>,
+        conn: Arc<ConnInfo>,
+        place: InFlight,
+        counted: RequestInFlight,
+        head: &http::request::Parts,
+    ) -> Box<Self> {
+        let active = live.metrics.active_request();
+        let client = conn.ends.peer.ip();
+        let scheme = conn.scheme();
+        let target = head.uri.path_and_query().cloned();
+        Box::new(Self {
+            live,
+            conn,
+            watch: Stopwatch::start(),
+            route: None,
+            method: head.method.clone(),
+            target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
+            version: head.version,
+            scheme,
+            form: Form::of(&head.headers),
+            client,
+            host: Box::default(),
+            server_port: None,
+            user_agent: None,
+            origin: None,
+            close_after: false,
+            head: None,
+            server_id: SpanId::INVALID,
+            server: None,
+            attempt: None,
+            attempts: 0,
+            upstream: None,
+            request_body: None,
+            status: None,
+            answer_version: head.version,
+            error_type: None,
+            grpc_status: None,
+            internal: Duration::ZERO,
+            at_work_since: Some(Duration::ZERO),
+            admission: None,
+            response_bytes: 0,
+            spans: FinishedSpans::default(),
+            ended: false,
+            _active: active,
+            _place: place,
+            _counted: counted,
+        })
+    }
+
+    /// How this request is traced: by its route, or as one without.
+    pub(super) fn trace_rule(&self) -> &TraceRule {
+        self.route
+            .as_ref()
+            .map_or(&self.live.unmatched, |route| &route.trace)
+    }
+
+    /// The flow of this request's route.
+    pub(super) fn flow(&self) -> Option<&str> {
+        let plan = &self.route.as_ref()?.plan;
+        plan.flow.as_ref().map(|flow| flow.name.as_ref())
+    }
+
+    /// Edgespan hands over to someone it waits for.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(since) = self.at_work_since.take() {
+            self.internal += self.watch.elapsed().saturating_sub(since);
+        }
+    }
+
+    /// Edgespan is at work again.
+    pub(super) fn take_back(&mut self) {
+        self.at_work_since = Some(self.watch.elapsed());
+    }
+
+    /// An attempt begins: its span is opened, and `headers` get the context that makes the
+    /// upstream's span its child.
+    pub(super) fn begin_attempt(&mut self, to: &ClientStart<'_>, headers: &mut HeaderMap) {
+        self.hand_over();
+        let began = self.watch.elapsed();
+        let mut attempt = Attempt {
+            span: None,
+            began,
+            status: None,
+            version: None,
+            peer: None,
+            grpc_status: None,
+        };
+        if let Some(head) = &self.head {
+            let span_id = ids::span_id();
+            if head.record {
+                let at = self.watch.started().plus(began);
+                let parent = self.server_id;
+                attempt.span = Some(start_client(
+                    &self.live.trace,
+                    head,
+                    span_id,
+                    Some(parent),
+                    at,
+                    to,
+                ));
+            }
+            self.live
+                .propagators
+                .inject(headers, &head.outgoing(span_id));
+        }
+        self.attempts += 1;
+        self.attempt = Some(attempt);
+    }
+
+    /// The attempt has the head of an answer.
+    pub(super) fn answered<B>(&mut self, response: &Response<B>, peer: Option<SocketAddr>) {
+        if let Some(attempt) = &mut self.attempt {
+            attempt.status = Some(response.status());
+            attempt.version = Some(response.version());
+            attempt.peer = peer;
+        }
+        self.answer_version = response.version();
+        self.note_grpc_status(response.headers());
+    }
+
+    /// The attempt failed without an answer.
+    pub(super) fn fail_attempt(&mut self, error: &ProxyError) {
+        self.take_back();
+        let cancelled = matches!(error, ProxyError::ClientGone | ProxyError::BodyIdle);
+        let error_type = error.attempt_error_type().or(if cancelled {
+            None
+        } else {
+            Some("request_aborted")
+        });
+        self.end_attempt(error_type, cancelled);
+    }
+
+    fn end_attempt(&mut self, error_type: Option<&'static str>, cancelled_by_client: bool) {
+        let Some(attempt) = self.attempt.take() else {
+            return;
+        };
+        let now = self.watch.elapsed();
+        if let Some(upstream) = &self.upstream {
+            let recorded = self.head.as_ref().filter(|head| head.record);
+            let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
+            self.live.metrics.client_request(&ClientObservation {
+                upstream,
+                method: self.live.trace.known_methods.text(&self.method).method,
+                status: attempt.status.map(|status| status.as_u16()),
+                error_type,
+                duration: now.saturating_sub(attempt.began),
+                ended: self.watch.started().plus(now),
+                exemplar: recorded.zip(span_id).map(|(head, span_id)| ExemplarIds {
+                    trace_id: head.trace_id,
+                    span_id,
+                }),
+            });
+        }
+        let Some(mut span) = attempt.span else { return };
+        let end = ClientEnd {
+            status: attempt.status.map(|status| status.as_u16()),
+            error_type,
+            grpc_status: attempt.grpc_status,
+            cancelled_by_client,
+            version: attempt.version,
+            peer: attempt.peer,
+        };
+        end_client(&mut span, &end);
+        span.end(self.watch.started().plus(now), &mut self.spans.bytes);
+        self.spans.count += 1;
+    }
+
+    /// A frame of the answer goes to the client.
+    pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.response_bytes += data.len() as u64;
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.note_grpc_status(trailers);
+        }
+    }
+
+    /// Takes in `grpc-status`, from trailers or from the head of an answer without a body.
+    pub(super) fn note_grpc_status(&mut self, fields: &HeaderMap) {
+        if let Some(status) = GrpcStatus::from_headers(fields) {
+            self.grpc_status = Some(status);
+            if let Some(attempt) = &mut self.attempt {
+                attempt.grpc_status = Some(status);
+            }
+        }
+    }
+
+    /// Ends everything that is open. The first call counts.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        super::finish::end(self, outcome);
+    }
+
+    /// Ends a running attempt as its request ends.
+    pub(super) fn end_attempt_with(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Complete => self.end_attempt(None, false),
+            Outcome::Canceled => self.end_attempt(None, true),
+            Outcome::AnswerBroken(kind) => self.end_attempt(Some(kind), false),
+        }
+    }
+
+    /// Bytes of the answer so far.
+    pub(super) const fn response_bytes(&self) -> u64 {
+        self.response_bytes
+    }
+
+    /// Adds the bytes that an upgraded connection carried.
+    pub(super) fn add_response_bytes(&mut self, bytes: u64) {
+        self.response_bytes += bytes;
+    }
+
+    /// Bytes of the request's body so far.
+    pub(super) fn request_bytes(&self) -> u64 {
+        self.request_body.as_ref().map_or(0, |body| body.bytes())
+    }
+
+    /// The spans so far, to be added to and handed on.
+    pub(super) fn spans(&mut self) -> &mut FinishedSpans {
+        &mut self.spans
+    }
+
+    /// The request's trace id as 32 hex digits, to be quoted.
+    pub(super) fn trace_id(&self) -> Option<String> {
+        self.head.as_ref().map(|head| head.trace_id.to_string())
+    }
+}
+
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if std::thread::panicking() {
+            self.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
+            self.error_type = Some("panic");
+            self.live.metrics.panicked();
+            self.end(Outcome::Complete);
+        } else {
+            // hyper drops the service future when the client leaves. That is an end, too.
+            self.end(Outcome::Canceled);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The end of a request: answer headers, SERVER span, metrics, access log.
+
+use super::body::{Body, TracedBody};
+use super::context::{Outcome, RequestContext};
+use super::error::ProxyError;
+use super::{cors, edit, upgrade};
+use crate::message::{forwarded, respond};
+use crate::server::Drain;
+use crate::telemetry::access_log::AccessRecord;
+use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
+use crate::trace::server_span::{ServerEnd, end_server};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
+use std::error::Error;
+use std::time::Duration;
+use tracing::{debug, warn};
+
+/// How a caller learns where its request is in the traces (W3C Trace Context, editor's draft).
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+/// The trace to quote, by setting.
+const X_TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// Makes an answer of whatever the request came to. Its last byte ends the request.
+pub(super) fn finish(
+    mut context: Box<RequestContext>,
+    outcome: Result<Response<Body>, ProxyError>,
+    drain: &Drain,
+) -> Response<TracedBody> {
+    let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
+    let status = response.status();
+    context.status = Some(status);
+    context.note_grpc_status(response.headers());
+    head(&mut context, response.headers_mut());
+    context.hand_over();
+    let context = upgrade::begin(&mut response, context, drain);
+    response.map(|body| TracedBody::new(body, context))
+}
+
+fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
+    if let Some(route) = context.route.clone() {
+        if let (Some(flow), Some(span)) = (&route.plan.flow, &mut context.server) {
+            flow.take_response(span, headers);
+        }
+        if let Some(policy) = &route.plan.cors {
+            cors::amend(policy, context.origin.as_ref(), headers);
+        }
+        edit::apply(&route.plan.response_headers, headers);
+    }
+    if context.live.response_trace_id
+        && let Some(id) = context
+            .trace_id()
+            .and_then(|id| HeaderValue::try_from(id).ok())
+    {
+        headers.insert(X_TRACE_ID, id);
+    }
+    forwarded::append_via(headers, context.answer_version);
+    if context.close_after {
+        headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
+    }
+}
+
+/// The log gets the chain and the fault; the client a status, a sentence and an id.
+fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Body> {
+    let answer = error.answer();
+    if let ProxyError::Overloaded { what } = error {
+        context.live.metrics.shed(what);
+    }
+    let trace_id = context.trace_id();
+    let span_id = context.server_id.to_string();
+    if answer.status.is_server_error() {
+        context.error_type = Some(error.attempt_error_type().unwrap_or(answer.code));
+    }
+    let (fault, trace) = (
+        answer.fault.as_str(),
+        trace_id.as_deref().unwrap_or_default(),
+    );
+    let error: &(dyn Error + 'static) = error;
+    if answer.status.is_server_error() {
+        warn!(error, fault, trace_id = trace, span_id, "request failed");
+    } else {
+        debug!(error, fault, trace_id = trace, span_id, "request refused");
+    }
+    let mut response =
+        respond::failure(&answer.failure(trace_id.as_deref()), context.form).map(Body::from);
+    if let Some(timing) = server_timing(context) {
+        response.headers_mut().insert(SERVER_TIMING, timing);
+    }
+    response
+}
+
+fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
+    let head = context.head.as_ref()?;
+    let (trace, span, flags) = (head.trace_id, context.server_id, head.flags);
+    HeaderValue::try_from(format!("trace;desc=00-{trace}-{span}-{flags:02x}")).ok()
+}
+
+/// Ends every span of the request and tells everybody who counts.
+pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
+    context.end_attempt_with(outcome);
+    context.hand_over();
+    let duration = context.watch.elapsed();
+    let error_type = match outcome {
+        Outcome::AnswerBroken(kind) => Some(kind),
+        Outcome::Complete | Outcome::Canceled => context.error_type,
+    };
+    let status = context.status.map(|status| status.as_u16());
+    let upstream = context.upstream.clone();
+    let server_end = ServerEnd {
+        status,
+        error_type,
+        grpc_status: context.grpc_status,
+        client_disconnected: outcome == Outcome::Canceled,
+        upstream: upstream.as_deref(),
+        attempts: context.attempts,
+        internal: context.internal,
+        request_body_bytes: context.request_bytes(),
+        response_body_bytes: context.response_bytes(),
+    };
+    if let Some(mut span) = context.server.take() {
+        end_server(&mut span, &server_end);
+        let at = context.watch.started().plus(duration);
+        let spans = context.spans();
+        span.end(at, &mut spans.bytes);
+        spans.count += 1;
+        let spans = std::mem::take(spans);
+        for sink in &context.live.sinks {
+            sink.accept(&spans);
+        }
+    }
+    observe(context, &server_end, duration);
+    write_access(context, &server_end, duration);
+}
+
+fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
+    let live = &context.live;
+    let recorded = context.head.as_ref().filter(|head| head.record);
+    live.metrics.server_request(&ServerObservation {
+        route: context.route.as_ref().map(|route| &route.template),
+        method: live.trace.known_methods.text(&context.method).method,
+        status: end.status,
+        scheme: context.scheme,
+        version: version_text(context.version),
+        error_type: end.error_type,
+        duration,
+        internal: context.internal,
+        ended: context.watch.started().plus(duration),
+        exemplar: recorded.map(|head| ExemplarIds {
+            trace_id: head.trace_id,
+            span_id: context.server_id,
+        }),
+        request_bytes: end.request_body_bytes,
+        response_bytes: end.response_body_bytes,
+    });
+}
+
+fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
+    let Some(log) = &context.live.access_log else {
+        return;
+    };
+    let query = context
+        .target
+        .query()
+        .map(|query| context.live.trace.redaction.query(query));
+    log.write(&AccessRecord {
+        ended: context.watch.started().plus(duration),
+        span: context
+            .head
+            .as_ref()
+            .map(|head| (head.trace_id, context.server_id)),
+        sampled: context.head.as_ref().is_some_and(|head| head.record),
+        client_address: Some(context.client),
+        method: context.method.as_str(),
+        path: context.target.path(),
+        query: query.as_deref(),
+        status: end.status,
+        http_route: context.route.as_ref().map(|route| &*route.template),
+        route: context.route.as_ref().map(|route| &*route.plan.name),
+        upstream: end.upstream,
+        flow: context.flow(),
+        duration,
+        request_bytes: end.request_body_bytes,
+        response_bytes: end.response_body_bytes,
+        error_type: end.error_type,
+        user_agent: context
+            .user_agent
+            .as_ref()
+            .and_then(|agent| agent.to_str().ok()),
+    });
+}
+
+/// `network.protocol.version`.
+fn version_text(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
+}

@@ -1,0 +1,251 @@
+//! The request goes to an upstream: rewritten, with context, endpoint after endpoint.
+
+use super::body::Body;
+use super::context::RequestContext;
+use super::edit;
+use super::error::ProxyError;
+use super::gate::Onward;
+use super::plan::HostRewrite;
+use super::upgrade;
+use crate::message::hop_by_hop;
+use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
+use crate::message::respond::is_grpc;
+use crate::route::rewrite_path;
+use crate::trace::client_span::ClientStart;
+use crate::upstream::{Answered, AskError, Asking, Endpoint, EndpointTarget, UpstreamTimeouts};
+use http::header::{EXPECT, HOST};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use hyper::upgrade::OnUpgrade;
+use std::sync::Arc;
+
+/// Sends the request on and waits for the head of an answer.
+pub(super) async fn forward(
+    context: &mut RequestContext,
+    onward: Onward,
+) -> Result<Response<Body>, ProxyError> {
+    let cluster = Arc::clone(&onward.cluster);
+    context.upstream = Some(Arc::clone(&cluster.settings().name));
+    context.admission = cluster.admit();
+    if context.admission.is_none() {
+        return Err(ProxyError::Overloaded { what: "upstream" });
+    }
+    let limit = onward.body_bytes_max;
+    let mut prepared = prepare(context, onward)?;
+    let mut last = None;
+    for endpoint in cluster.in_turn() {
+        set_host(&mut prepared, endpoint);
+        begin_attempt(
+            context,
+            &mut prepared,
+            endpoint,
+            &cluster.settings().service,
+        );
+        match endpoint.ask(prepared.asking, &prepared.timeouts).await {
+            Ok(answered) => {
+                return Ok(accept(context, answered, prepared.downstream));
+            }
+            Err((error, unsent)) => {
+                let progress = context.request_body.as_deref();
+                let error = failed(error, progress, limit, &cluster.settings().name);
+                context.fail_attempt(&error);
+                let Some(asking) = unsent else {
+                    return Err(error);
+                };
+                // Nothing was sent: the next endpoint may be asked.
+                prepared.asking = asking;
+                last = Some(error);
+            }
+        }
+    }
+    Err(last.unwrap_or(ProxyError::Rewrite {
+        reason: "upstream without endpoints",
+    }))
+}
+
+/// A request made ready for any endpoint.
+struct Prepared {
+    asking: Asking,
+    timeouts: UpstreamTimeouts,
+    host: HostRewrite,
+    client_host: Option<HeaderValue>,
+    downstream: Option<OnUpgrade>,
+    /// Whether the path is still the route's own, so that its template holds upstream, too.
+    same_path: bool,
+}
+
+fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, ProxyError> {
+    let Onward {
+        mut parts,
+        body,
+        route,
+        cluster,
+        rewrite,
+        prefix,
+        host,
+        upgrade,
+        ..
+    } = onward;
+    let plan = &route.plan;
+    let mut timeouts = cluster.settings().timeouts;
+    timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
+    timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
+    let limits = BodyLimits {
+        bytes_max: onward.body_bytes_max,
+        idle: context.conn.listener.timeouts.idle,
+        gated: parts.headers.contains_key(EXPECT),
+    };
+    let (body, progress) = RequestBody::streamed(body, limits);
+    context.request_body = progress.clone();
+
+    let downstream = if upgrade.is_some() {
+        parts.extensions.remove::<OnUpgrade>()
+    } else {
+        None
+    };
+    edit::apply(&plan.request_headers, &mut parts.headers);
+    parts.headers.remove(HOST);
+    if let Some(protocol) = &upgrade {
+        upgrade::name_protocol(&mut parts.headers, protocol);
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method;
+    *request.headers_mut() = parts.headers;
+    *request.uri_mut() = match &rewrite.path {
+        Some(path) => rewritten(&parts.uri, path, prefix)?,
+        None => parts.uri,
+    };
+    if let Some(progress) = &progress {
+        hear_continue(&mut request, progress, limits.gated);
+    }
+    let due = timeouts
+        .request
+        .map(|limit| context.watch.started_instant() + limit);
+    Ok(Prepared {
+        asking: Asking {
+            request,
+            host: HeaderValue::from_static(""),
+            progress,
+            upgrade: downstream.is_some(),
+            due,
+        },
+        timeouts,
+        host: rewrite.host,
+        client_host: host,
+        downstream,
+        same_path: rewrite.path.is_none(),
+    })
+}
+
+fn rewritten(uri: &Uri, new: &str, prefix: Option<usize>) -> Result<Uri, ProxyError> {
+    let path = rewrite_path(new, prefix, uri.path());
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path.as_ref()),
+    };
+    target.map(Uri::from).map_err(|_| ProxyError::Rewrite {
+        reason: "path is no path",
+    })
+}
+
+/// `100 Continue` from the upstream opens the client's body; other 1xx are not forwarded.
+fn hear_continue(request: &mut Request<RequestBody>, progress: &Arc<BodyProgress>, gated: bool) {
+    if gated {
+        let progress = Arc::clone(progress);
+        hyper::ext::on_informational(request, move |response| {
+            if response.status() == StatusCode::CONTINUE {
+                progress.open_gate();
+            }
+        });
+    }
+}
+
+fn set_host(prepared: &mut Prepared, endpoint: &Endpoint) {
+    prepared.asking.host = match (&prepared.host, &prepared.client_host) {
+        (HostRewrite::To(host), _) => host.clone(),
+        (HostRewrite::Keep, Some(host)) => host.clone(),
+        (HostRewrite::Keep, None) | (HostRewrite::Endpoint, _) => endpoint.authority.clone(),
+    };
+}
+
+fn begin_attempt(
+    context: &mut RequestContext,
+    prepared: &mut Prepared,
+    endpoint: &Endpoint,
+    service: &str,
+) {
+    let request = &mut prepared.asking.request;
+    let (address, port) = match &endpoint.address.target {
+        EndpointTarget::Tcp { host, port } => (host.to_string(), Some(*port)),
+        EndpointTarget::Unix(path) => (path.display().to_string(), None),
+    };
+    let route = context.route.clone();
+    let template = route
+        .as_ref()
+        .filter(|_| prepared.same_path)
+        .map(|route| &*route.template);
+    let flow = route.as_ref().and_then(|route| route.plan.flow.as_ref());
+    let live = Arc::clone(&context.live);
+    let uri = request.uri().clone();
+    let method = context.method.clone();
+    let start = ClientStart {
+        method: &method,
+        scheme: endpoint.address.protocol.url_scheme(),
+        server_address: &address,
+        server_port: port,
+        path: uri.path(),
+        query: uri.query(),
+        service: Some(service),
+        resend_count: context.attempts,
+        flow: flow.map(|flow| &*flow.name),
+        flags: &route
+            .as_ref()
+            .map_or(&live.unmatched, |route| &route.trace)
+            .flags,
+        template,
+        is_grpc: is_grpc(request.headers()),
+    };
+    context.begin_attempt(&start, request.headers_mut());
+}
+
+/// What an endpoint's failure means for the request. If its body was at fault, that comes first:
+/// the upstream only saw a request break off.
+fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &str) -> ProxyError {
+    if let Some(fault) = body.and_then(BodyProgress::fault) {
+        return ProxyError::of_body(fault, limit);
+    }
+    let upstream = upstream.to_owned();
+    match error {
+        AskError::Connect(source) => ProxyError::Connect { upstream, source },
+        AskError::FirstByte { .. } => ProxyError::Timeout { upstream },
+        AskError::Reset { .. } => ProxyError::Reset {
+            upstream,
+            source: error,
+        },
+    }
+}
+
+fn accept(
+    context: &mut RequestContext,
+    answered: Answered,
+    downstream: Option<OnUpgrade>,
+) -> Response<Body> {
+    context.take_back();
+    let Answered { mut response, peer } = answered;
+    context.answered(&response, peer);
+    let upgraded = match downstream {
+        Some(downstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            Some((downstream, hyper::upgrade::on(&mut response)))
+        }
+        _ => None,
+    };
+    let protocol = hop_by_hop::strip_response(response.headers_mut(), &[]);
+    let mut response = response.map(|body| Body::Answer(Box::new(body)));
+    if let Some((downstream, upstream)) = upgraded {
+        if let Some(protocol) = &protocol {
+            upgrade::name_protocol(response.headers_mut(), protocol);
+        }
+        upgrade::prepare(&mut response, downstream, upstream);
+    }
+    response
+}

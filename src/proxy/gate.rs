@@ -1,0 +1,300 @@
+//! Who may pass, and where to: normalise, route, open the span, admit.
+
+use super::body::Body;
+use super::context::RequestContext;
+use super::cors;
+use super::error::ProxyError;
+use super::plan::{Redirect, Rewrite};
+use super::redirect;
+use super::snapshot::{LiveAction, LiveRoute};
+use crate::message::authority::Authority;
+use crate::message::forwarded::{self, ForwardedPolicy};
+use crate::message::hop_by_hop;
+use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
+use crate::message::refusal::Refusal;
+use crate::message::respond::is_grpc;
+use crate::message::target::PathRules;
+use crate::route::{RouteMatch, RouteRequest};
+use crate::trace::ids;
+use crate::trace::server_span::{ServerStart, start_server};
+use crate::upstream::Cluster;
+use http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// A request that passed the gate.
+pub(super) enum Gated {
+    /// It goes to an upstream.
+    Forward(Box<Onward>),
+    /// It is answered here.
+    Answer(Response<Body>),
+}
+
+/// A request on its way to an upstream.
+pub(super) struct Onward {
+    pub(super) parts: Parts,
+    pub(super) body: Incoming,
+    pub(super) route: Arc<LiveRoute>,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) rewrite: Rewrite,
+    /// How much of the path the route's prefix took.
+    pub(super) prefix: Option<usize>,
+    /// The host that the client asked for.
+    pub(super) host: Option<HeaderValue>,
+    /// The protocol to upgrade to, if one is asked for.
+    pub(super) upgrade: Option<HeaderValue>,
+    pub(super) body_bytes_max: u64,
+}
+
+/// What routing found.
+struct Found {
+    route: Arc<LiveRoute>,
+    prefix: Option<usize>,
+}
+
+/// Reads, routes and traces a request, and answers it or lets it pass.
+pub(super) fn gate(
+    context: &mut RequestContext,
+    mut incoming: Request<Incoming>,
+) -> Result<Gated, ProxyError> {
+    let normalized = normalize(&mut incoming, &policy(context));
+    let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
+    // hyper drops a length beside chunked in silence: one request a connection leaves no room
+    // for a second reading of what follows.
+    context.close_after = chunked && context.version < Version::HTTP_2;
+    let (mut parts, body) = incoming.into_parts();
+    let upgrade = hop_by_hop::strip_request(&mut parts.headers, &[]);
+    read_client(context, &mut parts, normalized.as_ref().ok());
+
+    let preflight = cors::preflight_method(&parts.method, &parts.headers);
+    let found = match &normalized {
+        Ok(normalized) => find(context, &parts, normalized, preflight.as_ref()),
+        Err(_) => {
+            open_span(context, &parts, None);
+            None
+        }
+    };
+    let normalized = normalized.map_err(refused)?;
+    let Some(Found { route, prefix }) = found else {
+        return Err(ProxyError::NoRoute);
+    };
+    if let Some(policy) = &route.plan.cors {
+        context.origin = parts.headers.get(ORIGIN).cloned();
+        if preflight.is_some() && cors::answers_preflights(policy) {
+            return Ok(Gated::Answer(cors::preflight(policy, &parts.headers)));
+        }
+    }
+    let body_bytes_max = body_limit(context, &route);
+    check_length(&parts.headers, body_bytes_max)?;
+    let (cluster, rewrite) = match &route.action {
+        LiveAction::Forward { cluster, rewrite } => (Arc::clone(cluster), rewrite.clone()),
+        LiveAction::Redirect(to) => return answer_redirect(context, &parts, to, prefix),
+        LiveAction::Answer {
+            status,
+            headers,
+            body,
+        } => {
+            return Ok(Gated::Answer(fixed(*status, headers, body.clone())));
+        }
+    };
+    let host = normalized.authority().map(Authority::header).cloned();
+    Ok(Gated::Forward(Box::new(Onward {
+        parts,
+        body,
+        route,
+        cluster,
+        rewrite,
+        prefix,
+        host,
+        upgrade,
+        body_bytes_max,
+    })))
+}
+
+fn policy(context: &RequestContext) -> NormalizePolicy {
+    let listener = &context.conn.listener;
+    NormalizePolicy {
+        path: PathRules {
+            allow_encoded_slash: listener.paths.allow_encoded_slash,
+            allow_empty_segment: listener.paths.allow_empty_segment,
+        },
+        header_bytes_max: listener.limits.header_bytes_max,
+        header_count_max: listener.limits.header_count_max,
+    }
+}
+
+/// Who the client is, as far as whom we trust can tell. What others say of themselves is gone
+/// from the headers afterwards.
+fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Option<&Normalized>) {
+    let listener = Arc::clone(&context.conn.listener);
+    let policy = ForwardedPolicy {
+        trusted: &listener.trusted_proxies,
+        client_address_header: listener.client_address_header.as_ref(),
+    };
+    let host = normalized
+        .and_then(Normalized::authority)
+        .map(Authority::header);
+    let peer = context.conn.ends.peer;
+    let view = forwarded::apply_request(
+        &mut parts.headers,
+        peer,
+        context.conn.scheme(),
+        host,
+        &policy,
+    );
+    forwarded::append_via(&mut parts.headers, context.version);
+    context.client = view.client;
+    context.scheme = view.scheme;
+    let asked = view
+        .host
+        .as_ref()
+        .or(normalized.and_then(Normalized::authority));
+    context.host = asked.map_or_else(Box::default, |asked| asked.host().into());
+    context.server_port = asked.and_then(Authority::port);
+    if let Some(target) = parts.uri.path_and_query() {
+        context.target = target.clone();
+    }
+    context.user_agent = parts.headers.get(USER_AGENT).cloned();
+}
+
+/// The route, with the SERVER span opened under it. A preflight is also looked up under the
+/// method that it asks for.
+fn find(
+    context: &mut RequestContext,
+    parts: &Parts,
+    normalized: &Normalized,
+    preflight: Option<&Method>,
+) -> Option<Found> {
+    let live = Arc::clone(&context.live);
+    let asked = |method| RouteRequest {
+        host: normalized.host(),
+        path: parts.uri.path(),
+        query: parts.uri.query(),
+        method,
+        headers: &parts.headers,
+    };
+    let matched = live.routes.find(&asked(&parts.method)).or_else(|| {
+        let matched = live.routes.find(&asked(preflight?))?;
+        matched.value.plan.cors.is_some().then_some(matched)
+    });
+    open_span(context, parts, matched.as_ref());
+    let matched = matched?;
+    Some(Found {
+        route: Arc::clone(matched.value),
+        prefix: matched.matched_prefix_len,
+    })
+}
+
+/// Opens the SERVER span; a request that is refused or has no route has one, too.
+fn open_span(
+    context: &mut RequestContext,
+    parts: &Parts,
+    matched: Option<&RouteMatch<'_, Arc<LiveRoute>>>,
+) {
+    context.route = matched.map(|matched| Arc::clone(matched.value));
+    let live = Arc::clone(&context.live);
+    if !live.recording {
+        return;
+    }
+    let inbound = live.propagators.extract(&parts.headers);
+    let head = context.trace_rule().sampler.decide(inbound.as_ref());
+    context.server_id = ids::span_id();
+    if head.record {
+        let route = context.route.as_ref();
+        let start = ServerStart {
+            method: &parts.method,
+            scheme: context.scheme,
+            server_address: &context.host,
+            server_port: context.server_port,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            client_address: Some(context.client),
+            peer: Some(context.conn.ends.peer),
+            version: context.version,
+            user_agent: context
+                .user_agent
+                .as_ref()
+                .and_then(|agent| agent.to_str().ok()),
+            route_template: route.map(|route| &*route.template),
+            route_name: route.map(|route| &*route.plan.name),
+            span_name: route.and_then(|route| route.plan.span_name.as_ref()),
+            flow: context.flow(),
+            flags: &context.trace_rule().flags,
+            is_grpc: is_grpc(&parts.headers),
+        };
+        let (at, path) = (context.watch.started(), parts.uri.path());
+        let mut span = start_server(&live.trace, &head, context.server_id, at, &start);
+        if let (Some(matched), Some(flow)) =
+            (matched, route.and_then(|route| route.plan.flow.as_ref()))
+        {
+            flow.take_request(
+                &mut span,
+                |name| matched.captures.get(name, path),
+                &parts.headers,
+            );
+        }
+        context.server = Some(span);
+    }
+    context.head = Some(head);
+}
+
+fn refused(refusal: Refusal) -> ProxyError {
+    let reason = refusal.id();
+    match refusal {
+        Refusal::HeadersTooLarge | Refusal::TooManyHeaders => {
+            ProxyError::HeadersTooLarge { reason }
+        }
+        Refusal::Connect => ProxyError::NotServed { reason },
+        _ => ProxyError::BadRequest { reason },
+    }
+}
+
+fn body_limit(context: &RequestContext, route: &LiveRoute) -> u64 {
+    let listener = context.conn.listener.limits.body_bytes_max;
+    route.plan.body_bytes_max.or(listener).unwrap_or(u64::MAX)
+}
+
+/// A body that says beforehand that it is too large is not read at all.
+fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), ProxyError> {
+    let told = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if told.is_some_and(|length| length > limit) {
+        return Err(ProxyError::BodyTooLarge { limit });
+    }
+    Ok(())
+}
+
+fn answer_redirect(
+    context: &RequestContext,
+    parts: &Parts,
+    to: &Redirect,
+    prefix: Option<usize>,
+) -> Result<Gated, ProxyError> {
+    let location =
+        redirect::location(to, context, &parts.uri, prefix).ok_or(ProxyError::Rewrite {
+            reason: "location is no header value",
+        })?;
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = to.status;
+    response
+        .headers_mut()
+        .insert(http::header::LOCATION, location);
+    Ok(Gated::Answer(response))
+}
+
+fn fixed(
+    status: http::StatusCode,
+    headers: &[(http::HeaderName, HeaderValue)],
+    body: bytes::Bytes,
+) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    for (name, value) in headers {
+        response.headers_mut().append(name, value.clone());
+    }
+    response
+}

@@ -1,0 +1,55 @@
+//! One request, start to finish. A stage hands on or answers; none hides another.
+
+use super::body::TracedBody;
+use super::context::RequestContext;
+use super::error::ProxyError;
+use super::finish::finish;
+use super::forward::forward;
+use super::gate::{Gated, gate};
+use super::snapshot::Live;
+use crate::listener::ConnInfo;
+use crate::server::{Drain, Handle, InFlight};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// Answers the requests of one listener.
+#[derive(Clone)]
+pub struct Pipeline {
+    live: Arc<Live>,
+    drain: Drain,
+}
+
+impl Pipeline {
+    /// Requests read what `live` holds when they begin; `drain` counts them.
+    pub const fn new(live: Arc<Live>, drain: Drain) -> Self {
+        Self { live, drain }
+    }
+}
+
+impl Handle for Pipeline {
+    type Body = TracedBody;
+
+    async fn handle(
+        &self,
+        conn: Arc<ConnInfo>,
+        place: InFlight,
+        incoming: Request<Incoming>,
+    ) -> Response<TracedBody> {
+        let (parts, body) = incoming.into_parts();
+        let counted = self.drain.request();
+        let in_flight_max = conn.listener.limits.requests_max;
+        let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &parts);
+        let incoming = Request::from_parts(parts, body);
+
+        let admitted = self.drain.requests() <= in_flight_max;
+        let outcome = match gate(&mut context, incoming) {
+            Ok(_) if !admitted => Err(ProxyError::Overloaded { what: "listener" }),
+            Ok(Gated::Forward(onward)) => forward(&mut context, *onward).await,
+            Ok(Gated::Answer(response)) => Ok(response),
+            Err(error) => Err(error),
+        };
+
+        finish(context, outcome, &self.drain)
+    }
+}

@@ -1,0 +1,100 @@
+//! What requests share and a reload replaces. A request keeps the one it began with.
+
+use super::plan::{Redirect, Rewrite, RoutePlan};
+use crate::route::RouteTable;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::Metrics;
+use crate::trace::flags::FeatureFlags;
+use crate::trace::propagate::Propagators;
+use crate::trace::sampler::HeadSampler;
+use crate::trace::settings::TraceSettings;
+use crate::trace::sink::SpanSink;
+use crate::upstream::Cluster;
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, StatusCode};
+use std::sync::Arc;
+
+/// Everything a request reads.
+pub struct Snapshot {
+    /// Which rule applies.
+    pub routes: RouteTable<Arc<LiveRoute>>,
+    /// How requests without a route are traced.
+    pub unmatched: TraceRule,
+    /// How spans are made.
+    pub trace: TraceSettings,
+    /// False: nothing is recorded, and context passes untouched.
+    pub recording: bool,
+    /// How context is read and written.
+    pub propagators: Propagators,
+    /// Who gets finished spans.
+    pub sinks: Vec<Arc<dyn SpanSink>>,
+    /// Whether answers carry `x-trace-id`.
+    pub response_trace_id: bool,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// One line a request, if asked for.
+    pub access_log: Option<Arc<AccessLog>>,
+}
+
+/// How the requests of one route are traced.
+pub struct TraceRule {
+    /// The head decision.
+    pub sampler: HeadSampler,
+    /// What their spans say of feature flags.
+    pub flags: FeatureFlags,
+}
+
+/// One route at work.
+pub struct LiveRoute {
+    /// What the configuration says.
+    pub plan: RoutePlan,
+    /// What becomes of its requests.
+    pub action: LiveAction,
+    /// How they are traced.
+    pub trace: TraceRule,
+    /// Its `http.route`.
+    pub template: Arc<str>,
+}
+
+/// What becomes of a request, ready to be done.
+pub enum LiveAction {
+    /// It goes to an upstream.
+    Forward {
+        /// Which.
+        cluster: Arc<Cluster>,
+        /// Path and host changes.
+        rewrite: Rewrite,
+    },
+    /// The client is sent elsewhere.
+    Redirect(Redirect),
+    /// A fixed answer.
+    Answer {
+        /// Status.
+        status: StatusCode,
+        /// Headers.
+        headers: Vec<(HeaderName, HeaderValue)>,
+        /// Body.
+        body: Bytes,
+    },
+}
+
+/// The snapshot in force.
+pub struct Live(ArcSwap<Snapshot>);
+
+impl Live {
+    /// Begins with this one.
+    pub fn new(first: Snapshot) -> Self {
+        Self(ArcSwap::from_pointee(first))
+    }
+
+    /// The one in force.
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.0.load_full()
+    }
+
+    /// Puts another one in force, for requests that begin from now on.
+    pub fn replace(&self, next: Snapshot) {
+        self.0.store(Arc::new(next));
+    }
+}

@@ -1,0 +1,76 @@
+//! What a connection is doing, told by its socket and its requests to the watch that closes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// One connection's doings. Shared by its socket, its requests and its watch.
+#[derive(Debug)]
+pub(super) struct Activity {
+    in_flight: AtomicU32,
+    partial_head: AtomicBool,
+    write_blocked: AtomicBool,
+}
+
+impl Activity {
+    /// A new connection: the deadline of its first head runs from here.
+    pub(super) fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            in_flight: AtomicU32::new(0),
+            partial_head: AtomicBool::new(true),
+            write_blocked: AtomicBool::new(false),
+        })
+    }
+
+    /// A request's head is complete. The place in flight is given back when the answer's last
+    /// byte is handed over, or on any other way out.
+    pub(super) fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.partial_head.store(false, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+
+    pub(super) fn bytes_read(&self) {
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            self.partial_head.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn write(&self, blocked: bool) {
+        self.write_blocked.store(blocked, Ordering::Relaxed);
+    }
+
+    pub(super) fn doing(&self) -> Doing {
+        if self.write_blocked.load(Ordering::Relaxed) {
+            Doing::Blocked
+        } else if self.in_flight.load(Ordering::Relaxed) > 0 {
+            Doing::Serving
+        } else if self.partial_head.load(Ordering::Relaxed) {
+            Doing::ReadingHead
+        } else {
+            Doing::Idle
+        }
+    }
+}
+
+/// What a connection is doing at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doing {
+    /// Bytes of a head came, the head is not complete.
+    ReadingHead,
+    /// Requests are in flight.
+    Serving,
+    /// The client does not read what we write.
+    Blocked,
+    /// Nothing.
+    Idle,
+}
+
+/// One request's place in its connection. Dropping it gives the place back, on every way out.
+#[derive(Debug)]
+pub struct InFlight(Arc<Activity>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

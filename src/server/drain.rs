@@ -1,0 +1,79 @@
+//! The end: no new connections, requests in flight finish, then the process may leave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::task::TaskTracker;
+
+/// Shared by everything that has to end.
+#[derive(Clone, Debug, Default)]
+pub struct Drain {
+    begun: CancellationToken,
+    over: CancellationToken,
+    connections: TaskTracker,
+    requests: Arc<AtomicUsize>,
+}
+
+impl Drain {
+    /// No drain yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins to drain. Idle connections close, busy ones after their answer.
+    pub fn begin(&self) {
+        self.begun.cancel();
+        self.connections.close();
+    }
+
+    /// Whether it has begun.
+    pub fn has_begun(&self) -> bool {
+        self.begun.is_cancelled()
+    }
+
+    /// Resolves when it begins.
+    pub fn begun(&self) -> WaitForCancellationFutureOwned {
+        self.begun.clone().cancelled_owned()
+    }
+
+    /// Runs a connection's task; the drain waits for it, and [`Self::finished`] ends it.
+    pub fn spawn<F>(&self, connection: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let over = self.over.clone();
+        self.connections.spawn(async move {
+            // Dropping it ends its spans, so they can still be flushed.
+            over.run_until_cancelled(connection).await;
+        });
+    }
+
+    /// Counts a request as in flight until the guard is dropped.
+    pub fn request(&self) -> RequestInFlight {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        RequestInFlight(Arc::clone(&self.requests))
+    }
+
+    /// Requests in flight at this moment.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Waits for every connection, at most `limit`. False if some were still open.
+    pub async fn finished(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.connections.wait())
+            .await
+            .is_ok()
+    }
+}
+
+/// One request in flight. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct RequestInFlight(Arc<AtomicUsize>);
+
+impl Drop for RequestInFlight {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

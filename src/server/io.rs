@@ -1,0 +1,82 @@
+//! A connection's stream with what was read of it to find out the version put back in front, and
+//! with an eye on what the socket does.
+
+use super::activity::Activity;
+use bytes::{Buf, Bytes};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The stream that hyper reads from and writes to.
+pub(super) struct ServerIo<S> {
+    stream: S,
+    read_before: Bytes,
+    activity: Arc<Activity>,
+}
+
+impl<S> ServerIo<S> {
+    pub(super) fn new(stream: S, read_before: Bytes, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            read_before,
+            activity,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ServerIo<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.read_before.is_empty() {
+            let count = self.read_before.len().min(out.remaining());
+            let chunk = self.read_before.split_to(count);
+            out.put_slice(chunk.chunk());
+            return Poll::Ready(Ok(()));
+        }
+        let filled = out.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, out);
+        if out.filled().len() > filled {
+            self.activity.bytes_read();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.activity.write(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.activity.write(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,180 @@
+//! What edgespan counts about itself, and the page on which it tells.
+//!
+//! Every stage of the path holds the one [`Metrics`]; `admin` renders it. Numbers come from all
+//! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
+//! allocates.
+
+mod connections;
+mod exposition;
+mod histogram;
+mod http;
+mod process;
+mod series;
+
+pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
+pub use histogram::ExemplarIds;
+pub use http::{ClientObservation, ServerObservation};
+
+use crate::clock::{self, Timestamp};
+use connections::{ConnectionMetrics, ListenerError};
+use http::HttpMetrics;
+use series::{SeriesTable, hash_labels};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// Reasons to shed a request are words in the source; a few dozen would be many.
+const SHED_REASONS_MAX: usize = 64;
+
+/// Every number of the process.
+pub struct Metrics {
+    started: Timestamp,
+    http: HttpMetrics,
+    connections: ConnectionMetrics,
+    active_requests: AtomicI64,
+    shed: SeriesTable<(&'static str, AtomicU64)>,
+    panics: AtomicU64,
+    access_log_dropped: AtomicU64,
+}
+
+impl Metrics {
+    /// All zero. The process counts as started now.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            started: clock::wall(),
+            http: HttpMetrics::new(),
+            connections: ConnectionMetrics::new(),
+            active_requests: AtomicI64::new(0),
+            shed: SeriesTable::new(SHED_REASONS_MAX),
+            panics: AtomicU64::new(0),
+            access_log_dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// A client's connection was accepted; it is open until the guard is dropped.
+    pub fn connection(&self, listener: &Arc<str>) -> ConnectionGuard {
+        self.connections.accepted(listener)
+    }
+
+    /// The HTTP parser refused what a client sent: there is no request and no span.
+    pub fn parse_error(&self, listener: &Arc<str>) {
+        self.connections
+            .listener_error(listener, ListenerError::Parse);
+    }
+
+    /// `accept` failed.
+    pub fn accept_error(&self, listener: &Arc<str>) {
+        self.connections
+            .listener_error(listener, ListenerError::Accept);
+    }
+
+    /// A TLS handshake failed or took too long.
+    pub fn tls_error(&self, listener: &Arc<str>) {
+        self.connections
+            .listener_error(listener, ListenerError::Tls);
+    }
+
+    /// A task panicked; its request is lost, the process goes on.
+    pub fn panicked(&self) {
+        self.panics.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request was answered with 503 because a limit was reached. `reason` names the limit.
+    pub fn shed(&self, reason: &'static str) {
+        let made = || (reason, AtomicU64::new(0));
+        let place = self
+            .shed
+            .find_or_insert(hash_labels(reason), |held| held.0 == reason, made);
+        if let Some((_, count)) = place {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A request has begun; it is active until the guard is dropped.
+    pub fn active_request(self: &Arc<Self>) -> ActiveGuard {
+        self.active_requests.fetch_add(1, Ordering::Relaxed);
+        ActiveGuard(Arc::clone(self))
+    }
+
+    /// A request has ended.
+    pub fn server_request(&self, seen: &ServerObservation<'_>) {
+        self.http.server_request(seen);
+    }
+
+    /// An attempt at an upstream has ended.
+    pub fn client_request(&self, seen: &ClientObservation<'_>) {
+        self.http.client_request(seen);
+    }
+
+    /// A connection to an upstream was made; it is open until the guard is dropped.
+    pub fn upstream_connection(&self, upstream: &Arc<str>) -> UpstreamConnectionGuard {
+        self.connections.connected(upstream)
+    }
+
+    /// An attempt goes out on a connection that was open already.
+    pub fn upstream_connection_reused(&self, upstream: &Arc<str>) {
+        self.connections.reused(upstream);
+    }
+
+    /// A connection to an upstream could not be made.
+    pub fn upstream_connect_failed(&self, upstream: &Arc<str>) {
+        self.connections.connect_failed(upstream);
+    }
+
+    /// A line of the access log found its queue full.
+    pub(super) fn access_log_dropped(&self) {
+        self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Writes every family.
+    pub fn render(&self, page: &mut Exposition) {
+        self.http.render(page);
+        page.family(Family {
+            name: "http_server_active_requests",
+            kind: Kind::Gauge,
+            help: "Requests that have begun and not ended.",
+        });
+        page.sample(&[], self.active_requests.load(Ordering::Relaxed));
+        self.connections.render(page);
+        page.family(Family {
+            name: "edgespan_requests_shed",
+            kind: Kind::Counter,
+            help: "Requests answered with 503 because a limit was reached.",
+        });
+        for (reason, count) in self.shed.iter() {
+            page.sample(&[("reason", reason)], count.load(Ordering::Relaxed));
+        }
+        page.family(Family {
+            name: "edgespan_panics",
+            kind: Kind::Counter,
+            help: "Tasks that panicked; each is a bug.",
+        });
+        page.sample(&[], self.panics.load(Ordering::Relaxed));
+        page.family(Family {
+            name: "edgespan_access_log_dropped",
+            kind: Kind::Counter,
+            help: "Access log lines that found their queue full.",
+        });
+        page.sample(&[], self.access_log_dropped.load(Ordering::Relaxed));
+        page.family(Family {
+            name: "edgespan_build",
+            kind: Kind::Info,
+            help: "Which edgespan this is.",
+        });
+        page.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        process::render(page, self.started);
+    }
+}
+
+/// One active request. Dropping it ends it, on every way out.
+#[must_use = "dropping it counts the request as ended"]
+pub struct ActiveGuard(Arc<Metrics>);
+
+impl Drop for ActiveGuard {
+    fn drop(&mut self) {
+        self.0.active_requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! An answer's body on its way from the upstream: streamed, with deadlines; at its end the
+//! connection goes back to the pool.
+
+use super::endpoint::Endpoint;
+use super::link::Link;
+use super::pool::StreamPlace;
+use crate::clock::{self, LazyTimer};
+use crate::message::request_body::BodyProgress;
+use crate::message::trailers;
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Why an answer's body ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum AnswerError {
+    /// The upstream broke it off.
+    #[error("the upstream broke off its answer")]
+    Reset(#[source] hyper::Error),
+    /// The upstream was silent for longer than allowed.
+    #[error("the upstream fell silent")]
+    Idle,
+    /// The whole exchange took longer than allowed.
+    #[error("the exchange took too long")]
+    Deadline,
+}
+
+/// What carries the answer.
+pub(super) enum Carrier {
+    /// An HTTP/1.1 connection that this body drives.
+    Own(Box<Link>),
+    /// A stream of an HTTP/2 connection, or a connection with a task of its own.
+    Shared {
+        timer: LazyTimer,
+        _place: Option<StreamPlace>,
+    },
+}
+
+/// Deadlines of an answer's body.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct AnswerDeadlines {
+    pub(super) idle: Duration,
+    pub(super) due: Option<Instant>,
+}
+
+/// An answer's body.
+pub struct AnswerBody {
+    incoming: Incoming,
+    carrier: Option<Carrier>,
+    endpoint: Arc<Endpoint>,
+    request: Option<Arc<BodyProgress>>,
+    deadlines: AnswerDeadlines,
+    silent_since: Option<Instant>,
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        incoming: Incoming,
+        carrier: Carrier,
+        endpoint: Arc<Endpoint>,
+        request: Option<Arc<BodyProgress>>,
+        deadlines: AnswerDeadlines,
+    ) -> Self {
+        let mut body = Self {
+            incoming,
+            carrier: Some(carrier),
+            endpoint,
+            request,
+            deadlines,
+            silent_since: None,
+        };
+        if body.incoming.is_end_stream() {
+            body.recycle();
+        }
+        body
+    }
+
+    /// The connection goes back, unless the request is still being sent: then it is closed.
+    fn recycle(&mut self) {
+        let sent = self
+            .request
+            .as_ref()
+            .is_none_or(|request| request.is_done());
+        if let Some(Carrier::Own(link)) = self.carrier.take()
+            && sent
+        {
+            self.endpoint.pool.give_back(*link);
+        }
+    }
+
+    fn poll_inner(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.carrier {
+            Some(Carrier::Own(link)) => link.poll_frame(&mut self.incoming, cx),
+            Some(Carrier::Shared { .. }) => Pin::new(&mut self.incoming).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Option<AnswerError> {
+        let since = *self.silent_since.get_or_insert_with(clock::instant);
+        let idle = since + self.deadlines.idle;
+        let nearest = self.deadlines.due.map_or(idle, |due| due.min(idle));
+        let passed = match &mut self.carrier {
+            Some(Carrier::Own(link)) => link.has_passed(nearest, cx),
+            Some(Carrier::Shared { timer, .. }) => timer.has_passed(nearest, cx),
+            None => false,
+        };
+        passed.then_some(if nearest == idle {
+            AnswerError::Idle
+        } else {
+            AnswerError::Deadline
+        })
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = AnswerError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, AnswerError>>> {
+        match self.poll_inner(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.silent_since = None;
+                if self.incoming.is_end_stream() {
+                    self.recycle();
+                }
+                Poll::Ready(Some(Ok(trailers::forwardable(frame))))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.carrier = None;
+                Poll::Ready(Some(Err(AnswerError::Reset(error))))
+            }
+            Poll::Ready(None) => {
+                self.recycle();
+                Poll::Ready(None)
+            }
+            Poll::Pending => match self.overdue(cx) {
+                Some(error) => {
+                    self.carrier = None;
+                    Poll::Ready(Some(Err(error)))
+                }
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.carrier.is_none() || self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

@@ -1,0 +1,347 @@
+//! One endpoint: it is asked, and it answers or does not.
+
+use super::body::{AnswerBody, AnswerDeadlines, Carrier};
+use super::connect::{ConnectError, Connected, Stream, connect};
+use super::link::{Link, Sent};
+use super::patience::HeadPatience;
+use super::pool::{Pool, SharedLink};
+use super::{EndpointAddress, EndpointProtocol, UpstreamTimeouts};
+use crate::clock::LazyTimer;
+use crate::message::request_body::{BodyProgress, RequestBody};
+use crate::telemetry::metrics::Metrics;
+use crate::tls::Connector;
+use http::header::{EXPECT, HOST};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderValue, Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Longest wait for the answer to a PING before an HTTP/2 connection counts as gone.
+const H2_PING_PATIENCE: Duration = Duration::from_secs(20);
+/// Largest header list that an HTTP/2 upstream may answer with, in bytes.
+const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
+
+/// One endpoint of an upstream.
+pub struct Endpoint {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// The host and port to ask for when the host is rewritten to the endpoint's own.
+    pub authority: HeaderValue,
+    pub(super) pool: Pool,
+    pub(super) upstream: Arc<str>,
+    tls: Option<Connector>,
+    /// Whether it is known to speak HTTP/2, so that one connection is made for many requests.
+    shares: AtomicBool,
+    connecting: tokio::sync::Mutex<()>,
+    metrics: Arc<Metrics>,
+}
+
+/// One request for an endpoint. The URI carries path and query alone.
+pub struct Asking {
+    /// What is sent.
+    pub request: Request<RequestBody>,
+    /// What the endpoint shall see as host.
+    pub host: HeaderValue,
+    /// The client's body, if it has one.
+    pub progress: Option<Arc<BodyProgress>>,
+    /// Whether it asks for an upgrade of the connection (RFC 9110 section 7.8).
+    pub upgrade: bool,
+    /// When the whole exchange has to be over.
+    pub due: Option<Instant>,
+}
+
+/// An endpoint's answer.
+pub struct Answered {
+    /// Head and body.
+    pub response: Response<AnswerBody>,
+    /// Who answered; None for a Unix socket.
+    pub peer: Option<SocketAddr>,
+}
+
+/// Why an endpoint gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No connection; the request was not sent and can go elsewhere.
+    #[error(transparent)]
+    Connect(ConnectError),
+    /// The connection broke before an answer.
+    #[error("{endpoint} closed the connection before it answered")]
+    Reset {
+        /// Who.
+        endpoint: String,
+        /// Why.
+        #[source]
+        source: hyper::Error,
+    },
+    /// No head of an answer in time.
+    #[error("{endpoint} did not answer in time")]
+    FirstByte {
+        /// Who.
+        endpoint: String,
+    },
+}
+
+impl Endpoint {
+    pub(super) fn new(
+        address: EndpointAddress,
+        upstream: Arc<str>,
+        pool: Pool,
+        tls: Option<Connector>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let authority = HeaderValue::from_str(&address.authority())
+            .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
+        let shares = AtomicBool::new(address.protocol == EndpointProtocol::H2c);
+        let connecting = tokio::sync::Mutex::new(());
+        Self {
+            address,
+            authority,
+            pool,
+            upstream,
+            tls,
+            shares,
+            connecting,
+            metrics,
+        }
+    }
+
+    /// Asks once. A pooled connection that turns out to be closed before anything was sent is
+    /// replaced by another without a word.
+    ///
+    /// # Errors
+    /// With [`AskError::Connect`] the request comes back: nothing of it was sent.
+    pub async fn ask(
+        self: &Arc<Self>,
+        asking: Asking,
+        timeouts: &UpstreamTimeouts,
+    ) -> Result<Answered, (AskError, Option<Asking>)> {
+        let mut asking = asking;
+        let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
+        loop {
+            let (link, fresh) = match self.link(timeouts, asking.upgrade).await {
+                Ok(found) => found,
+                Err(error) => return Err((AskError::Connect(error), Some(asking))),
+            };
+            let patience = &mut HeadPatience::new(first_byte, sending.clone(), asking.due);
+            let (sent, peer, carrier) = match link {
+                AnyLink::Own(link) => self.send_h1(link, &mut asking, patience).await,
+                AnyLink::Shared(link) => {
+                    send_h2(link, self.address.protocol, &mut asking, patience).await
+                }
+            };
+            match sent {
+                Ok(Some(response)) => {
+                    return Ok(self.answered(response, peer, carrier, asking, timeouts));
+                }
+                Ok(None) => {
+                    let endpoint = self.address.to_string();
+                    return Err((AskError::FirstByte { endpoint }, None));
+                }
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !fresh => asking.request = unsent,
+                    _ => {
+                        let endpoint = self.address.to_string();
+                        let source = error.into_error();
+                        return Err((AskError::Reset { endpoint, source }, None));
+                    }
+                },
+            }
+        }
+    }
+
+    /// An open connection, and whether it was just made.
+    async fn link(
+        &self,
+        timeouts: &UpstreamTimeouts,
+        upgrade: bool,
+    ) -> Result<(AnyLink, bool), ConnectError> {
+        if let Some(link) = self.pooled(upgrade) {
+            return Ok((link, false));
+        }
+        let alone = self.shares.load(Ordering::Relaxed);
+        let _connecting = match alone {
+            // Many requests at once shall not make one HTTP/2 connection each.
+            true => Some(self.connecting.lock().await),
+            false => None,
+        };
+        if alone && let Some(link) = self.pooled(upgrade) {
+            return Ok((link, false));
+        }
+        let connecting = async {
+            let connected = connect(&self.address, self.tls.as_ref()).await?;
+            self.begin(connected).await
+        };
+        let opened = tokio::time::timeout(timeouts.connect, connecting).await;
+        let opened = opened.unwrap_or_else(|_| {
+            let endpoint = self.address.to_string();
+            Err(ConnectError::Timeout { endpoint })
+        });
+        if opened.is_err() {
+            self.metrics.upstream_connect_failed(&self.upstream);
+        }
+        opened.map(|link| (link, true))
+    }
+
+    fn pooled(&self, upgrade: bool) -> Option<AnyLink> {
+        let shared = if upgrade {
+            None
+        } else {
+            self.pool.share().map(AnyLink::Shared)
+        };
+        let pooled = shared.or_else(|| self.pool.take().map(|link| AnyLink::Own(Box::new(link))));
+        if pooled.is_some() {
+            self.metrics.upstream_connection_reused(&self.upstream);
+        }
+        pooled
+    }
+
+    async fn begin(&self, connected: Connected) -> Result<AnyLink, ConnectError> {
+        let Connected { stream, peer, h2 } = connected;
+        let failed = |source| ConnectError::Handshake {
+            endpoint: self.address.to_string(),
+            source,
+        };
+        let open = self.metrics.upstream_connection(&self.upstream);
+        if !h2 {
+            let link = Link::open(stream, peer, open).await.map_err(failed)?;
+            return Ok(AnyLink::Own(Box::new(link)));
+        }
+        self.shares.store(true, Ordering::Relaxed);
+        let (sender, connection) = begin_h2(stream).await.map_err(failed)?;
+        tokio::spawn(async move {
+            // How it ends is seen by the streams it carries.
+            drop(connection.await);
+            drop(open);
+        });
+        let link = SharedLink::new(sender, peer);
+        self.pool.keep_shared(link.clone());
+        Ok(AnyLink::Shared(link))
+    }
+
+    async fn send_h1(
+        &self,
+        mut link: Box<Link>,
+        asking: &mut Asking,
+        patience: &mut HeadPatience,
+    ) -> (Sent, Option<SocketAddr>, Carrier) {
+        let mut request = std::mem::take(&mut asking.request);
+        *request.version_mut() = Version::HTTP_11;
+        request.headers_mut().insert(HOST, asking.host.clone());
+        let peer = link.peer;
+        if asking.upgrade {
+            let sent = link.send_upgrade(request, patience).await;
+            return (
+                sent,
+                peer,
+                Carrier::Shared {
+                    timer: LazyTimer::default(),
+                    _place: None,
+                },
+            );
+        }
+        let sent = link.send(request, patience).await;
+        (sent, peer, Carrier::Own(link))
+    }
+
+    fn answered(
+        self: &Arc<Self>,
+        response: Response<Incoming>,
+        peer: Option<SocketAddr>,
+        carrier: Carrier,
+        asking: Asking,
+        timeouts: &UpstreamTimeouts,
+    ) -> Answered {
+        let deadlines = AnswerDeadlines {
+            idle: timeouts.idle,
+            due: asking.due,
+        };
+        let response = response.map(|incoming| {
+            AnswerBody::new(
+                incoming,
+                carrier,
+                Arc::clone(self),
+                asking.progress,
+                deadlines,
+            )
+        });
+        Answered { response, peer }
+    }
+}
+
+enum AnyLink {
+    Own(Box<Link>),
+    Shared(SharedLink),
+}
+
+type H2Connection = http2::Connection<TokioIo<Stream>, RequestBody, TokioExecutor>;
+
+async fn begin_h2(
+    stream: Stream,
+) -> Result<(http2::SendRequest<RequestBody>, H2Connection), hyper::Error> {
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(H2_PING_PATIENCE)
+        .keep_alive_timeout(H2_PING_PATIENCE)
+        .max_header_list_size(H2_HEADER_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+}
+
+async fn send_h2(
+    link: SharedLink,
+    protocol: EndpointProtocol,
+    asking: &mut Asking,
+    patience: &mut HeadPatience,
+) -> (Sent, Option<SocketAddr>, Carrier) {
+    let mut request = std::mem::take(&mut asking.request);
+    *request.version_mut() = Version::HTTP_2;
+    // hyper's HTTP/2 client does not report 1xx: nobody would open the gate.
+    request.headers_mut().remove(EXPECT);
+    if let Some(progress) = &asking.progress {
+        progress.open_gate();
+    }
+    if let Some(uri) = absolute(request.uri(), protocol, &asking.host) {
+        *request.uri_mut() = uri;
+    }
+    let place = link.enter();
+    let mut sender = link.sender;
+    let sending = async {
+        // Closed since it was looked at? Then hyper hands the request back.
+        drop(sender.ready().await);
+        sender.try_send_request(request).await
+    };
+    let sent = patience.bound(sending).await.transpose();
+    (
+        sent,
+        link.peer,
+        Carrier::Shared {
+            timer: LazyTimer::default(),
+            _place: Some(place),
+        },
+    )
+}
+
+/// `:scheme`, `:authority` and `:path` in one (RFC 9113 section 8.3.1).
+fn absolute(uri: &Uri, protocol: EndpointProtocol, host: &HeaderValue) -> Option<Uri> {
+    let scheme = match protocol {
+        EndpointProtocol::Https => Scheme::HTTPS,
+        EndpointProtocol::Http1 | EndpointProtocol::H2c => Scheme::HTTP,
+    };
+    let authority = Authority::try_from(host.as_bytes()).ok()?;
+    let path = uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
+    Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .ok()
+}

@@ -1,0 +1,150 @@
+//! One HTTP/1.1 connection to an endpoint, driven by the request that uses it.
+//!
+//! hyper splits a client connection into a sender and a future that does the work. Spawning that
+//! future costs two task switches a request; here the request's own task polls it, and a pooled
+//! connection is polled by nobody until it is taken out, looked at by the reaper, or dropped.
+//! What passes between the two halves therefore needs no waker of its own: the socket's is enough.
+
+use super::connect::Stream;
+use super::patience::HeadPatience;
+use crate::clock::{self, LazyTimer};
+use crate::message::request_body::RequestBody;
+use crate::telemetry::metrics::UpstreamConnectionGuard;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1};
+use hyper_util::rt::TokioIo;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use tokio::time::Instant;
+
+/// Most fields in an answer's head.
+const RESPONSE_HEADERS_MAX: usize = 500;
+/// Longest head of an answer, and most of its body that waits in memory.
+const BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// What sending came to: an answer's head, or nothing before the deadline.
+pub(super) type Sent = Result<Option<Response<Incoming>>, TrySendError<Request<RequestBody>>>;
+
+/// One HTTP/1.1 connection.
+pub(super) struct Link {
+    sender: http1::SendRequest<RequestBody>,
+    connection: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    timer: LazyTimer,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) idle_since: Instant,
+    _open: UpstreamConnectionGuard,
+}
+
+impl Link {
+    pub(super) async fn open(
+        stream: Stream,
+        peer: Option<SocketAddr>,
+        open: UpstreamConnectionGuard,
+    ) -> Result<Self, hyper::Error> {
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(RESPONSE_HEADERS_MAX)
+            .max_buf_size(BUFFER_BYTES_MAX)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        Ok(Self {
+            sender,
+            connection: Some(connection),
+            timer: LazyTimer::default(),
+            peer,
+            idle_since: clock::instant(),
+            _open: open,
+        })
+    }
+
+    /// Looks at a connection that is not in use: takes in a close by the other side, and forgets
+    /// the waker of whoever used it before. False if it cannot be used again.
+    pub(super) fn is_usable(&mut self) -> bool {
+        let quiet = &mut Context::from_waker(Waker::noop());
+        !drive(&mut self.connection, quiet) && self.sender.is_ready()
+    }
+
+    /// Whether `due` has passed, by this connection's own timer.
+    pub(super) fn has_passed(&mut self, due: Instant, cx: &mut Context<'_>) -> bool {
+        self.timer.has_passed(due, cx)
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        patience: &mut HeadPatience,
+    ) -> Sent {
+        let Self {
+            sender,
+            connection,
+            timer,
+            ..
+        } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        poll_fn(|cx| {
+            let over = drive(connection, cx);
+            let mut quiet = Context::from_waker(Waker::noop());
+            // Once the connection is over, only hyper's own hand-over is left to wait for.
+            let waiting = if over { &mut *cx } else { &mut quiet };
+            match answer.as_mut().poll(waiting) {
+                Poll::Ready(answered) => Poll::Ready(answered.map(Some)),
+                Poll::Pending if patience.is_over(timer, cx) => Poll::Ready(Ok(None)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// The same for a request that may upgrade the connection, which needs a task of its own and
+    /// never comes back to a pool.
+    pub(super) async fn send_upgrade(
+        mut self,
+        request: Request<RequestBody>,
+        patience: &mut HeadPatience,
+    ) -> Sent {
+        if let Some(connection) = self.connection.take() {
+            tokio::spawn(async move {
+                // How it ends is seen by whoever holds the answer or the upgraded stream.
+                drop(connection.with_upgrades().await);
+            });
+        }
+        patience
+            .bound(self.sender.try_send_request(request))
+            .await
+            .transpose()
+    }
+
+    /// The next frame of the answer that this connection is receiving.
+    pub(super) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let quiet = &mut Context::from_waker(Waker::noop());
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(quiet) {
+            return Poll::Ready(frame);
+        }
+        let over = drive(&mut self.connection, cx);
+        Pin::new(body).poll_frame(if over { cx } else { quiet })
+    }
+}
+
+/// Moves bytes. True once the connection is over.
+fn drive(
+    connection: &mut Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    cx: &mut Context<'_>,
+) -> bool {
+    let over = match connection {
+        Some(driven) => Pin::new(driven).poll(cx).is_ready(),
+        None => true,
+    };
+    if over {
+        *connection = None;
+    }
+    over
+}

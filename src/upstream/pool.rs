@@ -1,0 +1,131 @@
+//! Connections that wait for the next request, for each endpoint.
+
+use super::link::Link;
+use crate::clock;
+use crate::message::request_body::RequestBody;
+use hyper::client::conn::http2;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Streams that one HTTP/2 connection carries at a time before another one is opened.
+const H2_STREAMS_MAX: usize = 100;
+
+/// Idle HTTP/1.1 connections, the last one used first, and open HTTP/2 connections.
+pub(super) struct Pool {
+    idle: Mutex<VecDeque<Link>>,
+    idle_max: usize,
+    idle_life: Duration,
+    shared: Mutex<Vec<SharedLink>>,
+}
+
+/// One HTTP/2 connection, shared by its streams. hyper's own task drives it.
+#[derive(Clone)]
+pub(super) struct SharedLink {
+    pub(super) sender: http2::SendRequest<RequestBody>,
+    pub(super) peer: Option<std::net::SocketAddr>,
+    streams: Arc<AtomicUsize>,
+}
+
+/// One stream's place on its connection.
+pub(super) struct StreamPlace(Arc<AtomicUsize>);
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl SharedLink {
+    pub(super) fn new(
+        sender: http2::SendRequest<RequestBody>,
+        peer: Option<std::net::SocketAddr>,
+    ) -> Self {
+        Self {
+            sender,
+            peer,
+            streams: Arc::new(AtomicUsize::new(0)),
+        }
+    }
+
+    pub(super) fn enter(&self) -> StreamPlace {
+        self.streams.fetch_add(1, Ordering::Relaxed);
+        StreamPlace(Arc::clone(&self.streams))
+    }
+}
+
+impl Pool {
+    pub(super) fn new(idle_max: usize, idle_life: Duration) -> Self {
+        Self {
+            idle: Mutex::new(VecDeque::new()),
+            idle_max,
+            idle_life,
+            shared: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Link>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Vec<SharedLink>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An HTTP/1.1 connection that was open a moment ago. The other side may close it yet.
+    pub(super) fn take(&self) -> Option<Link> {
+        loop {
+            let mut link = self.idle().pop_back()?;
+            // Looked at outside the lock: this reads from the socket.
+            if link.idle_since.elapsed() < self.idle_life && link.is_usable() {
+                return Some(link);
+            }
+        }
+    }
+
+    /// Keeps a connection for the next request, if it can serve one and there is room.
+    pub(super) fn give_back(&self, mut link: Link) {
+        if !link.is_usable() {
+            return;
+        }
+        link.idle_since = clock::instant();
+        let mut idle = self.idle();
+        if idle.len() < self.idle_max {
+            idle.push_back(link);
+        }
+    }
+
+    /// An HTTP/2 connection with a free stream.
+    pub(super) fn share(&self) -> Option<SharedLink> {
+        let mut shared = self.shared();
+        shared.retain(|link| !link.sender.is_closed());
+        shared
+            .iter()
+            .find(|link| link.streams.load(Ordering::Relaxed) < H2_STREAMS_MAX)
+            .cloned()
+    }
+
+    /// Keeps an HTTP/2 connection for others.
+    pub(super) fn keep_shared(&self, link: SharedLink) {
+        self.shared().push(link);
+    }
+
+    /// Lets go of connections that were idle too long or that the other side has closed.
+    pub(super) fn reap(&self) {
+        let waiting = std::mem::take(&mut *self.idle());
+        let alive: Vec<Link> = waiting
+            .into_iter()
+            .filter_map(|mut link| {
+                let alive = link.idle_since.elapsed() < self.idle_life && link.is_usable();
+                alive.then_some(link)
+            })
+            .collect();
+        let mut idle = self.idle();
+        for link in alive.into_iter().rev() {
+            idle.push_front(link);
+        }
+        drop(idle);
+        self.shared().retain(|link| !link.sender.is_closed());
+    }
+}

@@ -1,0 +1,32 @@
+//! edgespan end to end: every test starts a proxy, an origin and a collector on real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::let_underscore_must_use,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests stop at the first surprise"
+)]
+
+mod bodies;
+mod conformance;
+mod context;
+mod exchange;
+mod export;
+mod failures;
+mod flows;
+mod headers;
+mod life_cycle;
+mod limits;
+mod protocols;
+mod routing;
+mod sampling;
+mod spans;
+mod support;
+mod tls;
+mod upgrades;

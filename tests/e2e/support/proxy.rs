@@ -1,0 +1,120 @@
+//! A proxy made from a configuration, in this process.
+
+use super::collector::Collector;
+use super::origin::Origin;
+use edgespan::app::{Options, Running, Stopped};
+use edgespan::config::{self, Environment, Overrides};
+use std::net::SocketAddr;
+
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    running: Running,
+}
+
+/// What a proxy is made of: `${origin}` and `${collector}` in the text are filled in.
+pub struct Setup {
+    text: String,
+    variables: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// With this configuration. Listener `web` and the admin listener are added with free ports
+    /// unless the text has its own.
+    pub fn new(text: &str) -> Self {
+        let mut whole = text.to_owned();
+        if !text.contains("\nlisteners:") && !text.starts_with("listeners:") {
+            whole.push_str("\nlisteners: {web: {address: '127.0.0.1:0'}}\n");
+        }
+        if !text.contains("admin:") {
+            whole.push_str("\nadmin: {address: '127.0.0.1:0'}\n");
+        }
+        Self {
+            text: whole,
+            variables: Vec::new(),
+        }
+    }
+
+    /// One route for everything, to this origin.
+    pub fn front(origin: &Origin) -> Self {
+        Self::new(
+            "upstreams: {origin: {service: content, endpoints: ['http://${origin}']}}\n\
+             routes: [{name: all, match: {prefix: /}, upstream: origin}]\n",
+        )
+        .origin(origin)
+    }
+
+    pub fn origin(self, origin: &Origin) -> Self {
+        let address = origin.address.to_string();
+        self.fill("origin", &address)
+    }
+
+    pub fn fill(mut self, name: &str, value: &str) -> Self {
+        self.text = self.text.replace(&format!("${{{name}}}"), value);
+        self
+    }
+
+    /// Adds lines at the top level.
+    pub fn with(mut self, text: &str) -> Self {
+        self.text.push_str(text);
+        self.text.push('\n');
+        self
+    }
+
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Exports to this collector, soon.
+    pub fn export_to(self, collector: &Collector) -> Self {
+        let endpoint = collector.endpoint();
+        self.with(&format!(
+            "export: [{{otlp: {{endpoint: '{endpoint}', protocol: http/protobuf, \
+             compression: none, queue: {{delay: 5ms}}}}}}]"
+        ))
+    }
+
+    pub async fn start(self) -> Proxy {
+        let variables = self
+            .variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        let environment = Environment::from_pairs(variables);
+        let compiled =
+            config::compile_text("test.yaml", &self.text, &environment, &Overrides::default());
+        let plan = compiled
+            .unwrap_or_else(|refused| panic!("{refused:?}\n{}", self.text))
+            .plan;
+        let running = Running::start(plan, Options::default())
+            .await
+            .expect("a proxy");
+        let address = running.listeners[0].1;
+        let admin = running.admin.expect("an admin address");
+        Proxy {
+            address,
+            admin,
+            running,
+        }
+    }
+}
+
+impl Proxy {
+    /// The address of a listener by its name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let found = self
+            .running
+            .listeners
+            .iter()
+            .find(|(listener, _)| &**listener == name);
+        found.expect("a listener of that name").1
+    }
+
+    pub fn requests(&self) -> usize {
+        self.running.requests()
+    }
+
+    pub async fn stop(self) -> Stopped {
+        self.running.stop().await
+    }
+}
