@@ -99,10 +99,12 @@ class Program:
 
     def ready(self, condition):
         """Waits until it is up; says what it printed if it ended instead."""
+
         def up():
             code = self.process.poll()
             assert code is None, f"{self.name} ended with {code}:\n{self.output()[-3000:]}"
             return condition()
+
         until(up, f"{self.name} is up")
         return self
 
@@ -223,12 +225,16 @@ class World:
                 {"name": "all", "match": {"prefix": "/"}, "upstream": "content", **(route or {})}
             ],
             "sampling": {"default": 1.0},
-            "export": [{"otlp": {
-                "endpoint": self.receiver.grpc_endpoint,
-                "protocol": "grpc",
-                "queue": {"delay": "50ms"},
-                **(otlp or {}),
-            }}],
+            "export": [
+                {
+                    "otlp": {
+                        "endpoint": self.receiver.grpc_endpoint,
+                        "protocol": "grpc",
+                        "queue": {"delay": "50ms"},
+                        **(otlp or {}),
+                    }
+                }
+            ],
         }
 
     def certificate(self):
@@ -244,8 +250,10 @@ class World:
 
     def edges(self, trace_id=None, seconds=10):
         """edgespan's SERVER and CLIENT span of one request, checked to be parent and child."""
+
         def ours(span):
             return span.service == "edge" and trace_id in (None, span.trace_id)
+
         spans = self.receiver.wait(ours, 2, seconds)
         expect(sorted(span.kind for span in spans), ["CLIENT", "SERVER"], "kinds")
         client, server = sorted(spans, key=lambda span: span.kind)
@@ -288,7 +296,7 @@ def curl(world, *arguments, code=0):
     info = json.loads(done.stdout)
     # Only the last head counts: 100 Continue has one of its own.
     text = head.read_text()
-    lines = text[text.rindex("HTTP/"):].splitlines()[1:] if "HTTP/" in text else []
+    lines = text[text.rindex("HTTP/") :].splitlines()[1:] if "HTTP/" in text else []
     pairs = [line.split(":", 1) for line in lines if ":" in line]
     return Answer(
         status=info["http_code"],

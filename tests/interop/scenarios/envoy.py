@@ -2,6 +2,7 @@
 
 import json
 
+import envoy_config
 import programs
 from harness import curl, expect, free_port, listens, scenario
 
@@ -13,87 +14,16 @@ def start(world, service, upstream_port, sampling=100, http2=False):
     """An Envoy with its OpenTelemetry tracer, SERVER and CLIENT span; the port it listens on."""
     port = free_port()
     file = world.folder / f"envoy-{port}.json"
-    file.write_text(json.dumps(config(world, service, port, upstream_port, sampling, http2)))
+    receiver_port = int(world.receiver.http_endpoint.rpartition(":")[2])
+    config = envoy_config.gateway(
+        service, port, upstream_port, http2=http2, otlp_port=receiver_port, sampling=sampling,
+        spans_in_export=1,
+    )  # fmt: skip
+    file.write_text(json.dumps(config))
     command = [programs.envoy(), "--config-path", file, "--concurrency", "1"]
     command += ["--disable-hot-restart", "--log-level", "warning"]
     world.program(service, command).ready(lambda: listens(port))
     return port
-
-
-def config(world, service, port, upstream_port, sampling, http2):
-    """One listener, one route, one upstream, and the receiver for spans."""
-    receiver_port = int(world.receiver.http_endpoint.rpartition(":")[2])
-    prefix = "type.googleapis.com/envoy"
-    tracer = {
-        "@type": f"{prefix}.config.trace.v3.OpenTelemetryConfig",
-        "service_name": service,
-        "http_service": {"http_uri": {
-            "uri": f"{world.receiver.http_endpoint}/v1/traces",
-            "cluster": "receiver", "timeout": "2s",
-        }},
-    }  # fmt: skip
-    manager = {
-        "@type": f"{prefix}.extensions.filters.network.http_connection_manager.v3"
-                 ".HttpConnectionManager",
-        "stat_prefix": service,
-        "codec_type": "AUTO",
-        "tracing": {
-            "provider": {"name": "envoy.tracers.opentelemetry", "typed_config": tracer},
-            "spawn_upstream_span": True,
-            "random_sampling": {"value": sampling},
-        },
-        "http_filters": [{
-            "name": "envoy.filters.http.router",
-            "typed_config": {"@type": f"{prefix}.extensions.filters.http.router.v3.Router"},
-        }],
-        "route_config": {"virtual_hosts": [{
-            "name": "all", "domains": ["*"],
-            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "next"}}],
-        }]},
-    }  # fmt: skip
-    return {
-        "static_resources": {
-            "listeners": [{
-                "address": address(port),
-                "filter_chains": [{"filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": manager,
-                }]}],
-            }],
-            "clusters": [
-                cluster("next", upstream_port, http2), cluster("receiver", receiver_port, False)
-            ],
-        },
-        "layered_runtime": {"layers": [{"name": "static", "static_layer": {
-            # Spans at once: a scenario asks for each.
-            "tracing.opentelemetry.min_flush_spans": 1,
-        }}]},
-    }  # fmt: skip
-
-
-def address(port):
-    """A loopback address in Envoy's words."""
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-
-
-def cluster(name, port, http2):
-    """One upstream in Envoy's words."""
-    protocol = {"http2_protocol_options": {}} if http2 else {"http_protocol_options": {}}
-    return {
-        "name": name,
-        "type": "STATIC",
-        "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": name, "endpoints": [
-            {"lb_endpoints": [{"endpoint": {"address": address(port)}}]}
-        ]},
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3"
-                         ".HttpProtocolOptions",
-                "explicit_http_config": protocol,
-            },
-        },
-    }  # fmt: skip
 
 
 class Chain:

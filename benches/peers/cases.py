@@ -1,0 +1,182 @@
+"""What is compared: each peer's configuration for the same job, and how it is started.
+
+The job: take a request on one port, send it to the origin on another, keep both connections. One
+worker, no access log, nothing that the others do not do.
+"""
+
+import json
+import os
+
+import envoy_config
+import programs
+
+# 50 bytes, as in every figure that this comparison has been made with.
+BODY = "edgespan peer comparison: an answer of fifty byte."
+
+NGINX = """
+daemon off;
+master_process off;
+worker_processes 1;
+pid {folder}/{name}.pid;
+error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/{name}-body;
+    proxy_temp_path {folder}/{name}-proxy;
+    fastcgi_temp_path {folder}/{name}-fastcgi;
+    uwsgi_temp_path {folder}/{name}-uwsgi;
+    scgi_temp_path {folder}/{name}-scgi;
+    keepalive_requests 1000000000;
+    client_max_body_size 64m;
+{servers}
+}}
+"""
+
+# The origin, and the sink for spans: it reads an export, keeps its size and takes it. That is as
+# little as anything can do, so that it takes nothing from the load generator beside it.
+ORIGIN = """
+    server {{
+        listen 127.0.0.1:{origin} backlog=1024;
+        location / {{ default_type text/plain; return 200 "{body}"; }}
+    }}
+    log_format sink '$request_length $status $http_user_agent';
+    server {{
+        listen 127.0.0.1:{sink} backlog=1024;
+        access_log {folder}/sink.log sink buffer=64k flush=1s;
+        location / {{ default_type application/x-protobuf; return 200 ""; }}
+    }}
+"""
+
+NGINX_PROXY = """
+    upstream next {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location / {{
+            proxy_pass http://next;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }}
+    }}
+"""
+
+HAPROXY = """
+global
+    nbthread 1
+    maxconn 4096
+defaults
+    mode http
+    timeout connect 2s
+    timeout client 30s
+    timeout server 30s
+    option http-keep-alive
+    http-reuse always
+frontend web
+    bind 127.0.0.1:{port}
+    default_backend next
+backend next
+    server next 127.0.0.1:{origin}
+"""
+
+
+class Ports:
+    """Where everything is."""
+
+    def __init__(self, free_port):
+        self.free = free_port
+        self.origin, self.sink = free_port(), free_port()
+
+
+def origin(folder, ports):
+    """Origin and sink: one nginx."""
+    servers = ORIGIN.format(origin=ports.origin, sink=ports.sink, folder=folder, body=BODY)
+    return nginx(folder, "origin", servers)
+
+
+def haproxy(folder, ports, port):
+    """HAProxy, proxying and nothing else."""
+    [program] = programs.debian("haproxy")
+    file = folder / "haproxy.cfg"
+    file.write_text(HAPROXY.format(port=port, origin=ports.origin))
+    return [program, "-db", "-f", file], {}
+
+
+def nginx_plain(folder, ports, port):
+    """nginx, proxying and nothing else."""
+    servers = NGINX_PROXY.format(port=port, origin=ports.origin)
+    return nginx(folder, "nginx", servers)
+
+
+def nginx(folder, name, servers):
+    """One nginx with these servers."""
+    [program] = programs.debian("nginx")
+    file = folder / f"{name}.conf"
+    file.write_text(NGINX.format(folder=folder, name=name, servers=servers))
+    return [program, "-e", "stderr", "-p", folder, "-c", file], {}
+
+
+def envoy(folder, ports, port):
+    """Envoy, proxying and nothing else."""
+    return start_envoy(folder, "envoy", envoy_config.gateway("envoy", port, ports.origin))
+
+
+def envoy_traced(folder, ports, port):
+    """Envoy with SERVER and CLIENT span of every request, exports as it makes them by itself."""
+    config = envoy_config.gateway("envoy", port, ports.origin, otlp_port=ports.sink)
+    return start_envoy(folder, "envoy-traced", config)
+
+
+def start_envoy(folder, name, config):
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(config))
+    command = [programs.envoy(), "--config-path", file, "--concurrency", "1"]
+    return [*command, "--disable-hot-restart", "--log-level", "error"], {}
+
+
+def edgespan(folder, ports, port):
+    """edgespan with tracing disabled."""
+    return start_edgespan(folder, "plain", ports, port, {"OTEL_SDK_DISABLED": "true"})
+
+
+def edgespan_traced(folder, ports, port):
+    """edgespan with SERVER and CLIENT span of every request."""
+    return start_edgespan(folder, "traced", ports, port, {})
+
+
+def start_edgespan(folder, name, ports, port, environment):
+    config = {
+        "service": {"name": "edgespan"},
+        "admin": {"address": f"127.0.0.1:{ports.free()}"},
+        "access_log": False,
+        "listeners": {"web": {"address": f"127.0.0.1:{port}", "mode": "gateway"}},
+        "upstreams": {"next": {"endpoints": [f"http://127.0.0.1:{ports.origin}"]}},
+        "routes": [{"name": "all", "match": {"prefix": "/"}, "upstream": "next"}],
+        "sampling": {"default": 1.0},
+        "export": [{"otlp": {
+            "endpoint": f"http://127.0.0.1:{ports.sink}/v1/traces",
+            "protocol": "http/protobuf",
+        }}],
+    }  # fmt: skip
+    # JSON is YAML, and needs no package.
+    file = folder / f"edgespan-{name}.yaml"
+    file.write_text(json.dumps(config, indent=2))
+    command = [programs.edgespan(release=True), "run", "--config", file, "--quiet"]
+    return command, environment
+
+
+# In the order of the table. The traced edgespan's account is checked at the end.
+CASES = {
+    "haproxy": haproxy,
+    "nginx": nginx_plain,
+    "envoy": envoy,
+    "envoy traced": envoy_traced,
+    "edgespan": edgespan,
+    "edgespan traced": edgespan_traced,
+}
+
+
+def environment(changes):
+    """The environment without anything that would configure a proxy behind our back."""
+    ours = ("OTEL_", "EDGESPAN_", "TRACE_DEBUG", "TOKIO_")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
+    return {**kept, **changes}
