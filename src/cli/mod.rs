@@ -1,1 +1,4 @@
 //! Filled in below.
+
+pub mod check;
+pub mod schema;
