@@ -34,6 +34,15 @@ pub enum AdminAddress {
     At(SocketAddr),
 }
 
+impl From<AdminAddress> for Option<SocketAddr> {
+    fn from(address: AdminAddress) -> Self {
+        match address {
+            AdminAddress::Off => None,
+            AdminAddress::At(address) => Some(address),
+        }
+    }
+}
+
 impl FromStr for AdminAddress {
     type Err = String;
 

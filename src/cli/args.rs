@@ -7,6 +7,7 @@ use super::addresses::{AdminAddress, UpstreamUrl, listen_address};
 use super::check::CheckArgs;
 use super::schema::SchemaArgs;
 use super::style::ColourChoice;
+use crate::telemetry::log::LogFormat;
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
 use clap::error::ErrorKind;
@@ -157,6 +158,15 @@ pub enum LogForm {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+impl From<LogForm> for LogFormat {
+    fn from(form: LogForm) -> Self {
+        match form {
+            LogForm::Human => Self::Human,
+            LogForm::Json => Self::Json,
+        }
+    }
 }
 
 /// `edgespan completions`.

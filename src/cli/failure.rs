@@ -26,6 +26,18 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// The status behind a number; none for success.
+    pub const fn of_code(code: u8) -> Option<Self> {
+        match code {
+            0 => None,
+            64 => Some(Self::Usage),
+            69 => Some(Self::Unreachable),
+            78 => Some(Self::Configuration),
+            130 => Some(Self::Interrupted),
+            _ => Some(Self::Failed),
+        }
+    }
+
     /// The number a shell sees.
     pub const fn code(self) -> u8 {
         match self {

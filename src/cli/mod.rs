@@ -21,6 +21,7 @@ pub mod terminal;
 #[cfg(test)]
 mod tests;
 
+use crate::config::Environment;
 use args::{Command, Grammar};
 use failure::{ExitStatus, Failure};
 use std::ffi::OsString;
@@ -68,12 +69,29 @@ fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> R
         None => answer(&grammar.overview()),
         Some(Command::Run(args)) => run::run(&args, console),
         Some(Command::Demo(args)) => run::demo(&args, console),
-        // Wired where the configuration is: `check::run(&args, console)`.
-        Some(Command::Check(_) | Command::Schema(_)) => Err(Failure::new(
-            ExitStatus::Failed,
-            "this build has no configuration",
-        )),
+        Some(Command::Check(args)) => checked(&args, console),
+        Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
         Some(Command::Completions(args)) => answer(&completions::script(args.shell, grammar)),
+    }
+}
+
+fn checked(args: &check::CheckArgs, console: &Console) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let look = console.stdout.look();
+    let (mut stdout, mut stderr) = (io::stdout().lock(), io::stderr().lock());
+    match check::run(args, &environment, look, &mut stdout, &mut stderr) {
+        Ok(code) => ExitStatus::of_code(code).map_or(Ok(()), |status| Err(Failure::told(status))),
+        Err(error) => written(Err(error)),
+    }
+}
+
+/// A reader that has gone is no failure: it has seen enough.
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(ExitStatus::Failed, "cannot write to standard output").because(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -83,16 +101,11 @@ fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> R
 /// If stdout takes it for any other reason not.
 pub fn answer(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => {
-            Err(Failure::new(ExitStatus::Failed, "cannot write to standard output").because(error))
-        }
-    }
+    written(
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush()),
+    )
 }
 
 /// Writes to stderr; if that cannot be done there is nobody left to tell.

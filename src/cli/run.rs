@@ -18,8 +18,9 @@ use std::sync::Arc;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// Where the demo listens unless told otherwise.
-const DEMO_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+/// Where a gateway without a file listens unless told otherwise.
+const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 
 /// Runs until told to stop.
 ///
@@ -44,7 +45,11 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let plan = loaded.plan;
         let export = destinations(&plan);
-        let upstream = plan.upstreams.first().and_then(|one| one.endpoints.first()).cloned();
+        let upstream = plan
+            .upstreams
+            .first()
+            .and_then(|one| one.endpoints.first())
+            .cloned();
         let tls = has_tls(&plan);
         let named = match args.to {
             Some(_) => Chosen::Flag("--listen"),
@@ -83,7 +88,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let services = Services::start().await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the demo's services cannot start").because(error)
         })?;
-        let listen = args.listen.unwrap_or(DEMO_ADDRESS);
+        let listen = args.listen.unwrap_or(DEFAULT_ADDRESS);
         let text = demo::config_text(&services, listen, args.admin);
         let environment = Environment::of_process();
         let loaded = config::compile_text("demo.yaml", &text, &environment, &Overrides::default())
@@ -103,7 +108,10 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         };
         let named = Chosen::Flag("--listen");
         let (running, ending) = serving.start(loaded.plan, console, named).await?;
-        let gateway = running.listeners.first().map_or(listen, |(_, address)| *address);
+        let gateway = running
+            .listeners
+            .first()
+            .map_or(listen, |(_, address)| *address);
         let banner = DemoBanner {
             gateway,
             admin: running.admin,
@@ -135,7 +143,10 @@ fn load(args: &RunArgs, console: &Console) -> Result<Loaded, Failure> {
     };
     let loaded = match (&args.config, &args.to) {
         (Some(file), _) => config::load(file, &environment, &overrides),
-        (None, Some(url)) => config::run_to(url.as_str(), &environment, &overrides),
+        (None, Some(url)) => {
+            let listen = args.listen.unwrap_or(DEFAULT_ADDRESS);
+            config::run_to(url.as_str(), listen, &environment, &overrides)
+        }
         (None, None) => return Err(Failure::new(ExitStatus::Usage, "where do requests go?")),
     };
     let loaded = loaded.map_err(|refused| refuse(&refused, console))?;
@@ -144,13 +155,17 @@ fn load(args: &RunArgs, console: &Console) -> Result<Loaded, Failure> {
 }
 
 fn refuse(refused: &Refused, console: &Console) -> Failure {
-    say(&check::told(&refused.report, check::look(&console.stderr), 78));
+    say(&check::told(
+        &refused.report,
+        console.stderr.look(),
+        check::EXIT_REFUSED,
+    ));
     Failure::told(ExitStatus::Configuration)
 }
 
 fn warn(loaded: &Loaded, console: &Console) {
-    if !loaded.warnings.is_empty() {
-        say(&check::told(&loaded.warnings, check::look(&console.stderr), 0));
+    if loaded.warnings.warnings() > 0 {
+        say(&loaded.warnings.render(console.stderr.look()));
     }
 }
 
@@ -166,9 +181,12 @@ fn begin_log(
 }
 
 fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
-        Failure::new(ExitStatus::Failed, "threads cannot be started").because(error)
-    })
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::new(ExitStatus::Failed, "threads cannot be started").because(error)
+        })
 }
 
 fn service_name(plan: &Plan) -> Arc<str> {
@@ -193,7 +211,10 @@ fn destinations(plan: &Plan) -> Vec<String> {
 }
 
 fn has_tls(plan: &Plan) -> Vec<Arc<str>> {
-    let with = plan.listeners.iter().filter(|listener| !listener.certificates.is_empty());
+    let with = plan
+        .listeners
+        .iter()
+        .filter(|listener| !listener.certificates.is_empty());
     with.map(|listener| Arc::clone(&listener.name)).collect()
 }
 

@@ -56,14 +56,32 @@ impl Serving {
             None
         };
         let terminal_exports = plan.export.is_empty();
-        let sinks: Vec<Arc<dyn SpanSink>> =
-            printer.iter().map(|one| Arc::clone(one) as Arc<dyn SpanSink>).collect();
-        let accounts = printer.iter().filter(|_| terminal_exports).map(read_account).collect();
+        let sinks: Vec<Arc<dyn SpanSink>> = printer
+            .iter()
+            .map(|one| Arc::clone(one) as Arc<dyn SpanSink>)
+            .collect();
+        let accounts = printer
+            .iter()
+            .filter(|_| terminal_exports)
+            .map(read_account)
+            .collect();
         let access_log = self.logs_access.then_some(self.log_form);
-        let options = Options { sinks, accounts, access_log };
-        let running =
-            Running::start(plan, options).await.map_err(|error| cannot_start(error, named))?;
-        Ok((running, Ending { printer, terminal_exports, cancel: None }))
+        let options = Options {
+            sinks,
+            accounts,
+            access_log,
+        };
+        let running = Running::start(plan, options)
+            .await
+            .map_err(|error| cannot_start(error, named))?;
+        Ok((
+            running,
+            Ending {
+                printer,
+                terminal_exports,
+                cancel: None,
+            },
+        ))
     }
 }
 
@@ -138,13 +156,16 @@ pub(super) async fn until_stopped(
         say(&banner::drained(began.elapsed(), cut_off));
     }
     let printed = match ending.printer {
-        Some(printer) => {
-            tokio::task::spawn_blocking(move || printer.finish(PRINT_MAX)).await.ok()
-        }
+        Some(printer) => tokio::task::spawn_blocking(move || printer.finish(PRINT_MAX))
+            .await
+            .ok(),
         None => None,
     };
-    let mut told: Vec<String> =
-        stopped.accounts.iter().map(|account| banner::account(account)).collect();
+    let mut told: Vec<String> = stopped
+        .accounts
+        .iter()
+        .map(|account| banner::account(account))
+        .collect();
     if let Some(printed) = printed.filter(|_| ending.terminal_exports) {
         told.push(banner::account(&printed));
     }

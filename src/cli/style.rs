@@ -5,6 +5,7 @@
 //! not.
 
 use super::escape;
+use crate::config::Look;
 use anstyle::{AnsiColor, Style};
 use std::fmt;
 use std::io::IsTerminal;
@@ -199,6 +200,16 @@ pub struct Surface {
 }
 
 impl Surface {
+    /// The same for the renderer of diagnostics, which draws in ASCII.
+    pub fn look(&self) -> Look {
+        Look {
+            width: self.columns(),
+            color: self.paint.is_on(),
+            unicode: false,
+            all: false,
+        }
+    }
+
     /// Standard output.
     pub fn stdout(choice: ColourChoice, variable: &dyn Fn(&str) -> Option<String>) -> Self {
         let is_terminal = std::io::stdout().is_terminal();

@@ -54,7 +54,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for SpannedVisitor<T> {
         let (_, start) = map.next_entry::<String, usize>()?.ok_or_else(missing)?;
         let (_, end) = map.next_entry::<String, usize>()?.ok_or_else(missing)?;
         let (_, value) = map.next_entry::<String, T>()?.ok_or_else(missing)?;
-        Ok(Spanned { span: start..end, value })
+        Ok(Spanned {
+            span: start..end,
+            value,
+        })
     }
 }
 
@@ -137,7 +140,9 @@ impl<'a> NodeDeserializer<'a> {
     fn scalar(&self) -> Result<&'a Scalar, Error> {
         match &self.0.value {
             Value::Scalar(scalar) => Ok(scalar),
-            Value::Sequence(_) | Value::Mapping(_) => Err(Error::custom("a single value is wanted")),
+            Value::Sequence(_) | Value::Mapping(_) => {
+                Err(Error::custom("a single value is wanted"))
+            }
         }
     }
 }
@@ -231,7 +236,11 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         if name == SPANNED {
-            let place = Place { span: &self.0.span, inner: Some(self), next: 0 };
+            let place = Place {
+                span: &self.0.span,
+                inner: Some(self),
+                next: 0,
+            };
             visitor.visit_map(place)
         } else {
             self.deserialize_map(visitor)
@@ -264,7 +273,10 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Error> {
-        let item = self.0.next().map(|node| seed.deserialize(NodeDeserializer(node)));
+        let item = self
+            .0
+            .next()
+            .map(|node| seed.deserialize(NodeDeserializer(node)));
         item.transpose()
     }
 }
@@ -277,21 +289,32 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn new(entries: &'a [Entry]) -> Self {
-        Self { entries: entries.iter(), value: None }
+        Self {
+            entries: entries.iter(),
+            value: None,
+        }
     }
 }
 
 impl<'de> MapAccess<'de> for Fields<'de> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let Some(entry) = self.entries.next() else { return Ok(None) };
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let Some(entry) = self.entries.next() else {
+            return Ok(None);
+        };
         self.value = Some(&entry.value);
         seed.deserialize(KeyDeserializer(entry)).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Error> {
-        let value = self.value.take().ok_or_else(|| Error::custom("a value before its key"))?;
+        let value = self
+            .value
+            .take()
+            .ok_or_else(|| Error::custom("a value before its key"))?;
         seed.deserialize(NodeDeserializer(value))
     }
 }
@@ -313,7 +336,11 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         let span = &self.0.key_span;
-        visitor.visit_map(Place { span, inner: Some(self), next: 0 })
+        visitor.visit_map(Place {
+            span,
+            inner: Some(self),
+            next: 0,
+        })
     }
 
     forward_to_deserialize_any! {
@@ -332,8 +359,13 @@ struct Place<'a, D> {
 impl<'de, D: Deserializer<'de, Error = Error>> MapAccess<'de> for Place<'_, D> {
     type Error = Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
-        let Some(field) = SPANNED_FIELDS.get(self.next) else { return Ok(None) };
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Error> {
+        let Some(field) = SPANNED_FIELDS.get(self.next) else {
+            return Ok(None);
+        };
         let field: StrDeserializer<'_, Error> = (*field).into_deserializer();
         seed.deserialize(field).map(Some)
     }
@@ -344,7 +376,10 @@ impl<'de, D: Deserializer<'de, Error = Error>> MapAccess<'de> for Place<'_, D> {
             1 => seed.deserialize(self.span.start.into_deserializer()),
             2 => seed.deserialize(self.span.end.into_deserializer()),
             _ => {
-                let inner = self.inner.take().ok_or_else(|| Error::custom("asked twice"))?;
+                let inner = self
+                    .inner
+                    .take()
+                    .ok_or_else(|| Error::custom("asked twice"))?;
                 seed.deserialize(inner)
             }
         }

@@ -15,9 +15,14 @@ pub fn reference_markdown() -> String {
     let mut waiting = VecDeque::from([("the top level".to_owned(), &root)]);
     let mut told: Vec<&str> = Vec::new();
     while let Some((heading, section)) = waiting.pop_front() {
-        let Some(properties) = section.get("properties").and_then(Value::as_object) else { continue };
+        let Some(properties) = section.get("properties").and_then(Value::as_object) else {
+            continue;
+        };
         out.push_str(&format!("\n## {heading}\n\n"));
-        if let (Some(text), true) = (section.get("description").and_then(Value::as_str), told.len() > 1) {
+        if let (Some(text), true) = (
+            section.get("description").and_then(Value::as_str),
+            told.len() > 1,
+        ) {
             out.push_str(&format!("{}\n\n", one_line(text)));
         }
         out.push_str("| key | type | default | meaning |\n| --- | --- | --- | --- |\n");
@@ -47,7 +52,12 @@ pub fn errors_markdown() -> String {
     let mut out = format!("{REGENERATE}# Errors and warnings of the configuration\n\n");
     out.push_str("`edgespan check --explain ID` prints the same.\n");
     for code in Code::ALL {
-        out.push_str(&format!("\n## {}\n\n**{}** {}\n", code.id(), code.title(), code.explanation()));
+        out.push_str(&format!(
+            "\n## {}\n\n**{}** {}\n",
+            code.id(),
+            code.title(),
+            code.explanation()
+        ));
     }
     out
 }
@@ -69,7 +79,10 @@ fn row(key: &str, property: &Value, required: bool, root: &Value) -> String {
     let own = property.as_object().unwrap_or(&empty);
     let target = resolve(property, root);
     let text = |key: &str| described(own, target, key);
-    let meaning = text("description").and_then(Value::as_str).map(one_line).unwrap_or_default();
+    let meaning = text("description")
+        .and_then(Value::as_str)
+        .map(one_line)
+        .unwrap_or_default();
     let default = match own.get("default") {
         _ if required => "required".to_owned(),
         // An empty map, list or null says nothing.
@@ -78,8 +91,15 @@ fn row(key: &str, property: &Value, required: bool, root: &Value) -> String {
         _ => String::new(),
     };
     let words = words(target);
-    let meaning = if words.is_empty() { meaning } else { format!("{meaning} {words}") };
-    format!("| `{key}` | {} | {default} | {meaning} |\n", kind(property, root).replace('|', "\\|"))
+    let meaning = if words.is_empty() {
+        meaning
+    } else {
+        format!("{meaning} {words}")
+    };
+    format!(
+        "| `{key}` | {} | {default} | {meaning} |\n",
+        kind(property, root).replace('|', "\\|")
+    )
 }
 
 /// The words of an enumeration and what each means.
@@ -87,11 +107,21 @@ fn words(target: &Value) -> String {
     let branches = target.get("oneOf").and_then(Value::as_array);
     let word = |branch: &Value| {
         let word = branch.get("const")?.as_str()?;
-        let meaning = branch.get("description").and_then(Value::as_str).unwrap_or_default();
-        Some(format!("`{word}`: {}", one_line(meaning).trim_end_matches('.')))
+        let meaning = branch
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        Some(format!(
+            "`{word}`: {}",
+            one_line(meaning).trim_end_matches('.')
+        ))
     };
     let words: Vec<String> = branches.into_iter().flatten().filter_map(word).collect();
-    if words.is_empty() { String::new() } else { format!("{}.", words.join("; ")) }
+    if words.is_empty() {
+        String::new()
+    } else {
+        format!("{}.", words.join("; "))
+    }
 }
 
 /// What may stand at a place, in a few words.
@@ -103,7 +133,10 @@ fn kind(property: &Value, root: &Value) -> String {
     if let Some(title) = target.get("title").and_then(Value::as_str) {
         return title.to_owned();
     }
-    if let Some(values) = target.get("additionalProperties").filter(|values| values.is_object()) {
+    if let Some(values) = target
+        .get("additionalProperties")
+        .filter(|values| values.is_object())
+    {
         return format!("map of {}", kind(values, root));
     }
     if let Some(name) = references(property).first() {
@@ -130,7 +163,9 @@ fn references(property: &Value) -> Vec<&str> {
         Value::Object(object) => {
             let own = object.get("$ref").and_then(Value::as_str);
             let own = own.and_then(|path| path.strip_prefix("#/$defs/"));
-            own.into_iter().chain(object.values().flat_map(references)).collect()
+            own.into_iter()
+                .chain(object.values().flat_map(references))
+                .collect()
         }
         Value::Array(items) => items.iter().flat_map(references).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
@@ -138,7 +173,10 @@ fn references(property: &Value) -> Vec<&str> {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
 }
 
 /// The part on the environment.

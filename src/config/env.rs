@@ -25,7 +25,9 @@ impl Environment {
     /// The value of a variable, less surrounding blanks; an empty one counts as unset, as the
     /// OpenTelemetry specification asks.
     pub fn filled(&self, name: &str) -> Option<&str> {
-        self.get(name).map(str::trim).filter(|value| !value.is_empty())
+        self.get(name)
+            .map(str::trim)
+            .filter(|value| !value.is_empty())
     }
 
     /// Whether a variable holds `true`, in whatever case. Anything else is false.
@@ -38,7 +40,10 @@ impl Environment {
 /// Values may be secrets: only the names are told.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_set().entries(self.variables.keys()).finish()
+        formatter
+            .debug_set()
+            .entries(self.variables.keys())
+            .finish()
     }
 }
 

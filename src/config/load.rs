@@ -42,7 +42,11 @@ impl std::error::Error for Refused {}
 ///
 /// # Errors
 /// Everything that is wrong with it.
-pub fn load(path: &Path, environment: &Environment, overrides: &Overrides) -> Result<Loaded, Refused> {
+pub fn load(
+    path: &Path,
+    environment: &Environment,
+    overrides: &Overrides,
+) -> Result<Loaded, Refused> {
     let name = path.display().to_string();
     let folder = path.parent().unwrap_or(Path::new(""));
     match read(path) {
@@ -78,11 +82,21 @@ fn compile_in(
 ) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
     let mut mask = Mask::default();
-    let plan = passes(text, folder, environment, overrides, &mut findings, &mut mask);
+    let plan = passes(
+        text,
+        folder,
+        environment,
+        overrides,
+        &mut findings,
+        &mut mask,
+    );
     let harmless = findings.are_harmless();
     let report = Report::new(name, text, &mask, findings.in_line_order());
     match plan {
-        Some(plan) if harmless => Ok(Loaded { plan, warnings: report }),
+        Some(plan) if harmless => Ok(Loaded {
+            plan,
+            warnings: report,
+        }),
         Some(_) | None => Err(Refused { report }),
     }
 }
@@ -110,7 +124,11 @@ fn passes(
             return None;
         }
     };
-    let mut compiler = Compiler { findings, environment, folder };
+    let mut compiler = Compiler {
+        findings,
+        environment,
+        folder,
+    };
     Some(compile(&config, overrides, &mut compiler))
 }
 
@@ -122,11 +140,15 @@ fn read(path: &Path) -> Result<String, String> {
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(because)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(because)?;
+    file.take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(because)?;
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_BYTES_MAX {
         return Err("it is larger than 16 MiB".to_owned());
     }
     let text = String::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned())?;
     // A byte order mark is no part of the document, and would move every position.
-    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map_or_else(|| text.clone(), str::to_owned))
 }

@@ -79,7 +79,10 @@ impl BatchVariables {
 impl OtelVariables {
     /// Reads all of them, and warns of each that cannot be used.
     pub(in crate::config) fn read(environment: &Environment, findings: &mut Findings) -> Self {
-        let mut reader = Reader { environment, findings };
+        let mut reader = Reader {
+            environment,
+            findings,
+        };
         Self {
             disabled: reader.flag("OTEL_SDK_DISABLED"),
             trace_debug: matches!(environment.filled("TRACE_DEBUG"), Some("1" | "true")),
@@ -114,7 +117,13 @@ pub(in crate::config) struct Reader<'a> {
 
 impl Reader<'_> {
     /// Says that a variable is ignored. `value` is None where it may be a secret.
-    pub(in crate::config) fn ignore(&mut self, name: &str, value: Option<&str>, what: &str, used: &str) {
+    pub(in crate::config) fn ignore(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        what: &str,
+        used: &str,
+    ) {
         let message = match value {
             Some(value) => {
                 let shown: String = value.chars().take(60).collect();
@@ -151,7 +160,9 @@ impl Reader<'_> {
     }
 
     fn flag(&mut self, name: &str) -> bool {
-        let Some(value) = self.filled(name) else { return false };
+        let Some(value) = self.filled(name) else {
+            return false;
+        };
         if !value.eq_ignore_ascii_case("true") && !value.eq_ignore_ascii_case("false") {
             self.ignore(name, Some(&value), "true or false", "false is used");
         }
@@ -161,7 +172,9 @@ impl Reader<'_> {
     /// `key=value,key=value`, percent-decoded. Of a list with an error nothing is taken.
     fn resource(&mut self) -> Vec<(String, String)> {
         let name = "OTEL_RESOURCE_ATTRIBUTES";
-        let Some(value) = self.filled(name) else { return Vec::new() };
+        let Some(value) = self.filled(name) else {
+            return Vec::new();
+        };
         pairs(&value).unwrap_or_else(|| {
             let what = "a list of key=value, percent-encoded";
             self.ignore(name, Some(&value), what, "nothing of it is used");
@@ -172,7 +185,12 @@ impl Reader<'_> {
     fn sampler(&mut self) -> Option<Sampler> {
         let name = "OTEL_TRACES_SAMPLER";
         let value = self.filled(name)?;
-        let sampler = |ratio, parent_based| Some(Sampler { ratio, parent_based });
+        let sampler = |ratio, parent_based| {
+            Some(Sampler {
+                ratio,
+                parent_based,
+            })
+        };
         match value.as_str() {
             "always_on" => sampler(1.0, false),
             "always_off" => sampler(0.0, false),
@@ -181,7 +199,12 @@ impl Reader<'_> {
             "parentbased_always_off" => sampler(0.0, true),
             "parentbased_traceidratio" => sampler(self.ratio(), true),
             _ => {
-                self.ignore(name, Some(&value), "a sampler known here", "the file's rate is used");
+                self.ignore(
+                    name,
+                    Some(&value),
+                    "a sampler known here",
+                    "the file's rate is used",
+                );
                 None
             }
         }
@@ -189,12 +212,16 @@ impl Reader<'_> {
 
     fn ratio(&mut self) -> f64 {
         let name = "OTEL_TRACES_SAMPLER_ARG";
-        let Some(value) = self.filled(name) else { return 1.0 };
+        let Some(value) = self.filled(name) else {
+            return 1.0;
+        };
         let ratio: Option<f64> = value.parse().ok();
-        ratio.filter(|ratio| (0.0..=1.0).contains(ratio)).unwrap_or_else(|| {
-            self.ignore(name, Some(&value), "a number from 0 to 1", "1.0 is used");
-            1.0
-        })
+        ratio
+            .filter(|ratio| (0.0..=1.0).contains(ratio))
+            .unwrap_or_else(|| {
+                self.ignore(name, Some(&value), "a number from 0 to 1", "1.0 is used");
+                1.0
+            })
     }
 
     fn propagators(&mut self) -> Option<Vec<Arc<str>>> {
@@ -203,7 +230,11 @@ impl Reader<'_> {
         let mut known: Vec<Arc<str>> = Vec::new();
         let mut none = false;
         let mut unknown = false;
-        for one in value.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+        for one in value
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+        {
             match one {
                 "tracecontext" | "baggage" | "b3" | "b3multi" => {
                     if !known.iter().any(|other| &**other == one) {
@@ -218,14 +249,22 @@ impl Reader<'_> {
             }
         }
         // Nothing but unknown names must not mean that all propagation ends.
-        if known.is_empty() && unknown && !none { None } else { Some(known) }
+        if known.is_empty() && unknown && !none {
+            None
+        } else {
+            Some(known)
+        }
     }
 
     fn exporter(&mut self) -> Option<ExporterChoice> {
         let name = "OTEL_TRACES_EXPORTER";
         let value = self.filled(name)?;
         let mut chosen = None;
-        for one in value.split(',').map(str::trim).filter(|one| !one.is_empty()) {
+        for one in value
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+        {
             match one {
                 "otlp" => chosen = Some(ExporterChoice::Otlp),
                 "none" => chosen = chosen.or(Some(ExporterChoice::None)),
@@ -238,14 +277,20 @@ impl Reader<'_> {
 
     fn known_methods(&mut self) -> Option<Vec<Arc<str>>> {
         let value = self.filled("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS")?;
-        let methods = value.split(',').map(str::trim).filter(|one| !one.is_empty());
+        let methods = value
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty());
         Some(methods.map(Arc::from).collect())
     }
 }
 
 /// `key=value` pairs with commas between, percent-decoded; None if any of it is malformed.
 pub(in crate::config) fn pairs(text: &str) -> Option<Vec<(String, String)>> {
-    let members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
+    let members = text
+        .split(',')
+        .map(str::trim)
+        .filter(|member| !member.is_empty());
     let pair = |member: &str| {
         let (key, value) = member.split_once('=')?;
         let key = percent_decoded(key.trim())?;

@@ -37,7 +37,9 @@ pub(in crate::config) struct Endpoint {
 /// Headers are secrets, so nothing of this is told.
 impl std::fmt::Debug for OtlpVariables {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("OtlpVariables").finish_non_exhaustive()
+        formatter
+            .debug_struct("OtlpVariables")
+            .finish_non_exhaustive()
     }
 }
 
@@ -120,7 +122,8 @@ impl Endpoint {
 }
 
 fn likely_grpc() -> Diagnostic {
-    let message = "OTEL_EXPORTER_OTLP_ENDPOINT: port 4317 usually speaks gRPC, and OTLP over HTTP is spoken";
+    let message =
+        "OTEL_EXPORTER_OTLP_ENDPOINT: port 4317 usually speaks gRPC, and OTLP over HTTP is spoken";
     Diagnostic::new(Code::LikelyProtocol, message)
         .help("set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or http/protobuf if that is meant")
 }
@@ -136,10 +139,18 @@ fn of_signal(reader: &Reader<'_>, suffix: &str) -> Option<(String, String)> {
 fn endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
     let (name, value) = of_signal(reader, "ENDPOINT")?;
     match scalar::collector(&value) {
-        Ok(url) => Some(Endpoint { url, base: !name.contains("_TRACES_") }),
+        Ok(url) => Some(Endpoint {
+            url,
+            base: !name.contains("_TRACES_"),
+        }),
         Err(_) => {
             // It may hold a password.
-            reader.ignore(&name, None, "an http or https URL without a user", "it is ignored");
+            reader.ignore(
+                &name,
+                None,
+                "an http or https URL without a user",
+                "it is ignored",
+            );
             None
         }
     }
@@ -151,7 +162,12 @@ fn protocol(reader: &mut Reader<'_>) -> Option<Protocol> {
         "grpc" => Some(Protocol::Grpc),
         "http/protobuf" => Some(Protocol::HttpProtobuf),
         _ => {
-            reader.ignore(&name, Some(&value), "grpc or http/protobuf", "it is ignored");
+            reader.ignore(
+                &name,
+                Some(&value),
+                "grpc or http/protobuf",
+                "it is ignored",
+            );
             None
         }
     }
@@ -185,7 +201,12 @@ fn headers(reader: &mut Reader<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
     };
     let fields = pairs(&value).and_then(|pairs| pairs.into_iter().map(field).collect());
     if fields.is_none() {
-        reader.ignore(&name, None, "a list of key=value, percent-encoded", "it is ignored");
+        reader.ignore(
+            &name,
+            None,
+            "a list of key=value, percent-encoded",
+            "it is ignored",
+        );
     }
     fields
 }

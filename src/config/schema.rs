@@ -51,7 +51,12 @@ impl Shape {
             Some(Keys::Chosen(shape)) => shape.holds_secret(),
             None => false,
         };
-        self.secret || below || self.list.as_ref().is_some_and(|list| list.item.holds_secret())
+        self.secret
+            || below
+            || self
+                .list
+                .as_ref()
+                .is_some_and(|list| list.item.holds_secret())
     }
 }
 
@@ -170,14 +175,19 @@ fn keys(schema: &Value, root: &Value) -> Option<Keys> {
             required: required.map(str::to_owned).collect(),
         });
     }
-    let values = schema.get("additionalProperties").filter(|values| values.is_object())?;
+    let values = schema
+        .get("additionalProperties")
+        .filter(|values| values.is_object())?;
     Some(Keys::Chosen(Box::new(shape(values, root))))
 }
 
 fn single(schema: &Value) -> Option<Single> {
     let words = words(schema);
     if !words.is_empty() {
-        let title = schema.get("title").and_then(Value::as_str).unwrap_or("value");
+        let title = schema
+            .get("title")
+            .and_then(Value::as_str)
+            .unwrap_or("value");
         let noun = title.split(' ').next_back().unwrap_or(title);
         let plural = schema.get("x-plural").and_then(Value::as_str);
         let plural = plural.map_or_else(|| format!("{noun}s"), str::to_owned);
@@ -240,7 +250,11 @@ mod tests {
         fn walk(value: &Value, path: &str) {
             if let Value::Object(object) = value {
                 if object.contains_key("properties") {
-                    assert_eq!(object.get("additionalProperties"), Some(&Value::Bool(false)), "{path}");
+                    assert_eq!(
+                        object.get("additionalProperties"),
+                        Some(&Value::Bool(false)),
+                        "{path}"
+                    );
                 }
                 for (key, value) in object {
                     walk(value, &format!("{path}/{key}"));

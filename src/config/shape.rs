@@ -7,7 +7,7 @@
 use super::diagnostic::{Code, Diagnostic, Findings, Mask, Span, is_secret_key};
 use super::schema::{Keys, List, Shape, Single};
 use super::suggest::nearest;
-use super::tree::{Entry, Node, Scalar, Value};
+use super::tree::{Entry, Node, Origin, Scalar, Value};
 
 /// Checks a document and gives what of it has the right shape.
 pub(in crate::config) fn check(
@@ -19,11 +19,22 @@ pub(in crate::config) fn check(
     if !matches!(root.value, Value::Mapping(_)) {
         let message = "the top level of a configuration is a map of keys";
         findings.push(Diagnostic::at(Code::Document, &root.span, message));
-        return Node { span: root.span.clone(), value: Value::Mapping(Vec::new()) };
+        return Node {
+            span: root.span.clone(),
+            value: Value::Mapping(Vec::new()),
+        };
     }
-    let mut walk = Walk { findings, mask, path: Vec::new() };
-    let empty = Node { span: root.span.clone(), value: Value::Mapping(Vec::new()) };
-    walk.node(root, shape, &(root.span.start..root.span.start)).unwrap_or(empty)
+    let mut walk = Walk {
+        findings,
+        mask,
+        path: Vec::new(),
+    };
+    let empty = Node {
+        span: root.span.clone(),
+        value: Value::Mapping(Vec::new()),
+    };
+    walk.node(root, shape, &(root.span.start..root.span.start))
+        .unwrap_or(empty)
 }
 
 struct Walk<'a> {
@@ -39,27 +50,48 @@ impl Walk<'_> {
             self.mask.hide(&node.span);
         }
         match (&node.value, shape) {
-            (Value::Scalar(scalar), Shape { single: Some(single), .. }) => {
+            (Value::Scalar(scalar), _) if scalar.origin == Origin::Missing => None,
+            (
+                Value::Scalar(scalar),
+                Shape {
+                    single: Some(single),
+                    ..
+                },
+            ) => {
                 if shape.secret {
                     self.mask.hide(&node.span);
                 }
                 self.single(node, scalar, single, shape)
             }
-            (Value::Sequence(items), Shape { list: Some(list), .. }) => {
-                self.list(node, items, list, name)
-            }
-            (Value::Mapping(entries), Shape { map: Some(keys), .. }) => {
+            (
+                Value::Sequence(items),
+                Shape {
+                    list: Some(list), ..
+                },
+            ) => self.list(node, items, list, name),
+            (
+                Value::Mapping(entries),
+                Shape {
+                    map: Some(keys), ..
+                },
+            ) => {
                 let entries = match keys {
                     Keys::Known { keys, required } => self.known(entries, keys, required, name),
                     Keys::Chosen(shape) => self.chosen(entries, shape),
                 };
-                Some(Node { span: node.span.clone(), value: Value::Mapping(entries) })
+                Some(Node {
+                    span: node.span.clone(),
+                    value: Value::Mapping(entries),
+                })
             }
             _ => {
                 self.hide_all(node, shape.secret);
                 self.wrong_kind(node, shape, name);
                 // Its name stays defined, so that references to it do not dangle.
-                let empty = || Node { span: node.span.clone(), value: Value::Mapping(Vec::new()) };
+                let empty = || Node {
+                    span: node.span.clone(),
+                    value: Value::Mapping(Vec::new()),
+                };
                 (shape.map.is_some() && shape.single.is_none()).then(empty)
             }
         }
@@ -79,14 +111,20 @@ impl Walk<'_> {
             let known = keys.iter().find(|(key, _)| *key == entry.key);
             let meant = known.or_else(|| self.unknown(entry, entries, keys, &seen));
             let Some((key, shape)) = meant else {
-                let near_secrets = !self.path.is_empty() && keys.iter().any(|(_, one)| one.holds_secret());
-                self.hide_all(&entry.value, near_secrets || entry.key == "headers");
+                let near_secrets =
+                    !self.path.is_empty() && keys.iter().any(|(_, one)| one.holds_secret());
+                let secret = near_secrets || entry.key == "headers" || is_secret_key(&entry.key);
+                self.hide_all(&entry.value, secret);
                 continue;
             };
             seen.push(key);
             self.path.push(key.clone());
             if let Some(value) = self.node(&entry.value, shape, &entry.key_span) {
-                kept.push(Entry { key: key.clone(), key_span: entry.key_span.clone(), value });
+                kept.push(Entry {
+                    key: key.clone(),
+                    key_span: entry.key_span.clone(),
+                    value,
+                });
             }
             self.path.pop();
         }
@@ -106,7 +144,11 @@ impl Walk<'_> {
             }
             self.path.push(entry.key.clone());
             if let Some(value) = self.node(&entry.value, shape, &entry.key_span) {
-                kept.push(Entry { key: entry.key.clone(), key_span: entry.key_span.clone(), value });
+                kept.push(Entry {
+                    key: entry.key.clone(),
+                    key_span: entry.key_span.clone(),
+                    value,
+                });
             }
             self.path.pop();
         }
@@ -121,23 +163,42 @@ impl Walk<'_> {
         }
         let mut kept = Vec::with_capacity(items.len());
         for (position, item) in items.iter().enumerate() {
-            let own_name = item.get("name").and_then(Node::text).filter(|name| !name.is_empty());
+            let own_name = item
+                .get("name")
+                .and_then(Node::text)
+                .filter(|name| !name.is_empty());
             let own_name = own_name.map_or_else(|| format!("[{position}]"), str::to_owned);
             self.path.push(own_name);
-            kept.extend(self.node(item, &list.item, &first_key(item).unwrap_or_else(|| name.clone())));
+            kept.extend(self.node(
+                item,
+                &list.item,
+                &first_key(item).unwrap_or_else(|| name.clone()),
+            ));
             self.path.pop();
         }
-        Some(Node { span: node.span.clone(), value: Value::Sequence(kept) })
+        Some(Node {
+            span: node.span.clone(),
+            value: Value::Sequence(kept),
+        })
     }
 
-    fn single(&mut self, node: &Node, scalar: &Scalar, single: &Single, shape: &Shape) -> Option<Node> {
+    fn single(
+        &mut self,
+        node: &Node,
+        scalar: &Scalar,
+        single: &Single,
+        shape: &Shape,
+    ) -> Option<Node> {
         if scalar.is_null() {
             self.empty(node, shape);
             return None;
         }
         let refused = match single {
             Single::Text => None,
-            Single::Bool => scalar.as_bool().is_none().then(|| self.not_bool(node, scalar)),
+            Single::Bool => scalar
+                .as_bool()
+                .is_none()
+                .then(|| self.not_bool(node, scalar)),
             Single::Integer { least, most } => match scalar.as_int() {
                 None => Some(self.not_number(node, scalar, "whole number")),
                 Some(number) => (number < *least || number > *most)
@@ -168,9 +229,8 @@ impl Walk<'_> {
         keys: &'k [(String, Shape)],
         seen: &[&str],
     ) -> Option<&'k (String, Shape)> {
-        let free = |key: &str| {
-            !entries.iter().any(|other| other.key == key) && !seen.contains(&key)
-        };
+        let free =
+            |key: &str| !entries.iter().any(|other| other.key == key) && !seen.contains(&key);
         let candidates = || keys.iter().map(|(key, _)| key.as_str());
         let meant = nearest(&entry.key, candidates().filter(|key| free(key)));
         let place = if self.path.is_empty() {
@@ -182,7 +242,10 @@ impl Walk<'_> {
         let diagnostic = Diagnostic::at(Code::UnknownKey, &entry.key_span, message);
         self.findings.push(match meant {
             Some(meant) => diagnostic.suggest(meant),
-            None => diagnostic.help(format!("keys: {}", candidates().collect::<Vec<_>>().join(", "))),
+            None => diagnostic.help(format!(
+                "keys: {}",
+                candidates().collect::<Vec<_>>().join(", ")
+            )),
         });
         meant.and_then(|meant| keys.iter().find(|(key, _)| key == meant))
     }
@@ -194,14 +257,21 @@ impl Walk<'_> {
             format!("{} has no `{key}`", self.here())
         };
         let diagnostic = Diagnostic::at(Code::MissingKey, name, message);
-        self.findings.push(diagnostic.label(format!("needs `{key}`")));
+        self.findings
+            .push(diagnostic.label(format!("needs `{key}`")));
     }
 
     fn wrong_kind(&mut self, node: &Node, shape: &Shape, name: &Span) {
         if let Value::Scalar(scalar) = &node.value
             && scalar.is_null()
         {
-            return self.empty(&Node { span: name.clone(), value: node.value.clone() }, shape);
+            return self.empty(
+                &Node {
+                    span: name.clone(),
+                    value: node.value.clone(),
+                },
+                shape,
+            );
         }
         let found = match &node.value {
             Value::Scalar(_) => "a single value",
@@ -209,8 +279,8 @@ impl Walk<'_> {
             Value::Mapping(_) => "a map",
         };
         let message = format!("{} has to be {}", self.here(), wanted(shape));
-        let mut diagnostic = Diagnostic::at(Code::WrongKind, &node.span, message)
-            .label(format!("this is {found}"));
+        let mut diagnostic =
+            Diagnostic::at(Code::WrongKind, &node.span, message).label(format!("this is {found}"));
         let single = node.text().filter(|text| text.len() <= 60 && !shape.secret);
         if let (Some(text), Some(list)) = (single, &shape.list)
             && list.item.single.is_some()
@@ -245,12 +315,23 @@ impl Walk<'_> {
     fn not_number(&self, node: &Node, scalar: &Scalar, noun: &str) -> Diagnostic {
         let message = format!("{} has to be a {noun}", self.here());
         let diagnostic = Diagnostic::at(Code::WrongKind, &node.span, message);
-        let bare = Scalar { plain: true, ..scalar.clone() };
+        let bare = Scalar {
+            plain: true,
+            ..scalar.clone()
+        };
         if !scalar.plain && bare.as_number().is_some() {
-            return diagnostic.label("a text, since it is quoted").help("remove the quotes");
+            return diagnostic
+                .label("a text, since it is quoted")
+                .help("remove the quotes");
         }
-        match scalar.text.strip_suffix('%').and_then(|share| share.trim().parse::<f64>().ok()) {
-            Some(share) if !scalar.substituted => diagnostic.suggest(&(share / 100.0).to_string()),
+        match scalar
+            .text
+            .strip_suffix('%')
+            .and_then(|share| share.trim().parse::<f64>().ok())
+        {
+            Some(share) if scalar.origin == Origin::Document => {
+                diagnostic.suggest(&(share / 100.0).to_string())
+            }
             _ => diagnostic.label(format!("not a {noun}")),
         }
     }
@@ -269,10 +350,18 @@ impl Walk<'_> {
         shape: &Shape,
     ) -> Diagnostic {
         let title = shape.title.as_deref().unwrap_or("value");
-        let message = if scalar.substituted {
-            format!("the value of {} is not {}", self.here(), with_article(title))
+        let message = if scalar.origin == Origin::Environment {
+            format!(
+                "the value of {} is not {}",
+                self.here(),
+                with_article(title)
+            )
         } else {
-            format!("`{}` is not {}", shortened(&scalar.text), with_article(title))
+            format!(
+                "`{}` is not {}",
+                shortened(&scalar.text),
+                with_article(title)
+            )
         };
         let diagnostic = Diagnostic::at(Code::UnknownValue, &node.span, message)
             .help(format!("{plural}: {}", words.join(", ")));
@@ -313,11 +402,13 @@ impl Walk<'_> {
 }
 
 fn is_substituted(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar(scalar) if scalar.substituted)
+    matches!(&node.value, Value::Scalar(scalar) if scalar.origin != Origin::Document)
 }
 
 fn first_key(node: &Node) -> Option<Span> {
-    let Value::Mapping(entries) = &node.value else { return Some(node.span.clone()) };
+    let Value::Mapping(entries) = &node.value else {
+        return Some(node.span.clone());
+    };
     entries.first().map(|entry| entry.key_span.clone())
 }
 
@@ -354,5 +445,9 @@ fn with_article(noun: &str) -> String {
 /// A value as a message may quote it.
 fn shortened(text: &str) -> String {
     let first: String = text.chars().take(40).collect();
-    if first.len() < text.len() { format!("{first}...") } else { first }
+    if first.len() < text.len() {
+        format!("{first}...")
+    } else {
+        first
+    }
 }

@@ -3,9 +3,9 @@
 //! On the tree and not on the text, so that a value of the environment can neither change the
 //! structure of the document nor move a position.
 
-use super::diagnostic::{Code, Diagnostic, Findings};
+use super::diagnostic::{Code, Diagnostic, Findings, Span};
 use super::env::Environment;
-use super::tree::{Node, Scalar, Value};
+use super::tree::{Node, Origin, Scalar, Value};
 
 /// Replaces every placeholder below `node`; what cannot be replaced is told and left.
 pub(in crate::config) fn substitute(
@@ -27,14 +27,19 @@ pub(in crate::config) fn substitute(
         Value::Scalar(scalar) if scalar.text.contains('$') => {
             let mut problems = Vec::new();
             let replaced = replace(&scalar.text, environment, &mut problems);
+            let origin = match (problems.is_empty(), replaced.substituted) {
+                (false, _) => Origin::Missing,
+                (true, true) => Origin::Environment,
+                (true, false) => Origin::Document,
+            };
             for problem in problems {
-                findings.push(problem.at(node));
+                findings.push(problem.at(&node.span));
             }
             *scalar = Scalar {
                 text: replaced.text,
                 // As if the value stood there without quotes, which `{a: ${B}}` does not allow.
                 plain: scalar.plain || replaced.substituted,
-                substituted: replaced.substituted,
+                origin,
             };
         }
         Value::Scalar(_) => {}
@@ -56,16 +61,16 @@ enum Problem {
 }
 
 impl Problem {
-    fn at(self, node: &Node) -> Diagnostic {
+    fn at(self, span: &Span) -> Diagnostic {
         match self {
             Self::Missing(name) => {
                 let message = format!("the environment has no `{name}`");
-                Diagnostic::at(Code::VariableMissing, &node.span, message)
+                Diagnostic::at(Code::VariableMissing, span, message)
                     .help(format!("set it, or give a default: `${{{name}:-default}}`"))
             }
             Self::Malformed => {
                 let message = "a placeholder is `${NAME}` or `${NAME:-default}`";
-                Diagnostic::at(Code::Placeholder, &node.span, message)
+                Diagnostic::at(Code::Placeholder, span, message)
                     .help("write `$$` for a dollar sign before `{`")
             }
         }
@@ -105,7 +110,10 @@ fn replace(text: &str, environment: &Environment, problems: &mut Vec<Problem>) -
         rest = after;
     }
     out.push_str(rest);
-    Replaced { text: out, substituted }
+    Replaced {
+        text: out,
+        substituted,
+    }
 }
 
 /// Name, default and what follows, of a text that stands behind `${`.
@@ -127,8 +135,9 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, expected: &str) {
-        let environment: Environment =
-            [("A", "one"), ("EMPTY", ""), ("MONEY", "$5 ${A}")].into_iter().collect();
+        let environment: Environment = [("A", "one"), ("EMPTY", ""), ("MONEY", "$5 ${A}")]
+            .into_iter()
+            .collect();
         let mut problems = Vec::new();
 
         let replaced = replace(text, &environment, &mut problems);

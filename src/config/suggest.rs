@@ -11,7 +11,12 @@ pub(in crate::config) fn nearest<'a>(
     let most = (longest / 3).max(1);
     candidates
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&folded, &fold(candidate)),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= most && *distance < longest)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -38,7 +43,11 @@ mod tests {
     #[test]
     fn a_misspelt_name_finds_the_right_one() {
         check("adress", &["address", "mode", "tls"], Some("address"));
-        check("trustedProxies", &["tls", "trusted_proxies"], Some("trusted_proxies"));
+        check(
+            "trustedProxies",
+            &["tls", "trusted_proxies"],
+            Some("trusted_proxies"),
+        );
         check("gatway", &["gateway"], Some("gateway"));
         check("contents", &["content"], Some("content"));
         check("tsl", &["tls", "mode"], Some("tls"));

@@ -33,8 +33,19 @@ pub(in crate::config) struct Scalar {
     pub(in crate::config) text: String,
     /// Written without quotes, so it may be a number, a truth value or nothing.
     pub(in crate::config) plain: bool,
-    /// Holds a value of the environment, which no message may quote.
-    pub(in crate::config) substituted: bool,
+    /// Where the text is from.
+    pub(in crate::config) origin: Origin,
+}
+
+/// Where a text is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Origin {
+    /// It stands in the document.
+    Document,
+    /// It holds a value of the environment, which no message may quote.
+    Environment,
+    /// Nowhere: the variable is missing, which was told.
+    Missing,
 }
 
 impl Scalar {
@@ -86,14 +97,18 @@ pub(in crate::config) struct Entry {
 impl Node {
     /// The value of a key, if this is a map that has it.
     pub(in crate::config) fn get(&self, key: &str) -> Option<&Self> {
-        let Value::Mapping(entries) = &self.value else { return None };
+        let Value::Mapping(entries) = &self.value else {
+            return None;
+        };
         let entry = entries.iter().find(|entry| entry.key == key)?;
         Some(&entry.value)
     }
 
     /// The text, if this is one.
     pub(in crate::config) fn text(&self) -> Option<&str> {
-        let Value::Scalar(scalar) = &self.value else { return None };
+        let Value::Scalar(scalar) = &self.value else {
+            return None;
+        };
         Some(&scalar.text)
     }
 }
@@ -136,21 +151,32 @@ fn build(text: &str, findings: &mut Findings) -> Result<Node, Refusal> {
 
 /// What the parser says, at one place and with the hint that most often helps.
 fn syntax(text: &str, error: &ScanError) -> Refusal {
-    let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
+    let offset = error
+        .marker()
+        .byte_offset()
+        .unwrap_or(text.len())
+        .min(text.len());
     // The end of a file is best shown on the last line that says something.
     let offset = match text.get(offset..) {
         Some(rest) if rest.trim().is_empty() => text.trim_end().len().saturating_sub(1),
         _ => offset,
     };
-    let offset = (0..=offset).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let offset = (0..=offset)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0);
     let width = text.get(offset..).and_then(|rest| rest.chars().next());
     let span = offset..offset + width.map_or(0, char::len_utf8);
     let line_start = text.get(..offset).and_then(|before| before.rfind('\n'));
-    let line = text.get(line_start.map_or(0, |newline| newline + 1)..).unwrap_or_default();
+    let line = text
+        .get(line_start.map_or(0, |newline| newline + 1)..)
+        .unwrap_or_default();
     let line = line.lines().next().unwrap_or_default();
-    let mut diagnostic = Diagnostic::at(Code::Syntax, &span, "this is not YAML").label(error.info());
+    let mut diagnostic =
+        Diagnostic::at(Code::Syntax, &span, "this is not YAML").label(error.info());
     if line.contains("${") {
-        diagnostic = diagnostic.help("inside `{ }` and `[ ]` put quotes around a placeholder: \"${NAME}\"");
+        diagnostic =
+            diagnostic.help("inside `{ }` and `[ ]` put quotes around a placeholder: \"${NAME}\"");
     } else if line.contains('\t') {
         diagnostic = diagnostic.help("indent with spaces; YAML does not take tabs");
     }
@@ -180,7 +206,9 @@ struct Weight {
 impl Open {
     /// One more key, or what is wrong with it.
     fn add(&mut self, entry: Entry) -> Option<Diagnostic> {
-        let Value::Mapping(entries) = &mut self.value else { return None };
+        let Value::Mapping(entries) = &mut self.value else {
+            return None;
+        };
         if let Some(earlier) = self.keys.get(&entry.key).and_then(|at| entries.get(*at)) {
             let message = format!("`{}` stands twice", entry.key);
             let twice = Diagnostic::at(Code::DuplicateKey, &entry.key_span, message);
@@ -193,7 +221,9 @@ impl Open {
 
     /// Adds the keys of a `<<` that are not there yet, and says how many nodes that were.
     fn merge(&mut self, merge: Node) -> usize {
-        let Value::Mapping(merged) = merge.value else { return 0 };
+        let Value::Mapping(merged) = merge.value else {
+            return 0;
+        };
         let new: Vec<Entry> = merged
             .into_iter()
             .filter(|entry| !self.keys.contains_key(&entry.key))
@@ -226,7 +256,7 @@ impl Builder<'_> {
                     value: Value::Scalar(Scalar {
                         text: text.into_owned(),
                         plain: style == ScalarStyle::Plain && !string_tag,
-                        substituted: false,
+                        origin: Origin::Document,
                     }),
                 };
                 self.take(node, anchor, Weight { nodes: 1, depth: 1 })
@@ -250,7 +280,9 @@ impl Builder<'_> {
             Event::DocumentStart(..) if self.root.is_some() => {
                 let message = "the file holds more than one YAML document";
                 let diagnostic = Diagnostic::at(Code::Document, &span, message);
-                Err(Box::new(diagnostic.help("keep one of them; `---` starts a document")))
+                Err(Box::new(
+                    diagnostic.help("keep one of them; `---` starts a document"),
+                ))
             }
             _ => Ok(()),
         }
@@ -286,7 +318,9 @@ impl Builder<'_> {
     }
 
     fn leave(&mut self, span: Span) -> Result<(), Refusal> {
-        let Some(mut done) = self.open.pop() else { return Ok(()) };
+        let Some(mut done) = self.open.pop() else {
+            return Ok(());
+        };
         for merge in std::mem::take(&mut done.merges) {
             self.nodes += done.merge(merge);
         }
@@ -297,7 +331,8 @@ impl Builder<'_> {
         let depth = done.depth + 1;
         if done.anchor > 0 {
             let nodes = count(&node);
-            self.anchors.insert(done.anchor, (node.clone(), Weight { nodes, depth }));
+            self.anchors
+                .insert(done.anchor, (node.clone(), Weight { nodes, depth }));
         }
         self.take(node, 0, Weight { nodes: 1, depth })
     }
@@ -307,7 +342,11 @@ impl Builder<'_> {
         self.nodes += weight.nodes;
         if self.nodes > NODES_MAX {
             let message = format!("the document has more than {NODES_MAX} nodes, aliases expanded");
-            return Err(Box::new(Diagnostic::at(Code::TooLarge, &node.span, message)));
+            return Err(Box::new(Diagnostic::at(
+                Code::TooLarge,
+                &node.span,
+                message,
+            )));
         }
         if self.open.len() + weight.depth > DEPTH_MAX {
             return Err(too_deep(&node.span));
@@ -328,7 +367,11 @@ impl Builder<'_> {
             None => parent.key = Some(key_of(node)?),
             Some((key, span)) if key == "<<" => parent.merges.extend(merge_list(node, &span)?),
             Some((key, key_span)) => {
-                if let Some(twice) = parent.add(Entry { key, key_span, value: node }) {
+                if let Some(twice) = parent.add(Entry {
+                    key,
+                    key_span,
+                    value: node,
+                }) {
                     self.findings.push(twice);
                 }
             }
@@ -353,7 +396,11 @@ fn key_of(node: Node) -> Result<(String, Span), Refusal> {
         Value::Scalar(scalar) => Ok((scalar.text, node.span)),
         Value::Sequence(_) | Value::Mapping(_) => {
             let message = "a key has to be a plain text";
-            Err(Box::new(Diagnostic::at(Code::Document, &node.span, message)))
+            Err(Box::new(Diagnostic::at(
+                Code::Document,
+                &node.span,
+                message,
+            )))
         }
     }
 }

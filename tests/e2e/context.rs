@@ -28,7 +28,10 @@ async fn baggage_leaves_byte_for_byte_as_it_came() {
 async fn nine_kilobytes_of_baggage_pass() {
     let origin = Origin::start().await;
     let proxy = Setup::front(&origin).start().await;
-    let long = (0..180).map(|one| format!("k{one}={}", "v".repeat(45))).collect::<Vec<_>>().join(",");
+    let long = (0..180)
+        .map(|one| format!("k{one}={}", "v".repeat(45)))
+        .collect::<Vec<_>>()
+        .join(",");
 
     get(proxy.address, "/", &[("baggage", &long)]).await;
 
@@ -51,8 +54,14 @@ async fn a_client_cannot_remove_context_by_nominating_it() {
 
     let received = origin.sole();
     assert!(received.one("traceparent").contains(TRACE));
-    assert_eq!((received.one("tracestate"), received.one("baggage")), ("vendor=1".into(), "user=7".into()));
-    assert!(received.all("x-secret").is_empty(), "what may be nominated is removed");
+    assert_eq!(
+        (received.one("tracestate"), received.one("baggage")),
+        ("vendor=1".into(), "user=7".into())
+    );
+    assert!(
+        received.all("x-secret").is_empty(),
+        "what may be nominated is removed"
+    );
     assert_eq!(collector.next_edges().await.server().trace_id(), TRACE);
 }
 
@@ -61,7 +70,16 @@ async fn the_callers_span_is_the_parent_and_its_tracestate_is_exported() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
     let proxy = Setup::front(&origin).export_to(&collector).start().await;
 
-    get(proxy.address, "/", &[("traceparent", PARENT), ("tracestate", "a=1"), ("tracestate", "b=2")]).await;
+    get(
+        proxy.address,
+        "/",
+        &[
+            ("traceparent", PARENT),
+            ("tracestate", "a=1"),
+            ("tracestate", "b=2"),
+        ],
+    )
+    .await;
 
     let edges = collector.next_edges().await;
     assert_eq!(edges.server().parent_id(), "b7ad6b7169203331");
@@ -95,36 +113,78 @@ async fn the_same_holds_over_http2_and_grpc_metadata() {
     send_h2(proxy.address, call).await;
 
     let received = origin.sole();
-    assert!(received.one("traceparent").starts_with(&format!("00-{TRACE}-")));
-    assert_eq!((received.one("tracestate"), received.one("baggage")), ("a=1".into(), "z=1,a=2".into()));
-    assert_eq!(collector.next_edges().await.server().text("rpc.system.name"), Some("grpc"));
+    assert!(
+        received
+            .one("traceparent")
+            .starts_with(&format!("00-{TRACE}-"))
+    );
+    assert_eq!(
+        (received.one("tracestate"), received.one("baggage")),
+        ("a=1".into(), "z=1,a=2".into())
+    );
+    assert_eq!(
+        collector
+            .next_edges()
+            .await
+            .server()
+            .text("rpc.system.name"),
+        Some("grpc")
+    );
 }
 
 #[tokio::test]
 async fn b3_is_read_and_written_where_it_is_asked_for() {
     let origin = Origin::start().await;
-    let proxy = Setup::front(&origin).variable("OTEL_PROPAGATORS", "b3,baggage").start().await;
+    let proxy = Setup::front(&origin)
+        .variable("OTEL_PROPAGATORS", "b3,baggage")
+        .start()
+        .await;
 
-    get(proxy.address, "/", &[("b3", &format!("{TRACE}-b7ad6b7169203331-1"))]).await;
+    get(
+        proxy.address,
+        "/",
+        &[("b3", &format!("{TRACE}-b7ad6b7169203331-1"))],
+    )
+    .await;
 
     let b3 = origin.sole().one("b3");
-    assert!(b3.starts_with(&format!("{TRACE}-")) && b3.ends_with("-1"), "{b3}");
-    assert!(!b3.contains("b7ad6b7169203331"), "our span is the parent now");
+    assert!(
+        b3.starts_with(&format!("{TRACE}-")) && b3.ends_with("-1"),
+        "{b3}"
+    );
+    assert!(
+        !b3.contains("b7ad6b7169203331"),
+        "our span is the parent now"
+    );
 }
 
 #[tokio::test]
 async fn b3_multi_is_written_in_several_headers() {
     let origin = Origin::start().await;
-    let proxy =
-        Setup::front(&origin).with("propagation: {propagators: [tracecontext, b3multi]}").start().await;
-
-    get(proxy.address, "/", &[("x-b3-traceid", TRACE), ("x-b3-spanid", "b7ad6b7169203331"), ("x-b3-sampled", "0")])
+    let proxy = Setup::front(&origin)
+        .with("propagation: {propagators: [tracecontext, b3multi]}")
+        .start()
         .await;
+
+    get(
+        proxy.address,
+        "/",
+        &[
+            ("x-b3-traceid", TRACE),
+            ("x-b3-spanid", "b7ad6b7169203331"),
+            ("x-b3-sampled", "0"),
+        ],
+    )
+    .await;
 
     let received = origin.sole();
     assert_eq!(received.one("x-b3-traceid"), TRACE);
     assert_eq!(received.one("x-b3-sampled"), "0");
-    assert!(received.one("traceparent").starts_with(&format!("00-{TRACE}-")));
+    assert!(
+        received
+            .one("traceparent")
+            .starts_with(&format!("00-{TRACE}-"))
+    );
     assert!(received.one("traceparent").ends_with("-00"));
 }
 
@@ -157,11 +217,17 @@ async fn with_recording_off_everything_passes_untouched() {
 #[tokio::test]
 async fn answers_carry_the_trace_id_if_asked_to() {
     let origin = Origin::start().await;
-    let proxy =
-        Setup::front(&origin).with("propagation: {response_trace_id: true}").start().await;
+    let proxy = Setup::front(&origin)
+        .with("propagation: {response_trace_id: true}")
+        .start()
+        .await;
 
     let reply = get(proxy.address, "/", &[("traceparent", PARENT)]).await;
     assert_eq!(reply.header("x-trace-id"), Some(TRACE));
     let reply = get(proxy.address, "/../", &[]).await;
-    assert_eq!(reply.header("x-trace-id").map(str::len), Some(32), "errors, too");
+    assert_eq!(
+        reply.header("x-trace-id").map(str::len),
+        Some(32),
+        "errors, too"
+    );
 }

@@ -1,6 +1,8 @@
 //! A request and its answer on their way through: methods, versions, bodies that are not there.
 
-use crate::support::client::{begin, get, raw, request, send, send_h2, whole, with_body, with_stream};
+use crate::support::client::{
+    begin, get, raw, request, send, send_h2, whole, with_body, with_stream,
+};
 use crate::support::origin::{Origin, Speaks, text, with_headers};
 use crate::support::proxy::Setup;
 use bytes::Bytes;
@@ -9,19 +11,44 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn method_path_query_body_and_headers_arrive_as_they_were_sent() {
-    let origin = Origin::answering(|_| with_headers(201, &[("x-answer", "1"), ("set-cookie", "a=1"), ("set-cookie", "b=2")], "made")).await;
+    let origin = Origin::answering(|_| {
+        with_headers(
+            201,
+            &[
+                ("x-answer", "1"),
+                ("set-cookie", "a=1"),
+                ("set-cookie", "b=2"),
+            ],
+            "made",
+        )
+    })
+    .await;
     let proxy = Setup::front(&origin).start().await;
 
-    let sent = request("POST", "/things/%C3%A9?x=1&x=2&y", &[("x-one", "1"), ("x-one", "2"), ("accept-encoding", "br")]);
+    let sent = request(
+        "POST",
+        "/things/%C3%A9?x=1&x=2&y",
+        &[("x-one", "1"), ("x-one", "2"), ("accept-encoding", "br")],
+    );
     let reply = send(proxy.address, with_body(sent, "{\"a\":1}")).await;
 
     let received = origin.sole();
-    assert_eq!((received.method.as_str(), received.uri.to_string()), ("POST", "/things/%C3%A9?x=1&x=2&y".into()));
+    assert_eq!(
+        (received.method.as_str(), received.uri.to_string()),
+        ("POST", "/things/%C3%A9?x=1&x=2&y".into())
+    );
     assert_eq!(received.body, "{\"a\":1}");
     assert_eq!(received.all("x-one"), ["1", "2"]);
     assert_eq!(received.one("accept-encoding"), "br");
     assert_eq!(received.one("host"), "app.example.com");
-    assert_eq!((reply.status.as_u16(), &*reply.text(), reply.header("x-answer")), (201, "made", Some("1")));
+    assert_eq!(
+        (
+            reply.status.as_u16(),
+            &*reply.text(),
+            reply.header("x-answer")
+        ),
+        (201, "made", Some("1"))
+    );
     assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 2);
 }
 
@@ -30,7 +57,11 @@ async fn head_has_the_length_and_no_body() {
     let origin = Origin::answering(|_| text(200, "hello")).await;
     let proxy = Setup::front(&origin).start().await;
 
-    let answer = raw(proxy.address, b"HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    let answer = raw(
+        proxy.address,
+        b"HEAD / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    )
+    .await;
 
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert!(answer.contains("content-length: 5"), "{answer}");
@@ -40,10 +71,8 @@ async fn head_has_the_length_and_no_body() {
 
 #[tokio::test]
 async fn answers_without_a_body_stay_without() {
-    let origin = Origin::answering(|received| {
-        text(received.uri.path()[1..].parse().unwrap(), "")
-    })
-    .await;
+    let origin =
+        Origin::answering(|received| text(received.uri.path()[1..].parse().unwrap(), "")).await;
     let proxy = Setup::front(&origin).start().await;
 
     for status in [204, 304] {
@@ -60,7 +89,10 @@ async fn http_1_0_is_answered_and_closed() {
 
     let answer = raw(proxy.address, b"GET / HTTP/1.0\r\n\r\n").await;
 
-    assert!(answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.0 200") || answer.starts_with("HTTP/1.1 200"),
+        "{answer}"
+    );
     assert!(answer.ends_with("hello"), "{answer}");
     assert!(!answer.contains("chunked"), "{answer}");
     assert_eq!(origin.sole().version, http::Version::HTTP_11);
@@ -73,14 +105,24 @@ async fn one_connection_carries_many_requests_on_both_sides() {
 
     let mut three = Vec::new();
     for close in ["keep-alive", "keep-alive", "close"] {
-        three.extend_from_slice(format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: {close}\r\n\r\n").as_bytes());
+        three.extend_from_slice(
+            format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: {close}\r\n\r\n").as_bytes(),
+        );
     }
     let answer = raw(proxy.address, &three).await;
 
     assert_eq!(answer.matches("HTTP/1.1 200").count(), 3, "{answer}");
-    let metrics = get(proxy.admin, "/metrics", &[("host", "localhost")]).await.text();
-    let opened = metrics.lines().find(|line| line.contains("upstream") && line.contains("opened")).unwrap_or("");
-    assert!(opened.ends_with(" 1"), "one connection upstream: {opened}\n{metrics}");
+    let metrics = get(proxy.admin, "/metrics", &[("host", "localhost")])
+        .await
+        .text();
+    let opened = metrics
+        .lines()
+        .find(|line| line.contains("upstream") && line.contains("opened"))
+        .unwrap_or("");
+    assert!(
+        opened.ends_with(" 1"),
+        "one connection upstream: {opened}\n{metrics}"
+    );
 }
 
 #[tokio::test]
@@ -99,13 +141,24 @@ async fn versions_meet_in_every_pair() {
 
     for path in ["/old", "/new"] {
         let reply = get(proxy.address, path, &[]).await;
-        assert_eq!((reply.status.as_u16(), &*reply.text()), (200, "hello"), "{path}");
+        assert_eq!(
+            (reply.status.as_u16(), &*reply.text()),
+            (200, "hello"),
+            "{path}"
+        );
         let reply = send_h2(proxy.address, with_body(request("POST", path, &[]), "body")).await;
-        assert_eq!((reply.status.as_u16(), &*reply.text()), (200, "hello"), "{path}");
+        assert_eq!(
+            (reply.status.as_u16(), &*reply.text()),
+            (200, "hello"),
+            "{path}"
+        );
     }
 
     for received in old.received() {
-        assert_eq!((received.version, received.one("host")), (http::Version::HTTP_11, "app.example.com".into()));
+        assert_eq!(
+            (received.version, received.one("host")),
+            (http::Version::HTTP_11, "app.example.com".into())
+        );
     }
     for received in new.received() {
         assert_eq!(received.version, http::Version::HTTP_2);
@@ -144,10 +197,16 @@ async fn trailers_pass_both_ways() {
 
     let came = reply.trailers.expect("trailers");
     assert_eq!(came.get("grpc-status").unwrap(), "0");
-    assert!(!came.contains_key("authorization"), "what may not be a trailer is none");
+    assert!(
+        !came.contains_key("authorization"),
+        "what may not be a trailer is none"
+    );
     let received = origin.sole();
     assert_eq!(received.one("te"), "trailers");
-    assert_eq!(received.trailers.expect("trailers").get("x-sum").unwrap(), "1");
+    assert_eq!(
+        received.trailers.expect("trailers").get("x-sum").unwrap(),
+        "1"
+    );
 }
 
 #[tokio::test]
@@ -174,7 +233,10 @@ async fn announced_trailers_pass_over_http_1() {
 #[tokio::test]
 async fn expect_waits_for_the_origins_word() {
     let origin = Origin::raw(|head| {
-        assert!(head.to_lowercase().contains("expect: 100-continue"), "{head}");
+        assert!(
+            head.to_lowercase().contains("expect: 100-continue"),
+            "{head}"
+        );
         Some(b"HTTP/1.1 417 Expectation Failed\r\ncontent-length: 0\r\n\r\n".to_vec())
     })
     .await;
@@ -183,14 +245,21 @@ async fn expect_waits_for_the_origins_word() {
     let head = b"POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
     let answer = raw(proxy.address, head).await;
 
-    assert!(answer.starts_with("HTTP/1.1 417"), "no 100 before the refusal: {answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 417"),
+        "no 100 before the refusal: {answer}"
+    );
 }
 
 #[tokio::test]
 async fn expect_is_answered_when_the_origin_reads() {
     let origin = Origin::start().await;
     let proxy = Setup::front(&origin).start().await;
-    let (frames, sent) = with_stream(request("POST", "/", &[("expect", "100-continue"), ("content-length", "5")]));
+    let (frames, sent) = with_stream(request(
+        "POST",
+        "/",
+        &[("expect", "100-continue"), ("content-length", "5")],
+    ));
     frames.send(Frame::data("hello".into())).await.unwrap();
     drop(frames);
 
@@ -209,9 +278,16 @@ async fn early_hints_of_an_origin_are_not_forwarded() {
     .await;
     let proxy = Setup::front(&origin).start().await;
 
-    let answer = raw(proxy.address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    let answer = raw(
+        proxy.address,
+        b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
+    )
+    .await;
 
-    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -243,8 +319,15 @@ async fn connect_is_refused() {
     let origin = Origin::start().await;
     let proxy = Setup::front(&origin).start().await;
 
-    let answer = raw(proxy.address, b"CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\nconnection: close\r\n\r\n").await;
+    let answer = raw(
+        proxy.address,
+        b"CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\nconnection: close\r\n\r\n",
+    )
+    .await;
 
-    assert!(answer.starts_with("HTTP/1.1 405") || answer.starts_with("HTTP/1.1 501"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 405") || answer.starts_with("HTTP/1.1 501"),
+        "{answer}"
+    );
     assert!(origin.received().is_empty());
 }

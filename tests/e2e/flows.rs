@@ -30,8 +30,13 @@ feature_flags: {tracing.otel.enabled: on, checkout: v1}
 #[tokio::test]
 async fn a_flow_takes_typed_attributes_from_path_request_and_answer() {
     let collector = Collector::start().await;
-    let origin = Origin::answering(|_| with_headers(200, &[("x-order-state", "released")], "")).await;
-    let proxy = Setup::new(ESCROW).origin(&origin).export_to(&collector).start().await;
+    let origin =
+        Origin::answering(|_| with_headers(200, &[("x-order-state", "released")], "")).await;
+    let proxy = Setup::new(ESCROW)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     let headers = [("x-psp", "acme"), ("x-amount", "12.5"), ("x-media", "true")];
     get(proxy.address, "/orders/A%20%2B7/release/3", &headers).await;
@@ -52,9 +57,18 @@ async fn a_flow_takes_typed_attributes_from_path_request_and_answer() {
 #[tokio::test]
 async fn text_that_is_not_of_its_type_stays_text() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(ESCROW).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(ESCROW)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
-    get(proxy.address, "/orders/7/release/third", &[("x-amount", "much")]).await;
+    get(
+        proxy.address,
+        "/orders/7/release/third",
+        &[("x-amount", "much")],
+    )
+    .await;
 
     let edges = collector.next_edges().await;
     assert_eq!(edges.server().text("attempt"), Some("third"));
@@ -64,14 +78,21 @@ async fn text_that_is_not_of_its_type_stays_text() {
 #[tokio::test]
 async fn feature_flags_stand_on_both_spans_as_a_list_and_one_by_one() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(ESCROW).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(ESCROW)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     for (path, checkout) in [("/orders/7/release/1", "v2"), ("/", "v1")] {
         get(proxy.address, path, &[]).await;
 
         let edges = collector.next_edges().await;
         for span in [edges.server(), edges.client()] {
-            let list = [format!("checkout={checkout}"), "tracing.otel.enabled=on".to_owned()];
+            let list = [
+                format!("checkout={checkout}"),
+                "tracing.otel.enabled=on".to_owned(),
+            ];
             assert_eq!(span.texts("feature_flags"), list);
             assert_eq!(span.text("feature_flags.checkout"), Some(checkout));
             assert_eq!(span.text("feature_flags.tracing.otel.enabled"), Some("on"));

@@ -25,7 +25,10 @@ routes:
 
 #[tokio::test]
 async fn the_most_specific_route_answers_whatever_the_order() {
-    let proxy = Setup::new(ROUTES).fill("origin", "127.0.0.1:9").start().await;
+    let proxy = Setup::new(ROUTES)
+        .fill("origin", "127.0.0.1:9")
+        .start()
+        .await;
 
     for (path, headers, expected) in [
         ("/x", &[][..], "rest"),
@@ -42,10 +45,17 @@ async fn the_most_specific_route_answers_whatever_the_order() {
         ("/find?kind=abc", &[], "search"),
         ("/find?kind=b", &[], "rest"),
     ] {
-        assert_eq!(get(proxy.address, path, headers).await.text(), expected, "{path} {headers:?}");
+        assert_eq!(
+            get(proxy.address, path, headers).await.text(),
+            expected,
+            "{path} {headers:?}"
+        );
     }
     let made = send(proxy.address, request("POST", "/orders/new", &[])).await;
-    assert_eq!((made.status.as_u16(), &*made.text(), made.header("x-made")), (201, "made", Some("yes")));
+    assert_eq!(
+        (made.status.as_u16(), &*made.text(), made.header("x-made")),
+        (201, "made", Some("yes"))
+    );
 }
 
 #[tokio::test]
@@ -57,27 +67,45 @@ async fn a_prefix_and_the_host_are_rewritten() {
         get(proxy.address, path, &[]).await;
     }
 
-    let arrived: Vec<String> = origin.received().iter().map(|one| one.uri.to_string()).collect();
+    let arrived: Vec<String> = origin
+        .received()
+        .iter()
+        .map(|one| one.uri.to_string())
+        .collect();
     assert_eq!(arrived, ["/internal", "/internal/", "/internal/things?q=1"]);
     assert_eq!(origin.received()[0].one("host"), "inner.example");
-    assert_eq!(origin.received()[0].one("x-forwarded-host"), "app.example.com");
+    assert_eq!(
+        origin.received()[0].one("x-forwarded-host"),
+        "app.example.com"
+    );
 }
 
 #[tokio::test]
 async fn a_redirect_keeps_what_it_does_not_name() {
-    let proxy = Setup::new(ROUTES).fill("origin", "127.0.0.1:9").start().await;
+    let proxy = Setup::new(ROUTES)
+        .fill("origin", "127.0.0.1:9")
+        .start()
+        .await;
 
     let reply = get(proxy.address, "/old/things?q=1", &[]).await;
 
     assert_eq!(reply.status, 308);
-    assert_eq!(reply.header("location"), Some("https://app.example.com/new/things?q=1"));
+    assert_eq!(
+        reply.header("location"),
+        Some("https://app.example.com/new/things?q=1")
+    );
 }
 
 #[tokio::test]
 async fn no_route_is_404() {
-    let proxy = Setup::new("routes: [{name: a, match: {path: /a}, answer: {status: 200}}]\n").start().await;
+    let proxy = Setup::new("routes: [{name: a, match: {path: /a}, answer: {status: 200}}]\n")
+        .start()
+        .await;
 
     let reply = get(proxy.address, "/b", &[]).await;
 
-    assert_eq!((reply.status.as_u16(), reply.json()["code"].clone()), (404, "no_route".into()));
+    assert_eq!(
+        (reply.status.as_u16(), reply.json()["code"].clone()),
+        (404, "no_route".into())
+    );
 }

@@ -25,26 +25,45 @@ fn parent(flags: &str) -> String {
 #[tokio::test]
 async fn the_callers_decision_is_respected_whatever_our_rate_is() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(RATES).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(RATES)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     for (path, flags) in [("/never", "01"), ("/never", "03"), ("/rest", "01")] {
-        get(proxy.address, path, &[("traceparent", &parent(flags)), ("x-request-id", "17")]).await;
+        get(
+            proxy.address,
+            path,
+            &[("traceparent", &parent(flags)), ("x-request-id", "17")],
+        )
+        .await;
         let edges = collector.next_edges().await;
         assert_eq!(edges.0.len(), 2, "{path} {flags}");
-        assert_eq!(edges.server().text("edgespan.sampling.reason"), Some("parent"));
+        assert_eq!(
+            edges.server().text("edgespan.sampling.reason"),
+            Some("parent")
+        );
     }
     get(proxy.address, "/always", &[("traceparent", &parent("00"))]).await;
     assert!(collector.stays_silent().await, "unsampled stays unsampled");
 
-    let flags: Vec<String> =
-        origin.received().iter().map(|one| one.one("traceparent")[53..].to_owned()).collect();
+    let flags: Vec<String> = origin
+        .received()
+        .iter()
+        .map(|one| one.one("traceparent")[53..].to_owned())
+        .collect();
     assert_eq!(flags, ["01", "03", "01", "00"]);
 }
 
 #[tokio::test]
 async fn spans_under_an_unsampled_parent_can_be_recorded_and_the_flag_stays() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(RATES).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(RATES)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     get(proxy.address, "/audit", &[("traceparent", &parent("00"))]).await;
 
@@ -56,7 +75,11 @@ async fn spans_under_an_unsampled_parent_can_be_recorded_and_the_flag_stays() {
 #[tokio::test]
 async fn roots_follow_the_rate_of_route_flow_and_default() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(RATES).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(RATES)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     for path in ["/never", "/rest", "/always", "/flow"] {
         get(proxy.address, path, &[]).await;
@@ -64,24 +87,44 @@ async fn roots_follow_the_rate_of_route_flow_and_default() {
 
     let mut routes = Vec::new();
     for _ in 0..2 {
-        routes.push(collector.next_edges().await.server().text("edgespan.route").unwrap().to_owned());
+        routes.push(
+            collector
+                .next_edges()
+                .await
+                .server()
+                .text("edgespan.route")
+                .unwrap()
+                .to_owned(),
+        );
     }
     assert_eq!(routes, ["always", "flow"]);
     assert!(collector.stays_silent().await);
     let left: Vec<(String, Vec<String>)> = origin
         .received()
         .iter()
-        .map(|one| (one.one("traceparent")[53..].to_owned(), one.all("tracestate")))
+        .map(|one| {
+            (
+                one.one("traceparent")[53..].to_owned(),
+                one.all("tracestate"),
+            )
+        })
         .collect();
     let sampled = ("03".to_owned(), vec!["ot=th:0".to_owned()]);
     let unsampled = ("02".to_owned(), Vec::new());
-    assert_eq!(left, [unsampled.clone(), unsampled, sampled.clone(), sampled]);
+    assert_eq!(
+        left,
+        [unsampled.clone(), unsampled, sampled.clone(), sampled]
+    );
 }
 
 #[tokio::test]
 async fn a_ratio_is_kept_consistently_by_the_trace_ids_randomness() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
-    let proxy = Setup::new(RATES).origin(&origin).export_to(&collector).start().await;
+    let proxy = Setup::new(RATES)
+        .origin(&origin)
+        .export_to(&collector)
+        .start()
+        .await;
 
     for _ in 0..60 {
         get(proxy.address, "/half", &[]).await;
@@ -93,7 +136,10 @@ async fn a_ratio_is_kept_consistently_by_the_trace_ids_randomness() {
         let randomness = u64::from_str_radix(&parent[21..35], 16).unwrap();
         let sampled = parent.ends_with("-03");
         assert_eq!(sampled, randomness >= 1 << 55, "{parent}");
-        assert_eq!(received.all("tracestate"), if sampled { vec!["ot=th:8"] } else { vec![] });
+        assert_eq!(
+            received.all("tracestate"),
+            if sampled { vec!["ot=th:8"] } else { vec![] }
+        );
         kept += usize::from(sampled);
     }
     assert!((10..=50).contains(&kept), "{kept} of 60");

@@ -47,8 +47,9 @@ fn forward(
         && !index.upstreams.contains_key(name.value.as_str())
     {
         let upstreams = scope.config.upstreams.iter();
-        let defined: Vec<_> =
-            upstreams.map(|(name, _)| (name.value.as_str(), &name.span)).collect();
+        let defined: Vec<_> = upstreams
+            .map(|(name, _)| (name.value.as_str(), &name.span))
+            .collect();
         compiler.dangling("upstream", name, &defined);
     }
     let rewrite = route.rewrite.as_ref().map(|rewrite| &rewrite.value);
@@ -72,8 +73,14 @@ fn refuse_forwarding_keys(route: &raw::Route, compiler: &mut Compiler<'_>) {
     let timeouts = &route.timeouts;
     let places = [
         ("rewrite", route.rewrite.as_ref().map(|one| &one.span)),
-        ("timeouts.first_byte", timeouts.first_byte.as_ref().map(|one| &one.span)),
-        ("timeouts.request", timeouts.request.as_ref().map(|one| &one.span)),
+        (
+            "timeouts.first_byte",
+            timeouts.first_byte.as_ref().map(|one| &one.span),
+        ),
+        (
+            "timeouts.request",
+            timeouts.request.as_ref().map(|one| &one.span),
+        ),
     ];
     for (key, place) in places {
         if let Some(place) = place {
@@ -93,7 +100,9 @@ fn host_rewrite(
         "endpoint" => Some(HostRewrite::Endpoint),
         text => {
             let read = scalar::authority(text).and_then(|host| scalar::header_value(&host));
-            compiler.value(&written.span, Code::Host, read).map(HostRewrite::To)
+            compiler
+                .value(&written.span, Code::Host, read)
+                .map(HostRewrite::To)
         }
     }
 }
@@ -111,7 +120,9 @@ fn status(
     label: &str,
     compiler: &mut Compiler<'_>,
 ) -> StatusCode {
-    let Some(written) = written else { return default };
+    let Some(written) = written else {
+        return default;
+    };
     let code = written.value.0;
     if !takes(code) {
         let message = format!("{code} does not fit here");

@@ -46,7 +46,12 @@ pub(super) fn methods(
 }
 
 fn path(conditions: &raw::Match, compiler: &mut Compiler<'_>) -> PathRule {
-    let raw::Match { path, prefix, regex, .. } = conditions;
+    let raw::Match {
+        path,
+        prefix,
+        regex,
+        ..
+    } = conditions;
     let places: Vec<&Span> = [
         path.as_ref().map(|path| &path.span),
         prefix.as_ref().map(|prefix| &prefix.span),
@@ -58,18 +63,22 @@ fn path(conditions: &raw::Match, compiler: &mut Compiler<'_>) -> PathRule {
     if let [first, .., last] = places.as_slice() {
         let message = "a route has at most one of `path`, `prefix` and `regex`";
         let diagnostic = Diagnostic::at(Code::Exclusive, last, message);
-        compiler.tell(diagnostic.label("one too many").beside(first, "the other one"));
+        compiler.tell(
+            diagnostic
+                .label("one too many")
+                .beside(first, "the other one"),
+        );
     }
     let template = path.as_ref().and_then(|path| {
-        let read = scalar::template(&path.value.0).map(|text| PathRule::Template(text.into()));
+        let read = PathRule::template(&path.value.0).map_err(|error| Misread::told_by(&error));
         compiler.value(&path.span, Code::Path, read)
     });
     let prefix = prefix.as_ref().and_then(|prefix| {
-        let read = scalar::plain_path(&prefix.value.0).map(|text| PathRule::Prefix(text.into()));
+        let read = PathRule::prefix(&prefix.value.0).map_err(|error| Misread::told_by(&error));
         compiler.value(&prefix.span, Code::Path, read)
     });
     let regex = regex.as_ref().and_then(|regex| {
-        let read = scalar::pattern(&regex.value.0).map(PathRule::Regex);
+        let read = PathRule::regex(&regex.value.0).map_err(|error| Misread::told_by(&error));
         compiler.value(&regex.span, Code::Regex, read)
     });
     template.or(prefix).or(regex).unwrap_or(PathRule::Any)
@@ -97,7 +106,10 @@ fn query(
     let mut rules = Vec::with_capacity(written.0.len());
     for (name, condition) in written.iter() {
         if let Some(value) = value(condition, compiler) {
-            rules.push(QueryRule { name: name.value.as_str().into(), value });
+            rules.push(QueryRule {
+                name: name.value.as_str().into(),
+                value,
+            });
         }
     }
     rules
@@ -108,14 +120,21 @@ fn value(written: &Spanned<raw::ValueMatch>, compiler: &mut Compiler<'_>) -> Opt
         raw::ValueMatch::Exact(text) => return Some(ValueRule::Exact(text.as_str().into())),
         raw::ValueMatch::Condition(condition) => condition,
     };
-    let keys = [("regex", condition.regex.is_some()), ("present", condition.present.is_some())];
+    let keys = [
+        ("regex", condition.regex.is_some()),
+        ("present", condition.present.is_some()),
+    ];
     compiler.exactly_one(&written.span, &keys);
     if let Some(regex) = &condition.regex {
-        let read = scalar::pattern(&regex.value.0).map(ValueRule::Regex);
+        let read = ValueRule::regex(&regex.value.0).map_err(|error| Misread::told_by(&error));
         return compiler.value(&regex.span, Code::Regex, read);
     }
     let present = condition.present.as_ref()?;
     let absent = || Misread::new("a condition can only ask for presence").label("only `true`");
-    let read = if present.value { Ok(ValueRule::Present) } else { Err(absent()) };
+    let read = if present.value {
+        Ok(ValueRule::Present)
+    } else {
+        Err(absent())
+    };
     compiler.value(&present.span, Code::UnknownValue, read)
 }

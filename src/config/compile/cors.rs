@@ -10,7 +10,10 @@ use http::HeaderValue;
 use url::{Origin, Url};
 
 pub(super) fn compile(written: &raw::Cors, compiler: &mut Compiler<'_>) -> CorsPolicy {
-    let credentials = written.credentials.as_ref().is_some_and(|credentials| credentials.value);
+    let credentials = written
+        .credentials
+        .as_ref()
+        .is_some_and(|credentials| credentials.value);
     let origins = origins(&written.origins.0, compiler);
     if let (CorsOrigins::Any, true, Some(place)) = (&origins, credentials, &written.credentials) {
         let message = "credentials cannot be allowed to every origin";
@@ -43,9 +46,9 @@ fn origins(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> CorsOrig
         }
         return CorsOrigins::Any;
     }
-    let origins = written.iter().filter_map(|written| {
-        compiler.value(&written.span, Code::Cors, origin(&written.value))
-    });
+    let origins = written
+        .iter()
+        .filter_map(|written| compiler.value(&written.span, Code::Cors, origin(&written.value)));
     CorsOrigins::List(origins.collect())
 }
 

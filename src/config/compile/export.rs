@@ -30,7 +30,8 @@ pub(super) fn compile(
         Some(ExporterChoice::None | ExporterChoice::Console) => return Vec::new(),
         Some(ExporterChoice::Otlp) | None => {}
     }
-    let asked = variables.otlp.endpoint.is_some() || variables.exporter == Some(ExporterChoice::Otlp);
+    let asked =
+        variables.otlp.endpoint.is_some() || variables.exporter == Some(ExporterChoice::Otlp);
     if let Some(first) = compiled.first_mut() {
         variables.otlp.apply(first);
         variables.batch.apply(&mut first.batch);
@@ -71,7 +72,11 @@ fn one(otlp: &Spanned<raw::Otlp>, compiler: &mut Compiler<'_>) -> Option<OtlpSet
         Some(raw::OtlpProtocol::HttpProtobuf) | None => Protocol::HttpProtobuf,
     };
     let url = written.endpoint.as_ref().and_then(|endpoint| {
-        let url = compiler.value(&endpoint.span, Code::Url, scalar::collector(&endpoint.value))?;
+        let url = compiler.value(
+            &endpoint.span,
+            Code::Url,
+            scalar::collector(&endpoint.value),
+        )?;
         if written.protocol.is_none() && url.port() == Some(4317) {
             compiler.tell(likely_grpc(&endpoint.span));
         }
@@ -92,7 +97,9 @@ fn one(otlp: &Spanned<raw::Otlp>, compiler: &mut Compiler<'_>) -> Option<OtlpSet
         },
         headers: secret_headers(written, compiler),
         timeout: compiler.duration_or(written.timeout.as_ref(), TIMEOUT),
-        tls: tls.map(|tls| tls_settings(&tls.value, compiler)).unwrap_or_default(),
+        tls: tls
+            .map(|tls| tls_settings(&tls.value, compiler))
+            .unwrap_or_default(),
         batch: batch(&written.queue, compiler),
         // Read last: everything else of an exporter without an endpoint is looked at, too.
         ..plain(with_signal_path(url?, protocol), protocol)
@@ -123,7 +130,10 @@ fn secret_headers(
 fn tls_settings(written: &raw::ExporterTls, compiler: &mut Compiler<'_>) -> TlsSettings {
     TlsSettings {
         ca: compiler.authority(written.ca.as_ref()),
-        identity: written.certificate.as_ref().and_then(|files| compiler.certificate(files)),
+        identity: written
+            .certificate
+            .as_ref()
+            .and_then(|files| compiler.certificate(files)),
     }
 }
 

@@ -22,9 +22,18 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 
 impl Compiler<'_> {
     /// Chain and key of a certificate. None if one is missing or of no use, which was told.
-    pub(super) fn certificate(&mut self, certificate: &raw::Certificate) -> Option<(PathBuf, PathBuf)> {
-        let chain = certificate.chain.as_ref().map(|file| self.pem(file, holds_certificates));
-        let key = certificate.key.as_ref().map(|file| self.pem(file, holds_key));
+    pub(super) fn certificate(
+        &mut self,
+        certificate: &raw::Certificate,
+    ) -> Option<(PathBuf, PathBuf)> {
+        let chain = certificate
+            .chain
+            .as_ref()
+            .map(|file| self.pem(file, holds_certificates));
+        let key = certificate
+            .key
+            .as_ref()
+            .map(|file| self.pem(file, holds_key));
         Some((chain??, key??))
     }
 
@@ -51,7 +60,10 @@ impl Compiler<'_> {
             raw::SecretText::Inline(secret) => return Some(secret.clone()),
             raw::SecretText::Elsewhere(source) => source,
         };
-        let keys = [("file", source.file.is_some()), ("env", source.env.is_some())];
+        let keys = [
+            ("file", source.file.is_some()),
+            ("env", source.env.is_some()),
+        ];
         self.exactly_one(span, &keys);
         match (&source.file, &source.env) {
             (Some(file), None) => {
@@ -70,7 +82,8 @@ impl Compiler<'_> {
 
 fn secret_file(path: &Path) -> Result<Secret, Misread> {
     let bytes = read(path, SECRET_BYTES_MAX)?;
-    let text = String::from_utf8(bytes).map_err(|_| Misread::new("the secret's file is not UTF-8"))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Misread::new("the secret's file is not UTF-8"))?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(Secret::new(text.strip_suffix('\r').unwrap_or(text)))
 }
@@ -114,7 +127,8 @@ pub(in crate::config) fn reason(kind: ErrorKind) -> &'static str {
 fn holds_certificates(bytes: &[u8]) -> Result<(), Misread> {
     let mut count = 0;
     for certificate in CertificateDer::pem_slice_iter(bytes) {
-        certificate.map_err(|_| Misread::new("this is not a PEM file").label("cannot be decoded"))?;
+        certificate
+            .map_err(|_| Misread::new("this is not a PEM file").label("cannot be decoded"))?;
         count += 1;
     }
     if count > 0 {

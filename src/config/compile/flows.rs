@@ -13,8 +13,22 @@ const ATTRIBUTES_MAX: usize = 32;
 
 /// First parts of keys that spans have anyway.
 const RESERVED_SPACES: &[&str] = &[
-    "client", "edgespan", "error", "exception", "feature_flags", "flow", "http", "network", "otel", "peer",
-    "rpc", "server", "service", "telemetry", "url", "user_agent",
+    "client",
+    "edgespan",
+    "error",
+    "exception",
+    "feature_flags",
+    "flow",
+    "http",
+    "network",
+    "otel",
+    "peer",
+    "rpc",
+    "server",
+    "service",
+    "telemetry",
+    "url",
+    "user_agent",
 ];
 
 /// A flow, and where each capture that it takes is named.
@@ -51,7 +65,10 @@ fn attributes(
     compiler: &mut Compiler<'_>,
 ) -> Vec<FlowAttribute> {
     if flow.attributes.0.len() > ATTRIBUTES_MAX {
-        let message = format!("flow `{}` has more than {ATTRIBUTES_MAX} attributes", name.value);
+        let message = format!(
+            "flow `{}` has more than {ATTRIBUTES_MAX} attributes",
+            name.value
+        );
         compiler.tell(Diagnostic::at(Code::FlowAttribute, &name.span, message));
     }
     let mut compiled = Vec::with_capacity(flow.attributes.0.len());
@@ -92,7 +109,10 @@ fn check_key(key: &Spanned<String>, compiler: &mut Compiler<'_>) {
     compiler.tell(if scalar::token(&key.value) {
         diagnostic
             .label(format!("`{space}` and `{space}.*` are taken"))
-            .help(format!("give it a space of its own, such as `app.{}`", key.value.replace('.', "_")))
+            .help(format!(
+                "give it a space of its own, such as `app.{}`",
+                key.value.replace('.', "_")
+            ))
     } else {
         diagnostic.label("letters, digits, `_`, `-` and `.`")
     });

@@ -36,8 +36,8 @@ pub(super) fn fields(
 ) -> Vec<(HeaderName, HeaderValue)> {
     let mut fields = Vec::with_capacity(written.0.len());
     for (name, value) in written.iter() {
-        let sensitive = is_secret_key(&name.value)
-            || matches!(value.value.0, raw::SecretText::Elsewhere(_));
+        let sensitive =
+            is_secret_key(&name.value) || matches!(value.value.0, raw::SecretText::Elsewhere(_));
         let read = scalar::header_name(&name.value, Purpose::Edit);
         let name = compiler.value(&name.span, Code::Header, read);
         let value = header_value(&value.span, &value.value.0, sensitive, compiler);

@@ -28,7 +28,12 @@ pub(super) fn compile(
     for (name, listener) in listeners.iter() {
         let Some(written) = &listener.address else {
             // Told by the shape pass; the rest is still looked at.
-            one(name, listener, SocketAddr::from(([127, 0, 0, 1], 0)), compiler);
+            one(
+                name,
+                listener,
+                SocketAddr::from(([127, 0, 0, 1], 0)),
+                compiler,
+            );
             continue;
         };
         let read = compiler.value(&written.span, Code::Address, address(&written.value.0));
@@ -60,8 +65,11 @@ fn one(
     address: SocketAddr,
     compiler: &mut Compiler<'_>,
 ) -> ListenerSettings {
-    let raw::ListenerMode::Gateway =
-        listener.mode.as_ref().map(|mode| mode.value).unwrap_or_default();
+    let raw::ListenerMode::Gateway = listener
+        .mode
+        .as_ref()
+        .map(|mode| mode.value)
+        .unwrap_or_default();
     let certificates = listener.tls.iter().flat_map(|tls| &tls.certificates);
     let certificates = certificates
         .filter_map(|certificate| compiler.certificate(&certificate.value))
@@ -109,7 +117,11 @@ fn network(text: &str) -> Result<IpNet, Misread> {
     if network.trunc() != network {
         return Err(Misread::new("this network has bits behind its prefix")
             .label("an address and a network at once")
-            .help(format!("write `{}` or `{}`", network.trunc(), network.addr())));
+            .help(format!(
+                "write `{}` or `{}`",
+                network.trunc(),
+                network.addr()
+            )));
     }
     Ok(network)
 }
@@ -132,7 +144,8 @@ fn limits(written: &raw::ListenerLimits, compiler: &mut Compiler<'_>) -> Listene
         && !(1024..=HEADER_BYTES_MAX).contains(&bytes)
     {
         let message = "`header_bytes` is out of its range";
-        compiler.tell(Diagnostic::at(Code::OutOfRange, &place.span, message).label("1KiB to 256KiB"));
+        compiler
+            .tell(Diagnostic::at(Code::OutOfRange, &place.span, message).label("1KiB to 256KiB"));
     }
     let header_count_max = count(&written.header_count, default.header_count_max);
     if let Some(place) = &written.header_count
@@ -147,6 +160,8 @@ fn limits(written: &raw::ListenerLimits, compiler: &mut Compiler<'_>) -> Listene
         requests_max: count(&written.requests, default.requests_max),
         header_bytes_max: header_bytes.unwrap_or(default.header_bytes_max),
         header_count_max,
-        body_bytes_max: compiler.size(written.body_bytes.as_ref()).or(default.body_bytes_max),
+        body_bytes_max: compiler
+            .size(written.body_bytes.as_ref())
+            .or(default.body_bytes_max),
     }
 }

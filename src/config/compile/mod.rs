@@ -14,7 +14,6 @@ mod listeners;
 mod resource;
 mod routes;
 mod sampling;
-mod standin;
 mod unreachable;
 mod upstreams;
 mod variables;
@@ -82,10 +81,13 @@ pub(in crate::config) fn compile(
 }
 
 fn admin(admin: &raw::Admin, overrides: &Overrides, compiler: &mut Compiler<'_>) -> AdminSettings {
-    let written = admin.address.as_ref().map(|written| match written.value.0.as_str() {
-        "off" => None,
-        text => compiler.value(&written.span, Code::Address, address(text)),
-    });
+    let written = admin
+        .address
+        .as_ref()
+        .map(|written| match written.value.0.as_str() {
+            "off" => None,
+            text => compiler.value(&written.span, Code::Address, address(text)),
+        });
     let chosen = overrides.admin.or(written);
     AdminSettings {
         address: chosen.unwrap_or(Some(ADMIN)),
@@ -101,7 +103,9 @@ fn address(text: &str) -> Result<SocketAddr, Misread> {
     text.parse().map_err(|_| {
         let misread = Misread::new("this is not an address to listen on");
         match text.rsplit_once(':') {
-            Some((_, port)) if port.parse::<u16>().is_err() => misread.label("the port is 0 to 65535"),
+            Some((_, port)) if port.parse::<u16>().is_err() => {
+                misread.label("the port is 0 to 65535")
+            }
             Some(("localhost", port)) => misread
                 .label("an IP address is needed")
                 .help(format!("write `127.0.0.1:{port}`")),
@@ -134,7 +138,11 @@ impl Compiler<'_> {
     }
 
     /// A duration longer than zero, or the default.
-    fn duration_or(&mut self, written: Option<&Spanned<raw::DurationText>>, default: Duration) -> Duration {
+    fn duration_or(
+        &mut self,
+        written: Option<&Spanned<raw::DurationText>>,
+        default: Duration,
+    ) -> Duration {
         let read = written.and_then(|written| self.duration(&written.span, &written.value.0));
         read.unwrap_or(default)
     }
@@ -143,13 +151,20 @@ impl Compiler<'_> {
     fn duration(&mut self, span: &Span, text: &str) -> Option<Duration> {
         let read = scalar::duration(text).and_then(|duration| {
             let misread = || Misread::new("this duration is zero").label("nothing is that quick");
-            if duration.is_zero() { Err(misread()) } else { Ok(duration) }
+            if duration.is_zero() {
+                Err(misread())
+            } else {
+                Ok(duration)
+            }
         });
         self.value(span, Code::Duration, read)
     }
 
     /// `off`, or a duration longer than zero. The outer None: not given, or told.
-    fn off_or_duration(&mut self, written: Option<&Spanned<raw::OffOrDuration>>) -> Option<Option<Duration>> {
+    fn off_or_duration(
+        &mut self,
+        written: Option<&Spanned<raw::OffOrDuration>>,
+    ) -> Option<Option<Duration>> {
         let written = written?;
         if written.value.0 == "off" {
             return Some(None);
@@ -164,7 +179,11 @@ impl Compiler<'_> {
 
     /// Tells unless exactly one of the keys of a map is there.
     fn exactly_one(&mut self, span: &Span, keys: &[(&str, bool)]) {
-        let given: Vec<&str> = keys.iter().filter(|(_, given)| *given).map(|(key, _)| *key).collect();
+        let given: Vec<&str> = keys
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(key, _)| *key)
+            .collect();
         if given.len() == 1 {
             return;
         }

@@ -61,7 +61,11 @@ pub(super) fn compile(
     for (key, value) in &variables.resource {
         resource.text(key, value);
     }
-    if let Some(name) = overrides.service.as_deref().or(variables.service_name.as_deref()) {
+    if let Some(name) = overrides
+        .service
+        .as_deref()
+        .or(variables.service_name.as_deref())
+    {
         resource.text("service.name", name);
     }
     resource.0
@@ -114,10 +118,9 @@ impl Resource {
 /// for every configuration that the process ever compiles.
 static INSTANCE_ID: LazyLock<String> = LazyLock::new(|| {
     let mut bytes = fastrand::u128(..).to_be_bytes();
-    if let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes {
-        *version = (*version & 0x0f) | 0x40;
-        *variant = (*variant & 0x3f) | 0x80;
-    }
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
     let mut text = String::with_capacity(36);
     for (position, byte) in bytes.iter().enumerate() {
         if matches!(position, 4 | 6 | 8 | 10) {

@@ -7,7 +7,6 @@ use super::{Compiler, action, conditions, cors, headers};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
-use crate::config::scalar;
 use crate::proxy::plan::RoutePlan;
 use crate::route::{PathRule, RouteSpec};
 use crate::trace::sampler::SamplingRule;
@@ -25,13 +24,22 @@ pub(super) struct Scope<'a> {
     pub(super) trace_debug: bool,
 }
 
-pub(super) fn compile(scope: &Scope<'_>, compiler: &mut Compiler<'_>) -> Vec<(RouteSpec, RoutePlan)> {
+pub(super) fn compile(
+    scope: &Scope<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Vec<(RouteSpec, RoutePlan)> {
     let routes = &scope.config.routes;
     let mut names: HashMap<&str, &Span> = HashMap::with_capacity(routes.len());
     for route in routes {
-        let Some(name) = &route.value.name else { continue };
+        let Some(name) = &route.value.name else {
+            continue;
+        };
         if name.value.trim().is_empty() {
-            compiler.tell(Diagnostic::at(Code::Empty, &name.span, "a route's name is empty"));
+            compiler.tell(Diagnostic::at(
+                Code::Empty,
+                &name.span,
+                "a route's name is empty",
+            ));
         } else if let Some(first) = names.get(name.value.as_str()) {
             let message = format!("two routes are called `{}`", name.value);
             let diagnostic = Diagnostic::at(Code::DuplicateName, &name.span, message);
@@ -41,8 +49,10 @@ pub(super) fn compile(scope: &Scope<'_>, compiler: &mut Compiler<'_>) -> Vec<(Ro
         }
     }
     let index = Index::of(scope);
-    let compiled: Vec<(RouteSpec, RoutePlan)> =
-        routes.iter().map(|route| one(route, scope, &index, compiler)).collect();
+    let compiled: Vec<(RouteSpec, RoutePlan)> = routes
+        .iter()
+        .map(|route| one(route, scope, &index, compiler))
+        .collect();
     unreachable::warn(routes, &compiled, compiler);
     compiled
 }
@@ -57,8 +67,14 @@ impl<'a> Index<'a> {
     fn of(scope: &'a Scope<'a>) -> Self {
         let upstreams = scope.config.upstreams.iter();
         Self {
-            upstreams: upstreams.map(|(name, _)| (name.value.as_str(), &name.span)).collect(),
-            flows: scope.flows.iter().map(|flow| (&*flow.flow.name, flow)).collect(),
+            upstreams: upstreams
+                .map(|(name, _)| (name.value.as_str(), &name.span))
+                .collect(),
+            flows: scope
+                .flows
+                .iter()
+                .map(|flow| (&*flow.flow.name, flow))
+                .collect(),
         }
     }
 }
@@ -79,7 +95,10 @@ fn one(
         action,
         request_headers: headers::edits(&written.headers.request, compiler),
         response_headers: headers::edits(&written.headers.response, compiler),
-        cors: written.cors.as_ref().map(|cors| cors::compile(&cors.value, compiler)),
+        cors: written
+            .cors
+            .as_ref()
+            .map(|cors| cors::compile(&cors.value, compiler)),
         first_byte_timeout: written
             .timeouts
             .first_byte
@@ -87,7 +106,10 @@ fn one(
             .and_then(|written| compiler.duration(&written.span, &written.value.0)),
         request_timeout: compiler.off_or_duration(written.timeouts.request.as_ref()),
         body_bytes_max: compiler.size(written.limits.body_bytes.as_ref()),
-        span_name: written.span_name.as_ref().map(|name| span_name(name, compiler)),
+        span_name: written
+            .span_name
+            .as_ref()
+            .map(|name| span_name(name, compiler)),
         sampling: sampling_rule(written, flow, scope),
         flow: flow.map(|flow| Arc::clone(&flow.flow)),
         feature_flags: sampling::flags(
@@ -108,36 +130,44 @@ fn flow<'a>(
 ) -> Option<&'a Compiled<'a>> {
     let name = route.flow.as_ref()?;
     let Some(flow) = index.flows.get(name.value.as_str()).copied() else {
-        let defined: Vec<_> =
-            scope.flows.iter().map(|flow| (&*flow.flow.name, flow.place)).collect();
+        let defined: Vec<_> = scope
+            .flows
+            .iter()
+            .map(|flow| (&*flow.flow.name, flow.place))
+            .collect();
         compiler.dangling("flow", name, &defined);
         return None;
     };
-    let template = match &spec.path {
-        PathRule::Template(template) => Some(&**template),
-        PathRule::Any | PathRule::Prefix(_) | PathRule::Regex(_) => None,
-    };
+    let captures = captures(&spec.path);
     // A path that was refused says nothing of its captures.
-    if route.conditions.path.is_some() && template.is_none() {
+    let written = route.conditions.path.is_some() || route.conditions.regex.is_some();
+    if written && captures.is_none() {
         return Some(flow);
     }
     for capture in &flow.captures {
-        let there = template.is_some_and(|template| {
-            scalar::captures(template).any(|name| name == capture.value)
-        });
-        if !there {
+        let known = captures.as_ref();
+        if !known.is_some_and(|names| names.contains(&capture.value.as_str())) {
             let route_name = route.name.as_ref().map_or("", |name| &name.value);
             let message = format!("route `{route_name}` has no capture `{}`", capture.value);
             let diagnostic = Diagnostic::at(Code::FlowCapture, &name.span, message)
                 .label(format!("this flow takes `{}` from the path", capture.value))
                 .beside(&capture.span, "taken here");
-            compiler.tell(match template {
+            compiler.tell(match known {
                 Some(_) => diagnostic,
-                None => diagnostic.help("only `match: {path: ...}` has captures"),
+                None => diagnostic.help("only a `path` or a `regex` has captures"),
             });
         }
     }
     Some(flow)
+}
+
+/// The names of what a path rule captures; None for rules that capture nothing.
+fn captures(path: &PathRule) -> Option<Vec<&str>> {
+    match path {
+        PathRule::Template(template) => Some(template.names().collect()),
+        PathRule::Regex(pattern) => Some(pattern.groups().collect()),
+        PathRule::Any | PathRule::Prefix(_) => None,
+    }
 }
 
 fn sampling_rule(
@@ -152,7 +182,10 @@ fn sampling_rule(
     resolve(
         scope.default,
         [route.sampling, flow.and_then(|flow| flow.sampling)],
-        [route.unsampled_parent, flow.and_then(|flow| flow.unsampled_parent)],
+        [
+            route.unsampled_parent,
+            flow.and_then(|flow| flow.unsampled_parent),
+        ],
     )
 }
 

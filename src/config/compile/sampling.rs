@@ -31,7 +31,11 @@ pub(super) fn default(
     let mut named = environments.filter(|(name, _)| Some(name.value.as_str()) == environment);
     let unsampled_parent = unsampled(sampling.unsampled_parent).unwrap_or_default();
     let rule = if let Some((_, rate)) = named.next() {
-        SamplingRule { ratio: rate.0, parent_based: true, unsampled_parent }
+        SamplingRule {
+            ratio: rate.0,
+            parent_based: true,
+            unsampled_parent,
+        }
     } else if let Some(sampler) = variables.sampler {
         SamplingRule {
             ratio: sampler.ratio,
@@ -40,9 +44,17 @@ pub(super) fn default(
         }
     } else {
         let ratio = sampling.default.map_or(1.0, |rate| rate.0);
-        SamplingRule { ratio, parent_based: true, unsampled_parent }
+        SamplingRule {
+            ratio,
+            parent_based: true,
+            unsampled_parent,
+        }
     };
-    if variables.trace_debug { everything() } else { rule }
+    if variables.trace_debug {
+        everything()
+    } else {
+        rule
+    }
 }
 
 /// `TRACE_DEBUG=1`: every span of ours is recorded. The flag that leaves stays the caller's.
@@ -83,7 +95,9 @@ pub(super) fn flags(maps: &[&Entries<Spanned<String>>], compiler: &mut Compiler<
     for (position, map) in maps.iter().enumerate() {
         for (key, variant) in map.iter() {
             let usable = |text: &str| {
-                !text.is_empty() && text.len() <= 128 && !text.contains(|one: char| one.is_control() || one == '=')
+                !text.is_empty()
+                    && text.len() <= 128
+                    && !text.contains(|one: char| one.is_control() || one == '=')
             };
             // Earlier maps were told of when they were compiled alone.
             if position + 1 == maps.len() && !(usable(&key.value) && usable(&variant.value)) {
@@ -94,7 +108,10 @@ pub(super) fn flags(maps: &[&Entries<Spanned<String>>], compiler: &mut Compiler<
             merged.insert(&key.value, &variant.value);
         }
     }
-    if let (true, Some((key, _))) = (merged.len() > FLAGS_MAX, maps.last().and_then(|map| map.0.last())) {
+    if let (true, Some((key, _))) = (
+        merged.len() > FLAGS_MAX,
+        maps.last().and_then(|map| map.0.last()),
+    ) {
         let message = format!("a span carries at most {FLAGS_MAX} feature flags");
         compiler.tell(Diagnostic::at(Code::OutOfRange, &key.span, message));
     }

@@ -5,8 +5,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::proxy::plan::RoutePlan;
-use super::standin::shadowed;
-use crate::route::RouteSpec;
+use crate::route::{RouteSpec, shadowed};
 
 /// Warns of each such route, and points at the one that takes its requests.
 pub(super) fn warn(
@@ -26,7 +25,11 @@ pub(super) fn warn(
         let name = route.value.name.as_ref().map_or("", |name| &name.value);
         let message = format!("route `{name}` never matches");
         let same_path = path_text(route).is_some() && shape(route) == shape(by);
-        let label = if same_path { "same host and path" } else { "another route comes first" };
+        let label = if same_path {
+            "same host and path"
+        } else {
+            "another route comes first"
+        };
         compiler.tell(
             Diagnostic::at(Code::NeverMatches, place(route), message)
                 .label(label)
@@ -38,7 +41,11 @@ pub(super) fn warn(
 /// Where a route says which paths it takes; else its name.
 fn place(route: &Spanned<raw::Route>) -> &Span {
     let conditions = &route.value.conditions;
-    let path = conditions.path.as_ref().or(conditions.prefix.as_ref()).map(|path| &path.span);
+    let path = conditions
+        .path
+        .as_ref()
+        .or(conditions.prefix.as_ref())
+        .map(|path| &path.span);
     path.or_else(|| conditions.regex.as_ref().map(|regex| &regex.span))
         .or_else(|| route.value.name.as_ref().map(|name| &name.span))
         .unwrap_or(&route.span)

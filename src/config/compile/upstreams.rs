@@ -18,7 +18,11 @@ pub(super) fn compile(
     upstreams.iter().map(one).collect()
 }
 
-fn one(name: &Spanned<String>, upstream: &raw::Upstream, compiler: &mut Compiler<'_>) -> ClusterSettings {
+fn one(
+    name: &Spanned<String>,
+    upstream: &raw::Upstream,
+    compiler: &mut Compiler<'_>,
+) -> ClusterSettings {
     let folder = compiler.folder;
     let endpoints: Vec<_> = upstream
         .endpoints
@@ -28,7 +32,9 @@ fn one(name: &Spanned<String>, upstream: &raw::Upstream, compiler: &mut Compiler
             compiler.value(&written.span, Code::Url, read)
         })
         .collect();
-    let encrypted = endpoints.iter().any(|one| one.protocol == EndpointProtocol::Https);
+    let encrypted = endpoints
+        .iter()
+        .any(|one| one.protocol == EndpointProtocol::Https);
     if let Some(tls) = &upstream.tls
         && !encrypted
         && endpoints.len() == upstream.endpoints.len()
@@ -37,13 +43,20 @@ fn one(name: &Spanned<String>, upstream: &raw::Upstream, compiler: &mut Compiler
         let diagnostic = Diagnostic::at(Code::NoEffect, &tls.span, message);
         compiler.tell(diagnostic.label("no endpoint is `https`"));
     }
-    let service = upstream.service.as_ref().map_or(&name.value, |service| &service.value);
+    let service = upstream
+        .service
+        .as_ref()
+        .map_or(&name.value, |service| &service.value);
     ClusterSettings {
         name: Arc::from(name.value.as_str()),
         service: Arc::from(service.as_str()),
         endpoints,
         timeouts: timeouts(&upstream.timeouts, compiler),
-        tls: upstream.tls.as_ref().map(|written| tls(&written.value, compiler)).unwrap_or_default(),
+        tls: upstream
+            .tls
+            .as_ref()
+            .map(|written| tls(&written.value, compiler))
+            .unwrap_or_default(),
         limits: limits(&upstream.limits),
     }
 }
@@ -53,7 +66,9 @@ fn timeouts(written: &raw::UpstreamTimeouts, compiler: &mut Compiler<'_>) -> Ups
     UpstreamTimeouts {
         connect: compiler.duration_or(written.connect.as_ref(), default.connect),
         first_byte: compiler.duration_or(written.first_byte.as_ref(), default.first_byte),
-        request: compiler.off_or_duration(written.request.as_ref()).unwrap_or(default.request),
+        request: compiler
+            .off_or_duration(written.request.as_ref())
+            .unwrap_or(default.request),
         idle: compiler.duration_or(written.idle.as_ref(), default.idle),
     }
 }
@@ -61,7 +76,10 @@ fn timeouts(written: &raw::UpstreamTimeouts, compiler: &mut Compiler<'_>) -> Ups
 fn tls(written: &raw::UpstreamTls, compiler: &mut Compiler<'_>) -> UpstreamTls {
     UpstreamTls {
         ca: compiler.authority(written.ca.as_ref()),
-        identity: written.certificate.as_ref().and_then(|files| compiler.certificate(files)),
+        identity: written
+            .certificate
+            .as_ref()
+            .and_then(|files| compiler.certificate(files)),
         server_name: written.server_name.as_ref().and_then(|name| {
             let read = scalar::host_name(&name.value.0);
             compiler.value(&name.span, Code::Host, read).map(Arc::from)

@@ -38,7 +38,9 @@ pub(super) fn tracing(
         default_sampling,
         feature_flags,
         response_trace_id: config.propagation.response_trace_id.unwrap_or(false),
-        redact_query: query.map(|key| Arc::from(key.value.to_lowercase())).collect(),
+        redact_query: query
+            .map(|key| Arc::from(key.value.to_lowercase()))
+            .collect(),
         known_methods: variables.known_methods,
         attribute_count_max: variables.attribute_count_max,
         attribute_value_max: variables.attribute_value_max,

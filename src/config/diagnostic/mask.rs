@@ -93,8 +93,9 @@ impl Mask {
             }
         }
         // A span that cuts a character in half would leave bytes that are no text.
-        String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).replace('\u{fffd}', "*"))
+        String::from_utf8(bytes).unwrap_or_else(|error| {
+            String::from_utf8_lossy(error.as_bytes()).replace('\u{fffd}', "*")
+        })
     }
 }
 

@@ -13,7 +13,7 @@ pub use code::{Code, Severity};
 pub use render::Look;
 pub use report::Report;
 
-pub(in crate::config) use mask::Mask;
+pub(in crate::config) use mask::{Mask, is_secret_key};
 
 use std::ops::Range;
 

@@ -51,7 +51,11 @@ pub(super) fn report(name: &str, text: &str, diagnostics: &[Diagnostic], look: L
 
 /// Only foregrounds that themes remap; never blue, which vanishes on dark screens.
 fn renderer(look: Look) -> Renderer {
-    let decor = if look.unicode { DecorStyle::Unicode } else { DecorStyle::Ascii };
+    let decor = if look.unicode {
+        DecorStyle::Unicode
+    } else {
+        DecorStyle::Ascii
+    };
     let renderer = if look.color {
         let cyan = AnsiColor::Cyan.on_default();
         Renderer::styled()

@@ -12,27 +12,27 @@ mod scalar;
 mod trace;
 mod upstream;
 
-pub(in crate::config) use export::{Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol};
+pub(in crate::config) use export::{
+    Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
+};
 pub(in crate::config) use listener::{
-    Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
-    ListenerTls, Paths,
+    Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
+    ListenerTimeouts,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use route::{
-    Answer, Cors, HeaderEdits, HeaderSides, Match, Redirect, Rewrite, Route, RouteLimits,
-    RouteTimeouts, ValueMatch,
+    Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
-    AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName, HeaderText,
-    HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany, PathText, Rate, RegexText,
-    SecretText, SizeText, Status,
+    AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
+    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
+    PathText, Rate, RegexText, SecretText, SizeText, Status,
 };
 pub(in crate::config) use trace::{
-    Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent, ValueType,
+    Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
+    ValueType,
 };
-pub(in crate::config) use upstream::{
-    Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
-};
+pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls};
 
 use super::decode::{Entries, Spanned};
 use schemars::JsonSchema;

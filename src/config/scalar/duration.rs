@@ -53,7 +53,10 @@ mod tests {
 
     #[track_caller]
     fn refuse(text: &str, message: &str) {
-        assert_eq!(duration(text).map_err(|error| error.message), Err(message.to_owned()));
+        assert_eq!(
+            duration(text).map_err(|error| error.message),
+            Err(message.to_owned())
+        );
     }
 
     #[test]

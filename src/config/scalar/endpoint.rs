@@ -104,8 +104,14 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, protocol: EndpointProtocol, host: &str, port: u16) {
-        let target = EndpointTarget::Tcp { host: Arc::from(host), port };
-        assert_eq!(endpoint(text, Path::new("")), Ok(EndpointAddress { protocol, target }));
+        let target = EndpointTarget::Tcp {
+            host: Arc::from(host),
+            port,
+        };
+        assert_eq!(
+            endpoint(text, Path::new("")),
+            Ok(EndpointAddress { protocol, target })
+        );
     }
 
     #[track_caller]
@@ -115,11 +121,31 @@ mod tests {
 
     #[test]
     fn an_endpoint_is_scheme_host_and_port() {
-        check("http://127.0.0.1:3000", EndpointProtocol::Http1, "127.0.0.1", 3000);
-        check("http://App.example/", EndpointProtocol::Http1, "app.example", 80);
-        check("https://app.example", EndpointProtocol::Https, "app.example", 443);
+        check(
+            "http://127.0.0.1:3000",
+            EndpointProtocol::Http1,
+            "127.0.0.1",
+            3000,
+        );
+        check(
+            "http://App.example/",
+            EndpointProtocol::Http1,
+            "app.example",
+            80,
+        );
+        check(
+            "https://app.example",
+            EndpointProtocol::Https,
+            "app.example",
+            443,
+        );
         check("h2c://[::1]:50051", EndpointProtocol::H2c, "::1", 50051);
-        check("https://app.example:443", EndpointProtocol::Https, "app.example", 443);
+        check(
+            "https://app.example:443",
+            EndpointProtocol::Https,
+            "app.example",
+            443,
+        );
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub(in crate::config) fn header_name(text: &str, purpose: Purpose) -> Result<Hea
 /// Reads a header's value.
 pub(in crate::config) fn header_value(text: &str) -> Result<HeaderValue, Misread> {
     HeaderValue::from_str(text).map_err(|_| {
-        Misread::new("this cannot be a header's value").label("no line breaks, no control characters")
+        Misread::new("this cannot be a header's value")
+            .label("no line breaks, no control characters")
     })
 }
 

@@ -8,15 +8,13 @@ mod endpoint;
 mod header;
 mod host;
 mod path;
-mod pattern;
 mod size;
 
 pub(in crate::config) use duration::duration;
 pub(in crate::config) use endpoint::{collector, endpoint};
 pub(in crate::config) use header::{Purpose, header_name, header_value, method, token};
 pub(in crate::config) use host::{authority, host_name, host_pattern};
-pub(in crate::config) use path::{captures, plain_path, template};
-pub(in crate::config) use pattern::pattern;
+pub(in crate::config) use path::plain_path;
 pub(in crate::config) use size::size;
 
 /// Why a text is not the value it should be. Never quotes the text: it may be a secret.
@@ -31,6 +29,11 @@ pub(in crate::config) struct Misread {
 }
 
 impl Misread {
+    /// What an error of another folder says.
+    pub(in crate::config) fn told_by(error: &impl std::error::Error) -> Self {
+        Self::new(error.to_string())
+    }
+
     pub(in crate::config) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),

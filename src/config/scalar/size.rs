@@ -5,7 +5,8 @@ use super::Misread;
 /// Reads a number of bytes.
 pub(in crate::config) fn size(text: &str) -> Result<u64, Misread> {
     let digits = text.trim_end_matches(|one: char| one.is_ascii_alphabetic());
-    let misread = || Misread::new("this is not a number of bytes").label("such as 65536, 64KiB or 10MB");
+    let misread =
+        || Misread::new("this is not a number of bytes").label("such as 65536, 64KiB or 10MB");
     if digits.is_empty() || !digits.bytes().all(|one| one.is_ascii_digit()) {
         return Err(misread());
     }
@@ -17,7 +18,11 @@ pub(in crate::config) fn size(text: &str) -> Result<u64, Misread> {
         "kB" | "KB" => 1_000,
         "MB" => 1_000_000,
         "GB" => 1_000_000_000,
-        _ => return Err(Misread::new("a size has no such unit").label("B, KiB, MiB, GiB, kB, MB or GB")),
+        _ => {
+            return Err(
+                Misread::new("a size has no such unit").label("B, KiB, MiB, GiB, kB, MB or GB")
+            );
+        }
     };
     let number: Option<u64> = digits.parse().ok();
     number
