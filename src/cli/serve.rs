@@ -134,7 +134,8 @@ pub(super) async fn until_stopped(
         token.cancel();
     }
     let tells = tells && has_reader;
-    let (requests, limit, began) = (running.requests(), running.drain_max(), clock::instant());
+    let requests = u64::try_from(running.requests()).unwrap_or(u64::MAX);
+    let (limit, began) = (running.drain_max(), clock::instant());
     if tells {
         say(&banner::draining(requests, limit));
     } else {

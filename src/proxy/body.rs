@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 /// Where an answer's bytes come from.
 #[derive(Default)]
-pub enum Body {
+pub(super) enum Body {
     /// Nowhere.
     #[default]
     Empty,

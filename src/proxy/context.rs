@@ -26,7 +26,7 @@ use std::time::Duration;
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// The last byte was handed over.
     Complete,
     /// The client left before that.
@@ -57,7 +57,7 @@ pub(super) struct Attempt {
 }
 
 /// One request. Ends exactly once: by [`Self::end`], or by being dropped when its client left.
-pub struct RequestContext {
+pub(super) struct RequestContext {
     pub(super) live: Arc<Snapshot>,
     pub(super) conn: Arc<ConnInfo>,
     pub(super) watch: Stopwatch,

@@ -80,7 +80,7 @@ impl Setup {
             .variables
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()));
-        let environment = Environment::from_pairs(variables);
+        let environment = Environment::from_iter(variables);
         let compiled =
             config::compile_text("test.yaml", &self.text, &environment, &Overrides::default());
         let plan = compiled
