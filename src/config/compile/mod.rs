@@ -108,7 +108,7 @@ fn address(text: &str) -> Result<SocketAddr, Misread> {
             }
             Some(("localhost", port)) => misread
                 .label("an IP address is needed")
-                .help(format!("write `127.0.0.1:{port}`")),
+                .write(format!("127.0.0.1:{port}")),
             Some(("" | "*", port)) => misread
                 .label("an IP address is needed")
                 .help(format!("write `0.0.0.0:{port}` for every interface")),
@@ -127,6 +127,7 @@ impl Compiler<'_> {
                 let mut diagnostic = Diagnostic::at(code, span, misread.message);
                 diagnostic.label = misread.label;
                 diagnostic.help = misread.help;
+                diagnostic.replacement = misread.replacement;
                 self.findings.push(diagnostic);
                 None
             }
@@ -191,7 +192,7 @@ impl Compiler<'_> {
         let message = format!("exactly one of {} is needed", names.join(", "));
         let label = match given.as_slice() {
             [] => "none is there".to_owned(),
-            [given @ ..] => format!("{} are there", given.join(" and ")),
+            given => format!("{} are there", given.join(" and ")),
         };
         self.tell(Diagnostic::at(Code::Exclusive, span, message).label(label));
     }

@@ -22,7 +22,7 @@ pub(in crate::config) fn duration(text: &str) -> Result<Duration, Misread> {
         "" => {
             return Err(Misread::new("a duration needs a unit")
                 .label("ms, s, m or h")
-                .help(format!("write `{digits}s`")));
+                .write(format!("{digits}s")));
         }
         _ => return Err(Misread::new("a duration has no such unit").label("ms, s, m or h")),
     };
