@@ -204,19 +204,21 @@ struct Weight {
 }
 
 impl Open {
-    /// One more key, or what is wrong with it.
+    /// One more key, and what is wrong with it. A key that stands twice stays in the tree: what it
+    /// holds may be a secret that has to be found.
     fn add(&mut self, entry: Entry) -> Option<Diagnostic> {
         let Value::Mapping(entries) = &mut self.value else {
             return None;
         };
-        if let Some(earlier) = self.keys.get(&entry.key).and_then(|at| entries.get(*at)) {
+        let earlier = self.keys.get(&entry.key).and_then(|at| entries.get(*at));
+        let twice = earlier.map(|earlier| {
             let message = format!("`{}` stands twice", entry.key);
-            let twice = Diagnostic::at(Code::DuplicateKey, &entry.key_span, message);
-            return Some(twice.beside(&earlier.key_span, "first here"));
-        }
-        self.keys.insert(entry.key.clone(), entries.len());
+            Diagnostic::at(Code::DuplicateKey, &entry.key_span, message)
+                .beside(&earlier.key_span, "first here")
+        });
+        self.keys.entry(entry.key.clone()).or_insert(entries.len());
         entries.push(entry);
-        None
+        twice
     }
 
     /// Adds the keys of a `<<` that are not there yet, and says how many nodes that were.

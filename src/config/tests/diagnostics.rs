@@ -212,6 +212,7 @@ proptest! {
     ) {
         let look = Look { width, ..Look::default() };
         prop_assert!(!shown(&text, look).is_empty() || compile(&text).is_ok());
+        prop_assert!(told(&text).iter().all(|(id, _)| *id != "E0399"), "{}", text);
     }
 
     #[test]
@@ -221,5 +222,6 @@ proptest! {
         let (before, after) = example.split_at_checked(at).unwrap_or((example, ""));
         let text = format!("{before}{put}{}", after.chars().skip(1).collect::<String>());
         prop_assert!(compile(&text).is_ok() || !shown(&text, Look::default()).is_empty());
+        prop_assert!(told(&text).iter().all(|(id, _)| *id != "E0399"), "{}", text);
     }
 }
