@@ -286,7 +286,7 @@ impl Walk<'_> {
         let single = node.text().filter(|text| text.len() <= 60 && !shape.secret);
         if let (Some(text), Some(list)) = (single, &shape.list)
             && list.item.single.is_some()
-            && !is_substituted(node)
+            && is_plain(node)
         {
             diagnostic = diagnostic.help(format!("write `[{text}]`"));
             diagnostic.replacement = Some(format!("[{text}]"));
@@ -403,8 +403,9 @@ impl Walk<'_> {
     }
 }
 
-fn is_substituted(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar(scalar) if scalar.origin != Origin::Document)
+/// Whether a value stands in the document as it is, without quotes.
+fn is_plain(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar(scalar) if scalar.plain && scalar.origin == Origin::Document)
 }
 
 fn first_key(node: &Node) -> Option<Span> {

@@ -257,8 +257,12 @@ impl Builder<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let string_tag = self.check_tag(tag.as_deref(), &span)?;
+                let span = self.trimmed(span);
                 let node = Node {
-                    span: self.trimmed(span),
+                    span: match style {
+                        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => unquoted(span),
+                        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => span,
+                    },
                     value: Value::Scalar(Scalar {
                         text: text.into_owned(),
                         plain: style == ScalarStyle::Plain && !string_tag,
@@ -389,6 +393,15 @@ impl Builder<'_> {
     fn trimmed(&self, span: Span) -> Span {
         let covered = self.text.get(span.clone()).unwrap_or_default();
         span.start..span.start + covered.trim_end().len()
+    }
+}
+
+/// What stands between the quotes: a problem is one of the text, and so is its remedy.
+fn unquoted(span: Span) -> Span {
+    if span.len() >= 2 {
+        span.start + 1..span.end - 1
+    } else {
+        span
     }
 }
 
