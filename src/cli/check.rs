@@ -76,9 +76,9 @@ pub(super) fn told(report: &Report, look: Look, code: u8) -> String {
     } else {
         out.push_str(report.name());
         out.push_str(": ");
-        match report.counts() {
-            None => out.push_str("right"),
-            Some(counts) => out.push_str(&format!("right, {counts}")),
+        out.push_str("no errors");
+        if let Some(warnings) = report.counts() {
+            out.push_str(&format!(", {warnings}"));
         }
     }
     out.push('\n');
@@ -134,4 +134,93 @@ fn explanation(code: Code) -> String {
     }
     writeln!(out, "  {line}").unwrap_or_default();
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use std::fs;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        check: CheckArgs,
+    }
+
+    /// Exit code, stdout and stderr of `check` with these arguments.
+    fn checked(arguments: &[&str]) -> (u8, String, String) {
+        let line = Line::try_parse_from(std::iter::once(&"check").chain(arguments)).unwrap();
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let environment = Environment::default();
+        let code = run(
+            &line.check,
+            &environment,
+            Look::default(),
+            &mut stdout,
+            &mut stderr,
+        );
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (code.unwrap(), text(stdout), text(stderr))
+    }
+
+    fn file(text: &str) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("edgespan.yaml");
+        fs::write(&path, text).unwrap();
+        let name = path.to_str().unwrap().to_owned();
+        (folder, name)
+    }
+
+    #[test]
+    fn a_right_file_exits_with_zero_and_says_so() {
+        let (_folder, name) = file("listeners: {web: {address: \"127.0.0.1:0\"}}");
+
+        let (code, stdout, stderr) = checked(&[&name]);
+
+        assert_eq!((code, stderr.as_str()), (0, ""));
+        assert_eq!(stdout, format!("{name}: no errors\n"));
+    }
+
+    #[test]
+    fn a_wrong_file_exits_with_78_and_is_told_in_both_forms() {
+        let (_folder, name) = file("listeners: {web: {adress: \"127.0.0.1:0\"}}");
+
+        let (code, told, _) = checked(&[&name]);
+        let (json_code, json, _) = checked(&["--json", &name]);
+
+        assert_eq!((code, json_code), (78, 78));
+        assert!(told.ends_with(&format!("{name}: 1 error; nothing was started (exit 78)\n")));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json[0]["id"], "E0101");
+        assert_eq!(json[0]["replacement"], "address");
+    }
+
+    #[test]
+    fn a_file_that_does_not_exist_is_one_error_in_words() {
+        let (code, stdout, _) = checked(&["/nowhere/edgespan.yaml"]);
+
+        assert_eq!(code, 78);
+        assert_eq!(
+            stdout,
+            "error: cannot read /nowhere/edgespan.yaml: it does not exist\n\
+             /nowhere/edgespan.yaml: 1 error; nothing was started (exit 78)\n"
+        );
+    }
+
+    #[test]
+    fn an_id_is_explained_with_and_without_a_file() {
+        let (_folder, name) = file("listeners: {web: {adress: \"127.0.0.1:0\"}}");
+
+        let (code, alone, _) = checked(&["--explain", "e0101"]);
+        let (_, with_file, _) = checked(&[&name, "--explain"]);
+        let (unknown, _, stderr) = checked(&["--explain", "E9999"]);
+
+        assert_eq!(code, 0);
+        assert!(alone.starts_with("E0101 (error): A key that does not exist.\n"));
+        assert!(alone.lines().all(|line| line.chars().count() <= 80));
+        assert!(with_file.ends_with(&alone), "{with_file}");
+        assert_eq!(unknown, 64);
+        assert!(stderr.starts_with("error: there is no `E9999`"), "{stderr}");
+    }
 }

@@ -8,6 +8,7 @@ use super::diagnostic::{Code, Diagnostic, Findings, Mask, Span, is_secret_key};
 use super::schema::{Keys, List, Shape, Single};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Origin, Scalar, Value};
+use std::collections::HashSet;
 
 /// Checks a document and gives what of it has the right shape.
 pub(in crate::config) fn check(
@@ -117,15 +118,15 @@ impl Walk<'_> {
                 self.hide_all(&entry.value, secret);
                 continue;
             };
+            let twice = seen.contains(&key.as_str());
             seen.push(key);
             self.path.push(key.clone());
-            if let Some(value) = self.node(&entry.value, shape, &entry.key_span) {
-                kept.push(Entry {
-                    key: key.clone(),
-                    key_span: entry.key_span.clone(),
-                    value,
-                });
-            }
+            let value = self.node(&entry.value, shape, &entry.key_span);
+            kept.extend(value.filter(|_| !twice).map(|value| Entry {
+                key: key.clone(),
+                key_span: entry.key_span.clone(),
+                value,
+            }));
             self.path.pop();
         }
         for key in required {
@@ -138,18 +139,19 @@ impl Walk<'_> {
 
     fn chosen(&mut self, entries: &[Entry], shape: &Shape) -> Vec<Entry> {
         let mut kept = Vec::with_capacity(entries.len());
+        let mut seen: HashSet<&str> = HashSet::with_capacity(entries.len());
         for entry in entries {
             if is_secret_key(&entry.key) {
                 self.hide_single(&entry.value);
             }
             self.path.push(entry.key.clone());
-            if let Some(value) = self.node(&entry.value, shape, &entry.key_span) {
-                kept.push(Entry {
-                    key: entry.key.clone(),
-                    key_span: entry.key_span.clone(),
-                    value,
-                });
-            }
+            let value = self.node(&entry.value, shape, &entry.key_span);
+            let first = seen.insert(&entry.key);
+            kept.extend(value.filter(|_| first).map(|value| Entry {
+                key: entry.key.clone(),
+                key_span: entry.key_span.clone(),
+                value,
+            }));
             self.path.pop();
         }
         kept
@@ -284,7 +286,7 @@ impl Walk<'_> {
         let single = node.text().filter(|text| text.len() <= 60 && !shape.secret);
         if let (Some(text), Some(list)) = (single, &shape.list)
             && list.item.single.is_some()
-            && !is_substituted(node)
+            && is_plain(node)
         {
             diagnostic = diagnostic.help(format!("write `[{text}]`"));
             diagnostic.replacement = Some(format!("[{text}]"));
@@ -401,8 +403,9 @@ impl Walk<'_> {
     }
 }
 
-fn is_substituted(node: &Node) -> bool {
-    matches!(&node.value, Value::Scalar(scalar) if scalar.origin != Origin::Document)
+/// Whether a value stands in the document as it is, without quotes.
+fn is_plain(node: &Node) -> bool {
+    matches!(&node.value, Value::Scalar(scalar) if scalar.plain && scalar.origin == Origin::Document)
 }
 
 fn first_key(node: &Node) -> Option<Span> {

@@ -204,19 +204,21 @@ struct Weight {
 }
 
 impl Open {
-    /// One more key, or what is wrong with it.
+    /// One more key, and what is wrong with it. A key that stands twice stays in the tree: what it
+    /// holds may be a secret that has to be found.
     fn add(&mut self, entry: Entry) -> Option<Diagnostic> {
         let Value::Mapping(entries) = &mut self.value else {
             return None;
         };
-        if let Some(earlier) = self.keys.get(&entry.key).and_then(|at| entries.get(*at)) {
+        let earlier = self.keys.get(&entry.key).and_then(|at| entries.get(*at));
+        let twice = earlier.map(|earlier| {
             let message = format!("`{}` stands twice", entry.key);
-            let twice = Diagnostic::at(Code::DuplicateKey, &entry.key_span, message);
-            return Some(twice.beside(&earlier.key_span, "first here"));
-        }
-        self.keys.insert(entry.key.clone(), entries.len());
+            Diagnostic::at(Code::DuplicateKey, &entry.key_span, message)
+                .beside(&earlier.key_span, "first here")
+        });
+        self.keys.entry(entry.key.clone()).or_insert(entries.len());
         entries.push(entry);
-        None
+        twice
     }
 
     /// Adds the keys of a `<<` that are not there yet, and says how many nodes that were.
@@ -247,12 +249,20 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what else a parser tells makes no node"
+    )]
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Refusal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let string_tag = self.check_tag(tag.as_deref(), &span)?;
+                let span = self.trimmed(span);
                 let node = Node {
-                    span: self.trimmed(span),
+                    span: match style {
+                        ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted => unquoted(span),
+                        ScalarStyle::Plain | ScalarStyle::Literal | ScalarStyle::Folded => span,
+                    },
                     value: Value::Scalar(Scalar {
                         text: text.into_owned(),
                         plain: style == ScalarStyle::Plain && !string_tag,
@@ -383,6 +393,15 @@ impl Builder<'_> {
     fn trimmed(&self, span: Span) -> Span {
         let covered = self.text.get(span.clone()).unwrap_or_default();
         span.start..span.start + covered.trim_end().len()
+    }
+}
+
+/// What stands between the quotes: a problem is one of the text, and so is its remedy.
+fn unquoted(span: Span) -> Span {
+    if span.len() >= 2 {
+        span.start + 1..span.end - 1
+    } else {
+        span
     }
 }
 

@@ -63,7 +63,7 @@ fn origin(text: &str) -> Result<HeaderValue, Misread> {
     if spelling != text {
         return Err(Misread::new("browsers spell this origin differently")
             .label("compared byte for byte")
-            .help(format!("write `{spelling}`")));
+            .write(spelling));
     }
     HeaderValue::from_str(text).map_err(|_| misread())
 }

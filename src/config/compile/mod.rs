@@ -30,6 +30,7 @@ use super::raw;
 use super::scalar::{self, Misread};
 use super::suggest::nearest;
 use crate::admin::AdminSettings;
+use crate::listener::ListenerSettings;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -68,33 +69,47 @@ pub(in crate::config) fn compile(
     };
     let routes = routes::compile(&scope, compiler);
     let export = export::compile(&config.export, &variables, compiler);
+    let admin = admin(&config.admin, overrides, &listeners, compiler);
     Plan {
         listeners,
         upstreams,
         routes,
         tracing: variables::tracing(config, variables, resource, default, flags),
         export,
-        admin: admin(&config.admin, overrides, compiler),
+        admin,
         access_log: config.access_log,
         drain: compiler.duration_or(config.drain.timeout.as_ref(), DRAIN),
     }
 }
 
-fn admin(admin: &raw::Admin, overrides: &Overrides, compiler: &mut Compiler<'_>) -> AdminSettings {
+fn admin(
+    admin: &raw::Admin,
+    overrides: &Overrides,
+    listeners: &[ListenerSettings],
+    compiler: &mut Compiler<'_>,
+) -> AdminSettings {
     let written = admin
         .address
         .as_ref()
         .map(|written| match written.value.0.as_str() {
             "off" => None,
-            text => compiler.value(&written.span, Code::Address, address(text)),
+            text => compiler.own_address(&written.span, text, listeners),
         });
     let chosen = overrides.admin.or(written);
+    let address = chosen.unwrap_or(Some(ADMIN));
+    let probes = admin.probes.as_ref().and_then(|probes| {
+        let probed = compiler.own_address(&probes.span, &probes.value.0, listeners)?;
+        if address == Some(probed) && probed.port() != 0 {
+            let message = "`admin.probes` needs an address of its own";
+            let diagnostic = Diagnostic::at(Code::DuplicateName, &probes.span, message);
+            compiler.tell(diagnostic.label("`admin.address` has it"));
+        }
+        Some(probed)
+    });
     AdminSettings {
-        address: chosen.unwrap_or(Some(ADMIN)),
+        address,
         address_is_default: chosen.is_none(),
-        probes: admin.probes.as_ref().and_then(|probes| {
-            compiler.value(&probes.span, Code::Address, address(&probes.value.0))
-        }),
+        probes,
     }
 }
 
@@ -108,7 +123,7 @@ fn address(text: &str) -> Result<SocketAddr, Misread> {
             }
             Some(("localhost", port)) => misread
                 .label("an IP address is needed")
-                .help(format!("write `127.0.0.1:{port}`")),
+                .write(format!("127.0.0.1:{port}")),
             Some(("" | "*", port)) => misread
                 .label("an IP address is needed")
                 .help(format!("write `0.0.0.0:{port}` for every interface")),
@@ -119,6 +134,22 @@ fn address(text: &str) -> Result<SocketAddr, Misread> {
 }
 
 impl Compiler<'_> {
+    /// Reads an address that no data listener may have: operators never come in by a data port.
+    fn own_address(
+        &mut self,
+        span: &Span,
+        text: &str,
+        listeners: &[ListenerSettings],
+    ) -> Option<SocketAddr> {
+        let read = self.value(span, Code::Address, address(text))?;
+        let taken = |listener: &&ListenerSettings| read.port() != 0 && listener.address == read;
+        if let Some(listener) = listeners.iter().find(taken) {
+            let message = format!("listener `{}` has this address", listener.name);
+            self.tell(Diagnostic::at(Code::DuplicateName, span, message));
+        }
+        Some(read)
+    }
+
     /// Takes a value, or tells at its place why there is none.
     fn value<T>(&mut self, span: &Span, code: Code, read: Result<T, Misread>) -> Option<T> {
         match read {
@@ -127,6 +158,7 @@ impl Compiler<'_> {
                 let mut diagnostic = Diagnostic::at(code, span, misread.message);
                 diagnostic.label = misread.label;
                 diagnostic.help = misread.help;
+                diagnostic.replacement = misread.replacement;
                 self.findings.push(diagnostic);
                 None
             }
@@ -191,7 +223,7 @@ impl Compiler<'_> {
         let message = format!("exactly one of {} is needed", names.join(", "));
         let label = match given.as_slice() {
             [] => "none is there".to_owned(),
-            [given @ ..] => format!("{} are there", given.join(" and ")),
+            given => format!("{} are there", given.join(" and ")),
         };
         self.tell(Diagnostic::at(Code::Exclusive, span, message).label(label));
     }

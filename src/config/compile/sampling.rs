@@ -23,10 +23,10 @@ pub(super) fn default(
     resource: &[(Arc<str>, ResourceValue)],
     variables: &OtelVariables,
 ) -> SamplingRule {
-    let environment = resource.iter().find_map(|(key, value)| match value {
-        ResourceValue::String(text) if &**key == "deployment.environment.name" => Some(&**text),
-        _ => None,
-    });
+    let environment = resource
+        .iter()
+        .find(|(key, _)| &**key == "deployment.environment.name")
+        .and_then(|(_, value)| text(value));
     let environments = sampling.environments.iter();
     let mut named = environments.filter(|(name, _)| Some(name.value.as_str()) == environment);
     let unsampled_parent = unsampled(sampling.unsampled_parent).unwrap_or_default();
@@ -54,6 +54,13 @@ pub(super) fn default(
         everything()
     } else {
         rule
+    }
+}
+
+fn text(value: &ResourceValue) -> Option<&str> {
+    match value {
+        ResourceValue::String(text) => Some(text),
+        ResourceValue::Int(_) | ResourceValue::Double(_) | ResourceValue::Bool(_) => None,
     }
 }
 

@@ -22,7 +22,12 @@ pub(in crate::config) fn duration(text: &str) -> Result<Duration, Misread> {
         "" => {
             return Err(Misread::new("a duration needs a unit")
                 .label("ms, s, m or h")
-                .help(format!("write `{digits}s`")));
+                // `15` is meant as seconds, `1500` hardly.
+                .write(if number < 100.0 {
+                    format!("{digits}s")
+                } else {
+                    format!("{digits}ms")
+                }));
         }
         _ => return Err(Misread::new("a duration has no such unit").label("ms, s, m or h")),
     };

@@ -59,7 +59,7 @@ pub(in crate::config) fn method(text: &str) -> Result<Method, Misread> {
         return Err(Misread::new("CONNECT is not forwarded"));
     }
     if upper != text {
-        return Err(Misread::new("methods are written in capitals").label(format!("`{upper}`")));
+        return Err(Misread::new("methods are written in capitals").write(upper));
     }
     Ok(method)
 }

@@ -26,6 +26,8 @@ pub(in crate::config) struct Misread {
     pub(in crate::config) label: Option<String>,
     /// What to do.
     pub(in crate::config) help: Option<String>,
+    /// The text that is meant, where there is one reading.
+    pub(in crate::config) replacement: Option<String>,
 }
 
 impl Misread {
@@ -39,12 +41,22 @@ impl Misread {
             message: message.into(),
             label: None,
             help: None,
+            replacement: None,
         }
     }
 
     #[must_use]
     pub(in crate::config) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
+        self
+    }
+
+    /// Says what to write instead.
+    #[must_use]
+    pub(in crate::config) fn write(mut self, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.help = Some(format!("write `{text}`"));
+        self.replacement = Some(text);
         self
     }
 

@@ -212,6 +212,7 @@ proptest! {
     ) {
         let look = Look { width, ..Look::default() };
         prop_assert!(!shown(&text, look).is_empty() || compile(&text).is_ok());
+        prop_assert!(told(&text).iter().all(|(id, _)| *id != "E0399"), "{}", text);
     }
 
     #[test]
@@ -220,6 +221,7 @@ proptest! {
         let at = at % example.len();
         let (before, after) = example.split_at_checked(at).unwrap_or((example, ""));
         let text = format!("{before}{put}{}", after.chars().skip(1).collect::<String>());
-        prop_assert!(shown(&text, Look::default()).is_empty() || true);
+        prop_assert!(compile(&text).is_ok() || !shown(&text, Look::default()).is_empty());
+        prop_assert!(told(&text).iter().all(|(id, _)| *id != "E0399"), "{}", text);
     }
 }

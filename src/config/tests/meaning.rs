@@ -136,6 +136,11 @@ fn names_are_unique_and_known() {
     refuse("routes: [{upstream: app}]", "E0102");
     let text = "listeners: {a: {address: \"127.0.0.1:1\"}, b: {address: \"127.0.0.1:1\"}}";
     assert_eq!(told(text)[0].0, "E0202");
+    let listener = "listeners: {a: {address: \"127.0.0.1:1\"}}\n";
+    let admin = |keys: &str| told(&format!("{listener}admin: {{{keys}}}"));
+    assert_eq!(admin("address: \"127.0.0.1:1\"")[0].0, "E0202");
+    assert_eq!(admin("probes: \"127.0.0.1:9901\"")[0].0, "E0202");
+    assert!(admin("address: off, probes: \"127.0.0.1:9901\"").is_empty());
 }
 
 #[test]

@@ -35,6 +35,8 @@ fn no_excerpt_shows_a_secret() {
     check("headers: {x-team: hunter2}");
     // In a route's header, by its name.
     check("routes: [{name: a, nme: 1, headers: {request: {set: {authorization: hunter2}}}}]");
+    // In a key that stands twice.
+    check("export: [{otlp: {endpoint: \"http://h\", headers: {x-team: a, x-team: hunter2}}}]");
     // In a URL.
     check("upstreams: {a: {endpoints: [\"http://me:hunter2@h:1\"]}}");
     check("export: [{otlp: {endpoint: \"http://me:hunter2@h\"}}]");
