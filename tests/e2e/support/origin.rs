@@ -54,8 +54,8 @@ impl Received {
 #[derive(Clone)]
 pub struct Origin {
     pub address: SocketAddr,
-    received: Arc<Mutex<Vec<Received>>>,
-    heads: Arc<Mutex<usize>>,
+    pub received: Arc<Mutex<Vec<Received>>>,
+    pub heads: Arc<Mutex<usize>>,
 }
 
 /// Which HTTP an origin speaks.
