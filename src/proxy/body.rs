@@ -72,12 +72,18 @@ impl HttpBody for Body {
 pub struct TracedBody {
     inner: Body,
     context: Option<Box<RequestContext>>,
+    /// Why the answer breaks off, until the client has what came before.
+    broken: Option<BoxError>,
 }
 
 impl TracedBody {
     /// `inner`, whose end is the end of `context`; without a context somebody else ends it.
     pub(super) const fn new(inner: Body, context: Option<Box<RequestContext>>) -> Self {
-        Self { inner, context }
+        Self {
+            inner,
+            context,
+            broken: None,
+        }
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -95,6 +101,9 @@ impl HttpBody for TracedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Pending => {}
@@ -112,11 +121,20 @@ impl HttpBody for TracedBody {
             }
             Poll::Ready(None) => self.end(Outcome::Complete),
         }
-        polled
+        match polled {
+            Poll::Ready(Some(Err(error))) => {
+                // On an error hyper throws away what it has not written yet, the head included.
+                // One round of waiting lets it write that first.
+                self.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            polled => polled,
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.broken.is_none() && self.inner.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

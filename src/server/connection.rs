@@ -134,8 +134,8 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
                 .saturating_mul(LIBRARY_HEADROOM)
                 .max(64 * 1024),
         )
-        .half_close(false) // a client that leaves drops the request, and its span ends
-        .pipeline_flush(true);
+        .half_close(false); // a client that leaves drops the request, and its span ends
+    // Not `pipeline_flush`: with it hyper buffers answers without a bound.
     builder
 }
 

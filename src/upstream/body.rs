@@ -56,6 +56,7 @@ pub struct AnswerBody {
     request: Option<Arc<BodyProgress>>,
     deadlines: AnswerDeadlines,
     silent_since: Option<Instant>,
+    failed: bool,
 }
 
 impl AnswerBody {
@@ -73,6 +74,7 @@ impl AnswerBody {
             request,
             deadlines,
             silent_since: None,
+            failed: false,
         };
         if body.incoming.is_end_stream() {
             body.recycle();
@@ -91,6 +93,12 @@ impl AnswerBody {
         {
             self.endpoint.pool.give_back(*link);
         }
+    }
+
+    /// The connection is closed: what else it would say belongs to nobody.
+    fn fail(&mut self) {
+        self.carrier = None;
+        self.failed = true;
     }
 
     fn poll_inner(
@@ -138,7 +146,7 @@ impl Body for AnswerBody {
                 Poll::Ready(Some(Ok(trailers::forwardable(frame))))
             }
             Poll::Ready(Some(Err(error))) => {
-                self.carrier = None;
+                self.fail();
                 Poll::Ready(Some(Err(AnswerError::Reset(error))))
             }
             Poll::Ready(None) => {
@@ -147,7 +155,7 @@ impl Body for AnswerBody {
             }
             Poll::Pending => match self.overdue(cx) {
                 Some(error) => {
-                    self.carrier = None;
+                    self.fail();
                     Poll::Ready(Some(Err(error)))
                 }
                 None => Poll::Pending,
@@ -156,7 +164,8 @@ impl Body for AnswerBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.carrier.is_none() || self.incoming.is_end_stream()
+        // A broken answer has no end: the client must not take it for a whole one.
+        !self.failed && (self.carrier.is_none() || self.incoming.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

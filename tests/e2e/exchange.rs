@@ -117,7 +117,7 @@ async fn one_connection_carries_many_requests_on_both_sides() {
         .text();
     let opened = metrics
         .lines()
-        .find(|line| line.contains("upstream") && line.contains("opened"))
+        .find(|line| line.starts_with("edgespan_upstream_connections_opened"))
         .unwrap_or("");
     assert!(
         opened.ends_with(" 1"),

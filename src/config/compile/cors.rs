@@ -15,6 +15,9 @@ pub(super) fn compile(written: &raw::Cors, compiler: &mut Compiler<'_>) -> CorsP
         .as_ref()
         .is_some_and(|credentials| credentials.value);
     let origins = origins(&written.origins.0, compiler);
+    if matches!(origins, CorsOrigins::Upstream) {
+        refuse_without_origins(written, compiler);
+    }
     if let (CorsOrigins::Any, true, Some(place)) = (&origins, credentials, &written.credentials) {
         let message = "credentials cannot be allowed to every origin";
         let mut diagnostic = Diagnostic::at(Code::Cors, &place.span, message)
@@ -38,7 +41,26 @@ pub(super) fn compile(written: &raw::Cors, compiler: &mut Compiler<'_>) -> CorsP
     }
 }
 
+/// Where the upstream's own rules hold, ours would have no effect.
+fn refuse_without_origins(written: &raw::Cors, compiler: &mut Compiler<'_>) {
+    let places = [
+        written.methods.first().map(|one| &one.span),
+        written.headers.first().map(|one| &one.span),
+        written.credentials.as_ref().map(|one| &one.span),
+        written.max_age.as_ref().map(|one| &one.span),
+    ];
+    for place in places.into_iter().flatten() {
+        let message = "this has no effect without `origins`";
+        let diagnostic = Diagnostic::at(Code::Cors, place, message)
+            .help("without `origins` the upstream answers preflights by its own rules");
+        compiler.tell(diagnostic);
+    }
+}
+
 fn origins(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> CorsOrigins {
+    if written.is_empty() {
+        return CorsOrigins::Upstream;
+    }
     if let Some(any) = written.iter().find(|origin| origin.value == "*") {
         if written.len() > 1 {
             let message = "`*` allows every origin and stands alone";

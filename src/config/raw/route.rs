@@ -186,9 +186,9 @@ pub(in crate::config) struct HeaderEdits {
 /// `tracestate` and `baggage` are always allowed, `x-trace-id` and `server-timing` exposed.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["origins"]))]
 pub(in crate::config) struct Cors {
-    /// Origins such as `https://app.example.com`, or `"*"` alone for everybody.
+    /// Origins such as `https://app.example.com`, or `"*"` alone for everybody. Without it the
+    /// upstream's own rules hold, and trace context is added to what they allow.
     pub(in crate::config) origins: OneOrMany<Spanned<String>>,
     /// Methods. Without it the one asked for.
     pub(in crate::config) methods: Vec<Spanned<MethodText>>,

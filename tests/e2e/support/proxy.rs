@@ -22,15 +22,8 @@ impl Setup {
     /// With this configuration. Listener `web` and the admin listener are added with free ports
     /// unless the text has its own.
     pub fn new(text: &str) -> Self {
-        let mut whole = text.to_owned();
-        if !text.contains("\nlisteners:") && !text.starts_with("listeners:") {
-            whole.push_str("\nlisteners: {web: {address: '127.0.0.1:0'}}\n");
-        }
-        if !text.contains("admin:") {
-            whole.push_str("\nadmin: {address: '127.0.0.1:0'}\n");
-        }
         Self {
-            text: whole,
+            text: text.to_owned(),
             variables: Vec::new(),
         }
     }
@@ -56,6 +49,7 @@ impl Setup {
 
     /// Adds lines at the top level.
     pub fn with(mut self, text: &str) -> Self {
+        self.text.push('\n');
         self.text.push_str(text);
         self.text.push('\n');
         self
@@ -75,7 +69,16 @@ impl Setup {
         ))
     }
 
-    pub async fn start(self) -> Proxy {
+    pub async fn start(mut self) -> Proxy {
+        let has = |text: &str, key: &str| text.lines().any(|line| line.starts_with(key));
+        for (key, default) in [
+            ("listeners:", "listeners: {web: {address: '127.0.0.1:0'}}"),
+            ("admin:", "admin: {address: '127.0.0.1:0'}"),
+        ] {
+            if !has(&self.text, key) {
+                self = self.with(default);
+            }
+        }
         let variables = self
             .variables
             .iter()
