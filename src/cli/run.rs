@@ -96,7 +96,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             .map_err(|refused| refuse(&refused, console))?;
         warn(&loaded, console);
         let export = destinations(&loaded.plan);
-        let hint = console.stderr.clone();
+        let hint = console.stderr;
         let prints = !args.output.quiet;
         let after_first: super::terminal::AfterFirst =
             Box::new(move || say(&banner::demo_try(listen, &hint)));
@@ -196,7 +196,10 @@ fn service_name(plan: &Plan) -> Arc<str> {
         .iter()
         .find_map(|(key, value)| match value {
             ResourceValue::String(name) if &**key == "service.name" => Some(Arc::clone(name)),
-            _ => None,
+            ResourceValue::String(_)
+            | ResourceValue::Int(_)
+            | ResourceValue::Double(_)
+            | ResourceValue::Bool(_) => None,
         })
         .unwrap_or_else(|| Arc::from("edgespan"))
 }

@@ -3,6 +3,7 @@
 import hashlib
 import http.server
 import json
+import ssl
 import sys
 import threading
 
@@ -11,6 +12,10 @@ class Server(http.server.ThreadingHTTPServer):
     """Python's own server, for clients that come in numbers and leave when they like."""
 
     request_queue_size = 512
+
+    def begin(self):
+        """Serves in a thread of its own, and looks often whether it is to stop."""
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 
     def handle_error(self, request, client_address):
         if not isinstance(sys.exception(), OSError):
@@ -34,8 +39,10 @@ class Origin:
     anything else    tells what it saw, as JSON
     """
 
-    def __init__(self, port):
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, port, authority=None, identity=None):
+        """In the clear; with an identity over TLS, for clients that the authority knows."""
+        scheme = "https" if identity else "http"
+        self.url = f"{scheme}://127.0.0.1:{port}"
         self.requests = []
         origin = self
 
@@ -43,7 +50,13 @@ class Origin:
             seen = origin.requests
 
         self._server = Server(("127.0.0.1", port), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        if identity:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*identity)
+            tls.load_verify_locations(authority)
+            tls.verify_mode = ssl.CERT_REQUIRED
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self._server.begin()
 
     def stop(self):
         """Closes the door."""
