@@ -20,6 +20,7 @@ mod context;
 mod exchange;
 mod export;
 mod failures;
+mod first_hour;
 mod flows;
 mod headers;
 mod life_cycle;
