@@ -51,7 +51,9 @@ impl Watch {
         let doing = self.activity.doing();
         if doing != self.doing {
             self.doing = doing;
-            self.since = clock::instant();
+            if doing != Doing::Serving {
+                self.since = clock::instant();
+            }
         }
         let Some((limit, overdue)) = self.limit() else {
             return Poll::Pending;

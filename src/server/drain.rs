@@ -1,9 +1,12 @@
 //! The end: no new connections, requests in flight finish, then the process may leave.
 
+use super::moment::{Moment, Reached};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// How often it is looked whether the last requests have noticed their end.
@@ -11,13 +14,16 @@ const NOTICE_EVERY: Duration = Duration::from_millis(2);
 /// How long they may take.
 const NOTICE_MAX: Duration = Duration::from_secs(1);
 
-/// Shared by everything that has to end.
+/// Shared by everything that has to end. A clone costs one count: every request has one.
 #[derive(Clone, Debug, Default)]
-pub struct Drain {
-    begun: CancellationToken,
-    over: CancellationToken,
+pub struct Drain(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    begun: Moment,
+    over: Moment,
     connections: TaskTracker,
-    requests: Arc<AtomicUsize>,
+    requests: AtomicUsize,
 }
 
 impl Drain {
@@ -28,18 +34,18 @@ impl Drain {
 
     /// Begins to drain. Idle connections close, busy ones after their answer.
     pub fn begin(&self) {
-        self.begun.cancel();
-        self.connections.close();
+        self.0.begun.reach();
+        self.0.connections.close();
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        self.begun.is_cancelled()
+        self.0.begun.is_reached()
     }
 
-    /// Resolves when it begins.
-    pub fn begun(&self) -> WaitForCancellationFutureOwned {
-        self.begun.clone().cancelled_owned()
+    /// Resolves when it begins. For one task.
+    pub fn begun(&self) -> Reached {
+        self.0.begun.reached()
     }
 
     /// Runs a connection's task; the drain waits for it, and [`Self::finished`] ends it.
@@ -47,30 +53,37 @@ impl Drain {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let over = self.over.clone();
-        self.connections.spawn(async move {
+        let mut over = self.0.over.reached();
+        // In a box: an async block that moves it into place would make room for it twice.
+        let mut connection = Box::pin(connection);
+        self.0.connections.spawn(async move {
+            let ended = poll_fn(|cx| match Pin::new(&mut over).poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => connection.as_mut().poll(cx),
+            });
+            ended.await;
             // Dropping it ends its spans, so they can still be flushed.
-            over.run_until_cancelled(connection).await;
+            drop(connection);
         });
     }
 
     /// Counts a request as in flight until the guard is dropped.
     pub fn request(&self) -> RequestInFlight {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        RequestInFlight(Arc::clone(&self.requests))
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+        RequestInFlight(self.clone())
     }
 
     /// Requests in flight at this moment.
     pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+        self.0.requests.load(Ordering::Relaxed)
     }
 
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
     /// requests end. False if something was.
     pub async fn finished(&self, limit: Duration) -> bool {
-        let clean = tokio::time::timeout(limit, self.connections.wait()).await;
-        self.over.cancel();
-        self.connections.wait().await;
+        let clean = tokio::time::timeout(limit, self.0.connections.wait()).await;
+        self.0.over.reach();
+        self.0.connections.wait().await;
         // Streams of HTTP/2 have tasks of their own, which notice a moment later.
         let gone = async {
             while self.requests() > 0 {
@@ -84,10 +97,10 @@ impl Drain {
 
 /// One request in flight. Dropping it gives the place back.
 #[derive(Debug)]
-pub struct RequestInFlight(Arc<AtomicUsize>);
+pub struct RequestInFlight(Drain);
 
 impl Drop for RequestInFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
