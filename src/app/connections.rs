@@ -64,11 +64,7 @@ impl Connections {
     }
 
     fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>) -> Arc<ConnInfo> {
-        Arc::new(ConnInfo {
-            listener: Arc::clone(&self.listener),
-            ends,
-            tls,
-        })
+        Arc::new(ConnInfo::new(Arc::clone(&self.listener), ends, tls))
     }
 
     fn refused(&self, error: &HandshakeError, peer: SocketAddr) {

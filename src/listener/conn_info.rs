@@ -1,7 +1,9 @@
 //! What is known of a connection before its first request.
 
 use super::ListenerSettings;
+use crate::message::forwarded;
 use crate::net::Ends;
+use http::HeaderValue;
 use std::sync::Arc;
 
 /// One connection's facts, shared by its requests.
@@ -13,6 +15,8 @@ pub struct ConnInfo {
     pub ends: Ends,
     /// What TLS told, if there was TLS.
     pub tls: Option<TlsInfo>,
+    /// The peer as `X-Forwarded-For` has it, see [`forwarded::text_of`].
+    pub peer_text: Option<HeaderValue>,
 }
 
 /// What a TLS handshake told.
@@ -25,6 +29,17 @@ pub struct TlsInfo {
 }
 
 impl ConnInfo {
+    /// Of a connection that was just accepted.
+    pub fn new(listener: Arc<ListenerSettings>, ends: Ends, tls: Option<TlsInfo>) -> Self {
+        let peer_text = forwarded::text_of(ends.peer);
+        Self {
+            listener,
+            ends,
+            tls,
+            peer_text,
+        }
+    }
+
     /// `https` under TLS, else `http`.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
