@@ -36,11 +36,9 @@ impl Handle for Pipeline {
         place: InFlight,
         incoming: Request<Incoming>,
     ) -> Response<TracedBody> {
-        let (parts, body) = incoming.into_parts();
         let counted = self.drain.request();
         let in_flight_max = conn.listener.limits.requests_max;
-        let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &parts);
-        let incoming = Request::from_parts(parts, body);
+        let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &incoming);
 
         let admitted = self.drain.requests() <= in_flight_max;
         let outcome = match gate(&mut context, incoming) {
