@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Sends the request on and waits for the head of an answer.
 pub(super) async fn forward(
     context: &mut RequestContext,
-    onward: Onward,
+    onward: Box<Onward>,
 ) -> Result<Response<Body>, ProxyError> {
     let cluster = Arc::clone(&onward.cluster);
     context.upstream = Some(Arc::clone(&cluster.settings().name));
@@ -74,7 +74,7 @@ struct Prepared {
     same_path: bool,
 }
 
-fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, ProxyError> {
+fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared, ProxyError> {
     let Onward {
         mut parts,
         body,
@@ -84,14 +84,14 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
         prefix,
         host,
         upgrade,
-        ..
-    } = onward;
+        body_bytes_max,
+    } = *onward;
     let plan = &route.plan;
     let mut timeouts = cluster.settings().timeouts;
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
     let limits = BodyLimits {
-        bytes_max: onward.body_bytes_max,
+        bytes_max: body_bytes_max,
         idle: context.conn.listener.timeouts.idle,
         gated: parts.headers.contains_key(EXPECT),
     };

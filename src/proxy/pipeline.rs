@@ -43,7 +43,7 @@ impl Handle for Pipeline {
         let admitted = self.drain.requests() <= in_flight_max;
         let outcome = match gate(&mut context, incoming) {
             Ok(_) if !admitted => Err(ProxyError::Overloaded { what: "listener" }),
-            Ok(Gated::Forward(onward)) => forward(&mut context, *onward).await,
+            Ok(Gated::Forward(onward)) => forward(&mut context, onward).await,
             Ok(Gated::Answer(response)) => Ok(response),
             Err(error) => Err(error),
         };

@@ -261,7 +261,9 @@ impl OpenSpan {
             // Status { code: 2 }
             wire::bytes(fields, field::STATUS, &[0x18, 0x02]);
         }
-        out.reserve(wire::field_len(fields.len()));
+        // Most requests have two spans of about the same length: room for both at once.
+        let length = wire::field_len(fields.len());
+        out.reserve(if out.is_empty() { 2 * length } else { length });
         wire::bytes(out, 2, fields);
     }
 
