@@ -14,6 +14,7 @@
 )]
 
 mod bodies;
+mod commands;
 mod conformance;
 mod context;
 mod exchange;

@@ -151,13 +151,19 @@ impl Attributes<'_> {
         matches!(self.value(key), Some(Value::BoolValue(true)))
     }
 
-    /// A SERVER span without a route is named by its method alone, which tells a person nothing.
+    /// A SERVER span without a route is named by its method alone, and one of a prefix by the
+    /// prefix: either tells a person little of the request.
     fn name_with_path(&self, span: &Span) -> String {
         let name = bounded(&span.name);
-        let unrouted = span.kind() == SpanKind::Server
-            && self.value("http.route").is_none()
-            && self.text("http.request.method").as_deref() == Some(name.as_str());
-        match self.text("url.path").filter(|_| unrouted) {
+        let by_convention = match (self.text("http.request.method"), self.text("http.route")) {
+            (Some(method), None) => method == name,
+            (Some(method), Some(route)) => {
+                route.ends_with('*') && format!("{method} {route}") == name
+            }
+            (None, _) => false,
+        };
+        let is_vague = span.kind() == SpanKind::Server && by_convention;
+        match self.text("url.path").filter(|_| is_vague) {
             Some(path) => format!("{name} {path}"),
             None => name,
         }
