@@ -137,7 +137,10 @@ fn told_by_clap(error: &clap::Error, choice: ColourChoice) -> ExitCode {
     }
     match answer(&text(Surface::stdout(choice, &process_variable))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.exit_code(),
+        Err(failure) => {
+            say(&failure.render(&Surface::stderr(choice, &process_variable)));
+            failure.exit_code()
+        }
     }
 }
 

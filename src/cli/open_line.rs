@@ -3,22 +3,26 @@
 //! Trees and log lines may come in between. Each of them then begins on a line of its own.
 
 use std::io::{self, Write};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Whether such a line is there now. Clones tell of the same terminal.
 #[derive(Clone, Debug, Default)]
-pub struct OpenLine(Arc<AtomicBool>);
+pub struct OpenLine(Arc<Mutex<bool>>);
 
 impl OpenLine {
-    /// It was begun.
-    pub fn begin(&self) {
-        self.0.store(true, Ordering::Release);
+    /// Begins the line.
+    ///
+    /// # Errors
+    /// Those of `out`.
+    pub fn begin(&self, text: &str, mut out: impl Write) -> io::Result<()> {
+        let mut is_open = self.lock();
+        *is_open = true;
+        out.write_all(text.as_bytes())
     }
 
-    /// It ends here, or somebody else has ended it already.
+    /// It is being ended, unless somebody else has done so.
     pub fn end(&self) {
-        self.0.store(false, Ordering::Release);
+        *self.lock() = false;
     }
 
     /// A writer to the same terminal that ends the line before it writes.
@@ -27,6 +31,10 @@ impl OpenLine {
             line: self.clone(),
             out,
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -38,7 +46,9 @@ pub struct AfterLine<W> {
 
 impl<W: Write> Write for AfterLine<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !bytes.is_empty() && self.line.0.swap(false, Ordering::AcqRel) {
+        // Held until it is written, so that no line begins in the middle of it.
+        let mut is_open = self.line.lock();
+        if std::mem::take(&mut *is_open) {
             self.out.write_all(b"\n")?;
         }
         self.out.write(bytes)
@@ -57,16 +67,16 @@ mod tests {
     fn whoever_comes_in_between_begins_a_line_of_its_own() {
         let line = OpenLine::default();
         let mut paper = Vec::new();
-        let mut out = line.before(&mut paper);
 
-        out.write_all(b"one\n").unwrap();
-        line.begin();
-        out.write_all(b"two\n").unwrap();
-        out.write_all(b"three\n").unwrap();
-        line.begin();
+        line.before(&mut paper).write_all(b"one\n").unwrap();
+        line.begin("begun ... ", &mut paper).unwrap();
+        line.before(&mut paper).write_all(b"two\n").unwrap();
+        line.before(&mut paper).write_all(b"three\n").unwrap();
+        line.begin("begun ... ", &mut paper).unwrap();
         line.end();
-        out.write_all(b"four\n").unwrap();
+        line.before(&mut paper).write_all(b"ended\n").unwrap();
 
-        assert_eq!(paper, b"one\n\ntwo\nthree\nfour\n");
+        let paper = String::from_utf8(paper).unwrap();
+        assert_eq!(paper, "one\nbegun ... \ntwo\nthree\nbegun ... ended\n");
     }
 }

@@ -142,8 +142,10 @@ pub(super) async fn until_stopped(
     let requests = u64::try_from(running.requests()).unwrap_or(u64::MAX);
     let (limit, began) = (running.drain_max(), clock::instant());
     if tells {
-        say(&banner::draining(requests, limit));
-        console.open_line.begin();
+        let begun = banner::draining(requests, limit);
+        // Without a reader there is nobody to tell.
+        let told = console.open_line.begin(&begun, io::stderr());
+        told.unwrap_or_default();
     } else {
         tracing::info!(requests, "draining");
     }

@@ -122,7 +122,7 @@ async fn in_a_pipe_every_span_is_a_line_with_whole_ids() {
     );
     assert!(server.ends_with(" parent=00f067aa0ba902b7"), "{server}");
     assert!(
-        client.contains("Z CLIENT upstream \"GET\" status=200 ms="),
+        client.contains("Z CLIENT upstream \"GET /*\" status=200 ms="),
         "{client}"
     );
     assert!(client.ends_with(&format!(" parent={id}")), "{client}");
@@ -187,7 +187,8 @@ async fn with_a_file_and_no_terminal_stdout_is_the_access_log_and_stderr_the_log
 
 #[tokio::test]
 async fn a_warning_of_the_file_keeps_the_log_json() {
-    let text = format!("{ANSWER}upstreams: {{unused: {{endpoints: ['http://127.0.0.1:1']}}}}\n");
+    let text =
+        format!("{ANSWER}export: [{{otlp: {{endpoint: 'http://127.0.0.1:1', tls: {{}}}}}}]\n");
     let checked = edgespan(&["check"])
         .file("edgespan.yaml", &text)
         .ended()
