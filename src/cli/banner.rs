@@ -295,7 +295,7 @@ mod tests {
     use crate::cli::escape;
     use crate::cli::style::{Glyphs, Paint};
 
-    const NOWHERE: Destinations = Destinations::To(Vec::new());
+    static NOWHERE: Destinations = Destinations::To(Vec::new());
 
     fn to(places: &[&str]) -> Destinations {
         Destinations::To(places.iter().map(|place| (*place).to_owned()).collect())
