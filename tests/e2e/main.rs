@@ -16,6 +16,7 @@
 mod bodies;
 mod conformance;
 mod context;
+mod endings;
 mod exchange;
 mod export;
 mod failures;
