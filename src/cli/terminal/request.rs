@@ -158,8 +158,8 @@ impl Attributes<'_> {
             && self.value("http.route").is_none()
             && self.text("http.request.method").as_deref() == Some(name.as_str());
         match self.text("url.path").filter(|_| unrouted) {
-            Some(path) => format!("{name} {path}"),
-            None => name,
+            Some(path) if !path.is_empty() => format!("{name} {path}"),
+            _ => name,
         }
     }
 
