@@ -17,6 +17,7 @@
 mod bodies;
 mod conformance;
 mod context;
+mod endings;
 mod exchange;
 mod export;
 mod failures;
