@@ -140,7 +140,8 @@ impl Body for AnswerBody {
         match self.poll_inner(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silent_since = None;
-                if self.incoming.is_end_stream() {
+                // Nothing follows trailers, so nobody asks for more: hyper drops the body here.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.recycle();
                 }
                 Poll::Ready(Some(Ok(trailers::forwardable(frame))))
