@@ -81,6 +81,14 @@ impl Connector {
         }
     }
 
+    /// The same, offering HTTP/1.1 alone.
+    #[must_use]
+    pub fn http1_only(&self) -> Self {
+        let mut config = ClientConfig::clone(self.tls.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self::new(config, self.server_name.clone())
+    }
+
     /// Shakes hands over `stream` as a client of `host`. The caller holds the deadline.
     pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
         &self,

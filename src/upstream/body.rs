@@ -37,7 +37,7 @@ pub(super) enum Carrier {
     /// A stream of an HTTP/2 connection, or a connection with a task of its own.
     Shared {
         timer: LazyTimer,
-        _place: Option<StreamPlace>,
+        place: Option<StreamPlace>,
     },
 }
 
