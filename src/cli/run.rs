@@ -45,6 +45,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let plan = loaded.plan;
         let export = destinations(&plan);
+        let spans_are_seen = prints || !export.is_empty() || !plan.tracing.recording;
         let upstream = plan
             .upstreams
             .first()
@@ -71,7 +72,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             };
             say(&banner.render(&console.stderr));
         } else {
-            log_start(&running);
+            log_start(&running, &export, spans_are_seen);
         }
         until_stopped(running, ending, shows_itself).await
     })
@@ -95,7 +96,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             .map_err(|refused| refuse(&refused, console))?;
         warn(&loaded, console);
         let export = destinations(&loaded.plan);
-        let hint = console.stderr.clone();
+        let hint = console.stderr;
         let prints = !args.output.quiet;
         let after_first: super::terminal::AfterFirst =
             Box::new(move || say(&banner::demo_try(listen, &hint)));
@@ -195,7 +196,10 @@ fn service_name(plan: &Plan) -> Arc<str> {
         .iter()
         .find_map(|(key, value)| match value {
             ResourceValue::String(name) if &**key == "service.name" => Some(Arc::clone(name)),
-            _ => None,
+            ResourceValue::String(_)
+            | ResourceValue::Int(_)
+            | ResourceValue::Double(_)
+            | ResourceValue::Bool(_) => None,
         })
         .unwrap_or_else(|| Arc::from("edgespan"))
 }
@@ -228,7 +232,7 @@ fn listening(running: &Running, tls: &[Arc<str>]) -> Vec<Listening> {
 }
 
 /// The same as the banner, for a log that machines read.
-fn log_start(running: &Running) {
+fn log_start(running: &Running, export: &[String], spans_are_seen: bool) {
     for (name, address) in &running.listeners {
         tracing::info!(listener = %name, %address, "listening");
     }
@@ -237,6 +241,14 @@ fn log_start(running: &Running) {
     }
     if let Some(address) = running.probes {
         tracing::info!(%address, "probes listening");
+    }
+    for destination in export {
+        tracing::info!(destination, "exporting spans");
+    }
+    if !spans_are_seen {
+        tracing::info!(
+            "spans go nowhere: neither `export` nor OTEL_EXPORTER_OTLP_ENDPOINT names a collector"
+        );
     }
 }
 

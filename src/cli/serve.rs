@@ -47,7 +47,7 @@ impl Serving {
     ) -> Result<(Running, Ending), Failure> {
         let printer = if self.prints {
             let out = Box::new(io::stdout());
-            let surface = console.stdout.clone();
+            let surface = console.stdout;
             let printer = SpanPrinter::start(out, surface, self.service, self.after_first);
             Some(Arc::new(printer.map_err(|error| {
                 Failure::new(ExitStatus::Failed, "the printer cannot start").because(error)

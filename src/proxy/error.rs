@@ -70,7 +70,7 @@ pub enum ProxyError {
         what: &'static str,
     },
     /// No endpoint takes a connection.
-    #[error("no connection to upstream {upstream}")]
+    #[error("no connection to upstream `{upstream}`")]
     Connect {
         /// Its name.
         upstream: String,
@@ -79,7 +79,7 @@ pub enum ProxyError {
         source: ConnectError,
     },
     /// The upstream broke off before it answered.
-    #[error("upstream {upstream} broke off")]
+    #[error("upstream `{upstream}` broke off")]
     Reset {
         /// Its name.
         upstream: String,
@@ -88,7 +88,7 @@ pub enum ProxyError {
         source: AskError,
     },
     /// The upstream did not answer in time.
-    #[error("upstream {upstream} took too long")]
+    #[error("upstream `{upstream}` took too long")]
     Timeout {
         /// Its name.
         upstream: String,

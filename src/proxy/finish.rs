@@ -185,6 +185,7 @@ fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duratio
         duration,
         request_bytes: end.request_body_bytes,
         response_bytes: end.response_body_bytes,
+        client_disconnected: end.client_disconnected,
         error_type: end.error_type,
         user_agent: context
             .user_agent

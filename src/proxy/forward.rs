@@ -6,7 +6,7 @@ use super::edit;
 use super::error::ProxyError;
 use super::gate::Onward;
 use super::plan::HostRewrite;
-use super::upgrade;
+use super::{informational, upgrade};
 use crate::message::hop_by_hop;
 use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use crate::message::respond::is_grpc;
@@ -115,9 +115,9 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
         Some(path) => rewritten(&parts.uri, path, prefix)?,
         None => parts.uri,
     };
-    if let Some(progress) = &progress {
-        hear_continue(&mut request, progress, limits.gated);
-    }
+    let gate = progress.clone().filter(|_| limits.gated);
+    let records = context.head.as_ref().is_some_and(|head| head.record);
+    context.heard = informational::listen(&mut request, gate, records, context.watch);
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
@@ -146,18 +146,6 @@ fn rewritten(uri: &Uri, new: &str, prefix: Option<usize>) -> Result<Uri, ProxyEr
     target.map(Uri::from).map_err(|_| ProxyError::Rewrite {
         reason: "path is no path",
     })
-}
-
-/// `100 Continue` from the upstream opens the client's body; other 1xx are not forwarded.
-fn hear_continue(request: &mut Request<RequestBody>, progress: &Arc<BodyProgress>, gated: bool) {
-    if gated {
-        let progress = Arc::clone(progress);
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                progress.open_gate();
-            }
-        });
-    }
 }
 
 fn set_host(prepared: &mut Prepared, endpoint: &Endpoint) {

@@ -8,6 +8,7 @@
     clippy::let_underscore_must_use,
     clippy::disallowed_methods,
     clippy::wildcard_enum_match_arm,
+    clippy::large_futures,
     missing_docs,
     unreachable_pub,
     reason = "tests stop at the first surprise"
@@ -20,6 +21,7 @@ mod endings;
 mod exchange;
 mod export;
 mod failures;
+mod first_hour;
 mod flows;
 mod headers;
 mod life_cycle;

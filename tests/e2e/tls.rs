@@ -93,7 +93,7 @@ async fn connect(
         .unwrap()
 }
 
-async fn with_certificates(origin: &Origin, signed: &[&Signed]) -> Setup {
+fn with_certificates(origin: &Origin, signed: &[&Signed]) -> Setup {
     let pairs: Vec<String> = signed
         .iter()
         .map(|one| {
@@ -116,7 +116,6 @@ async fn alpn_chooses_the_version() {
     let collector = Collector::start().await;
     let signed = authority.sign("app.example.com");
     let proxy = with_certificates(&origin, &[&signed])
-        .await
         .export_to(&collector)
         .start()
         .await;
@@ -148,7 +147,6 @@ async fn each_name_gets_its_certificate() {
         authority.sign("second.example"),
     );
     let proxy = with_certificates(&origin, &[&first, &wild, &second])
-        .await
         .start()
         .await;
 
