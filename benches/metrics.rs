@@ -99,6 +99,7 @@ fn access_log_line(bencher: Bencher<'_, '_>) {
         duration: Duration::from_micros(12_345),
         request_bytes: 0,
         response_bytes: 512,
+        client_disconnected: false,
         error_type: None,
         user_agent: Some("curl/8.0"),
     };

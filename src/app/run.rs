@@ -6,12 +6,13 @@ use super::connections::Connections;
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
-use crate::listener::{accept_loop, bind};
+use crate::listener::{ListenerSettings, accept_loop, bind};
 use crate::proxy::{Live, Pipeline};
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log::LogFormat;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Acceptor;
 use crate::trace::sink::SpanSink;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -67,23 +68,7 @@ impl Running {
     /// [`StartError`].
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let sockets = plan
-            .listeners
-            .iter()
-            .map(|settings| {
-                let address = settings.address;
-                let socket = bind(address).map_err(|source| StartError::Listen {
-                    door: Door::Listener(Arc::clone(&settings.name)),
-                    address,
-                    source,
-                })?;
-                Ok((
-                    Arc::new(settings.clone()),
-                    build::acceptor(settings)?,
-                    socket,
-                ))
-            })
-            .collect::<Result<Vec<_>, StartError>>()?;
+        let doorways = doorways(&plan)?;
         let doors = admin::bind(&plan.admin)
             .await
             .map_err(|error| StartError::Listen {
@@ -112,23 +97,8 @@ impl Running {
 
         let drain = Drain::new();
         let pipeline = Pipeline::new(Arc::new(Live::new(live)), drain.clone());
-        let mut listeners = Vec::new();
-        for (listener, acceptor, socket) in sockets {
-            let address = socket.local_addr().unwrap_or(listener.address);
-            listeners.push((Arc::clone(&listener.name), address));
-            let (pipeline, drain) = (pipeline.clone(), drain.clone());
-            let metrics = Arc::clone(&metrics);
-            serve(
-                socket,
-                Connections {
-                    listener,
-                    acceptor,
-                    pipeline,
-                    drain,
-                    metrics,
-                },
-            );
-        }
+        let open = |doorway: Doorway| doorway.open(&pipeline, &drain, &metrics);
+        let listeners = doorways.into_iter().map(open).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
@@ -182,6 +152,53 @@ impl Running {
         }
         self.over.cancel();
         Stopped { clean, accounts }
+    }
+}
+
+/// A data listener that is bound and does not serve yet.
+struct Doorway {
+    settings: Arc<ListenerSettings>,
+    acceptor: Option<Acceptor>,
+    socket: TcpListener,
+}
+
+/// Binds every data listener and reads what its TLS needs.
+fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
+    let bound = |settings: &ListenerSettings| {
+        let address = settings.address;
+        let socket = bind(address).map_err(|source| StartError::Listen {
+            door: Door::Listener(Arc::clone(&settings.name)),
+            address,
+            source,
+        })?;
+        Ok(Doorway {
+            acceptor: build::acceptor(settings)?,
+            settings: Arc::new(settings.clone()),
+            socket,
+        })
+    };
+    plan.listeners.iter().map(bound).collect()
+}
+
+impl Doorway {
+    /// Serves from here on. Gives name and address.
+    fn open(
+        self,
+        pipeline: &Pipeline,
+        drain: &Drain,
+        metrics: &Arc<Metrics>,
+    ) -> (Arc<str>, SocketAddr) {
+        let name = Arc::clone(&self.settings.name);
+        let address = self.socket.local_addr().unwrap_or(self.settings.address);
+        let connections = Connections {
+            listener: self.settings,
+            acceptor: self.acceptor,
+            pipeline: pipeline.clone(),
+            drain: drain.clone(),
+            metrics: Arc::clone(metrics),
+        };
+        serve(self.socket, connections);
+        (name, address)
     }
 }
 

@@ -80,8 +80,14 @@ impl FromStr for UpstreamUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let rest = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme));
+        let path = rest.filter(|_| !text.starts_with("unix"));
+        let path = path.and_then(|rest| rest.split_once('/'));
         match rest {
             Some("") => Err("nothing stands behind the scheme".to_owned()),
+            Some(_) if path.is_some_and(|(_, path)| !path.is_empty()) => Err(
+                "it has a path; requests bring their own, and a file's `rewrite` changes it"
+                    .to_owned(),
+            ),
             Some(_) => Ok(Self(text.to_owned())),
             None if text.contains("://") => {
                 Err("the scheme is one of http, https, h2c, unix, unix+h2c".to_owned())
@@ -155,6 +161,10 @@ mod tests {
         check(
             "shop:3000",
             "a URL begins with its scheme, such as http://shop:3000",
+        );
+        check(
+            "http://shop:3000/api",
+            "it has a path; requests bring their own, and a file's `rewrite` changes it",
         );
         check(
             "ftp://shop",

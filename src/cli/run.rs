@@ -101,7 +101,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let export = destinations(&loaded.plan, prints);
         // The printer starts before there is an address, and shows nothing before there is one.
         let bound = Arc::new(OnceLock::new());
-        let (hint, known) = (console.stderr.clone(), Arc::clone(&bound));
+        let (hint, known) = (console.stderr, Arc::clone(&bound));
         let after_first: super::terminal::AfterFirst = Box::new(move || {
             say(&banner::demo_try(*known.get().unwrap_or(&listen), &hint));
         });
@@ -219,7 +219,10 @@ fn service_name(plan: &Plan) -> Arc<str> {
         .iter()
         .find_map(|(key, value)| match value {
             ResourceValue::String(name) if &**key == "service.name" => Some(Arc::clone(name)),
-            _ => None,
+            ResourceValue::String(_)
+            | ResourceValue::Int(_)
+            | ResourceValue::Double(_)
+            | ResourceValue::Bool(_) => None,
         })
         .unwrap_or_else(|| Arc::from("edgespan"))
 }
@@ -272,12 +275,12 @@ fn log_start(running: &Running, export: &Destinations, prints: bool) {
         tracing::info!(%address, "probes listening");
     }
     match export {
-        Destinations::To(to) if to.is_empty() && !prints => tracing::warn!(
-            "spans go nowhere: the file has no `export`, and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
+        Destinations::To(to) if to.is_empty() && !prints => tracing::info!(
+            "spans go nowhere: neither `export` nor OTEL_EXPORTER_OTLP_ENDPOINT names a collector"
         ),
         Destinations::To(to) => {
             for destination in to {
-                tracing::info!(destination, "spans are exported");
+                tracing::info!(destination, "exporting spans");
             }
         }
         Destinations::Declined => {

@@ -129,7 +129,8 @@ impl HttpBody for TracedBody {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            polled => polled,
+            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Pending => Poll::Pending,
         }
     }
 

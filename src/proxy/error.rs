@@ -70,7 +70,7 @@ pub enum ProxyError {
         what: &'static str,
     },
     /// No endpoint takes a connection.
-    #[error("no connection to upstream {upstream}")]
+    #[error("no connection to upstream `{upstream}`")]
     Connect {
         /// Its name.
         upstream: String,
@@ -79,7 +79,7 @@ pub enum ProxyError {
         source: ConnectError,
     },
     /// The upstream broke off before it answered.
-    #[error("upstream {upstream} broke off")]
+    #[error("upstream `{upstream}` broke off")]
     Reset {
         /// Its name.
         upstream: String,
@@ -87,8 +87,17 @@ pub enum ProxyError {
         #[source]
         source: AskError,
     },
+    /// The upstream's answer cannot be passed on.
+    #[error("upstream {upstream} sent a bad answer")]
+    BadAnswer {
+        /// Its name.
+        upstream: String,
+        /// What is wrong with it.
+        #[source]
+        source: AskError,
+    },
     /// The upstream did not answer in time.
-    #[error("upstream {upstream} took too long")]
+    #[error("upstream `{upstream}` took too long")]
     Timeout {
         /// Its name.
         upstream: String,
@@ -227,7 +236,10 @@ impl ProxyError {
                 "Too many requests at once. Try again in a moment, or quote the trace_id.",
             )
             .retry_after(1),
-            Self::Connect { .. } | Self::Reset { .. } | Self::Timeout { .. } => self.upstream(),
+            Self::Connect { .. }
+            | Self::Reset { .. }
+            | Self::BadAnswer { .. }
+            | Self::Timeout { .. } => self.upstream(),
             Self::Rewrite { .. } => Answer::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 Fault::Internal,
@@ -272,6 +284,7 @@ impl ProxyError {
         match self {
             Self::Connect { source, .. } => Some(source.kind()),
             Self::Reset { .. } => Some("connection_reset"),
+            Self::BadAnswer { .. } => Some("invalid_response"),
             Self::Timeout { .. } => Some("timeout"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }

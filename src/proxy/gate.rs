@@ -20,7 +20,7 @@ use crate::trace::server_span::{ServerStart, start_server};
 use crate::upstream::Cluster;
 use http::header::{CONTENT_LENGTH, ORIGIN, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
@@ -242,11 +242,9 @@ fn open_span(
 
 fn refused(refusal: Refusal) -> ProxyError {
     let reason = refusal.id();
-    match refusal {
-        Refusal::HeadersTooLarge | Refusal::TooManyHeaders => {
-            ProxyError::HeadersTooLarge { reason }
-        }
-        Refusal::Connect => ProxyError::NotServed { reason },
+    match refusal.status() {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ProxyError::HeadersTooLarge { reason },
+        StatusCode::NOT_IMPLEMENTED => ProxyError::NotServed { reason },
         _ => ProxyError::BadRequest { reason },
     }
 }

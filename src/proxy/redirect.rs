@@ -5,8 +5,8 @@ use super::plan::Redirect;
 use crate::route::rewrite_path;
 use http::{HeaderValue, Uri};
 
-/// The `Location` of a redirect: absolute, with the client's query. None if it cannot be written
-/// in a header.
+/// The `Location` of a redirect: absolute, with the client's query; a path alone if the client, as
+/// HTTP/1.0 lets it, named no host. None if it cannot be written in a header.
 pub(super) fn location(
     to: &Redirect,
     context: &RequestContext,
@@ -27,5 +27,10 @@ pub(super) fn location(
     let query = uri
         .query()
         .map_or_else(String::new, |query| format!("?{query}"));
-    HeaderValue::try_from(format!("{scheme}://{host}{path}{query}")).ok()
+    let origin = if host.is_empty() {
+        String::new()
+    } else {
+        format!("{scheme}://{host}")
+    };
+    HeaderValue::try_from(format!("{origin}{path}{query}")).ok()
 }

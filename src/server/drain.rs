@@ -6,6 +6,11 @@ use std::time::Duration;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
+/// How often it is looked whether the last requests have noticed their end.
+const NOTICE_EVERY: Duration = Duration::from_millis(2);
+/// How long they may take.
+const NOTICE_MAX: Duration = Duration::from_secs(1);
+
 /// Shared by everything that has to end.
 #[derive(Clone, Debug, Default)]
 pub struct Drain {
@@ -60,11 +65,20 @@ impl Drain {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Waits for every connection, at most `limit`. False if some were still open.
+    /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
+    /// requests end. False if something was.
     pub async fn finished(&self, limit: Duration) -> bool {
-        tokio::time::timeout(limit, self.connections.wait())
-            .await
-            .is_ok()
+        let clean = tokio::time::timeout(limit, self.connections.wait()).await;
+        self.over.cancel();
+        self.connections.wait().await;
+        // Streams of HTTP/2 have tasks of their own, which notice a moment later.
+        let gone = async {
+            while self.requests() > 0 {
+                tokio::time::sleep(NOTICE_EVERY).await;
+            }
+        };
+        drop(tokio::time::timeout(NOTICE_MAX, gone).await);
+        clean.is_ok()
     }
 }
 

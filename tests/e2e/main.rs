@@ -8,6 +8,7 @@
     clippy::let_underscore_must_use,
     clippy::disallowed_methods,
     clippy::wildcard_enum_match_arm,
+    clippy::large_futures,
     missing_docs,
     unreachable_pub,
     reason = "tests stop at the first surprise"
@@ -17,10 +18,14 @@ mod bodies;
 mod commands;
 mod conformance;
 mod context;
+mod endings;
 mod exchange;
 mod export;
 mod failures;
+mod first_hour;
 mod flows;
+mod framing;
+mod garbage;
 mod headers;
 mod life_cycle;
 mod limits;
@@ -28,6 +33,7 @@ mod protocols;
 mod routing;
 mod sampling;
 mod spans;
+mod stalls;
 mod support;
 mod tls;
 mod upgrades;

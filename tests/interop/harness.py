@@ -152,7 +152,8 @@ class Edgespan(Program):
         listener["address"] = f"127.0.0.1:{self.port}"
         scheme = "https" if "tls" in listener else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
-        config["admin"] = {"address": self.admin.removeprefix("http://")}
+        address = self.admin.removeprefix("http://")
+        config["admin"] = {**config.get("admin", {}), "address": address}
         file = world.folder / f"edgespan-{self.port}.yaml"
         file.write_text(yaml.safe_dump(config, sort_keys=False))
         command = [world.edgespan_program, "run", "--config", file, "--quiet"]
@@ -213,13 +214,17 @@ class World:
         self.programs.append(started)
         return started
 
-    def gateway(self, endpoint=None, route=None, listener=None, otlp=None):
+    def gateway(self, endpoint=None, route=None, listener=None, otlp=None, upstream=None):
         """The configuration of a gateway before one upstream."""
         return {
             "service": {"name": "edge", "environment": "interop"},
             "listeners": {"web": {"mode": "gateway", **(listener or {})}},
             "upstreams": {
-                "content": {"service": "content", "endpoints": [endpoint or self.origin.url]}
+                "content": {
+                    "service": "content",
+                    "endpoints": [endpoint or self.origin.url],
+                    **(upstream or {}),
+                }
             },
             "routes": [
                 {"name": "all", "match": {"prefix": "/"}, "upstream": "content", **(route or {})}
@@ -237,19 +242,15 @@ class World:
             ],
         }
 
-    def certificate(self):
-        """A self-signed certificate for this machine: paths of chain and key."""
-        chain, key = self.folder / "edge.crt", self.folder / "edge.key"
-        [openssl] = programs.debian("openssl")
-        programs.run(
-            openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-            "-noenc", "-days", "2", "-subj", "/CN=edge", "-keyout", key, "-out", chain,
-            "-addext", "subjectAltName=DNS:app.example.test,IP:127.0.0.1",
-        )  # fmt: skip
-        return chain, key
+    def authority(self):
+        """An authority of this scenario's own, for whoever is to believe in certificates."""
+        return Authority(self.folder)
 
-    def edges(self, trace_id=None, seconds=10):
-        """edgespan's SERVER and CLIENT span of one request, checked to be parent and child."""
+    def edges(self, trace_id=None, seconds=10, left=None):
+        """edgespan's SERVER and CLIENT span of one request, checked to be parent and child.
+
+        `left` is whether the client left before it had its answer.
+        """
 
         def ours(span):
             return span.service == "edge" and trace_id in (None, span.trace_id)
@@ -259,8 +260,42 @@ class World:
         client, server = sorted(spans, key=lambda span: span.kind)
         expect(client.trace_id, server.trace_id, "trace of the CLIENT span")
         expect(client.parent_span_id, server.span_id, "parent of the CLIENT span")
+        expect(server.attributes.get("edgespan.client_disconnected"), left, "client left")
         assert server.start <= client.start <= client.end <= server.end, "CLIENT inside SERVER"
         return server, client
+
+
+class Authority:
+    """Issues certificates for this machine, as somebody's own authority would."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self.certificate, self._key = self._request("authority", "-addext", "keyUsage=keyCertSign")
+
+    def issue(self, name):
+        """Paths of chain and key: for a server on loopback or under `name`, or for a client."""
+        return self._request(
+            name, "-CA", self.certificate, "-CAkey", self._key,
+            "-addext", "basicConstraints=CA:FALSE",
+            "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1",
+            "-addext", "extendedKeyUsage=serverAuth,clientAuth",
+        )  # fmt: skip
+
+    def _request(self, name, *arguments):
+        chain, key = self._folder / f"{name}.crt", self._folder / f"{name}.key"
+        [openssl] = programs.debian("openssl")
+        programs.run(
+            openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+            "-noenc", "-days", "2", "-subj", f"/CN={name}", "-keyout", key, "-out", chain,
+            *arguments,
+        )  # fmt: skip
+        return str(chain), str(key)
+
+
+def certificate(pair):
+    """Chain and key as edgespan's configuration has them."""
+    chain, key = pair
+    return {"chain": chain, "key": key}
 
 
 @dataclasses.dataclass

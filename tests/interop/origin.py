@@ -3,14 +3,20 @@
 import hashlib
 import http.server
 import json
+import ssl
 import sys
 import threading
+import time
 
 
 class Server(http.server.ThreadingHTTPServer):
     """Python's own server, for clients that come in numbers and leave when they like."""
 
     request_queue_size = 512
+
+    def begin(self):
+        """Serves in a thread of its own, and looks often whether it is to stop."""
+        threading.Thread(target=self.serve_forever, args=[0.02], daemon=True).start()
 
     def handle_error(self, request, client_address):
         if not isinstance(sys.exception(), OSError):
@@ -30,12 +36,15 @@ class Origin:
 
     /trailers        answers in chunks, with an `x-checksum` trailer
     /refuses-bodies  answers 413 to the head of a request that expects 100-continue
+    /silent          does not answer for three seconds
     /status/NNN      answers with that status
     anything else    tells what it saw, as JSON
     """
 
-    def __init__(self, port):
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, port, authority=None, identity=None):
+        """In the clear; with an identity over TLS, for clients that the authority knows."""
+        scheme = "https" if identity else "http"
+        self.url = f"{scheme}://127.0.0.1:{port}"
         self.requests = []
         origin = self
 
@@ -43,7 +52,13 @@ class Origin:
             seen = origin.requests
 
         self._server = Server(("127.0.0.1", port), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        if identity:
+            tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            tls.load_cert_chain(*identity)
+            tls.load_verify_locations(authority)
+            tls.verify_mode = ssl.CERT_REQUIRED
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self._server.begin()
 
     def stop(self):
         """Closes the door."""
@@ -72,6 +87,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         note = self.note(read_body(self))
         if self.path == "/trailers":
             self.chunks([b"first\n", b"second\n"])
+        elif self.path == "/silent":
+            time.sleep(3)
+            self.close_connection = True
         elif self.path.startswith("/status/"):
             self.answer(int(self.path.rsplit("/", 1)[1]), b"as you wish\n")
         else:

@@ -191,7 +191,7 @@ class Receiver:
                 pass
 
         server = Server(("127.0.0.1", port), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server.begin()
         return server
 
     def _serve_grpc(self, port):

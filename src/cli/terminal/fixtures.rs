@@ -157,6 +157,23 @@ pub(crate) fn unrouted() -> FinishedSpans {
     })])
 }
 
+/// The same under a route that takes every path.
+pub(crate) fn under_a_route_for_everything() -> FinishedSpans {
+    encoded(vec![span(Shape {
+        kind: SpanKind::Server,
+        name: "GET /*",
+        id: 1,
+        parent: None,
+        micros: (0, 900),
+        error: false,
+        attributes: vec![
+            text("http.request.method", "GET"),
+            text("http.route", "/*"),
+            text("url.path", "/hello"),
+        ],
+    })])
+}
+
 /// A connection that was refused: no status from the other side.
 pub(crate) fn refused() -> FinishedSpans {
     let attempt = span(Shape {

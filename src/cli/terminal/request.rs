@@ -12,6 +12,9 @@ use std::time::Duration;
 /// Longest piece of span data that is looked at, in characters: a row has no room for more.
 const TEXT_MAX: usize = 512;
 
+/// `http.route` of a route that takes every path.
+const EVERY_PATH: &str = "/*";
+
 /// All spans of one request.
 pub(super) struct FinishedRequest {
     /// As they were encoded: the SERVER span last. Never empty.
@@ -151,20 +154,21 @@ impl Attributes<'_> {
         matches!(self.value(key), Some(Value::BoolValue(true)))
     }
 
-    /// A SERVER span without a route is named by its method alone, and one of a prefix by the
-    /// prefix: either tells a person little of the request.
+    /// A SERVER span without a route is named by its method alone, and one whose route takes every
+    /// path by that: neither tells a person anything. Such a span is shown with its path.
     fn name_with_path(&self, span: &Span) -> String {
         let name = bounded(&span.name);
-        let by_convention = match (self.text("http.request.method"), self.text("http.route")) {
-            (Some(method), None) => method == name,
-            (Some(method), Some(route)) => {
-                route.ends_with('*') && format!("{method} {route}") == name
-            }
-            (None, _) => false,
+        let method = match self.text("http.route").as_deref() {
+            None => Some(name.as_str()),
+            Some(EVERY_PATH) => name.strip_suffix(EVERY_PATH).map(str::trim_end),
+            Some(_) => None,
         };
-        let is_vague = span.kind() == SpanKind::Server && by_convention;
-        match self.text("url.path").filter(|_| is_vague) {
-            Some(path) => format!("{name} {path}"),
+        let method = method.filter(|method| {
+            span.kind() == SpanKind::Server
+                && self.text("http.request.method").as_deref() == Some(*method)
+        });
+        match method.zip(self.text("url.path").filter(|path| !path.is_empty())) {
+            Some((method, path)) => format!("{method} {path}"),
             None => name,
         }
     }
@@ -267,6 +271,21 @@ mod tests {
         assert_eq!(root.outcome.status.as_deref(), Some("502"));
         assert_eq!(root.outcome.weight, Weight::Failure);
         assert_eq!(request.spans.first().unwrap().service, "payout");
+    }
+
+    #[test]
+    fn a_request_whose_route_tells_nothing_is_shown_with_its_path() {
+        let name = |finished| {
+            let request = FinishedRequest::read(&finished, "edgespan").unwrap();
+            request.root().unwrap().name.clone()
+        };
+
+        assert_eq!(name(fixtures::under_a_route_for_everything()), "GET /hello");
+        assert_eq!(name(fixtures::unrouted()), "GET /favicon.ico");
+        assert_eq!(
+            name(fixtures::release_done()),
+            "POST /api/v1/orders/{order_id}/release"
+        );
     }
 
     proptest! {

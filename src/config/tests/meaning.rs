@@ -121,7 +121,7 @@ fn cross_origin_rules_are_safe() {
         "E0312",
     );
     refuse_route("upstream: app, cors: {origins: [a]}", "E0312");
-    refuse_route("upstream: app, cors: {credentials: true}", "E0102");
+    refuse_route("upstream: app, cors: {credentials: true}", "E0312");
     take_route("upstream: app, cors: {origins: \"https://a.example:8443\", credentials: true}");
     take_route("upstream: app, cors: {expose: [x-a]}");
     refuse_route("upstream: app, cors: {max_age: 1m}", "E0312");

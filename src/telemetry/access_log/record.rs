@@ -44,6 +44,8 @@ pub struct AccessRecord<'a> {
     pub request_bytes: u64,
     /// Bytes of the response's body.
     pub response_bytes: u64,
+    /// Whether the client left before the end.
+    pub client_disconnected: bool,
     /// What went wrong, of a short list.
     pub error_type: Option<&'a str>,
     /// `User-Agent`, as sent.
@@ -64,6 +66,9 @@ impl AccessRecord<'_> {
         match self.status {
             Some(status) => put(out, format_args!(" {status}")),
             None => out.push_str(" -"),
+        }
+        if self.client_disconnected {
+            out.push_str(" client left");
         }
         put(
             out,
@@ -124,6 +129,9 @@ impl AccessRecord<'_> {
         literal(out, "http.request.body.size", self.request_bytes);
         literal(out, "http.response.body.size", self.response_bytes);
         text(out, "error.type", self.error_type);
+        if self.client_disconnected {
+            literal(out, "edgespan.client_disconnected", true);
+        }
         text(out, "user_agent.original", self.user_agent);
         out.push('}');
     }

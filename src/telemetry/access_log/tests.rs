@@ -28,6 +28,7 @@ fn record() -> AccessRecord<'static> {
         duration: Duration::from_micros(12_345),
         request_bytes: 0,
         response_bytes: 512,
+        client_disconnected: false,
         error_type: None,
         user_agent: Some("curl/8.0"),
     }
@@ -114,6 +115,20 @@ fn a_line_for_people_fits_a_glance() {
         lines(LogFormat::Human, &refused),
         ["14:07:02 GET /api/v1/orders/7 - 12.3 ms error=timeout"]
     );
+}
+
+#[test]
+fn a_client_that_left_is_told_in_both_forms() {
+    let left = AccessRecord {
+        client_disconnected: true,
+        status: None,
+        ..record()
+    };
+
+    let told = |format| lines(format, &left).concat();
+
+    assert!(told(LogFormat::Human).contains(" - client left 12.3 ms"));
+    assert!(told(LogFormat::Json).contains(r#""edgespan.client_disconnected":true"#));
 }
 
 #[test]

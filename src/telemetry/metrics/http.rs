@@ -295,7 +295,10 @@ impl ServerSeries {
             ("http_response_status_code", &status_text(self.status)),
             ("url_scheme", self.scheme),
             ("network_protocol_version", self.version),
-            ("error_type", self.error_type.as_deref().unwrap_or_default()),
+            (
+                "error_type",
+                &error_text(&self.error_type, self.status, 500),
+            ),
         ]);
     }
 }
@@ -333,8 +336,20 @@ impl ClientSeries {
             ("upstream", &self.upstream),
             ("http_request_method", &self.method),
             ("http_response_status_code", &status_text(self.status)),
-            ("error_type", self.error_type.as_deref().unwrap_or_default()),
+            (
+                "error_type",
+                &error_text(&self.error_type, self.status, 400),
+            ),
         ]);
+    }
+}
+
+/// `error.type` as label value: what went wrong, else the status if it is one of an error, as on
+/// spans. Empty, so no label, where all went well.
+fn error_text(error: &Option<Box<str>>, status: Option<u16>, errors_from: u16) -> String {
+    match error {
+        Some(error) => error.to_string(),
+        None => status_text(status.filter(|&status| status >= errors_from)),
     }
 }
 

@@ -167,6 +167,46 @@ fn an_attempt_is_counted_by_upstream() {
 }
 
 #[test]
+fn a_status_that_is_an_error_is_its_type_as_on_spans() {
+    let metrics = Metrics::new();
+    let (route, upstream): (Arc<str>, Arc<str>) = ("/orders/{id}".into(), "payout".into());
+
+    for status in [404, 502] {
+        metrics.server_request(&ServerObservation {
+            status: Some(status),
+            ..request(&route, 7)
+        });
+        metrics.client_request(&ClientObservation {
+            upstream: &upstream,
+            method: "POST",
+            status: Some(status),
+            error_type: None,
+            duration: Duration::from_millis(1),
+            ended: at_second(1),
+            exemplar: None,
+        });
+    }
+
+    let samples = samples(&metrics);
+    let errors = |family: &str| {
+        let labels = samples.keys().filter(|key| key.starts_with(family));
+        let mut errors: Vec<&str> = labels
+            .filter_map(|key| key.split_once("error_type=\"")?.1.split('"').next())
+            .collect();
+        errors.sort_unstable();
+        errors
+    };
+    assert_eq!(
+        errors("http_server_request_duration_seconds_count"),
+        ["502"]
+    );
+    assert_eq!(
+        errors("http_client_request_duration_seconds_count"),
+        ["404", "502"]
+    );
+}
+
+#[test]
 fn a_bucket_shows_one_request_in_openmetrics_and_none_in_the_older_text() {
     let metrics = Metrics::new();
     let route: Arc<str> = "/orders/{id}".into();

@@ -95,7 +95,7 @@ async fn stub(onward: SocketAddr, calls: usize) -> Origin {
         let (done, wait) = std::sync::mpsc::channel();
         sender.try_send((copied, done)).unwrap();
         // The stub answers once its own calls are through.
-        tokio::task::block_in_place(|| drop(wait.recv()));
+        tokio::task::block_in_place(|| wait.recv().unwrap_err());
         text(200, "copied")
     })
     .await

@@ -3,7 +3,7 @@
 import yaml
 
 import programs
-from harness import expect, free_port, get, listens, scenario
+from harness import certificate, expect, free_port, get, listens, scenario
 
 
 class Ports:
@@ -13,12 +13,14 @@ class Ports:
         self.grpc, self.http = free_port(), free_port()
 
 
-def start(world, ports):
+def start(world, ports, tls=None):
     """Starts the Collector, which hands everything on to the receiver."""
     doors = {
         "grpc": {"endpoint": f"127.0.0.1:{ports.grpc}"},
         "http": {"endpoint": f"127.0.0.1:{ports.http}"},
     }
+    if tls:
+        doors = {name: {**door, "tls": tls} for name, door in doors.items()}
     onward = {"endpoint": world.receiver.grpc_endpoint, "tls": {"insecure": True}}
     config = {
         "receivers": {"otlp": {"protocols": doors}},
@@ -58,6 +60,33 @@ def every_protocol_and_encoding_is_understood(world):
         spans = world.receiver.wait(lambda span: span.service == "edge", 10)
         expect(len(spans), 10, f"spans with {otlp}")
     assert "Trace ID" in collector.output(), "the Collector prints what it got"
+
+
+@scenario
+def tls_on_both_sides_lets_in_who_has_a_certificate(world):
+    ports = Ports()
+    authority = world.authority()
+    chain, key = authority.issue("collector")
+    start(world, ports, {
+        "cert_file": chain, "key_file": key, "client_ca_file": authority.certificate,
+    })  # fmt: skip
+    stranger = {"ca": authority.certificate}
+    known = {**stranger, "certificate": certificate(authority.issue("edge"))}
+
+    for protocol, port in [("grpc", ports.grpc), ("http/protobuf", ports.http)]:
+        for tls, arriving in [(known, 2), (stranger, 0)]:
+            what = f"{protocol} with {sorted(tls)}"
+            world.receiver.forget()
+            otlp = {"endpoint": f"https://127.0.0.1:{port}", "protocol": protocol, "tls": tls}
+            edge = world.edgespan(world.gateway(otlp=otlp))
+            expect(get(edge.url)[0], 200, "status")
+
+            account = edge.finish()
+            expect((account.accepted, account.exported), (2, arriving), f"account of {what}")
+            expect(account.dropped, 2 - arriving, f"dropped of {what}")
+            if arriving:
+                world.receiver.wait(lambda span: span.service == "edge", arriving)
+            expect(len(world.receiver.spans()), arriving, f"spans of {what}")
 
 
 @scenario

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import importlib
+import pathlib
 import sys
 import time
 
@@ -9,7 +10,7 @@ import grpc
 from grpc_tools import protoc
 
 import programs
-from harness import expect, free_port, scenario
+from harness import certificate, expect, free_port, scenario
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
@@ -66,16 +67,31 @@ class Service(echo_grpc.EchoServicer):
 class Wire:
     """Server, edgespan and a client's stub."""
 
-    def __init__(self, world):
+    def __init__(self, world, authority=None):
+        """In the clear; with an authority over TLS on both sides."""
         port = free_port()
         self.service = Service()
         self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(max_workers=8))
         echo_grpc.add_EchoServicer_to_server(self.service, self.server)
-        self.server.add_insecure_port(f"127.0.0.1:{port}")
-        self.server.start()
         world.keep(self)
-        self.edge = world.edgespan(world.gateway(endpoint=f"h2c://127.0.0.1:{port}"))
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.edge.port}")
+        if authority:
+            self.server.add_secure_port(f"127.0.0.1:{port}", credentials(authority))
+            config = world.gateway(
+                endpoint=f"https://127.0.0.1:{port}",
+                upstream={"tls": {"ca": authority.certificate}},
+                listener={"tls": {"certificates": [certificate(authority.issue("edge"))]}},
+            )
+        else:
+            self.server.add_insecure_port(f"127.0.0.1:{port}")
+            config = world.gateway(endpoint=f"h2c://127.0.0.1:{port}")
+        self.server.start()
+        self.edge = world.edgespan(config)
+        address = f"127.0.0.1:{self.edge.port}"
+        if authority:
+            roots = pathlib.Path(authority.certificate).read_bytes()
+            self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(roots))
+        else:
+            self.channel = grpc.insecure_channel(address)
         self.stub = echo_grpc.EchoStub(self.channel)
 
     def stop(self):
@@ -83,6 +99,12 @@ class Wire:
         if hasattr(self, "channel"):
             self.channel.close()
         self.server.stop(grace=None).wait()
+
+
+def credentials(authority):
+    """What a gRPC server shows over TLS."""
+    chain, key = (pathlib.Path(file).read_bytes() for file in authority.issue("service"))
+    return grpc.ssl_server_credentials([(key, chain)])
 
 
 def call_spans(world, method, status):
@@ -120,6 +142,18 @@ def a_unary_call_with_metadata_and_trailers(world):
     expect(seen["tracestate"], "vendor=one", "tracestate at the service")
     expect(seen["baggage"], "tenant=7;p , k=v", "baggage at the service")
     expect(seen["x-blob-bin"], b"\x00\x01\xff", "binary metadata at the service")
+
+
+@scenario
+def tls_on_both_sides_speaks_http_2(world):
+    wire = Wire(world, world.authority())
+
+    answer, call = wire.stub.Unary.with_call(echo.Note(text="hi"), timeout=10)
+
+    expect(answer.text, "hi", "answer")
+    expect(dict(call.trailing_metadata())["x-served-by"], "echo", "trailer")
+    for span in call_spans(world, "Unary", "OK"):
+        expect(span.attributes["network.protocol.version"], "2", f"version of {span.kind}")
 
 
 @scenario
@@ -186,7 +220,7 @@ def a_deadline_ends_the_call_and_its_spans(world):
 
     expect(failure.code(), grpc.StatusCode.DEADLINE_EXCEEDED, "code")
     # The client resets the stream; the spans end then and not when the service wakes up.
-    server, client = world.edges(seconds=2)
+    server, client = world.edges(seconds=2, left=True)
     assert client.end - client.start < 2_000_000_000, "the CLIENT span waited for the service"
 
 

@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import programs
-from harness import expect, scenario
+from harness import certificate, expect, scenario
 
 # Enough to keep every stream busy for a second or two; the origin is Python.
 REQUESTS = 2000
@@ -12,8 +12,7 @@ REQUESTS = 2000
 
 @scenario
 def h2load_over_tls_sees_no_failure(world):
-    chain, key = world.certificate()
-    tls = {"certificates": [{"chain": str(chain), "key": str(key)}]}
+    tls = {"certificates": [certificate(world.authority().issue("edge"))]}
     edge = world.edgespan(world.gateway(listener={"tls": tls}))
 
     report = h2load(f"{edge.url}/", "-c", "8", "-m", "10")
