@@ -146,7 +146,7 @@ pub(super) async fn until_stopped(
         // Without a reader there is nobody to tell.
         let told = console.open_line.begin(&begun, io::stderr());
         told.unwrap_or_default();
-    } else {
+    } else if has_reader {
         tracing::info!(requests, "draining");
     }
     let stopping = running.stop();
