@@ -30,7 +30,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let loaded = load(args, console)?;
     let shows_itself = args.to.is_some() || console.stderr.is_terminal;
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console, "info")?;
+    let _log = begin_log(&args.output, form, console)?;
     warn(&loaded, form, console);
     let plan = loaded.plan;
     let prints = args.prints_spans(console.stdout.is_terminal)
@@ -86,7 +86,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
 pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let started = clock::instant();
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console, "warn")?;
+    let _log = begin_log(&args.output, form, console)?;
     runtime()?.block_on(async {
         let services = Services::start().await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the demo's services cannot start").because(error)
@@ -197,9 +197,8 @@ fn begin_log(
     output: &OutputArgs,
     form: LogForm,
     console: &Console,
-    level: &str,
 ) -> Result<log::LogGuard, Failure> {
-    let level = output.log_level.as_deref().unwrap_or(level);
+    let level = output.log_level.as_deref().unwrap_or("info");
     let out = Box::new(console.open_line.before(std::io::stderr()));
     log::init(form.into(), level, console.stderr.paint.is_on(), out)
         .map_err(|error| Failure::new(ExitStatus::Usage, "the log cannot be set up").because(error))
@@ -276,12 +275,12 @@ fn log_start(running: &Running, export: &Destinations, prints: bool) {
         tracing::info!(%address, "probes listening");
     }
     match export {
-        Destinations::To(to) if to.is_empty() && !prints => tracing::warn!(
-            "spans go nowhere: the file has no `export`, and OTEL_EXPORTER_OTLP_ENDPOINT is not set"
+        Destinations::To(to) if to.is_empty() && !prints => tracing::info!(
+            "spans go nowhere: neither `export` nor OTEL_EXPORTER_OTLP_ENDPOINT names a collector"
         ),
         Destinations::To(to) => {
             for destination in to {
-                tracing::info!(destination, "spans are exported");
+                tracing::info!(destination, "exporting spans");
             }
         }
         Destinations::Declined => {

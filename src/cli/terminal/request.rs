@@ -154,27 +154,21 @@ impl Attributes<'_> {
         matches!(self.value(key), Some(Value::BoolValue(true)))
     }
 
-    /// A SERVER span without a route is named by its method alone, and one of a prefix by the
-    /// prefix: either tells a person little of the request.
+    /// A SERVER span without a route is named by its method alone, and one whose route takes every
+    /// path by that: neither tells a person anything. Such a span is shown with its path.
     fn name_with_path(&self, span: &Span) -> String {
         let name = bounded(&span.name);
-        let by_convention = match (self.text("http.request.method"), self.text("http.route")) {
-            (Some(method), None) => method == name,
-            (Some(method), Some(route)) => {
-                route.ends_with('*') && format!("{method} {route}") == name
-            }
-            (None, _) => false,
+        let method = match self.text("http.route").as_deref() {
+            None => Some(name.as_str()),
+            Some(EVERY_PATH) => name.strip_suffix(EVERY_PATH).map(str::trim_end),
+            Some(_) => None,
         };
-        let is_vague = span.kind() == SpanKind::Server && by_convention;
-        let path = self
-            .text("url.path")
-            .filter(|path| is_vague && !path.is_empty());
-        match path {
-            // A route that takes every path adds nothing to the path.
-            Some(path) if self.text("http.route").as_deref() == Some(EVERY_PATH) => {
-                format!("{}{path}", name.trim_end_matches(EVERY_PATH))
-            }
-            Some(path) => format!("{name} {path}"),
+        let method = method.filter(|method| {
+            span.kind() == SpanKind::Server
+                && self.text("http.request.method").as_deref() == Some(*method)
+        });
+        match method.zip(self.text("url.path").filter(|path| !path.is_empty())) {
+            Some((method, path)) => format!("{method} {path}"),
             None => name,
         }
     }
