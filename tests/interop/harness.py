@@ -152,7 +152,8 @@ class Edgespan(Program):
         listener["address"] = f"127.0.0.1:{self.port}"
         scheme = "https" if "tls" in listener else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
-        config["admin"] = {"address": self.admin.removeprefix("http://")}
+        address = self.admin.removeprefix("http://")
+        config["admin"] = {**config.get("admin", {}), "address": address}
         file = world.folder / f"edgespan-{self.port}.yaml"
         file.write_text(yaml.safe_dump(config, sort_keys=False))
         command = [world.edgespan_program, "run", "--config", file, "--quiet"]
