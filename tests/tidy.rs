@@ -411,11 +411,17 @@ fn copy_with_certificates(example: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["example.test".to_owned()]).unwrap();
     let text = fs::read_to_string(example).unwrap();
-    for word in text.split(|c: char| c.is_whitespace() || "{}[],'\"".contains(c)) {
+    let mut words = text
+        .split(|c: char| c.is_whitespace() || "{}[],'\"".contains(c))
+        .filter(|word| !word.is_empty());
+    while let Some(mut word) = words.next() {
         let pem = match Path::new(word).extension().and_then(|e| e.to_str()) {
             Some("crt" | "pem") => made.cert.pem(),
             Some("key") => made.signing_key.serialize_pem(),
-            None if word.starts_with("tls/") => "Bearer example".to_owned(), // a secret
+            _ if word == "file:" => {
+                word = words.next().expect("a secret's file");
+                "a secret".to_owned()
+            }
             _ => continue,
         };
         let target = folder.path().join(word.trim_start_matches('/'));

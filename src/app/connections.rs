@@ -48,7 +48,14 @@ impl Connections {
             self.account(&ended, peer);
             return;
         };
-        match acceptor.accept(stream, self.listener.timeouts.header).await {
+        let handshake = acceptor.accept(stream, self.listener.timeouts.header);
+        let shaken = tokio::select! {
+            biased;
+            shaken = handshake => shaken,
+            // Who has asked for nothing yet is not waited for.
+            () = self.drain.begun() => return,
+        };
+        match shaken {
             Ok(stream) => {
                 let session = stream.get_ref().1;
                 let tls = TlsInfo {

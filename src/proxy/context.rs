@@ -1,6 +1,7 @@
 //! What a request carries from its head to its last byte: its clock, its spans, its facts.
 
 use super::error::ProxyError;
+use super::informational::Heard;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
@@ -83,6 +84,8 @@ pub(super) struct RequestContext {
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) request_body: Option<Arc<BodyProgress>>,
+    /// 1xx responses of the attempt.
+    pub(super) heard: Option<Arc<Heard>>,
     pub(super) status: Option<StatusCode>,
     /// The HTTP version of the answer as it came to us; of our own answers, the client's.
     pub(super) answer_version: Version,
@@ -137,6 +140,7 @@ impl RequestContext {
             attempts: 0,
             upstream: None,
             request_body: None,
+            heard: None,
             status: None,
             answer_version: head.version,
             error_type: None,
@@ -258,6 +262,9 @@ impl RequestContext {
             });
         }
         let Some(mut span) = attempt.span else { return };
+        if let Some(heard) = &self.heard {
+            heard.record(&mut span);
+        }
         let end = ClientEnd {
             status: attempt.status.map(|status| status.as_u16()),
             error_type,

@@ -87,6 +87,15 @@ pub enum ProxyError {
         #[source]
         source: AskError,
     },
+    /// The upstream's answer cannot be passed on.
+    #[error("upstream `{upstream}` sent a bad answer")]
+    BadAnswer {
+        /// Its name.
+        upstream: String,
+        /// What is wrong with it.
+        #[source]
+        source: AskError,
+    },
     /// The upstream did not answer in time.
     #[error("upstream `{upstream}` took too long")]
     Timeout {
@@ -227,7 +236,10 @@ impl ProxyError {
                 "Too many requests at once. Try again in a moment, or quote the trace_id.",
             )
             .retry_after(1),
-            Self::Connect { .. } | Self::Reset { .. } | Self::Timeout { .. } => self.upstream(),
+            Self::Connect { .. }
+            | Self::Reset { .. }
+            | Self::BadAnswer { .. }
+            | Self::Timeout { .. } => self.upstream(),
             Self::Rewrite { .. } => Answer::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 Fault::Internal,
@@ -272,6 +284,7 @@ impl ProxyError {
         match self {
             Self::Connect { source, .. } => Some(source.kind()),
             Self::Reset { .. } => Some("connection_reset"),
+            Self::BadAnswer { .. } => Some("invalid_response"),
             Self::Timeout { .. } => Some("timeout"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }

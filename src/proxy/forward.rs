@@ -6,7 +6,7 @@ use super::edit;
 use super::error::ProxyError;
 use super::gate::Onward;
 use super::plan::HostRewrite;
-use super::upgrade;
+use super::{informational, upgrade};
 use crate::message::hop_by_hop;
 use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use crate::message::respond::is_grpc;
@@ -15,7 +15,7 @@ use crate::trace::client_span::ClientStart;
 use crate::upstream::{Answered, AskError, Asking, Endpoint, EndpointTarget, UpstreamTimeouts};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 
@@ -98,14 +98,15 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
     let (body, progress) = RequestBody::streamed(body, limits);
     context.request_body = progress.clone();
 
-    let downstream = if upgrade.is_some() {
-        parts.extensions.remove::<OnUpgrade>()
-    } else {
-        None
-    };
+    // On a request with a body it would have to wait for its end: ignored, as any server may
+    // (RFC 9110 section 7.8), and so is one on HTTP/1.0, for which hyper has no `OnUpgrade`.
+    let upgrade = upgrade.filter(|_| progress.is_none());
+    let downstream = upgrade
+        .as_ref()
+        .and_then(|_| parts.extensions.remove::<OnUpgrade>());
     edit::apply(&plan.request_headers, &mut parts.headers);
     parts.headers.remove(HOST);
-    if let Some(protocol) = &upgrade {
+    if let (Some(protocol), Some(_)) = (&upgrade, &downstream) {
         upgrade::name_protocol(&mut parts.headers, protocol);
     }
     let mut request = Request::new(body);
@@ -115,9 +116,9 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
         Some(path) => rewritten(&parts.uri, path, prefix)?,
         None => parts.uri,
     };
-    if let Some(progress) = &progress {
-        hear_continue(&mut request, progress, limits.gated);
-    }
+    let gate = progress.clone().filter(|_| limits.gated);
+    let records = context.head.as_ref().is_some_and(|head| head.record);
+    context.heard = informational::listen(&mut request, gate, records, context.watch);
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
@@ -146,18 +147,6 @@ fn rewritten(uri: &Uri, new: &str, prefix: Option<usize>) -> Result<Uri, ProxyEr
     target.map(Uri::from).map_err(|_| ProxyError::Rewrite {
         reason: "path is no path",
     })
-}
-
-/// `100 Continue` from the upstream opens the client's body; other 1xx are not forwarded.
-fn hear_continue(request: &mut Request<RequestBody>, progress: &Arc<BodyProgress>, gated: bool) {
-    if gated {
-        let progress = Arc::clone(progress);
-        hyper::ext::on_informational(request, move |response| {
-            if response.status() == StatusCode::CONTINUE {
-                progress.open_gate();
-            }
-        });
-    }
 }
 
 fn set_host(prepared: &mut Prepared, endpoint: &Endpoint) {
@@ -222,6 +211,10 @@ fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &s
             upstream,
             source: error,
         },
+        AskError::BadAnswer { .. } => ProxyError::BadAnswer {
+            upstream,
+            source: error,
+        },
     }
 }
 
@@ -233,6 +226,8 @@ fn accept(
     context.take_back();
     let Answered { mut response, peer } = answered;
     context.answered(&response, peer);
+    // The client's connection has a version of its own; hyper would write the origin's there.
+    *response.version_mut() = Version::HTTP_11;
     let upgraded = match downstream {
         Some(downstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             Some((downstream, hyper::upgrade::on(&mut response)))

@@ -8,6 +8,7 @@ mod error;
 mod finish;
 mod forward;
 mod gate;
+mod informational;
 mod pipeline;
 pub mod plan;
 mod redirect;

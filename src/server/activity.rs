@@ -9,6 +9,10 @@ pub(super) struct Activity {
     in_flight: AtomicU32,
     partial_head: AtomicBool,
     write_blocked: AtomicBool,
+    /// Writes that got on; wraps round.
+    writes: AtomicU32,
+    /// HTTP/2: between requests come frames that are no part of a head.
+    framed: AtomicBool,
 }
 
 impl Activity {
@@ -18,7 +22,14 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             partial_head: AtomicBool::new(true),
             write_blocked: AtomicBool::new(false),
+            writes: AtomicU32::new(0),
+            framed: AtomicBool::new(false),
         })
+    }
+
+    /// The connection turned out to be HTTP/2.
+    pub(super) fn is_http2(&self) {
+        self.framed.store(true, Ordering::Relaxed);
     }
 
     /// A request's head is complete. The place in flight is given back when the answer's last
@@ -30,13 +41,21 @@ impl Activity {
     }
 
     pub(super) fn bytes_read(&self) {
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
+        if self.in_flight.load(Ordering::Relaxed) == 0 && !self.framed.load(Ordering::Relaxed) {
             self.partial_head.store(true, Ordering::Relaxed);
         }
     }
 
     pub(super) fn write(&self, blocked: bool) {
         self.write_blocked.store(blocked, Ordering::Relaxed);
+        if !blocked {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Changes whenever the client takes something.
+    pub(super) fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     pub(super) fn doing(&self) -> Doing {
@@ -55,7 +74,7 @@ impl Activity {
 /// What a connection is doing at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Bytes of a head came, the head is not complete.
+    /// Bytes of a head came, the head is not complete. On HTTP/2 only before the first request.
     ReadingHead,
     /// Requests are in flight.
     Serving,

@@ -70,13 +70,24 @@ where
     let watch = Watch::begin(Arc::clone(&activity), timeouts.header, timeouts.idle);
     let (h2, read_before) = match &conn.tls {
         Some(tls) => (tls.alpn_h2, Bytes::new()),
-        None => match tokio::time::timeout(timeouts.header, sniff(&mut stream)).await {
-            Err(_) => return Ended::Overdue(Overdue::Head),
-            Ok(Err(error)) => return Ended::Broken(error.into()),
-            Ok(Ok((_, read))) if read.is_empty() => return Ended::Clean,
-            Ok(Ok(sniffed)) => sniffed,
-        },
+        None => {
+            let sniffed = tokio::select! {
+                biased;
+                sniffed = tokio::time::timeout(timeouts.header, sniff(&mut stream)) => sniffed,
+                // Who has asked for nothing yet is not waited for.
+                () = drain.begun() => return Ended::Clean,
+            };
+            match sniffed {
+                Err(_) => return Ended::Overdue(Overdue::Head),
+                Ok(Err(error)) => return Ended::Broken(error.into()),
+                Ok(Ok((_, read))) if read.is_empty() => return Ended::Clean,
+                Ok(Ok(sniffed)) => sniffed,
+            }
+        }
     };
+    if h2 {
+        activity.is_http2();
+    }
     let io = TokioIo::new(ServerIo::new(stream, read_before, Arc::clone(&activity)));
     let limits = conn.listener.limits;
     let service = service_fn(move |request| {
@@ -148,8 +159,8 @@ fn http2_builder(limits: &ListenerLimits, idle: Duration) -> http2::Builder<Toki
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(H2_STREAMS_MAX)
         .keep_alive_interval(idle)
-        .keep_alive_timeout(idle)
-        .enable_connect_protocol();
+        .keep_alive_timeout(idle);
+    // Extended CONNECT (RFC 8441) is not offered: browsers would open their WebSockets with it.
     builder
 }
 
@@ -175,9 +186,11 @@ where
         }
         match watch.poll(cx) {
             Poll::Ready(Overdue::Idle) if !closing => {
-                // Says goodbye (GOAWAY, close_notify); the next round ends it for good.
+                // Says goodbye (GOAWAY, close_notify). A request may be on its way already, so the
+                // client has as long again to close before the connection is cut.
                 closing = true;
                 shut_down(connection.as_mut());
+                watch.begin_again();
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -37,7 +37,7 @@ pub(super) enum Carrier {
     /// A stream of an HTTP/2 connection, or a connection with a task of its own.
     Shared {
         timer: LazyTimer,
-        _place: Option<StreamPlace>,
+        place: Option<StreamPlace>,
     },
 }
 
@@ -140,7 +140,8 @@ impl Body for AnswerBody {
         match self.poll_inner(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silent_since = None;
-                if self.incoming.is_end_stream() {
+                // Nothing follows trailers, so nobody asks for more: hyper drops the body here.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.recycle();
                 }
                 Poll::Ready(Some(Ok(trailers::forwardable(frame))))

@@ -3,10 +3,13 @@
 use crate::support::client::{
     begin, get, raw, request, send, send_h2, whole, with_body, with_stream,
 };
+use crate::support::collector::Collector;
 use crate::support::origin::{Origin, Speaks, text, with_headers};
 use crate::support::proxy::Setup;
+use crate::support::spans::find;
 use bytes::Bytes;
 use http_body::Frame;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use std::time::Duration;
 
 #[tokio::test]
@@ -270,13 +273,14 @@ async fn expect_is_answered_when_the_origin_reads() {
 }
 
 #[tokio::test]
-async fn early_hints_of_an_origin_are_not_forwarded() {
+async fn early_hints_of_an_origin_are_recorded_and_not_forwarded() {
+    let collector = Collector::start().await;
     let origin = Origin::raw(|_| {
         let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n";
         Some(format!("{hints}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").into_bytes())
     })
     .await;
-    let proxy = Setup::front(&origin).start().await;
+    let proxy = Setup::front(&origin).export_to(&collector).start().await;
 
     let answer = raw(
         proxy.address,
@@ -287,6 +291,13 @@ async fn early_hints_of_an_origin_are_not_forwarded() {
     assert!(
         answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"),
         "{answer}"
+    );
+    let edges = collector.next_edges().await;
+    let event = &edges.client().0.events[0];
+    assert_eq!(event.name, "http.response.informational");
+    assert_eq!(
+        find(&event.attributes, "http.response.status_code"),
+        Some(&Value::IntValue(103))
     );
 }
 

@@ -1,0 +1,214 @@
+//! Peers that stop, that crawl, or that only look as if they had stopped.
+
+use crate::support::client::{get, patiently, request, send, with_stream};
+use crate::support::origin::{Answer, Origin, Received, Speaks, text};
+use crate::support::proxy::{Proxy, Setup};
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use socket2::{Domain, Socket, Type};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+async fn front(origin: SocketAddr, listener: &str, upstream: &str) -> Proxy {
+    Setup::new(&format!(
+        "listeners: {{web: {{address: '127.0.0.1:0', timeouts: {{{listener}}}}}}}\n\
+         upstreams: {{origin: {{endpoints: ['http://{origin}'], timeouts: {{{upstream}}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n"
+    ))
+    .start()
+    .await
+}
+
+/// An answer that no socket buffer takes whole.
+fn large(_: &Received) -> Answer {
+    text(200, &"x".repeat(24 << 20))
+}
+
+#[tokio::test]
+async fn an_http2_connection_rests_between_requests_until_the_idle_deadline() {
+    let origin = Origin::answering(large).await;
+    let proxy = front(origin.address, "header: 100ms, idle: 5s", "idle: 5s").await;
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let ask = || {
+        http::Request::get("http://app.example.com/")
+            .body(Empty::new())
+            .unwrap()
+    };
+
+    // After the answer the client gives window back: bytes that are no head.
+    let first = patiently(sender.send_request(ask())).await.unwrap();
+    patiently(first.into_body().collect()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(400)).await;
+
+    let second = patiently(sender.send_request(ask())).await;
+    assert_eq!(second.expect("the connection still stands").status(), 200);
+}
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_but_steadily_gets_everything() {
+    let origin = Origin::answering(large).await;
+    let proxy = front(origin.address, "idle: 300ms", "idle: 5s").await;
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    let head = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(head).await.unwrap();
+
+    let (mut read, mut buffer) = (0, vec![0; 1 << 20]);
+    let began = Instant::now();
+    while read < 24 << 20 {
+        let count = stream.read(&mut buffer).await.unwrap_or(0);
+        if count == 0 {
+            break;
+        }
+        read += count;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if began.elapsed() < Duration::from_secs(1) {
+            tokio::time::sleep(Duration::from_millis(35)).await;
+        }
+    }
+
+    assert!(read >= 24 << 20, "cut off after {read} bytes");
+}
+
+#[tokio::test]
+async fn an_upstream_that_stops_taking_an_upload_is_not_waited_for_for_ever() {
+    // Accepts, reads a head, and reads no more.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(stream.read_u8().await);
+        std::future::pending::<()>().await;
+    });
+    let proxy = front(address, "idle: 10s", "first_byte: 200ms, idle: 400ms").await;
+    let (frames, upload) = with_stream(request("POST", "/", &[]));
+    tokio::spawn(async move {
+        while frames
+            .send(Frame::data(vec![0; 64 << 10].into()))
+            .await
+            .is_ok()
+        {}
+    });
+
+    assert_eq!(send(proxy.address, upload).await.status, 504);
+}
+
+/// An address where nobody takes a connection: its backlog is full.
+fn unreachable() -> (Vec<Socket>, SocketAddr) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = vec![listener];
+    for _ in 0..4 {
+        let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        filler.set_nonblocking(true).unwrap();
+        drop(filler.connect(&address));
+        held.push(filler);
+    }
+    (held, address.as_socket().unwrap())
+}
+
+#[tokio::test]
+async fn requests_do_not_queue_for_one_connection_attempt_after_the_other() {
+    let (_held, address) = unreachable();
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: ['h2c://{address}'], timeouts: {{connect: 300ms}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n"
+    ))
+    .start()
+    .await;
+    let began = Instant::now();
+
+    let address = proxy.address;
+    let asked: JoinSet<_> = (0..12).map(|_| get(address, "/", &[])).collect();
+    let replies = asked.join_all().await;
+
+    assert!(replies.iter().all(|reply| reply.status == 504));
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_nothing_does_not_hold_up_a_drain() {
+    let origin = Origin::start().await;
+    let proxy = front(origin.address, "header: 8s", "").await;
+    let _silent = TcpStream::connect(proxy.address).await.unwrap();
+    assert_eq!(get(proxy.address, "/", &[]).await.status, 200);
+    let began = Instant::now();
+
+    let stopped = proxy.stop().await;
+
+    assert!(stopped.clean);
+    assert!(
+        began.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_refused_upload_gets_its_answer_though_it_is_still_being_sent() {
+    let origin = Origin::start().await;
+    let proxy = Setup::front(&origin)
+        .with("listeners: {web: {address: '127.0.0.1:0', limits: {body_bytes: 1KiB}}}")
+        .start()
+        .await;
+    let upload = 8 << 20;
+    let mut bytes =
+        format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {upload}\r\n\r\n").into_bytes();
+    bytes.resize(bytes.len() + upload, b'x');
+
+    // Nothing is read before everything was written: how many clients do it.
+    let mut stream = TcpStream::connect(proxy.address).await.unwrap();
+    patiently(stream.write_all(&bytes)).await.expect("no reset");
+    let mut answer = String::new();
+    patiently(stream.read_to_string(&mut answer)).await.unwrap();
+
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn idle_http2_connections_to_an_upstream_are_let_go() {
+    let origin = Origin::speaking(Speaks::H2c, |_| text(200, "hello")).await;
+    let proxy = Setup::new(
+        "upstreams: {origin: {endpoints: ['h2c://${origin}'], timeouts: {idle: 100ms}}}\n\
+         routes: [{name: all, match: {prefix: /}, upstream: origin}]\n",
+    )
+    .origin(&origin)
+    .start()
+    .await;
+    assert_eq!(get(proxy.address, "/", &[]).await.status, 200);
+
+    let gauge = "edgespan_upstream_connections_open{upstream=\"origin\"}";
+    let open = || async {
+        let metrics = get(proxy.admin, "/metrics", &[("host", "localhost")])
+            .await
+            .text();
+        let line = metrics.lines().find(|line| line.starts_with(gauge));
+        line.and_then(|line| line.rsplit(' ').next())
+            .map(str::to_owned)
+    };
+    assert_eq!(open().await.as_deref(), Some("1"));
+    patiently(async {
+        while open().await.as_deref() != Some("0") {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
