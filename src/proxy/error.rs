@@ -173,6 +173,12 @@ const GRPC_INTERNAL: u8 = 13;
 const GRPC_UNAVAILABLE: u8 = 14;
 const GRPC_CANCELLED: u8 = 1;
 
+// The sentences that are longer than a line.
+const TWO_READINGS: &str = "The request can be read in more than one way, so it was refused. \
+                            Whoever sends it has to change it.";
+const LARGE_HEADERS: &str = "The request's headers are too large or too many. Trying again does \
+                            not help; deleting this site's cookies may.";
+
 impl ProxyError {
     /// The only place where an error becomes HTTP. No `_` arm: a new variant has to choose.
     pub fn answer(&self) -> Answer {
@@ -182,16 +188,14 @@ impl ProxyError {
                 Fault::Downstream,
                 "bad_request",
                 GRPC_INVALID_ARGUMENT,
-                "The request can be read in more than one way, so it was refused. \
-                 Whoever sends it has to change it.",
+                TWO_READINGS,
             ),
             Self::HeadersTooLarge { .. } => Answer::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 Fault::Downstream,
                 "headers_too_large",
                 GRPC_RESOURCE_EXHAUSTED,
-                "The request's headers are too large or too many. Trying again does not help; \
-                 deleting this site's cookies may.",
+                LARGE_HEADERS,
             ),
             Self::NoRoute => Answer::new(
                 StatusCode::NOT_FOUND,
