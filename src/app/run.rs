@@ -96,8 +96,8 @@ impl Running {
         let live = build::snapshot(&plan, &metrics, sinks, access_log.clone())?;
 
         let drain = Drain::new();
-        let pipeline = Pipeline::new(Arc::new(Live::new(live)), drain.clone());
-        let open = |doorway: Doorway| doorway.open(&pipeline, &drain, &metrics);
+        let live = Arc::new(Live::new(live));
+        let open = |doorway: Doorway| doorway.open(&live, &drain, &metrics);
         let listeners = doorways.into_iter().map(open).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
@@ -184,7 +184,7 @@ impl Doorway {
     /// Serves from here on. Gives name and address.
     fn open(
         self,
-        pipeline: &Pipeline,
+        live: &Arc<Live>,
         drain: &Drain,
         metrics: &Arc<Metrics>,
     ) -> (Arc<str>, SocketAddr) {
@@ -193,7 +193,7 @@ impl Doorway {
         let connections = Connections {
             listener: self.settings,
             acceptor: self.acceptor,
-            pipeline: pipeline.clone(),
+            pipeline: Pipeline::new(Arc::clone(live), drain.clone()),
             drain: drain.clone(),
             metrics: Arc::clone(metrics),
         };

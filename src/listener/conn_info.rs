@@ -2,7 +2,9 @@
 
 use super::ListenerSettings;
 use crate::net::Ends;
+use crate::telemetry::metrics::ConnectionGuard;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// One connection's facts, shared by its requests.
 #[derive(Debug)]
@@ -13,6 +15,17 @@ pub struct ConnInfo {
     pub ends: Ends,
     /// What TLS told, if there was TLS.
     pub tls: Option<TlsInfo>,
+    /// Its place among the listener's connections. Given back with the last request, so that an
+    /// upgraded connection, which HTTP has let go of, still counts.
+    pub place: Place,
+}
+
+/// One place among a listener's connections. Dropping it makes room for the next one.
+pub struct Place {
+    /// Of the bound.
+    pub permit: OwnedSemaphorePermit,
+    /// Of the metric.
+    pub open: ConnectionGuard,
 }
 
 /// What a TLS handshake told.
@@ -28,5 +41,11 @@ impl ConnInfo {
     /// `https` under TLS, else `http`.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").finish_non_exhaustive()
     }
 }

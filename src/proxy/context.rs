@@ -41,7 +41,7 @@ impl Outcome {
     pub(super) fn of_answer_error(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::AnswerBroken(match error.downcast_ref::<AnswerError>() {
             Some(AnswerError::Idle | AnswerError::Deadline) => "timeout",
-            Some(AnswerError::Reset(_)) | None => "connection_reset",
+            Some(AnswerError::Reset(_) | AnswerError::Unfinished) | None => "connection_reset",
         })
     }
 }

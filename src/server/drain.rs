@@ -1,7 +1,7 @@
 //! The end: no new connections, requests in flight finish, then the process may leave.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
@@ -17,7 +17,7 @@ pub struct Drain {
     begun: CancellationToken,
     over: CancellationToken,
     connections: TaskTracker,
-    requests: Arc<AtomicUsize>,
+    requests: Arc<Mutex<Vec<Arc<AtomicUsize>>>>,
 }
 
 impl Drain {
@@ -54,15 +54,21 @@ impl Drain {
         });
     }
 
-    /// Counts a request as in flight until the guard is dropped.
-    pub fn request(&self) -> RequestInFlight {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        RequestInFlight(Arc::clone(&self.requests))
+    /// A count for one more listener, whose requests the drain waits for.
+    pub fn count(&self) -> RequestCount {
+        let count = Arc::default();
+        self.counts().push(Arc::clone(&count));
+        RequestCount(count)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Vec<Arc<AtomicUsize>>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests in flight at this moment.
     pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+        let counts = self.counts();
+        counts.iter().map(|one| one.load(Ordering::Relaxed)).sum()
     }
 
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
@@ -79,6 +85,19 @@ impl Drain {
         };
         drop(tokio::time::timeout(NOTICE_MAX, gone).await);
         clean.is_ok()
+    }
+}
+
+/// Counts the requests in flight of one listener.
+#[derive(Clone, Debug)]
+pub struct RequestCount(Arc<AtomicUsize>);
+
+impl RequestCount {
+    /// Counts a request until the guard is dropped. False if there were `most` already: then it
+    /// is to be refused.
+    pub fn enter(&self, most: usize) -> (RequestInFlight, bool) {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        (RequestInFlight(Arc::clone(&self.0)), before < most)
     }
 }
 

@@ -9,4 +9,4 @@ mod io;
 pub use activity::InFlight;
 pub use connection::{BoxError, Ended, Handle, serve};
 pub use deadline::Overdue;
-pub use drain::{Drain, RequestInFlight};
+pub use drain::{Drain, RequestCount, RequestInFlight};

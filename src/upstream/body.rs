@@ -22,6 +22,9 @@ pub enum AnswerError {
     /// The upstream broke it off.
     #[error("the upstream broke off its answer")]
     Reset(#[source] hyper::Error),
+    /// The upstream reset its stream as if nothing were wrong, before the end.
+    #[error("the upstream left its answer unfinished")]
+    Unfinished,
     /// The upstream was silent for longer than allowed.
     #[error("the upstream fell silent")]
     Idle,
@@ -101,6 +104,13 @@ impl AnswerBody {
         self.failed = true;
     }
 
+    /// hyper takes a reset with `NO_ERROR` for an end. It is one only behind END_STREAM (RFC 9113
+    /// section 8.1).
+    fn is_unfinished(&self) -> bool {
+        let on_http2 = matches!(self.carrier, Some(Carrier::Shared { place: Some(_), .. }));
+        on_http2 && !self.incoming.is_end_stream()
+    }
+
     fn poll_inner(
         &mut self,
         cx: &mut Context<'_>,
@@ -149,6 +159,10 @@ impl Body for AnswerBody {
             Poll::Ready(Some(Err(error))) => {
                 self.fail();
                 Poll::Ready(Some(Err(AnswerError::Reset(error))))
+            }
+            Poll::Ready(None) if self.is_unfinished() => {
+                self.fail();
+                Poll::Ready(Some(Err(AnswerError::Unfinished)))
             }
             Poll::Ready(None) => {
                 self.recycle();

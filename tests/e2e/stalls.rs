@@ -1,6 +1,6 @@
 //! Peers that stop, that crawl, or that only look as if they had stopped.
 
-use crate::support::client::{get, patiently, request, send, with_stream};
+use crate::support::client::{begin, get, patiently, request, send, with_stream};
 use crate::support::origin::{Answer, Origin, Received, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
 use bytes::Bytes;
@@ -211,4 +211,57 @@ async fn idle_http2_connections_to_an_upstream_are_let_go() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn each_listener_has_its_own_bound_of_requests() {
+    let origin = Origin::that_never_answers().await;
+    let proxy = Setup::front(&origin)
+        .with(
+            "listeners:\n  web: {address: '127.0.0.1:0', limits: {requests: 1}}\n  \
+             other: {address: '127.0.0.1:0', limits: {requests: 1}}",
+        )
+        .start()
+        .await;
+    let (web, other) = (proxy.listener("web"), proxy.listener("other"));
+    let waiting = tokio::spawn(get(web, "/", &[]));
+    origin.wait_for_heads(1).await;
+
+    let elsewhere = tokio::spawn(get(other, "/", &[]));
+    origin.wait_for_heads(2).await;
+    assert_eq!(get(web, "/", &[]).await.status, 503);
+    assert_eq!(get(other, "/", &[]).await.status, 503);
+
+    waiting.abort();
+    elsewhere.abort();
+}
+
+#[tokio::test]
+async fn an_upgraded_connection_still_counts_as_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin {
+        address: listener.local_addr().unwrap(),
+        ..Origin::detached()
+    };
+    let _switching = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        let answer = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
+                       upgrade: echo\r\n\r\n";
+        stream.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let proxy = Setup::front(&origin)
+        .with("listeners: {web: {address: '127.0.0.1:0', limits: {connections: 1}}}")
+        .start()
+        .await;
+    let asking = [("connection", "upgrade"), ("upgrade", "echo")];
+    let upgraded = begin(proxy.address, request("GET", "/", &asking)).await;
+    assert_eq!(upgraded.status(), 101);
+
+    let second = tokio::spawn(get(proxy.address, "/", &[]));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+
+    assert_eq!(proxy.requests(), 1, "the second connection waits for room");
+    second.abort();
 }
