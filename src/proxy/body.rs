@@ -104,11 +104,15 @@ impl HttpBody for TracedBody {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
+        if let Some(context) = &self.context {
+            context.place.asked_for_frame();
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(context) = &mut self.context {
+                    context.place.handed_over_frame();
                     context.count(frame);
                 }
                 if self.inner.is_end_stream() {

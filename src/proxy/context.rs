@@ -100,7 +100,7 @@ pub(super) struct RequestContext {
     spans: FinishedSpans,
     ended: bool,
     _active: ActiveGuard,
-    _place: InFlight,
+    pub(super) place: InFlight,
     _counted: RequestInFlight,
 }
 
@@ -152,7 +152,7 @@ impl RequestContext {
             spans: FinishedSpans::default(),
             ended: false,
             _active: active,
-            _place: place,
+            place,
             _counted: counted,
         })
     }

@@ -1,5 +1,6 @@
 //! What a connection is doing, told by its socket and its requests to the watch that closes it.
 
+use super::streams::Reading;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -37,7 +38,10 @@ impl Activity {
     pub(super) fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.partial_head.store(false, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            activity: Arc::clone(self),
+            reading: Arc::default(),
+        }
     }
 
     pub(super) fn bytes_read(&self) {
@@ -86,10 +90,25 @@ pub(super) enum Doing {
 
 /// One request's place in its connection. Dropping it gives the place back, on every way out.
 #[derive(Debug)]
-pub struct InFlight(Arc<Activity>);
+pub struct InFlight {
+    activity: Arc<Activity>,
+    pub(super) reading: Arc<Reading>,
+}
+
+impl InFlight {
+    /// The client can take more of its answer.
+    pub fn asked_for_frame(&self) {
+        self.reading.asked();
+    }
+
+    /// It got a frame of it, and has to ask for the next one.
+    pub fn handed_over_frame(&self) {
+        self.reading.handed_over();
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

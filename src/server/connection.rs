@@ -4,13 +4,14 @@ use super::activity::{Activity, InFlight};
 use super::deadline::{Overdue, Watch};
 use super::drain::Drain;
 use super::io::ServerIo;
+use super::streams::Streams;
 use crate::listener::{ConnInfo, ListenerLimits};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -90,12 +91,18 @@ where
     }
     let io = TokioIo::new(ServerIo::new(stream, read_before, Arc::clone(&activity)));
     let limits = conn.listener.limits;
+    let streams = Streams::new(timeouts.idle);
+    let spawning = streams.clone();
     let service = service_fn(move |request| {
         let (handler, conn, place) = (handler.clone(), Arc::clone(&conn), activity.enter());
+        if h2 {
+            spawning.announce(&place.reading);
+        }
         async move { Ok::<_, Infallible>(handler.handle(conn, place, request).await) }
     });
     if h2 {
-        let connection = http2_builder(&limits, timeouts.idle).serve_connection(io, service);
+        let connection =
+            http2_builder(&limits, streams, timeouts.idle).serve_connection(io, service);
         watched(
             pin!(connection),
             http2::Connection::graceful_shutdown,
@@ -151,9 +158,13 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
 }
 
 /// One HTTP/2 connection. A peer that answers no PING within the idle time is gone.
-fn http2_builder(limits: &ListenerLimits, idle: Duration) -> http2::Builder<TokioExecutor> {
+fn http2_builder(
+    limits: &ListenerLimits,
+    streams: Streams,
+    idle: Duration,
+) -> http2::Builder<Streams> {
     let header_bytes = limits.header_bytes_max.saturating_mul(LIBRARY_HEADROOM);
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))

@@ -5,6 +5,7 @@ mod connection;
 mod deadline;
 mod drain;
 mod io;
+mod streams;
 
 pub use activity::InFlight;
 pub use connection::{BoxError, Ended, Handle, serve};

@@ -3,6 +3,7 @@
 use crate::support::client::{begin, get, patiently, request, send, with_stream};
 use crate::support::origin::{Answer, Origin, Received, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
+use crate::support::until;
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty};
@@ -264,4 +265,34 @@ async fn an_upgraded_connection_still_counts_as_one() {
 
     assert_eq!(proxy.requests(), 1, "the second connection waits for room");
     second.abort();
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_does_not_read_it_ends_and_the_others_go_on() {
+    let origin = Origin::answering(|received| match received.uri.path() {
+        "/large" => large(received),
+        _ => text(200, "hello"),
+    })
+    .await;
+    let proxy = front(origin.address, "idle: 400ms", "idle: 5s").await;
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake::<_, _, Empty<Bytes>>(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let mut ask = |path| {
+        let uri = format!("http://app.example.com{path}");
+        sender.send_request(http::Request::get(uri).body(Empty::new()).unwrap())
+    };
+
+    let unread = patiently(ask("/large")).await.unwrap();
+    for _ in 0..10 {
+        let other = patiently(ask("/small")).await.unwrap();
+        patiently(other.into_body().collect()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+
+    until("the unread stream's end", || proxy.requests() == 0).await;
+    assert!(patiently(unread.into_body().collect()).await.is_err());
 }
