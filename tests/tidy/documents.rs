@@ -58,7 +58,9 @@ fn every_test_that_the_readme_names_exists() {
 
 #[test]
 fn every_code_of_a_failure_answer_is_documented() {
-    let source = std::fs::read_to_string(root().join("src/proxy/answer.rs")).unwrap();
+    let mut sources = rust_files();
+    sources.retain(|file| file.name.starts_with("src/proxy/"));
+    let source: String = sources.into_iter().map(|file| file.text).collect();
     let page = std::fs::read_to_string(root().join("docs/failures.md")).unwrap();
     // `Answer::new(status, fault, code, ...)`: the first text of each is the code.
     let codes: Vec<&str> = source
