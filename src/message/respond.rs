@@ -4,9 +4,12 @@
 //! a host, an address or a cause; those are in the log.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::fmt::Write;
+
+/// Methods that can be served at all.
+const METHODS_ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// In which form a caller can read an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +85,10 @@ pub fn failure(failure: &Failure<'_>, form: Form) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if failure.status == StatusCode::METHOD_NOT_ALLOWED {
+        // RFC 9110 section 15.5.6 wants to know which are; routes may allow fewer.
+        headers.insert(ALLOW, HeaderValue::from_static(METHODS_ALLOWED));
+    }
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

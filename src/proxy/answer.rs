@@ -120,7 +120,7 @@ pub(super) const NO_ROUTE: Answer = Answer::new(
 
 /// This kind of request is not served.
 pub(super) const NOT_SERVED: Answer = Answer::new(
-    StatusCode::NOT_IMPLEMENTED,
+    StatusCode::METHOD_NOT_ALLOWED,
     Fault::Downstream,
     "not_served",
     GRPC_UNIMPLEMENTED,
