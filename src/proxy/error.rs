@@ -173,6 +173,14 @@ const GRPC_INTERNAL: u8 = 13;
 const GRPC_UNAVAILABLE: u8 = 14;
 const GRPC_CANCELLED: u8 = 1;
 
+const INTERNAL: Answer = Answer::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    Fault::Internal,
+    "internal",
+    GRPC_INTERNAL,
+    "Something went wrong here. Quote the trace_id to whoever runs this site.",
+);
+
 impl ProxyError {
     /// The only place where an error becomes HTTP. No `_` arm: a new variant has to choose.
     pub fn answer(&self) -> Answer {
@@ -240,13 +248,7 @@ impl ProxyError {
             | Self::Reset { .. }
             | Self::BadAnswer { .. }
             | Self::Timeout { .. } => self.upstream(),
-            Self::Rewrite { .. } => Answer::new(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                Fault::Internal,
-                "internal",
-                GRPC_INTERNAL,
-                "Something went wrong here. Quote the trace_id to whoever runs this site.",
-            ),
+            Self::Rewrite { .. } => INTERNAL,
         }
     }
 
