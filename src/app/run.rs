@@ -1,7 +1,7 @@
 //! A running proxy, from bound sockets to the last span.
 
 use super::accounts::{ReadAccount, span_accounts};
-use super::build::{self, StartError};
+use super::build::{self, Door, StartError};
 use super::connections::Connections;
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
@@ -72,6 +72,11 @@ impl Running {
         let doors = admin::bind(&plan.admin)
             .await
             .map_err(|error| StartError::Listen {
+                door: if error.is_probes {
+                    Door::Probes
+                } else {
+                    Door::Admin
+                },
                 address: error.address,
                 source: error.source,
             })?;
@@ -161,7 +166,11 @@ struct Doorway {
 fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
     let bound = |settings: &ListenerSettings| {
         let address = settings.address;
-        let socket = bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let socket = bind(address).map_err(|source| StartError::Listen {
+            door: Door::Listener(Arc::clone(&settings.name)),
+            address,
+            source,
+        })?;
         Ok(Doorway {
             acceptor: build::acceptor(settings)?,
             settings: Arc::new(settings.clone()),

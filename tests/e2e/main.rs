@@ -15,6 +15,7 @@
 )]
 
 mod bodies;
+mod commands;
 mod conformance;
 mod context;
 mod endings;
