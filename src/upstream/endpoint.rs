@@ -177,11 +177,7 @@ impl Endpoint {
     }
 
     /// An open connection, and whether it was just made.
-    async fn link(
-        &self,
-        limit: Duration,
-        upgrade: bool,
-    ) -> Result<(AnyLink, bool), ConnectError> {
+    async fn link(&self, limit: Duration, upgrade: bool) -> Result<(AnyLink, bool), ConnectError> {
         if let Some(link) = self.pooled(upgrade) {
             return Ok((link, false));
         }

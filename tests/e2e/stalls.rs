@@ -353,3 +353,28 @@ async fn a_request_that_breaks_off_under_its_answer_is_no_fault_of_the_upstream(
     let edges = collector.next_edges().await;
     assert_eq!(edges.client().text("error.type"), Some("request_aborted"));
 }
+
+#[tokio::test]
+async fn the_deadline_of_the_exchange_holds_over_all_its_endpoints() {
+    let dead: Vec<_> = (0..4).map(|_| unreachable()).collect();
+    let endpoints: Vec<String> = dead
+        .iter()
+        .map(|(_held, address)| format!("'http://{address}'"))
+        .collect();
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: [{}], timeouts: {{connect: 1s, request: 300ms}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+        endpoints.join(", ")
+    ))
+    .start()
+    .await;
+    let began = Instant::now();
+
+    assert_eq!(get(proxy.address, "/", &[]).await.status, 504);
+
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}
