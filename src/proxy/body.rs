@@ -120,7 +120,11 @@ impl HttpBody for TracedBody {
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                let outcome = Outcome::of_answer_error(error.as_ref());
+                let request = self
+                    .context
+                    .as_ref()
+                    .and_then(|context| context.body_fault());
+                let outcome = Outcome::of_answer_error(error.as_ref(), request);
                 self.end(outcome);
             }
             Poll::Ready(None) => self.end(Outcome::Complete),

@@ -59,6 +59,8 @@ pub struct AnswerBody {
     request: Option<Arc<BodyProgress>>,
     deadlines: AnswerDeadlines,
     silent_since: Option<Instant>,
+    /// Bytes of the request when silence was looked at last.
+    sent_bytes: u64,
     failed: bool,
 }
 
@@ -77,6 +79,7 @@ impl AnswerBody {
             request,
             deadlines,
             silent_since: None,
+            sent_bytes: 0,
             failed: false,
         };
         if body.incoming.is_end_stream() {
@@ -122,7 +125,17 @@ impl AnswerBody {
         }
     }
 
+    /// Whether more of the request has gone out meanwhile: an upstream that answers early may read
+    /// on in silence.
+    fn is_uploading(&mut self) -> bool {
+        let sent = self.request.as_ref().map_or(0, |request| request.bytes());
+        std::mem::replace(&mut self.sent_bytes, sent) != sent
+    }
+
     fn overdue(&mut self, cx: &mut Context<'_>) -> Option<AnswerError> {
+        if self.is_uploading() {
+            self.silent_since = None;
+        }
         let since = *self.silent_since.get_or_insert_with(clock::instant);
         let idle = since + self.deadlines.idle;
         let nearest = self.deadlines.due.map_or(idle, |due| due.min(idle));

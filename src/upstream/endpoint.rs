@@ -7,7 +7,7 @@ use super::link::{Link, Sent};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
 use super::{EndpointAddress, EndpointProtocol, UpstreamTimeouts};
-use crate::clock::LazyTimer;
+use crate::clock::{self, LazyTimer};
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Connector;
@@ -18,6 +18,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// Largest header list that an HTTP/2 upstream may answer with, in bytes.
@@ -134,7 +135,10 @@ impl Endpoint {
         let upgrade = asking.upgrade && self.address.protocol != EndpointProtocol::H2c;
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
-            let (link, fresh) = match self.link(timeouts, upgrade).await {
+            let left = asking.due.map_or(Duration::MAX, |due| {
+                due.saturating_duration_since(clock::instant())
+            });
+            let (link, fresh) = match self.link(timeouts.connect.min(left), upgrade).await {
                 Ok(found) => found,
                 Err(error) => return Err((AskError::Connect(error), Some(asking))),
             };
@@ -173,16 +177,12 @@ impl Endpoint {
     }
 
     /// An open connection, and whether it was just made.
-    async fn link(
-        &self,
-        timeouts: &UpstreamTimeouts,
-        upgrade: bool,
-    ) -> Result<(AnyLink, bool), ConnectError> {
+    async fn link(&self, limit: Duration, upgrade: bool) -> Result<(AnyLink, bool), ConnectError> {
         if let Some(link) = self.pooled(upgrade) {
             return Ok((link, false));
         }
         // Waiting for another request's attempt is waiting for a connection, too.
-        let opened = tokio::time::timeout(timeouts.connect, self.open(upgrade)).await;
+        let opened = tokio::time::timeout(limit, self.open(upgrade)).await;
         let opened = opened.unwrap_or_else(|_| {
             let endpoint = self.address.to_string();
             Err(ConnectError::Timeout { endpoint })

@@ -1,6 +1,7 @@
 //! Peers that stop, that crawl, or that only look as if they had stopped.
 
 use crate::support::client::{begin, get, patiently, request, send, with_stream};
+use crate::support::collector::Collector;
 use crate::support::origin::{Answer, Origin, Received, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::until;
@@ -295,4 +296,85 @@ async fn a_stream_whose_client_does_not_read_it_ends_and_the_others_go_on() {
 
     until("the unread stream's end", || proxy.requests() == 0).await;
     assert!(patiently(unread.into_body().collect()).await.is_err());
+}
+
+/// Answers at once, and ends its answer when it has read the request.
+async fn early() -> Origin {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin {
+        address: listener.local_addr().unwrap(),
+        ..Origin::detached()
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let begin = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nearly\r\n";
+        stream.write_all(begin).await.unwrap();
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"0\r\n\r\n") {
+            if stream.read_buf(&mut seen).await.unwrap() == 0 {
+                return;
+            }
+        }
+        stream.write_all(b"4\r\nlate\r\n0\r\n\r\n").await.unwrap();
+    });
+    origin
+}
+
+#[tokio::test]
+async fn an_origin_that_answers_early_may_read_a_long_upload_in_silence() {
+    let proxy = front(early().await.address, "idle: 5s", "idle: 250ms").await;
+    let (frames, upload) = with_stream(request("POST", "/", &[]));
+    tokio::spawn(async move {
+        for _ in 0..12 {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            frames.send(Frame::data("part".into())).await.unwrap();
+        }
+    });
+
+    assert_eq!(send(proxy.address, upload).await.text(), "earlylate");
+}
+
+#[tokio::test]
+async fn a_request_that_breaks_off_under_its_answer_is_no_fault_of_the_upstream() {
+    let collector = Collector::start().await;
+    let proxy = Setup::front(&early().await)
+        .with("listeners: {web: {address: '127.0.0.1:0', limits: {body_bytes: 8B}}}")
+        .export_to(&collector)
+        .start()
+        .await;
+    let (frames, upload) = with_stream(request("POST", "/", &[]));
+    let response = begin(proxy.address, upload).await;
+    assert_eq!(response.status(), 200);
+
+    frames.send(Frame::data("too much".into())).await.unwrap();
+    frames.send(Frame::data("at once".into())).await.unwrap();
+    assert!(patiently(response.into_body().collect()).await.is_err());
+
+    let edges = collector.next_edges().await;
+    assert_eq!(edges.client().text("error.type"), Some("request_aborted"));
+}
+
+#[tokio::test]
+async fn the_deadline_of_the_exchange_holds_over_all_its_endpoints() {
+    let dead: Vec<_> = (0..4).map(|_| unreachable()).collect();
+    let endpoints: Vec<String> = dead
+        .iter()
+        .map(|(_held, address)| format!("'http://{address}'"))
+        .collect();
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: [{}], timeouts: {{connect: 1s, request: 300ms}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+        endpoints.join(", ")
+    ))
+    .start()
+    .await;
+    let began = Instant::now();
+
+    assert_eq!(get(proxy.address, "/", &[]).await.status, 504);
+
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
 }
