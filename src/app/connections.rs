@@ -70,12 +70,7 @@ impl Connections {
     }
 
     fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>, place: Place) -> Arc<ConnInfo> {
-        Arc::new(ConnInfo {
-            listener: Arc::clone(&self.listener),
-            ends,
-            tls,
-            place,
-        })
+        Arc::new(ConnInfo::new(Arc::clone(&self.listener), ends, tls, place))
     }
 
     fn refused(&self, error: &HandshakeError, peer: SocketAddr) {

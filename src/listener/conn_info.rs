@@ -1,8 +1,10 @@
 //! What is known of a connection before its first request.
 
 use super::ListenerSettings;
+use crate::message::forwarded;
 use crate::net::Ends;
 use crate::telemetry::metrics::ConnectionGuard;
+use http::HeaderValue;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -15,6 +17,8 @@ pub struct ConnInfo {
     pub ends: Ends,
     /// What TLS told, if there was TLS.
     pub tls: Option<TlsInfo>,
+    /// The peer as `X-Forwarded-For` has it, see [`forwarded::text_of`].
+    pub peer_text: Option<HeaderValue>,
     /// Its place among the listener's connections. Given back with the last request, so that an
     /// upgraded connection, which HTTP has let go of, still counts.
     pub place: Place,
@@ -38,6 +42,23 @@ pub struct TlsInfo {
 }
 
 impl ConnInfo {
+    /// Of a connection that was just accepted.
+    pub fn new(
+        listener: Arc<ListenerSettings>,
+        ends: Ends,
+        tls: Option<TlsInfo>,
+        place: Place,
+    ) -> Self {
+        let peer_text = forwarded::text_of(ends.peer);
+        Self {
+            listener,
+            ends,
+            tls,
+            peer_text,
+            place,
+        }
+    }
+
     /// `https` under TLS, else `http`.
     pub const fn scheme(&self) -> &'static str {
         if self.tls.is_some() { "https" } else { "http" }

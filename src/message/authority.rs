@@ -84,11 +84,19 @@ impl Authority {
 
 /// Whether `name` is a host name: labels of letters, digits, `-` and `_`, none of them empty.
 pub fn is_host_name(name: &str) -> bool {
-    let label_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    name.len() <= NAME_BYTES_MAX
-        && name.split('.').all(|label| {
-            (1..=LABEL_BYTES_MAX).contains(&label.len()) && label.bytes().all(label_byte)
-        })
+    let mut label_bytes = 0;
+    for byte in name.bytes() {
+        match byte {
+            b'.' if label_bytes == 0 => return false,
+            b'.' => label_bytes = 0,
+            b'-' | b'_' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => label_bytes += 1,
+            _ => return false,
+        }
+        if label_bytes > LABEL_BYTES_MAX {
+            return false;
+        }
+    }
+    label_bytes > 0 && name.len() <= NAME_BYTES_MAX
 }
 
 fn parse(text: &str) -> Result<(Cow<'_, str>, Option<u16>), Refusal> {

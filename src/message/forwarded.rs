@@ -7,7 +7,7 @@
 use super::authority::Authority;
 use super::client_address::{client_of_chain, forwarded_parameter, last_element, parse_node};
 use crate::net::TrustedPeers;
-use http::header::{FORWARDED, VIA};
+use http::header::{Entry, FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use std::net::{IpAddr, SocketAddr};
 
@@ -39,6 +39,13 @@ pub struct ForwardedPolicy<'a> {
     /// A header in which such a peer names the client, such as `CF-Connecting-IP`. Goes before
     /// `X-Forwarded-For`.
     pub client_address_header: Option<&'a HeaderName>,
+    /// [`text_of`] the peer, if it was made before: once for a connection, not for each request.
+    pub peer_text: Option<&'a HeaderValue>,
+}
+
+/// The peer's address as `X-Forwarded-For` has it.
+pub fn text_of(peer: SocketAddr) -> Option<HeaderValue> {
+    HeaderValue::try_from(peer.ip().to_canonical().to_string()).ok()
 }
 
 /// The request as its client made it, as far as it is known.
@@ -78,7 +85,8 @@ pub fn apply_request(
             host: None,
         }
     };
-    append_element(headers, X_FORWARDED_FOR, address.to_string());
+    let peer_text = policy.peer_text.cloned().or_else(|| text_of(peer));
+    append_element(headers, X_FORWARDED_FOR, peer_text);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(view.scheme));
     match (&view.host, host) {
         (Some(told), _) => headers.insert(X_FORWARDED_HOST, told.header().clone()),
@@ -86,7 +94,8 @@ pub fn apply_request(
         (None, None) => headers.remove(X_FORWARDED_HOST),
     };
     if headers.contains_key(FORWARDED) {
-        append_element(headers, FORWARDED, element(address, scheme, host));
+        let element = HeaderValue::try_from(element(address, scheme, host)).ok();
+        append_element(headers, FORWARDED, element);
     }
     view
 }
@@ -194,21 +203,23 @@ fn only_value<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> 
 }
 
 /// Adds to a list and makes one line of it: many servers read only the first or the last.
-fn append_element(headers: &mut HeaderMap, name: HeaderName, element: String) {
-    let mut joined = Vec::new();
-    for line in headers.get_all(&name) {
-        joined.extend_from_slice(line.as_bytes());
-        joined.extend_from_slice(b", ");
-    }
-    let list = if joined.is_empty() {
-        HeaderValue::try_from(element)
-    } else {
-        joined.extend_from_slice(element.as_bytes());
-        HeaderValue::try_from(joined)
-    };
-    // Parts of header values make a header value.
-    if let Ok(list) = list {
-        headers.insert(name, list);
+fn append_element(headers: &mut HeaderMap, name: HeaderName, element: Option<HeaderValue>) {
+    let Some(element) = element else { return };
+    match headers.entry(name) {
+        Entry::Vacant(place) => {
+            place.insert(element);
+        }
+        Entry::Occupied(mut lines) => {
+            let mut joined = Vec::new();
+            for line in lines.iter() {
+                joined.extend_from_slice(line.as_bytes());
+                joined.extend_from_slice(b", ");
+            }
+            joined.extend_from_slice(element.as_bytes());
+            if let Ok(list) = HeaderValue::try_from(joined) {
+                lines.insert(list);
+            }
+        }
     }
 }
 
@@ -251,6 +262,7 @@ mod tests {
         let policy = ForwardedPolicy {
             trusted: &trusted,
             client_address_header: header,
+            peer_text: None,
         };
         let host = HeaderValue::from_static("a:8080");
         apply_request(headers, peer.parse().unwrap(), "http", Some(&host), &policy)

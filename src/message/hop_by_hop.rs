@@ -5,22 +5,24 @@
 //! delete what a proxy proved about it, so fields that carry framing, context, addresses or
 //! identity cannot be nominated away.
 
-use http::header::{CONNECTION, TE, UPGRADE};
+use http::header::{
+    CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Fields that end here whether nominated or not. `Trailer` is not among them: on HTTP/1.1 only
 /// trailers that are announced arrive.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "transfer-encoding",
-    "upgrade",
+static HOP_BY_HOP: [HeaderName; 10] = [
+    CONNECTION,
+    HeaderName::from_static("http2-settings"),
+    HeaderName::from_static("keep-alive"),
+    PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-authentication-info"),
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
 ];
 
 /// Fields that no nomination removes.
@@ -69,19 +71,27 @@ pub fn strip_response(headers: &mut HeaderMap, protected: &[HeaderName]) -> Opti
 
 fn strip(headers: &mut HeaderMap, protected: &[HeaderName]) -> Option<HeaderValue> {
     // One look at the names is all that most messages cost.
-    if !headers.keys().any(ends_here) {
+    let found = found_in(headers);
+    if found.iter().all(|found| !found) {
         return None;
     }
     let upgrade = upgrade_asked_for(headers);
     remove_nominated(headers, protected);
-    for name in HOP_BY_HOP {
+    for (name, _) in HOP_BY_HOP.iter().zip(found).filter(|(_, found)| *found) {
         headers.remove(name);
     }
     upgrade
 }
 
-fn ends_here(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(&name.as_str())
+/// Which of [`HOP_BY_HOP`] are there.
+fn found_in(headers: &HeaderMap) -> [bool; HOP_BY_HOP.len()] {
+    let mut found = [false; HOP_BY_HOP.len()];
+    for name in headers.keys() {
+        for (hop, found) in HOP_BY_HOP.iter().zip(&mut found) {
+            *found |= hop == name;
+        }
+    }
+    found
 }
 
 /// The one protocol in `Upgrade`, if `Connection` nominates the field (RFC 9110 section 7.8).

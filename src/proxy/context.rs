@@ -18,7 +18,7 @@ use crate::trace::span::OpenSpan;
 use crate::upstream::{Admission, AnswerError};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use opentelemetry::trace::SpanId;
 use std::net::{IpAddr, SocketAddr};
@@ -115,27 +115,27 @@ pub(super) struct RequestContext {
 
 impl RequestContext {
     /// The clock starts here, before routing, so that the SERVER span covers matching.
-    pub(super) fn begin(
+    pub(super) fn begin<B>(
         live: Arc<Snapshot>,
         conn: Arc<ConnInfo>,
         place: InFlight,
         counted: RequestInFlight,
-        head: &http::request::Parts,
+        request: &Request<B>,
     ) -> Box<Self> {
         let active = live.metrics.active_request();
         let client = conn.ends.peer.ip();
         let scheme = conn.scheme();
-        let target = head.uri.path_and_query().cloned();
+        let target = request.uri().path_and_query().cloned();
         Box::new(Self {
             live,
             conn,
             watch: Stopwatch::start(),
             route: None,
-            method: head.method.clone(),
+            method: request.method().clone(),
             target: target.unwrap_or_else(|| PathAndQuery::from_static("/")),
-            version: head.version,
+            version: request.version(),
             scheme,
-            form: Form::of(&head.headers),
+            form: Form::of(request.headers()),
             client,
             host: Box::default(),
             server_port: None,
@@ -151,7 +151,7 @@ impl RequestContext {
             request_body: None,
             heard: None,
             status: None,
-            answer_version: head.version,
+            answer_version: request.version(),
             error_type: None,
             grpc_status: None,
             internal: Duration::ZERO,
@@ -179,51 +179,58 @@ impl RequestContext {
         plan.flow.as_ref().map(|flow| flow.name.as_ref())
     }
 
-    /// Edgespan hands over to someone it waits for.
-    pub(super) fn hand_over(&mut self) {
+    /// Edgespan hands over to someone it waits for; `now` is counted from the request's start.
+    pub(super) fn hand_over(&mut self, now: Duration) {
         if let Some(since) = self.at_work_since.take() {
-            self.internal += self.watch.elapsed().saturating_sub(since);
+            self.internal += now.saturating_sub(since);
         }
     }
 
-    /// Edgespan is at work again.
-    pub(super) fn take_back(&mut self) {
-        self.at_work_since = Some(self.watch.elapsed());
+    /// Edgespan is at work again; `now` is counted from the request's start.
+    pub(super) fn take_back(&mut self, now: Duration) {
+        self.at_work_since = Some(now);
     }
 
-    /// An attempt begins: its span is opened, and `headers` get the context that makes the
-    /// upstream's span its child.
-    pub(super) fn begin_attempt(&mut self, to: &ClientStart<'_>, headers: &mut HeaderMap) {
-        self.hand_over();
-        let began = self.watch.elapsed();
-        let mut attempt = Attempt {
-            span: None,
-            began,
-            status: None,
-            version: None,
-            peer: None,
-            grpc_status: None,
-        };
+    /// Whether spans of this request are recorded.
+    pub(super) fn records(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.record)
+    }
+
+    /// Opens the CLIENT span of an attempt that begins `now`, counted from the request's start.
+    pub(super) fn client_span(&self, now: Duration, to: &ClientStart<'_>) -> Option<OpenSpan> {
+        let head = self.head.as_ref().filter(|head| head.record)?;
+        let at = self.watch.started().plus(now);
+        let parent = Some(self.server_id);
+        let trace = &self.live.trace;
+        Some(start_client(trace, head, ids::span_id(), parent, at, to))
+    }
+
+    /// An attempt begins: `headers` get the context that makes the upstream's span its child.
+    pub(super) fn begin_attempt(
+        &mut self,
+        now: Duration,
+        span: Option<OpenSpan>,
+        headers: &mut HeaderMap,
+    ) {
+        self.hand_over(now);
         if let Some(head) = &self.head {
-            let span_id = ids::span_id();
-            if head.record {
-                let at = self.watch.started().plus(began);
-                let parent = self.server_id;
-                attempt.span = Some(start_client(
-                    &self.live.trace,
-                    head,
-                    span_id,
-                    Some(parent),
-                    at,
-                    to,
-                ));
-            }
+            let span_id = match &span {
+                Some(span) => span.ids().span_id,
+                None => ids::span_id(),
+            };
             self.live
                 .propagators
                 .inject(headers, &head.outgoing(span_id));
         }
         self.attempts += 1;
-        self.attempt = Some(attempt);
+        self.attempt = Some(Attempt {
+            span,
+            began: now,
+            status: None,
+            version: None,
+            peer: None,
+            grpc_status: None,
+        });
     }
 
     /// The attempt has the head of an answer.
@@ -239,21 +246,26 @@ impl RequestContext {
 
     /// The attempt failed without an answer.
     pub(super) fn fail_attempt(&mut self, error: &ProxyError) {
-        self.take_back();
+        let now = self.watch.elapsed();
+        self.take_back(now);
         let cancelled = matches!(error, ProxyError::ClientGone | ProxyError::BodyIdle);
         let error_type = error.attempt_error_type().or(if cancelled {
             None
         } else {
             Some("request_aborted")
         });
-        self.end_attempt(error_type, cancelled);
+        self.end_attempt(now, error_type, cancelled);
     }
 
-    fn end_attempt(&mut self, error_type: Option<&'static str>, cancelled_by_client: bool) {
+    fn end_attempt(
+        &mut self,
+        now: Duration,
+        error_type: Option<&'static str>,
+        cancelled_by_client: bool,
+    ) {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
-        let now = self.watch.elapsed();
         if let Some(upstream) = &self.upstream {
             let recorded = self.head.as_ref().filter(|head| head.record);
             let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
@@ -314,12 +326,12 @@ impl RequestContext {
         super::finish::end(self, outcome);
     }
 
-    /// Ends a running attempt as its request ends.
-    pub(super) fn end_attempt_with(&mut self, outcome: Outcome) {
+    /// Ends a running attempt as its request ends, `now` after its start.
+    pub(super) fn end_attempt_with(&mut self, now: Duration, outcome: Outcome) {
         match outcome {
-            Outcome::Complete => self.end_attempt(None, false),
-            Outcome::Canceled => self.end_attempt(None, true),
-            Outcome::AnswerBroken(kind) => self.end_attempt(Some(kind), false),
+            Outcome::Complete => self.end_attempt(now, None, false),
+            Outcome::Canceled => self.end_attempt(now, None, true),
+            Outcome::AnswerBroken(kind) => self.end_attempt(now, Some(kind), false),
         }
     }
 

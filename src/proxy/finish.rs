@@ -36,7 +36,8 @@ pub(super) fn finish(
     if context.version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
         *response.version_mut() = Version::HTTP_10;
     }
-    context.hand_over();
+    let now = context.watch.elapsed();
+    context.hand_over(now);
     let context = upgrade::begin(&mut response, context, drain);
     response.map(|body| TracedBody::new(body, context))
 }
@@ -101,9 +102,9 @@ fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
 
 /// Ends every span of the request and tells everybody who counts.
 pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
-    context.end_attempt_with(outcome);
-    context.hand_over();
     let duration = context.watch.elapsed();
+    context.end_attempt_with(duration, outcome);
+    context.hand_over(duration);
     let error_type = match outcome {
         Outcome::AnswerBroken(kind) => Some(kind),
         Outcome::Complete | Outcome::Canceled => context.error_type,

@@ -65,7 +65,7 @@ pub(super) async fn forward(
 
 /// A request made ready for any endpoint.
 struct Prepared {
-    asking: Asking,
+    asking: Box<Asking>,
     timeouts: UpstreamTimeouts,
     host: HostRewrite,
     client_host: Option<HeaderValue>,
@@ -117,19 +117,19 @@ fn prepare(context: &mut RequestContext, onward: Onward) -> Result<Prepared, Pro
         None => parts.uri,
     };
     let gate = progress.clone().filter(|_| limits.gated);
-    let records = context.head.as_ref().is_some_and(|head| head.record);
+    let records = context.records();
     context.heard = informational::listen(&mut request, gate, records, context.watch);
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
     Ok(Prepared {
-        asking: Asking {
+        asking: Box::new(Asking {
             request,
             host: HeaderValue::from_static(""),
             progress,
             upgrade: downstream.is_some(),
             due,
-        },
+        }),
         timeouts,
         host: rewrite.host,
         client_host: host,
@@ -164,37 +164,36 @@ fn begin_attempt(
     service: &str,
 ) {
     let request = &mut prepared.asking.request;
-    let (address, port) = match &endpoint.address.target {
-        EndpointTarget::Tcp { host, port } => (host.to_string(), Some(*port)),
-        EndpointTarget::Unix(path) => (path.display().to_string(), None),
-    };
-    let route = context.route.clone();
-    let template = route
-        .as_ref()
-        .filter(|_| prepared.same_path)
-        .map(|route| &*route.template);
-    let flow = route.as_ref().and_then(|route| route.plan.flow.as_ref());
-    let live = Arc::clone(&context.live);
-    let uri = request.uri().clone();
-    let method = context.method.clone();
-    let start = ClientStart {
-        method: &method,
-        scheme: endpoint.address.protocol.url_scheme(),
-        server_address: &address,
-        server_port: port,
-        path: uri.path(),
-        query: uri.query(),
-        service: Some(service),
-        resend_count: context.attempts,
-        flow: flow.map(|flow| &*flow.name),
-        flags: &route
+    let now = context.watch.elapsed();
+    let span = if context.records() {
+        let port = match &endpoint.address.target {
+            EndpointTarget::Tcp { port, .. } => Some(*port),
+            EndpointTarget::Unix(_) => None,
+        };
+        let template = context
+            .route
             .as_ref()
-            .map_or(&live.unmatched, |route| &route.trace)
-            .flags,
-        template,
-        is_grpc: is_grpc(request.headers()),
+            .filter(|_| prepared.same_path)
+            .map(|route| &*route.template);
+        let start = ClientStart {
+            method: &context.method,
+            scheme: endpoint.address.protocol.url_scheme(),
+            server_address: &endpoint.server_address,
+            server_port: port,
+            path: request.uri().path(),
+            query: request.uri().query(),
+            service: Some(service),
+            resend_count: context.attempts,
+            flow: context.flow(),
+            flags: &context.trace_rule().flags,
+            template,
+            is_grpc: is_grpc(request.headers()),
+        };
+        context.client_span(now, &start)
+    } else {
+        None
     };
-    context.begin_attempt(&start, request.headers_mut());
+    context.begin_attempt(now, span, request.headers_mut());
 }
 
 /// What an endpoint's failure means for the request. If its body was at fault, that comes first:
@@ -223,7 +222,8 @@ fn accept(
     answered: Answered,
     downstream: Option<OnUpgrade>,
 ) -> Response<Body> {
-    context.take_back();
+    let now = context.watch.elapsed();
+    context.take_back(now);
     let Answered { mut response, peer } = answered;
     context.answered(&response, peer);
     // The client's connection has a version of its own; hyper would write the origin's there.

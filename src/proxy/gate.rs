@@ -132,6 +132,7 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
     let policy = ForwardedPolicy {
         trusted: &listener.trusted_proxies,
         client_address_header: listener.client_address_header.as_ref(),
+        peer_text: context.conn.peer_text.as_ref(),
     };
     let host = normalized
         .and_then(Normalized::authority)

@@ -42,10 +42,8 @@ impl Handle for Pipeline {
         place: InFlight,
         incoming: Request<Incoming>,
     ) -> Response<TracedBody> {
-        let (parts, body) = incoming.into_parts();
         let (counted, admitted) = self.requests.enter(conn.listener.limits.requests_max);
-        let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &parts);
-        let incoming = Request::from_parts(parts, body);
+        let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &incoming);
 
         let outcome = match gate(&mut context, incoming) {
             Ok(_) if !admitted => Err(ProxyError::Overloaded { what: "listener" }),

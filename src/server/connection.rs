@@ -185,10 +185,10 @@ async fn watched<C>(
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut drained = pin!(drain.begun());
+    let mut drained = drain.begun();
     let mut closing = false;
     poll_fn(|cx| {
-        if !closing && drained.as_mut().poll(cx).is_ready() {
+        if !closing && Pin::new(&mut drained).poll(cx).is_ready() {
             closing = true;
             shut_down(connection.as_mut());
         }

@@ -56,7 +56,9 @@ impl Watch {
         self.writes = writes;
         if doing != self.doing || gets_on {
             self.doing = doing;
-            self.begin_again();
+            if doing != Doing::Serving {
+                self.begin_again();
+            }
         }
         let Some((limit, overdue)) = self.limit() else {
             return Poll::Pending;

@@ -1,9 +1,12 @@
 //! The end: no new connections, requests in flight finish, then the process may leave.
 
+use super::moment::{Moment, Reached};
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 
 /// How often it is looked whether the last requests have noticed their end.
@@ -11,13 +14,16 @@ const NOTICE_EVERY: Duration = Duration::from_millis(2);
 /// How long they may take.
 const NOTICE_MAX: Duration = Duration::from_secs(1);
 
-/// Shared by everything that has to end.
+/// Shared by everything that has to end. A clone costs one count: every request has one.
 #[derive(Clone, Debug, Default)]
-pub struct Drain {
-    begun: CancellationToken,
-    over: CancellationToken,
+pub struct Drain(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    begun: Moment,
+    over: Moment,
     connections: TaskTracker,
-    requests: Arc<Mutex<Vec<Arc<AtomicUsize>>>>,
+    requests: Mutex<Vec<Arc<AtomicUsize>>>,
 }
 
 impl Drain {
@@ -28,18 +34,18 @@ impl Drain {
 
     /// Begins to drain. Idle connections close, busy ones after their answer.
     pub fn begin(&self) {
-        self.begun.cancel();
-        self.connections.close();
+        self.0.begun.reach();
+        self.0.connections.close();
     }
 
     /// Whether it has begun.
     pub fn has_begun(&self) -> bool {
-        self.begun.is_cancelled()
+        self.0.begun.is_reached()
     }
 
-    /// Resolves when it begins.
-    pub fn begun(&self) -> WaitForCancellationFutureOwned {
-        self.begun.clone().cancelled_owned()
+    /// Resolves when it begins. For one task.
+    pub fn begun(&self) -> Reached {
+        self.0.begun.reached()
     }
 
     /// Runs a connection's task; the drain waits for it, and [`Self::finished`] ends it.
@@ -47,10 +53,17 @@ impl Drain {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let over = self.over.clone();
-        self.connections.spawn(async move {
+        let mut over = self.0.over.reached();
+        // In a box: an async block that moves it into place would make room for it twice.
+        let mut connection = Box::pin(connection);
+        self.0.connections.spawn(async move {
+            let ended = poll_fn(|cx| match Pin::new(&mut over).poll(cx) {
+                Poll::Ready(()) => Poll::Ready(()),
+                Poll::Pending => connection.as_mut().poll(cx),
+            });
+            ended.await;
             // Dropping it ends its spans, so they can still be flushed.
-            over.run_until_cancelled(connection).await;
+            drop(connection);
         });
     }
 
@@ -62,7 +75,10 @@ impl Drain {
     }
 
     fn counts(&self) -> MutexGuard<'_, Vec<Arc<AtomicUsize>>> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests in flight at this moment.
@@ -74,9 +90,9 @@ impl Drain {
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
     /// requests end. False if something was.
     pub async fn finished(&self, limit: Duration) -> bool {
-        let clean = tokio::time::timeout(limit, self.connections.wait()).await;
-        self.over.cancel();
-        self.connections.wait().await;
+        let clean = tokio::time::timeout(limit, self.0.connections.wait()).await;
+        self.0.over.reach();
+        self.0.connections.wait().await;
         // Streams of HTTP/2 have tasks of their own, which notice a moment later.
         let gone = async {
             while self.requests() > 0 {

@@ -5,6 +5,7 @@ mod connection;
 mod deadline;
 mod drain;
 mod io;
+mod moment;
 mod streams;
 
 pub use activity::InFlight;

@@ -1,6 +1,6 @@
 //! gRPC as spans tell it: RPC semantic conventions 1.44, and the status codes of gRPC.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// The names of the status codes, in the order of their numbers.
 const STATUS_NAMES: [&str; 17] = [
@@ -23,6 +23,9 @@ const STATUS_NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
+/// Where a gRPC call says how it went.
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
 /// Longest `rpc.method` that is believed to be one, in bytes.
 const METHOD_BYTES_MAX: usize = 255;
 
@@ -44,7 +47,7 @@ impl GrpcStatus {
 
     /// The `grpc-status` of trailers, or of the headers of a reply without a body.
     pub fn from_headers(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get("grpc-status")?.to_str().ok()?;
+        let value = headers.get(GRPC_STATUS)?.to_str().ok()?;
         // A status that is no number is UNKNOWN to every client.
         Some(Self::from_number(value.trim().parse().unwrap_or(2)))
     }

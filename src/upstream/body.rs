@@ -97,7 +97,7 @@ impl AnswerBody {
         if let Some(Carrier::Own(link)) = self.carrier.take()
             && sent
         {
-            self.endpoint.pool.give_back(*link);
+            self.endpoint.pool.give_back(link);
         }
     }
 

@@ -6,7 +6,7 @@ use super::dialect;
 use super::link::{Link, Sent};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
-use super::{EndpointAddress, EndpointProtocol, UpstreamTimeouts};
+use super::{EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamTimeouts};
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::Metrics;
@@ -30,6 +30,8 @@ pub struct Endpoint {
     pub address: EndpointAddress,
     /// The host and port to ask for when the host is rewritten to the endpoint's own.
     pub authority: HeaderValue,
+    /// `server.address` of CLIENT spans: the host, or the path of a Unix socket.
+    pub server_address: Box<str>,
     pub(super) pool: Pool,
     pub(super) upstream: Arc<str>,
     tls: Option<Connector>,
@@ -104,12 +106,17 @@ impl Endpoint {
     ) -> Self {
         let authority = HeaderValue::from_str(&address.authority())
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
+        let server_address = match &address.target {
+            EndpointTarget::Tcp { host, .. } => (&**host).into(),
+            EndpointTarget::Unix(path) => path.to_string_lossy().into(),
+        };
         let shares = AtomicBool::new(address.protocol == EndpointProtocol::H2c);
         let connecting = tokio::sync::Mutex::new(());
         let tls_http1 = tls.as_ref().map(Connector::http1_only);
         Self {
             address,
             authority,
+            server_address,
             pool,
             upstream,
             tls,
@@ -127,26 +134,30 @@ impl Endpoint {
     /// With [`AskError::Connect`] the request comes back: nothing of it was sent.
     pub async fn ask(
         self: &Arc<Self>,
-        asking: Asking,
+        mut asking: Box<Asking>,
         timeouts: &UpstreamTimeouts,
-    ) -> Result<Answered, (AskError, Option<Asking>)> {
-        let mut asking = asking;
+    ) -> Result<Answered, (AskError, Option<Box<Asking>>)> {
         // A request that finds HTTP/2 here goes without its upgrade.
         let upgrade = asking.upgrade && self.address.protocol != EndpointProtocol::H2c;
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
-            let left = asking.due.map_or(Duration::MAX, |due| {
-                due.saturating_duration_since(clock::instant())
-            });
-            let (link, fresh) = match self.link(timeouts.connect.min(left), upgrade).await {
+            let now = clock::instant();
+            let left = asking
+                .due
+                .map_or(Duration::MAX, |due| due.saturating_duration_since(now));
+            let limit = timeouts.connect.min(left);
+            let (link, fresh) = match self.link(now, limit, upgrade).await {
                 Ok(found) => found,
                 Err(error) => return Err((AskError::Connect(error), Some(asking))),
             };
-            let patience = &mut HeadPatience::new(first_byte, sending.clone(), asking.due);
+            let from = if fresh { clock::instant() } else { now };
+            let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), asking.due);
             let (sent, peer, carrier) = match link {
                 AnyLink::Own(link) => self.send_h1(link, &mut asking, patience).await,
                 AnyLink::Shared(link) => {
-                    send_h2(link, self.address.protocol, &mut asking, patience).await
+                    // Large, and boxed by hyper anyway: not for the future of every request.
+                    let protocol = self.address.protocol;
+                    Box::pin(send_h2(link, protocol, &mut asking, patience)).await
                 }
             };
             match sent {
@@ -177,10 +188,24 @@ impl Endpoint {
     }
 
     /// An open connection, and whether it was just made.
-    async fn link(&self, limit: Duration, upgrade: bool) -> Result<(AnyLink, bool), ConnectError> {
-        if let Some(link) = self.pooled(upgrade) {
-            return Ok((link, false));
+    async fn link(
+        &self,
+        now: Instant,
+        limit: Duration,
+        upgrade: bool,
+    ) -> Result<(AnyLink, bool), ConnectError> {
+        match self.pooled(now, upgrade) {
+            Some(link) => Ok((link, false)),
+            // Seldom, and large: kept out of the future that every request carries.
+            None => Box::pin(self.open_within(limit, upgrade)).await,
         }
+    }
+
+    async fn open_within(
+        &self,
+        limit: Duration,
+        upgrade: bool,
+    ) -> Result<(AnyLink, bool), ConnectError> {
         // Waiting for another request's attempt is waiting for a connection, too.
         let opened = tokio::time::timeout(limit, self.open(upgrade)).await;
         let opened = opened.unwrap_or_else(|_| {
@@ -199,7 +224,7 @@ impl Endpoint {
         let _connecting = if self.shares.load(Ordering::Relaxed) && !upgrade {
             // Many requests at once shall not make one HTTP/2 connection each.
             let connecting = self.connecting.lock().await;
-            if let Some(link) = self.pooled(upgrade) {
+            if let Some(link) = self.pooled(clock::instant(), upgrade) {
                 return Ok((link, false));
             }
             Some(connecting)
@@ -210,13 +235,14 @@ impl Endpoint {
         Ok((self.begin(connected).await?, true))
     }
 
-    fn pooled(&self, upgrade: bool) -> Option<AnyLink> {
-        let shared = if upgrade {
+    fn pooled(&self, now: Instant, upgrade: bool) -> Option<AnyLink> {
+        let shares = self.shares.load(Ordering::Relaxed);
+        let shared = if upgrade || !shares {
             None
         } else {
             self.pool.share().map(AnyLink::Shared)
         };
-        let pooled = shared.or_else(|| self.pool.take().map(|link| AnyLink::Own(Box::new(link))));
+        let pooled = shared.or_else(|| self.pool.take(now).map(AnyLink::Own));
         if pooled.is_some() {
             self.metrics.upstream_connection_reused(&self.upstream);
         }
@@ -256,7 +282,7 @@ impl Endpoint {
         dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
         if asking.upgrade {
-            let sent = link.send_upgrade(request, patience).await;
+            let sent = Box::pin(link.send_upgrade(request, patience)).await;
             return (
                 sent,
                 peer,
@@ -275,7 +301,7 @@ impl Endpoint {
         response: Response<Incoming>,
         peer: Option<SocketAddr>,
         carrier: Carrier,
-        asking: Asking,
+        asking: Box<Asking>,
         timeouts: &UpstreamTimeouts,
     ) -> Answered {
         let deadlines = AnswerDeadlines {

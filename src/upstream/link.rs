@@ -3,10 +3,12 @@
 //! hyper splits a client connection into a sender and a future that does the work. Spawning that
 //! future costs two task switches a request; here the request's own task polls it, and a pooled
 //! connection is polled by nobody until it is taken out, looked at by the reaper, or dropped.
-//! What passes between the two halves therefore needs no waker of its own: the socket's is enough.
+//! What passes between the two halves needs no waker of its own: the socket's is enough. That one
+//! is a [`Relay`], which the connection keeps while the tasks behind it change.
 
 use super::connect::Stream;
 use super::patience::HeadPatience;
+use super::relay::Relay;
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::UpstreamConnectionGuard;
@@ -19,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
@@ -33,7 +36,7 @@ pub(super) type Sent = Result<Option<Response<Incoming>>, TrySendError<Request<R
 /// One HTTP/1.1 connection.
 pub(super) struct Link {
     sender: http1::SendRequest<RequestBody>,
-    connection: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    driver: Driver,
     timer: LazyTimer,
     pub(super) peer: Option<SocketAddr>,
     pub(super) idle_since: Instant,
@@ -53,7 +56,7 @@ impl Link {
             .await?;
         Ok(Self {
             sender,
-            connection: Some(connection),
+            driver: Driver::new(connection),
             timer: LazyTimer::default(),
             peer,
             idle_since: clock::instant(),
@@ -61,11 +64,21 @@ impl Link {
         })
     }
 
-    /// Looks at a connection that is not in use: takes in a close by the other side, and forgets
-    /// the waker of whoever used it before. False if it cannot be used again.
+    /// Looks at a connection that is not in use: takes in a close by the other side. False if it
+    /// cannot be used again.
     pub(super) fn is_usable(&mut self) -> bool {
-        let quiet = &mut Context::from_waker(Waker::noop());
-        !drive(&mut self.connection, quiet) && self.sender.is_ready()
+        self.driver.rest();
+        !self.driver.drive() && self.sender.is_ready()
+    }
+
+    /// Forgets the task that used it.
+    pub(super) fn rest(&self) {
+        self.driver.rest();
+    }
+
+    /// Whether the connection is known to have ended.
+    pub(super) const fn is_over(&self) -> bool {
+        self.driver.connection.is_none()
     }
 
     /// Whether `due` has passed, by this connection's own timer.
@@ -81,13 +94,13 @@ impl Link {
     ) -> Sent {
         let Self {
             sender,
-            connection,
+            driver,
             timer,
             ..
         } = self;
         let mut answer = pin!(sender.try_send_request(request));
         poll_fn(|cx| {
-            let over = drive(connection, cx);
+            let over = driver.drive_for(cx);
             let mut quiet = Context::from_waker(Waker::noop());
             // Once the connection is over, only hyper's own hand-over is left to wait for.
             let waiting = if over { &mut *cx } else { &mut quiet };
@@ -107,7 +120,7 @@ impl Link {
         request: Request<RequestBody>,
         patience: &mut HeadPatience,
     ) -> Sent {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.driver.connection.take() {
             tokio::spawn(async move {
                 // How it ends is seen by whoever holds the answer or the upgraded stream.
                 drop(connection.with_upgrades().await);
@@ -126,25 +139,66 @@ impl Link {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let quiet = &mut Context::from_waker(Waker::noop());
-        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(quiet) {
+        if let Poll::Ready(frame) = self.driver.muted(|| Pin::new(&mut *body).poll_frame(quiet)) {
             return Poll::Ready(frame);
         }
-        let over = drive(&mut self.connection, cx);
-        Pin::new(body).poll_frame(if over { cx } else { quiet })
+        if self.driver.drive_for(cx) {
+            return Pin::new(body).poll_frame(cx);
+        }
+        self.driver.muted(|| Pin::new(body).poll_frame(quiet))
     }
 }
 
-/// Moves bytes. True once the connection is over.
-fn drive(
-    connection: &mut Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
-    cx: &mut Context<'_>,
-) -> bool {
-    let over = match connection {
-        Some(driven) => Pin::new(driven).poll(cx).is_ready(),
-        None => true,
-    };
-    if over {
-        *connection = None;
+/// The half of a connection that does the work.
+struct Driver {
+    /// None once the connection is over.
+    connection: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    relay: Arc<Relay>,
+    /// Wakes `relay`.
+    waker: Waker,
+}
+
+impl Driver {
+    fn new(connection: http1::Connection<TokioIo<Stream>, RequestBody>) -> Self {
+        let relay = Arc::new(Relay::default());
+        Self {
+            connection: Some(connection),
+            waker: Waker::from(Arc::clone(&relay)),
+            relay,
+        }
     }
-    over
+
+    /// Moves bytes; wakes the task of `cx` when there is more to move. True once the connection
+    /// is over.
+    fn drive_for(&mut self, cx: &Context<'_>) -> bool {
+        self.relay.lead_to(cx.waker());
+        self.drive()
+    }
+
+    /// Moves bytes. True once the connection is over.
+    fn drive(&mut self) -> bool {
+        let cx = &mut Context::from_waker(&self.waker);
+        let over = match &mut self.connection {
+            Some(connection) => Pin::new(connection).poll(cx).is_ready(),
+            None => true,
+        };
+        if over {
+            self.connection = None;
+        }
+        over
+    }
+
+    /// Wakes nobody from now on.
+    fn rest(&self) {
+        self.relay.lead_nowhere();
+    }
+
+    /// Takes a frame that the connection has ready. That makes room, which hyper tells the
+    /// connection by waking it: to no purpose, since whoever takes a frame polls again.
+    fn muted<T>(&self, take: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        self.relay.mute();
+        let taken = take();
+        self.relay.unmute(taken.is_pending());
+        taken
+    }
 }

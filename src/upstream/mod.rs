@@ -8,6 +8,7 @@ mod endpoint;
 mod link;
 mod patience;
 mod pool;
+mod relay;
 mod settings;
 
 pub use body::{AnswerBody, AnswerError};

@@ -21,13 +21,14 @@ pub(super) struct HeadPatience {
 }
 
 impl HeadPatience {
-    /// `first_byte` from now, and never past `exchange_due`.
+    /// `first_byte` from `now`, and never past `exchange_due`.
     pub(super) fn new(
+        now: Instant,
         first_byte: Duration,
         sending: Option<Arc<BodyProgress>>,
         exchange_due: Option<Instant>,
     ) -> Self {
-        let due = clock::instant() + first_byte;
+        let due = now + first_byte;
         let due = exchange_due.map_or(due, |last| last.min(due));
         Self {
             due,

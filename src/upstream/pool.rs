@@ -16,7 +16,7 @@ const H2_STREAMS_MAX: usize = 100;
 
 /// Idle HTTP/1.1 connections, the last one used first, and open HTTP/2 connections.
 pub(super) struct Pool {
-    idle: Mutex<VecDeque<Link>>,
+    idle: Mutex<VecDeque<Box<Link>>>,
     idle_max: usize,
     idle_life: Duration,
     shared: Mutex<Vec<SharedLink>>,
@@ -70,7 +70,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Link>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Box<Link>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -79,21 +79,24 @@ impl Pool {
     }
 
     /// An HTTP/1.1 connection that was open a moment ago. The other side may close it yet.
-    pub(super) fn take(&self) -> Option<Link> {
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Link>> {
         loop {
             let mut link = self.idle().pop_back()?;
+            let idle = now.saturating_duration_since(link.idle_since);
             // Looked at outside the lock: this reads from the socket.
-            if link.idle_since.elapsed() < self.idle_life && link.is_usable() {
+            if idle < self.idle_life && link.is_usable() {
                 return Some(link);
             }
         }
     }
 
-    /// Keeps a connection for the next request, if it can serve one and there is room.
-    pub(super) fn give_back(&self, mut link: Link) {
-        if !link.is_usable() {
+    /// Keeps a connection for the next request, if there is room. Whether it can serve one is
+    /// seen when it is taken, or by the reaper.
+    pub(super) fn give_back(&self, mut link: Box<Link>) {
+        if link.is_over() {
             return;
         }
+        link.rest();
         link.idle_since = clock::instant();
         let mut idle = self.idle();
         if idle.len() < self.idle_max {
@@ -132,7 +135,7 @@ impl Pool {
     /// Lets go of connections that were idle too long or that the other side has closed.
     pub(super) fn reap(&self) {
         let waiting = std::mem::take(&mut *self.idle());
-        let alive: Vec<Link> = waiting
+        let alive: Vec<Box<Link>> = waiting
             .into_iter()
             .filter_map(|mut link| {
                 let alive = link.idle_since.elapsed() < self.idle_life && link.is_usable();
