@@ -34,6 +34,7 @@ pub(super) struct Ending {
     /// Whether the terminal is where spans go.
     terminal_exports: bool,
     cancel: Option<CancellationToken>,
+    signals: Signals,
 }
 
 impl Serving {
@@ -75,6 +76,10 @@ impl Serving {
             accounts,
             access_log,
         };
+        // Before anybody is told that it listens: from then on a signal means a drain.
+        let signals = Signals::listen().map_err(|error| {
+            Failure::new(ExitStatus::Failed, "signals cannot be listened to").because(error)
+        })?;
         let running = Running::start(plan, options)
             .await
             .map_err(|error| cannot_start(error, flags))?;
@@ -84,6 +89,7 @@ impl Serving {
                 printer,
                 terminal_exports,
                 cancel: None,
+                signals,
             },
         ))
     }
@@ -119,9 +125,7 @@ pub(super) async fn until_stopped(
     tells: bool,
     console: &Console,
 ) -> Result<(), Failure> {
-    let mut signals = Signals::listen().map_err(|error| {
-        Failure::new(ExitStatus::Failed, "signals cannot be listened to").because(error)
-    })?;
+    let mut signals = ending.signals;
     let closed = async {
         match &ending.printer {
             Some(printer) => printer.closed().await,
@@ -163,17 +167,18 @@ pub(super) async fn until_stopped(
             },
         }
     };
-    if tells {
-        console.open_line.end();
-        let cut_off = if stopped.clean { 0 } else { requests };
-        say(&banner::drained(began.elapsed(), cut_off));
-    }
+    // What was printed last stands before the end of the drain.
     let printed = match ending.printer {
         Some(printer) => tokio::task::spawn_blocking(move || printer.finish(PRINT_MAX))
             .await
             .ok(),
         None => None,
     };
+    if tells {
+        console.open_line.end();
+        let cut_off = if stopped.clean { 0 } else { requests };
+        say(&banner::drained(began.elapsed(), cut_off));
+    }
     let mut told: Vec<String> = stopped
         .accounts
         .iter()
