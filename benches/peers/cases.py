@@ -40,7 +40,7 @@ ORIGIN = """
         listen 127.0.0.1:{origin} backlog=1024;
         location / {{ default_type text/plain; return 200 "{body}"; }}
     }}
-    log_format sink '$request_length $status $http_user_agent';
+    log_format sink '$http_content_length $status $http_user_agent';
     server {{
         listen 127.0.0.1:{sink} backlog=1024;
         access_log {folder}/sink.log sink buffer=64k flush=1s;

@@ -205,12 +205,15 @@ fn begin_log(
 }
 
 fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(ExitStatus::Failed, "threads cannot be started").because(error)
-        })
+    // On one core a second thread would only take turns with the first.
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut builder = match cores {
+        1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().map_err(|error| {
+        Failure::new(ExitStatus::Failed, "threads cannot be started").because(error)
+    })
 }
 
 fn service_name(plan: &Plan) -> Arc<str> {

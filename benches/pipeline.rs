@@ -1,0 +1,145 @@
+//! What a whole request costs: client, proxy and origin on one thread, over loopback.
+//!
+//! `cargo bench --bench pipeline`. Client and origin do as little as can be done and allocate
+//! nothing, so that the allocations are the proxy's; of the time, about half is theirs and the
+//! kernel's. Figures beside other proxies: `benches/peers/run`.
+
+#![allow(clippy::unwrap_used, reason = "a bench stops where it cannot go on")]
+
+use divan::{AllocProfiler, Bencher};
+use edgespan::app::{Options, Running};
+use edgespan::config::{Environment, Overrides, compile_text};
+use edgespan::trace::sink::{FinishedSpans, SpanSink};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+
+#[global_allocator]
+static ALLOC: AllocProfiler = AllocProfiler::system();
+
+const REQUEST: &[u8] = b"GET /orders/7 HTTP/1.1\r\nhost: app.example.com\r\n\r\n";
+const SAMPLED: &[u8] = b"GET /orders/7 HTTP/1.1\r\nhost: app.example.com\r\n\
+    traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\
+    tracestate: a=1,b=2\r\nbaggage: tenant=7\r\n\r\n";
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ndate: Sat, 21 Nov 2026 12:00:00 GMT\r\n\
+    content-type: text/plain\r\ncontent-length: 5\r\n\r\nhello";
+
+fn main() {
+    divan::main();
+}
+
+/// Takes spans and forgets them: encoding is measured, export is not (see `export`).
+struct Nowhere;
+
+impl SpanSink for Nowhere {
+    fn accept(&self, spans: &FinishedSpans) {
+        divan::black_box(spans);
+    }
+}
+
+/// A client with an open connection to a proxy before an origin.
+struct Way {
+    runtime: Runtime,
+    client: TcpStream,
+    _proxy: Running,
+}
+
+impl Way {
+    fn open(environment: &[(&str, &str)]) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let environment = environment.iter().copied().collect();
+        let (client, proxy) = runtime.block_on(async {
+            let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = origin.local_addr().unwrap();
+            tokio::spawn(serve(origin));
+            let proxy = start(address, &environment).await;
+            let (_, address) = proxy.listeners.first().unwrap();
+            let client = TcpStream::connect(address).await.unwrap();
+            client.set_nodelay(true).unwrap();
+            (client, proxy)
+        });
+        Self {
+            runtime,
+            client,
+            _proxy: proxy,
+        }
+    }
+
+    /// One request, to the last byte of its answer.
+    fn exchange(&mut self, request: &[u8]) {
+        self.runtime.block_on(async {
+            self.client.write_all(request).await.unwrap();
+            let mut answer = [0; 1024];
+            let mut filled = 0;
+            while !answer.get(..filled).unwrap().ends_with(b"\r\n\r\nhello") {
+                let read = self.client.read(answer.get_mut(filled..).unwrap()).await;
+                filled += read.unwrap();
+            }
+        });
+    }
+}
+
+async fn start(origin: SocketAddr, environment: &Environment) -> Running {
+    let text = format!(
+        "admin: {{address: '127.0.0.1:0'}}\n\
+         listeners: {{web: {{address: '127.0.0.1:0', mode: gateway}}}}\n\
+         upstreams: {{next: {{endpoints: ['http://{origin}']}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: next}}]\n\
+         sampling: {{default: 1.0}}\n"
+    );
+    let loaded = compile_text("bench.yaml", &text, environment, &Overrides::default());
+    let options = Options {
+        sinks: vec![Arc::new(Nowhere)],
+        accounts: Vec::new(),
+        access_log: None,
+    };
+    Running::start(loaded.unwrap().plan, options).await.unwrap()
+}
+
+/// Answers whatever comes: a request of this bench is one read.
+async fn serve(listener: TcpListener) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        tokio::spawn(async move {
+            let mut request = [0; 4096];
+            while stream.read(&mut request).await.unwrap_or_default() > 0 {
+                stream.write_all(ANSWER).await.unwrap();
+            }
+        });
+    }
+}
+
+#[divan::bench]
+fn untraced(bencher: Bencher<'_, '_>) {
+    let mut way = Way::open(&[("OTEL_SDK_DISABLED", "true")]);
+    bencher.bench_local(|| way.exchange(REQUEST));
+}
+
+#[divan::bench]
+fn traced(bencher: Bencher<'_, '_>) {
+    let mut way = Way::open(&[]);
+    bencher.bench_local(|| way.exchange(REQUEST));
+}
+
+#[divan::bench]
+fn traced_as_part_of_a_trace(bencher: Bencher<'_, '_>) {
+    let mut way = Way::open(&[]);
+    bencher.bench_local(|| way.exchange(SAMPLED));
+}
+
+/// What no proxy can be cheaper than on this machine: the same without one.
+#[divan::bench]
+fn without_a_proxy(bencher: Bencher<'_, '_>) {
+    let mut way = Way::open(&[]);
+    way.client = way.runtime.block_on(async {
+        let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = origin.local_addr().unwrap();
+        tokio::spawn(serve(origin));
+        TcpStream::connect(address).await.unwrap()
+    });
+    bencher.bench_local(|| way.exchange(REQUEST));
+}
