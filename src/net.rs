@@ -1,7 +1,30 @@
 //! Who is on the other side, and who may speak for others.
 
 use ipnet::IpNet;
+use socket2::{SockRef, TcpKeepalive};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// How long a connection may be silent before the system asks whether the other side is there.
+const PROBE_AFTER: Duration = Duration::from_secs(60);
+/// How often it asks then.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+
+/// Sets what every TCP connection shall have: no waiting for more to send, and probes that find
+/// out a peer that is gone without a word. A connection that may rest, such as a WebSocket, has no
+/// other end.
+///
+/// # Errors
+/// Those of the system, when the other side has closed already.
+pub fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE_AFTER)
+        .with_interval(PROBE_EVERY);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
+}
 
 /// Networks whose word about others is believed: `X-Forwarded-*`, `Forwarded`,
 /// `CF-Connecting-IP`. Empty trusts nobody.

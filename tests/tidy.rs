@@ -11,6 +11,8 @@
     reason = "a test that cannot read the tree has failed, and says so best by panicking"
 )]
 
+#[path = "tidy/documents.rs"]
+mod documents;
 #[path = "tidy/scan.rs"]
 mod scan;
 

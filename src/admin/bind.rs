@@ -16,6 +16,8 @@ pub struct AdminListeners {
 #[derive(Debug, thiserror::Error)]
 #[error("admin: cannot listen on {address}")]
 pub struct BindError {
+    /// Whether it is the door of the probes, and not the admin interface.
+    pub is_probes: bool,
     /// Where.
     pub address: SocketAddr,
     /// Why.
@@ -43,7 +45,13 @@ pub async fn bind(settings: &AdminSettings) -> Result<AdminListeners, BindError>
     };
     let probes = match settings.probes {
         None => None,
-        Some(address) => Some(listen(address).await?),
+        Some(address) => {
+            let bound = listen(address).await;
+            Some(bound.map_err(|error| BindError {
+                is_probes: true,
+                ..error
+            })?)
+        }
     };
     Ok(AdminListeners { admin, probes })
 }
@@ -51,7 +59,11 @@ pub async fn bind(settings: &AdminSettings) -> Result<AdminListeners, BindError>
 async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address)
         .await
-        .map_err(|source| BindError { address, source })
+        .map_err(|source| BindError {
+            is_probes: false,
+            address,
+            source,
+        })
 }
 
 impl AdminListeners {

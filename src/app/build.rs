@@ -22,12 +22,25 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// What an address was to be listened on for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// The data listener of this name.
+    Listener(Arc<str>),
+    /// The operator's whole interface.
+    Admin,
+    /// Health and metrics alone.
+    Probes,
+}
+
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
+        /// Whose it is.
+        door: Door,
         /// Which.
         address: SocketAddr,
         /// Why.

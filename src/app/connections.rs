@@ -1,7 +1,7 @@
 //! What happens to an accepted connection: TLS, HTTP, and an account of how it ended.
 
-use crate::listener::{ConnInfo, ListenerSettings, TakeConnection, TlsInfo};
-use crate::net::Ends;
+use crate::listener::{ConnInfo, ListenerSettings, Place, TakeConnection, TlsInfo};
+use crate::net::{self, Ends};
 use crate::proxy::Pipeline;
 use crate::server::{Drain, Ended, serve};
 use crate::telemetry::metrics::Metrics;
@@ -26,36 +26,42 @@ impl TakeConnection for Connections {
     fn take(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
         let this = self.clone();
         self.drain.spawn(async move {
-            let _open = this.metrics.connection(&this.listener.name);
-            this.connection(stream, peer).await;
-            drop(permit);
+            let open = this.metrics.connection(&this.listener.name);
+            this.connection(stream, peer, Place { permit, open }).await;
         });
     }
 }
 
 impl Connections {
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
         let Ok(local) = stream.local_addr() else {
             return;
         };
-        if stream.set_nodelay(true).is_err() {
+        if net::tune(&stream).is_err() {
             return; // The other side has left already.
         }
         let ends = Ends { peer, local };
         let Some(acceptor) = &self.acceptor else {
-            let conn = self.conn_info(ends, None);
+            let conn = self.conn_info(ends, None, place);
             let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
             self.account(&ended, peer);
             return;
         };
-        match acceptor.accept(stream, self.listener.timeouts.header).await {
+        let handshake = acceptor.accept(stream, self.listener.timeouts.header);
+        let shaken = tokio::select! {
+            biased;
+            shaken = handshake => shaken,
+            // Who has asked for nothing yet is not waited for.
+            () = self.drain.begun() => return,
+        };
+        match shaken {
             Ok(stream) => {
                 let session = stream.get_ref().1;
                 let tls = TlsInfo {
                     sni: session.server_name().map(Into::into),
                     alpn_h2: session.alpn_protocol() == Some(b"h2"),
                 };
-                let conn = self.conn_info(ends, Some(tls));
+                let conn = self.conn_info(ends, Some(tls), place);
                 let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
                 self.account(&ended, peer);
             }
@@ -63,8 +69,8 @@ impl Connections {
         }
     }
 
-    fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>) -> Arc<ConnInfo> {
-        Arc::new(ConnInfo::new(Arc::clone(&self.listener), ends, tls))
+    fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>, place: Place) -> Arc<ConnInfo> {
+        Arc::new(ConnInfo::new(Arc::clone(&self.listener), ends, tls, place))
     }
 
     fn refused(&self, error: &HandshakeError, peer: SocketAddr) {

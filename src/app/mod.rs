@@ -7,6 +7,6 @@ mod run;
 mod signal;
 
 pub use accounts::ReadAccount;
-pub use build::StartError;
+pub use build::{Door, StartError};
 pub use run::{Options, Running, Stopped};
 pub use signal::{Signals, Stop};

@@ -1,7 +1,7 @@
 //! A running proxy, from bound sockets to the last span.
 
 use super::accounts::{ReadAccount, span_accounts};
-use super::build::{self, StartError};
+use super::build::{self, Door, StartError};
 use super::connections::Connections;
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
@@ -72,6 +72,11 @@ impl Running {
         let doors = admin::bind(&plan.admin)
             .await
             .map_err(|error| StartError::Listen {
+                door: if error.is_probes {
+                    Door::Probes
+                } else {
+                    Door::Admin
+                },
                 address: error.address,
                 source: error.source,
             })?;
@@ -91,8 +96,8 @@ impl Running {
         let live = build::snapshot(&plan, &metrics, sinks, access_log.clone())?;
 
         let drain = Drain::new();
-        let pipeline = Pipeline::new(Arc::new(Live::new(live)), drain.clone());
-        let open = |doorway: Doorway| doorway.open(&pipeline, &drain, &metrics);
+        let live = Arc::new(Live::new(live));
+        let open = |doorway: Doorway| doorway.open(&live, &drain, &metrics);
         let listeners = doorways.into_iter().map(open).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
@@ -161,7 +166,11 @@ struct Doorway {
 fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
     let bound = |settings: &ListenerSettings| {
         let address = settings.address;
-        let socket = bind(address).map_err(|source| StartError::Listen { address, source })?;
+        let socket = bind(address).map_err(|source| StartError::Listen {
+            door: Door::Listener(Arc::clone(&settings.name)),
+            address,
+            source,
+        })?;
         Ok(Doorway {
             acceptor: build::acceptor(settings)?,
             settings: Arc::new(settings.clone()),
@@ -175,7 +184,7 @@ impl Doorway {
     /// Serves from here on. Gives name and address.
     fn open(
         self,
-        pipeline: &Pipeline,
+        live: &Arc<Live>,
         drain: &Drain,
         metrics: &Arc<Metrics>,
     ) -> (Arc<str>, SocketAddr) {
@@ -184,7 +193,7 @@ impl Doorway {
         let connections = Connections {
             listener: self.settings,
             acceptor: self.acceptor,
-            pipeline: pipeline.clone(),
+            pipeline: Pipeline::new(Arc::clone(live), drain.clone()),
             drain: drain.clone(),
             metrics: Arc::clone(metrics),
         };

@@ -28,7 +28,7 @@ use std::path::PathBuf;
     max_term_width = 100
 )]
 pub struct CommandLine {
-    /// Colour: by the terminal, always or never
+    /// Colour: auto (by the terminal), always or never
     #[arg(
         long,
         global = true,
@@ -89,7 +89,7 @@ pub struct RunArgs {
     /// What is printed.
     #[command(flatten)]
     pub output: OutputArgs,
-    /// Print spans although stdout is no terminal and there is a --config
+    /// Print spans where stdout is no terminal, too, as --to does by itself
     #[arg(long, conflicts_with = "quiet", help_heading = "Output")]
     pub print_spans: bool,
 }
@@ -281,20 +281,38 @@ impl Grammar {
         );
         let demo = examples(&["demo", "demo --no-traffic", "demo --listen 127.0.0.1:9080"]);
         let demo = format!(
-            "{demo}\n\nNeeds nothing but this program and touches nothing outside it.\n\n\
+            "{demo}\n\n\
+             Needs nothing but this program and touches nothing outside it. \
+             OTEL_EXPORTER_OTLP_ENDPOINT=URL sends the spans to a collector, too.\n\n\
              Exit: 0 done, 1 failed, 64 usage, 130 second Ctrl-C"
         );
-        let check = examples(&["check edgespan.yaml"]);
-        let check = format!("{check}\n\nExit: 0 it is right, 64 usage, 78 it is not");
-        let schema = format!("{}\n\nExit: 0 done, 64 usage", examples(&["schema"]));
+        let check = examples(&[
+            "check edgespan.yaml",
+            "check --json edgespan.yaml",
+            "check --explain E0101",
+        ]);
+        let check = format!("{check}\n\nExit: 0 it is right, 1 failed, 64 usage, 78 it is not");
+        let schema = examples(&["schema > edgespan.schema.json", "schema --markdown"]);
+        let schema = format!("{schema}\n\nExit: 0 done, 1 failed, 64 usage");
         let completions = examples(&[
             "completions bash > edgespan.bash",
             "completions zsh > _edgespan",
             "completions fish > edgespan.fish",
         ]);
-        let completions = format!("{completions}\n\nExit: 0 done, 64 usage");
+        let completions = format!("{completions}\n\nExit: 0 done, 1 failed, 64 usage");
+        let all = examples(&[
+            "demo",
+            "run --to http://127.0.0.1:3000",
+            "check edgespan.yaml",
+        ]);
+        let all = format!(
+            "{all}\n\n\
+             The standard OTEL_* variables are honoured, and so are NO_COLOR and CLICOLOR_FORCE.\n\n\
+             Exit: 0 done, 1 failed, 64 usage, 78 configuration, 130 second Ctrl-C"
+        );
         CommandLine::command()
             .bin_name(program)
+            .after_long_help(all)
             .term_width(self.columns.min(100))
             .mut_subcommand("run", |command| command.after_long_help(run))
             .mut_subcommand("demo", |command| command.after_long_help(demo))

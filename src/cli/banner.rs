@@ -9,6 +9,8 @@ use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+/// Shorter times are told in milliseconds.
+const TENTH: Duration = Duration::from_millis(100);
 /// More listeners than this are counted instead of listed.
 const LISTENERS_MAX: usize = 3;
 
@@ -30,9 +32,17 @@ impl Listening {
     }
 }
 
-/// Where spans go beside the terminal: `http://127.0.0.1:4318/v1/traces (http/protobuf)`. Empty:
-/// nowhere.
-pub type Destinations<'a> = &'a [String];
+/// Where spans go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destinations {
+    /// To these: `http://127.0.0.1:4318/v1/traces (http/protobuf)`. Empty: nowhere, unless the
+    /// terminal counts.
+    To(Vec<String>),
+    /// Nowhere, since `OTEL_TRACES_EXPORTER` says so.
+    Declined,
+    /// There are none: `OTEL_SDK_DISABLED`.
+    NotRecorded,
+}
 
 /// What `run` says once it listens.
 #[derive(Clone, Debug)]
@@ -46,7 +56,7 @@ pub struct RunBanner<'a> {
     /// Where the operator's door is, if anywhere.
     pub admin: Option<SocketAddr>,
     /// Where spans go.
-    pub export: Destinations<'a>,
+    pub export: &'a Destinations,
 }
 
 /// Where `run`'s values begin, and where they go on.
@@ -147,7 +157,7 @@ pub struct DemoBanner<'a> {
     /// The services and their ports.
     pub services: &'a [(&'a str, u16)],
     /// Where spans go beside the terminal.
-    pub export: Destinations<'a>,
+    pub export: &'a Destinations,
     /// From the process's start until everything listened.
     pub ready_after: Duration,
     /// Whether sample traffic runs.
@@ -222,15 +232,28 @@ pub fn drained(after: Duration, cut_off: u64) -> String {
     }
 }
 
+/// The drain was cut short by a second Ctrl-C.
+pub const fn stopped_now() -> &'static str {
+    "stopped\n"
+}
+
 /// The last line: what became of every span.
 pub fn account(account: &dyn Display) -> String {
     format!("{account}\n")
 }
 
-fn export_text(export: Destinations<'_>, what: &str) -> String {
-    match export {
+fn export_text(export: &Destinations, what: &str) -> String {
+    let to = match export {
+        Destinations::To(to) => to.as_slice(),
+        Destinations::Declined => return "none, as OTEL_TRACES_EXPORTER says".to_owned(),
+        Destinations::NotRecorded => {
+            return "off, as OTEL_SDK_DISABLED says: no spans, context passes untouched".to_owned();
+        }
+    };
+    match to {
         [] => format!("none; OTEL_EXPORTER_OTLP_ENDPOINT=URL sends {what} there"),
         [first] => first.clone(),
+        [first, second] => format!("{first} and {second}"),
         [first, rest @ ..] => format!("{first} and {} more", rest.len()),
     }
 }
@@ -249,8 +272,13 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
+/// `0.4 s`, and `12 ms` where that would be `0.0 s`.
 fn seconds(duration: Duration) -> String {
-    format!("{:.1} s", duration.as_secs_f64())
+    if duration < TENTH {
+        format!("{} ms", duration.as_millis().max(1))
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
 }
 
 fn seconds_whole(duration: Duration) -> String {
@@ -266,6 +294,12 @@ mod tests {
     use super::*;
     use crate::cli::escape;
     use crate::cli::style::{Glyphs, Paint};
+
+    static NOWHERE: Destinations = Destinations::To(Vec::new());
+
+    fn to(places: &[&str]) -> Destinations {
+        Destinations::To(places.iter().map(|place| (*place).to_owned()).collect())
+    }
 
     fn surface(columns: usize, colour: bool) -> Surface {
         Surface::fixed(columns, Paint::new(colour), Glyphs::UNICODE)
@@ -301,11 +335,11 @@ mod tests {
             to: Some(("http://127.0.0.1:3000", reach)),
             upstream: "127.0.0.1:3000",
             admin: Some(at("127.0.0.1:9901")),
-            export: &[],
+            export: &NOWHERE,
         }
     }
 
-    fn demo(export: &[String]) -> DemoBanner<'_> {
+    fn demo(export: &Destinations) -> DemoBanner<'_> {
         DemoBanner {
             gateway: at("127.0.0.1:8080"),
             admin: Some(at("127.0.0.1:9901")),
@@ -323,14 +357,14 @@ mod tests {
 
     #[test]
     fn the_demo_says_where_everything_is() {
-        let lines = demo(&[]).render(&surface(80, false)).lines().count();
+        let lines = demo(&NOWHERE).render(&surface(80, false)).lines().count();
         assert!(lines < 10);
-        insta::assert_snapshot!(on_all(|surface| demo(&[]).render(surface)));
+        insta::assert_snapshot!(on_all(|surface| demo(&NOWHERE).render(surface)));
     }
 
     #[test]
     fn the_demo_in_colour() {
-        let exported = ["http://127.0.0.1:4318/v1/traces (http/protobuf)".to_owned()];
+        let exported = to(&["http://127.0.0.1:4318/v1/traces (http/protobuf)"]);
         let surface = surface(80, true);
         let text = demo(&exported).render(&surface) + &demo_try(at("127.0.0.1:8080"), &surface);
         insta::assert_snapshot!(text.replace('\u{1b}', "\\e"));
@@ -371,7 +405,7 @@ mod tests {
         let listeners: Vec<_> = std::iter::once(secure).chain(others).collect();
         let banner = RunBanner {
             to: None,
-            export: &["http://collector:4317 (grpc)".to_owned()],
+            export: &to(&["http://collector:4317 (grpc)"]),
             ..run(&listeners, &Reach::Refuses)
         };
         insta::assert_snapshot!(on_all(|surface| banner.render(surface)));
@@ -382,6 +416,36 @@ mod tests {
         let listeners = [listening("0.0.0.0:8080")];
         let text = run(&listeners, &Reach::Refuses).render(&surface(80, false));
         assert!(!text.contains("this machine only"));
+    }
+
+    #[test]
+    fn where_spans_go_is_told_in_every_case() {
+        let check = |export: &Destinations, expected: &str| {
+            assert_eq!(export_text(export, "the spans"), expected);
+        };
+        let none = "none; OTEL_EXPORTER_OTLP_ENDPOINT=URL sends the spans there";
+        check(&NOWHERE, none);
+        check(&to(&["a"]), "a");
+        check(&to(&["a", "the terminal"]), "a and the terminal");
+        check(&to(&["a", "b", "c"]), "a and 2 more");
+        check(
+            &Destinations::Declined,
+            "none, as OTEL_TRACES_EXPORTER says",
+        );
+        let off = "off, as OTEL_SDK_DISABLED says: no spans, context passes untouched";
+        check(&Destinations::NotRecorded, off);
+    }
+
+    #[test]
+    fn a_time_is_never_told_as_nothing() {
+        let check = |micros, expected: &str| {
+            assert_eq!(seconds(Duration::from_micros(micros)), expected);
+        };
+        check(0, "1 ms");
+        check(12_400, "12 ms");
+        check(99_999, "99 ms");
+        check(100_000, "0.1 s");
+        check(412_000, "0.4 s");
     }
 
     #[test]

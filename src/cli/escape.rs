@@ -3,44 +3,17 @@
 //! A span's name or a header's value may hold escapes that drive a terminal, or marks that turn
 //! the reading direction around. They are shown, never obeyed, with colour and without.
 
+use crate::telemetry::{is_hidden, terminal_char, terminal_safe};
 use std::borrow::Cow;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Whether a terminal, or the eye, would be led astray by this character.
-fn is_unsafe(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{61c}'                      // Arabic letter mark
-            | '\u{200b}'..='\u{200f}'      // zero widths and direction marks
-            | '\u{2028}'..='\u{202e}'      // line separators, embeddings and overrides
-            | '\u{2060}'..='\u{206f}'      // word joiner, isolates
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}') // tags: text that nobody sees
-}
-
-fn push_escaped(out: &mut String, character: char) {
-    match character {
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        other => out.push_str(&format!("\\u{{{:x}}}", u32::from(other))),
-    }
-}
-
 /// `text` with control and direction characters spelt out (`\n`, `\u{1b}`).
 pub fn shown(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_unsafe) {
+    if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len().saturating_mul(2));
-    for character in text.chars() {
-        if is_unsafe(character) {
-            push_escaped(&mut out, character);
-        } else {
-            out.push(character);
-        }
-    }
+    terminal_safe(&mut out, text);
     Cow::Owned(out)
 }
 
@@ -52,8 +25,7 @@ pub fn quoted(text: &str) -> String {
         match character {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
-            other if is_unsafe(other) => push_escaped(&mut out, other),
-            other => out.push(other),
+            other => terminal_char(&mut out, other),
         }
     }
     out.push('"');
@@ -63,7 +35,7 @@ pub fn quoted(text: &str) -> String {
 /// `text` as one word of a line: as it is if it holds nothing that would end the word, else
 /// [`quoted`].
 pub fn word(text: &str) -> Cow<'_, str> {
-    let breaks = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | '=') || is_unsafe(c);
+    let breaks = |c: char| c.is_whitespace() || matches!(c, '"' | '\\' | '=') || is_hidden(c);
     if text.is_empty() || text.contains(breaks) {
         Cow::Owned(quoted(text))
     } else {
@@ -156,8 +128,8 @@ mod tests {
 
         #[test]
         fn nothing_that_is_shown_drives_a_terminal(text in any::<String>()) {
-            prop_assert!(!shown(&text).contains(is_unsafe));
-            prop_assert!(!quoted(&text).contains(is_unsafe));
+            prop_assert!(!shown(&text).contains(is_hidden));
+            prop_assert!(!quoted(&text).contains(is_hidden));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::escape;
 use super::style::Surface;
+use crate::telemetry::plain_error;
 use std::error::Error;
 use std::fmt;
-use std::io;
 use std::process::ExitCode;
 
 /// Longest chain of causes that is told.
@@ -133,7 +133,7 @@ impl Failure {
             .as_ref()
             .map(|source| -> &(dyn Error + 'static) { source.as_ref() });
         while let Some(cause) = next.filter(|_| causes.len() < CAUSES_MAX) {
-            causes.push(plain(cause));
+            causes.push(plain_error(cause));
             next = cause.source();
         }
         causes
@@ -154,35 +154,11 @@ impl Error for Failure {
     }
 }
 
-/// One error of a chain in plain words: an operating system's error by what it means, without
-/// its number.
-fn plain(error: &(dyn Error + 'static)) -> String {
-    error
-        .downcast_ref::<io::Error>()
-        .map_or_else(|| error.to_string(), plain_io)
-}
-
-/// An I/O error in plain words: `connection refused`, never `Os { code: 111 }`.
-pub fn plain_io(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = match text.rfind(" (os error ") {
-        Some(at) => text.get(..at).unwrap_or(&text),
-        None => &text,
-    };
-    // The system's messages begin like sentences; ours stand within one. Acronyms stay.
-    let mut characters = text.chars();
-    let first = characters.next();
-    let is_word = characters.clone().next().is_some_and(char::is_lowercase);
-    match first.filter(|_| is_word) {
-        Some(first) => first.to_lowercase().chain(characters).collect(),
-        None => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cli::style::{Glyphs, Paint};
+    use std::io;
 
     fn rendered(failure: &Failure, colour: bool) -> String {
         let surface = Surface::fixed(80, Paint::new(colour), Glyphs::UNICODE);
@@ -208,17 +184,6 @@ mod tests {
              help: let the user that runs edgespan read it\n"
         );
         assert!(rendered(&unreadable(), true).starts_with("\\e[31merror:\\e[0m cannot"));
-    }
-
-    #[test]
-    fn an_error_number_is_never_shown() {
-        let check = |number, expected: &str| {
-            assert_eq!(plain_io(&io::Error::from_raw_os_error(number)), expected);
-        };
-        check(111, "connection refused");
-        check(98, "address already in use");
-        check(24, "too many open files");
-        check(5, "input/output error");
     }
 
     #[test]

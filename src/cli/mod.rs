@@ -11,6 +11,7 @@ pub mod demo;
 pub mod escape;
 pub mod failure;
 pub mod layout;
+pub mod open_line;
 pub mod reach;
 pub mod run;
 pub mod schema;
@@ -24,6 +25,7 @@ mod tests;
 use crate::config::Environment;
 use args::{Command, Grammar};
 use failure::{ExitStatus, Failure};
+use open_line::OpenLine;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
@@ -38,6 +40,8 @@ pub struct Console {
     pub stderr: Surface,
     /// The binary as it was started, for hints.
     pub program: String,
+    /// Whether a line on the terminal waits for its end.
+    pub open_line: OpenLine,
 }
 
 /// The whole program: parses, runs, tells what failed.
@@ -54,6 +58,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         stdout: Surface::stdout(parsed.color, &process_variable),
         stderr: Surface::stderr(parsed.color, &process_variable),
         program: grammar.program.clone(),
+        open_line: OpenLine::default(),
     };
     match dispatch(parsed.command, &grammar, &console) {
         Ok(()) => ExitCode::SUCCESS,
@@ -132,7 +137,10 @@ fn told_by_clap(error: &clap::Error, choice: ColourChoice) -> ExitCode {
     }
     match answer(&text(Surface::stdout(choice, &process_variable))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.exit_code(),
+        Err(failure) => {
+            say(&failure.render(&Surface::stderr(choice, &process_variable)));
+            failure.exit_code()
+        }
     }
 }
 

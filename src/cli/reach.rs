@@ -1,8 +1,9 @@
 //! Whether an upstream answers, told at the start instead of at the first request; and which
 //! port is free when the one asked for is not.
 
-use super::failure::{ExitStatus, Failure, plain_io};
+use super::failure::{ExitStatus, Failure};
 use crate::clock;
+use crate::telemetry::plain_io;
 use crate::upstream::{EndpointAddress, EndpointTarget};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, ErrorKind};
@@ -69,16 +70,16 @@ fn of(error: &io::Error) -> Reach {
 }
 
 /// Who chose the address that cannot be had, and so where another is to be written.
-#[derive(Clone, Copy, Debug)]
-pub enum Chosen<'a> {
+#[derive(Clone, Debug)]
+pub enum Chosen {
     /// A flag, or its default: `--listen`, `--admin`.
-    Flag(&'a str),
+    Flag(&'static str),
     /// A key of the configuration: `listeners.web.address`.
-    Key(&'a str),
+    Key(String),
 }
 
 /// Why an address cannot be listened on, with another that can where there is one.
-pub fn cannot_listen(address: SocketAddr, error: &io::Error, chosen: Chosen<'_>) -> Failure {
+pub fn cannot_listen(address: SocketAddr, error: &io::Error, chosen: &Chosen) -> Failure {
     let kind = error.kind();
     let why = if kind == ErrorKind::AddrInUse {
         "in use by another program".to_owned()
@@ -191,7 +192,7 @@ mod tests {
         let error = TcpListener::bind(taken).unwrap_err();
         let surface = Surface::fixed(80, Paint::new(false), Glyphs::UNICODE);
 
-        let text = cannot_listen(taken, &error, Chosen::Flag("--listen")).render(&surface);
+        let text = cannot_listen(taken, &error, &Chosen::Flag("--listen")).render(&surface);
 
         let (what, help) = text.split_once('\n').unwrap();
         assert_eq!(
@@ -210,8 +211,8 @@ mod tests {
         let address = "0.0.0.0:80".parse().unwrap();
         let surface = Surface::fixed(80, Paint::new(false), Glyphs::UNICODE);
 
-        let chosen = Chosen::Key("listeners.web.address");
-        let text = cannot_listen(address, &denied, chosen).render(&surface);
+        let chosen = Chosen::Key("listeners.web.address".to_owned());
+        let text = cannot_listen(address, &denied, &chosen).render(&surface);
 
         assert_eq!(
             text,

@@ -1,20 +1,20 @@
 //! `edgespan run` and `edgespan demo`: from what was typed to a running proxy and back.
 
-use super::args::{DemoArgs, OutputArgs, RunArgs};
-use super::banner::{self, DemoBanner, Listening, RunBanner};
+use super::args::{DemoArgs, LogForm, OutputArgs, RunArgs};
+use super::banner::{self, DemoBanner, Destinations, Listening, RunBanner};
 use super::check;
 use super::demo::{self, Services};
 use super::failure::{ExitStatus, Failure};
 use super::reach::{self, Chosen};
 use super::serve::{Serving, until_stopped};
 use super::{Console, say};
-use crate::app::{Running, StartError};
+use crate::app::{Door, Running, StartError};
 use crate::clock;
-use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused};
+use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, TerminalExport};
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -29,34 +29,35 @@ const DEFAULT_ADDRESS: SocketAddr =
 pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let loaded = load(args, console)?;
     let shows_itself = args.to.is_some() || console.stderr.is_terminal;
-    let _log = begin_log(&args.output, console, "info")?;
-    let prints = args.prints_spans(console.stdout.is_terminal);
+    let form = args.output.log_form(console.stderr.is_terminal);
+    let _log = begin_log(&args.output, form, console)?;
+    warn(&loaded, form, console);
+    let plan = loaded.plan;
+    let prints = args.prints_spans(console.stdout.is_terminal)
+        || (plan.terminal == TerminalExport::Always && !args.output.quiet);
     let serving = Serving {
-        service: service_name(&loaded.plan),
+        service: service_name(&plan),
         prints,
         // Trees say the same and more; a program that reads the output wants the lines.
-        logs_access: loaded
-            .plan
+        logs_access: plan
             .access_log
             .unwrap_or(args.to.is_none() && !prints && !console.stdout.is_terminal),
         log_form: args.output.log_form(console.stdout.is_terminal).into(),
         after_first: None,
     };
+    let flags = Flags {
+        listen: args.to.is_some(),
+        admin: args.to.is_some() || args.admin.is_some(),
+    };
     runtime()?.block_on(async {
-        let plan = loaded.plan;
-        let export = destinations(&plan);
-        let spans_are_seen = prints || !export.is_empty() || !plan.tracing.recording;
+        let export = destinations(&plan, prints);
         let upstream = plan
             .upstreams
             .first()
             .and_then(|one| one.endpoints.first())
             .cloned();
         let tls = has_tls(&plan);
-        let named = match args.to {
-            Some(_) => Chosen::Flag("--listen"),
-            None => Chosen::Key("listeners.*.address"),
-        };
-        let (running, ending) = serving.start(plan, console, named).await?;
+        let (running, ending) = serving.start(plan, console, flags).await?;
         if shows_itself {
             let knocked = match (&args.to, &upstream) {
                 (Some(to), Some(endpoint)) => Some((to.as_str(), reach::knock(endpoint).await)),
@@ -72,9 +73,9 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             };
             say(&banner.render(&console.stderr));
         } else {
-            log_start(&running, &export, spans_are_seen);
+            log_start(&running, &export, prints);
         }
-        until_stopped(running, ending, shows_itself).await
+        until_stopped(running, ending, shows_itself, console).await
     })
 }
 
@@ -84,7 +85,8 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
 /// What kept it from starting, or from ending well.
 pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let started = clock::instant();
-    let _log = begin_log(&args.output, console, "warn")?;
+    let form = args.output.log_form(console.stderr.is_terminal);
+    let _log = begin_log(&args.output, form, console)?;
     runtime()?.block_on(async {
         let services = Services::start().await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the demo's services cannot start").because(error)
@@ -94,12 +96,15 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let environment = Environment::of_process();
         let loaded = config::compile_text("demo.yaml", &text, &environment, &Overrides::default())
             .map_err(|refused| refuse(&refused, console))?;
-        warn(&loaded, console);
-        let export = destinations(&loaded.plan);
-        let hint = console.stderr;
+        warn(&loaded, form, console);
         let prints = !args.output.quiet;
-        let after_first: super::terminal::AfterFirst =
-            Box::new(move || say(&banner::demo_try(listen, &hint)));
+        let export = destinations(&loaded.plan, prints);
+        // The printer starts before there is an address, and shows nothing before there is one.
+        let bound = Arc::new(OnceLock::new());
+        let (hint, known) = (console.stderr, Arc::clone(&bound));
+        let after_first: super::terminal::AfterFirst = Box::new(move || {
+            say(&banner::demo_try(*known.get().unwrap_or(&listen), &hint));
+        });
         let serving = Serving {
             service: service_name(&loaded.plan),
             prints,
@@ -107,12 +112,16 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             log_form: args.output.log_form(console.stdout.is_terminal).into(),
             after_first: (prints && !args.no_traffic).then_some(after_first),
         };
-        let named = Chosen::Flag("--listen");
-        let (running, ending) = serving.start(loaded.plan, console, named).await?;
+        let flags = Flags {
+            listen: true,
+            admin: true,
+        };
+        let (running, ending) = serving.start(loaded.plan, console, flags).await?;
         let gateway = running
             .listeners
             .first()
             .map_or(listen, |(_, address)| *address);
+        let gateway = *bound.get_or_init(|| gateway);
         let banner = DemoBanner {
             gateway,
             admin: running.admin,
@@ -129,7 +138,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         if !args.no_traffic {
             tokio::spawn(demo::traffic(gateway, traffic.clone()));
         }
-        let ended = until_stopped(running, ending.also_cancel(traffic), true).await;
+        let ended = until_stopped(running, ending.also_cancel(traffic), true, console).await;
         drop(services);
         ended
     })
@@ -150,9 +159,7 @@ fn load(args: &RunArgs, console: &Console) -> Result<Loaded, Failure> {
         }
         (None, None) => return Err(Failure::new(ExitStatus::Usage, "where do requests go?")),
     };
-    let loaded = loaded.map_err(|refused| refuse(&refused, console))?;
-    warn(&loaded, console);
-    Ok(loaded)
+    loaded.map_err(|refused| refuse(&refused, console))
 }
 
 fn refuse(refused: &Refused, console: &Console) -> Failure {
@@ -164,20 +171,36 @@ fn refuse(refused: &Refused, console: &Console) -> Failure {
     Failure::told(ExitStatus::Configuration)
 }
 
-fn warn(loaded: &Loaded, console: &Console) {
-    if loaded.warnings.warnings() > 0 {
+/// Warnings of the configuration, in the form of the log that begins with them.
+fn warn(loaded: &Loaded, form: LogForm, console: &Console) {
+    if form == LogForm::Human {
         say(&loaded.warnings.render(console.stderr.look()));
+        return;
+    }
+    let warnings = loaded.warnings.to_json();
+    for warning in warnings.as_array().into_iter().flatten() {
+        let text = |key| warning.get(key).and_then(serde_json::Value::as_str);
+        let number = |key| warning.get(key).and_then(serde_json::Value::as_u64);
+        tracing::warn!(
+            id = text("id"),
+            file = text("file"),
+            line = number("line"),
+            column = number("column"),
+            help = text("help"),
+            "{}",
+            text("message").unwrap_or_default()
+        );
     }
 }
 
 fn begin_log(
     output: &OutputArgs,
+    form: LogForm,
     console: &Console,
-    level: &str,
 ) -> Result<log::LogGuard, Failure> {
-    let form = output.log_form(console.stderr.is_terminal).into();
-    let level = output.log_level.as_deref().unwrap_or(level);
-    log::init(form, level, console.stderr.paint.is_on())
+    let level = output.log_level.as_deref().unwrap_or("info");
+    let out = Box::new(console.open_line.before(std::io::stderr()));
+    log::init(form.into(), level, console.stderr.paint.is_on(), out)
         .map_err(|error| Failure::new(ExitStatus::Usage, "the log cannot be set up").because(error))
 }
 
@@ -208,13 +231,22 @@ fn service_name(plan: &Plan) -> Arc<str> {
 }
 
 /// Where spans go, without anything secret.
-fn destinations(plan: &Plan) -> Vec<String> {
+fn destinations(plan: &Plan, prints: bool) -> Destinations {
+    if !plan.tracing.recording {
+        return Destinations::NotRecorded;
+    }
     let told = |settings: &crate::export::OtlpSettings| {
         let mut url = settings.endpoint.clone();
         url.set_query(None);
         format!("{url} ({})", settings.protocol.name())
     };
-    plan.export.iter().map(told).collect()
+    let mut to: Vec<_> = plan.export.iter().map(told).collect();
+    match plan.terminal {
+        TerminalExport::Never if to.is_empty() => return Destinations::Declined,
+        TerminalExport::Always if prints => to.push("the terminal".to_owned()),
+        TerminalExport::Always | TerminalExport::Never | TerminalExport::WithoutCollector => {}
+    }
+    Destinations::To(to)
 }
 
 fn has_tls(plan: &Plan) -> Vec<Arc<str>> {
@@ -235,7 +267,7 @@ fn listening(running: &Running, tls: &[Arc<str>]) -> Vec<Listening> {
 }
 
 /// The same as the banner, for a log that machines read.
-fn log_start(running: &Running, export: &[String], spans_are_seen: bool) {
+fn log_start(running: &Running, export: &Destinations, prints: bool) {
     for (name, address) in &running.listeners {
         tracing::info!(listener = %name, %address, "listening");
     }
@@ -245,20 +277,51 @@ fn log_start(running: &Running, export: &[String], spans_are_seen: bool) {
     if let Some(address) = running.probes {
         tracing::info!(%address, "probes listening");
     }
-    for destination in export {
-        tracing::info!(destination, "exporting spans");
-    }
-    if !spans_are_seen {
-        tracing::info!(
+    match export {
+        Destinations::To(to) if to.is_empty() && !prints => tracing::info!(
             "spans go nowhere: neither `export` nor OTEL_EXPORTER_OTLP_ENDPOINT names a collector"
-        );
+        ),
+        Destinations::To(to) => {
+            for destination in to {
+                tracing::info!(destination, "exporting spans");
+            }
+        }
+        Destinations::Declined => {
+            tracing::info!("spans are not exported, as OTEL_TRACES_EXPORTER says");
+        }
+        Destinations::NotRecorded => {
+            tracing::info!("nothing is recorded, as OTEL_SDK_DISABLED says");
+        }
+    }
+}
+
+/// Which addresses a flag sets, so that a hint names the flag and not a key of the file.
+#[derive(Clone, Copy)]
+pub(super) struct Flags {
+    listen: bool,
+    admin: bool,
+}
+
+impl Flags {
+    fn chosen(self, door: &Door) -> Chosen {
+        match door {
+            Door::Listener(_) if self.listen => Chosen::Flag("--listen"),
+            Door::Listener(name) => Chosen::Key(format!("listeners.{name}.address")),
+            Door::Admin if self.admin => Chosen::Flag("--admin"),
+            Door::Admin => Chosen::Key("admin.address".to_owned()),
+            Door::Probes => Chosen::Key("admin.probes".to_owned()),
+        }
     }
 }
 
 /// What kept it from starting, in words for whoever typed the command.
-pub(super) fn cannot_start(error: StartError, named: Chosen<'_>) -> Failure {
+pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
     match error {
-        StartError::Listen { address, source } => reach::cannot_listen(address, &source, named),
+        StartError::Listen {
+            door,
+            address,
+            source,
+        } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
         | StartError::Tls { .. }
         | StartError::Export(_)

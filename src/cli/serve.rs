@@ -2,8 +2,7 @@
 //! closed pipe ends it.
 
 use super::failure::{ExitStatus, Failure};
-use super::reach::Chosen;
-use super::run::cannot_start;
+use super::run::{Flags, cannot_start};
 use super::terminal::{AfterFirst, SpanPrinter};
 use super::{Console, banner, say};
 use crate::admin::SpanAccount;
@@ -12,7 +11,7 @@ use crate::clock;
 use crate::config::Plan;
 use crate::telemetry::log::LogFormat;
 use crate::trace::sink::SpanSink;
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +34,7 @@ pub(super) struct Ending {
     /// Whether the terminal is where spans go.
     terminal_exports: bool,
     cancel: Option<CancellationToken>,
+    signals: Signals,
 }
 
 impl Serving {
@@ -43,11 +43,16 @@ impl Serving {
         self,
         plan: Plan,
         console: &Console,
-        named: Chosen<'_>,
+        flags: Flags,
     ) -> Result<(Running, Ending), Failure> {
         let printer = if self.prints {
-            let out = Box::new(io::stdout());
             let surface = console.stdout;
+            // Only on one terminal can a tree come upon a line that stderr has begun.
+            let out: Box<dyn Write + Send> = if surface.is_terminal && console.stderr.is_terminal {
+                Box::new(console.open_line.before(io::stdout()))
+            } else {
+                Box::new(io::stdout())
+            };
             let printer = SpanPrinter::start(out, surface, self.service, self.after_first);
             Some(Arc::new(printer.map_err(|error| {
                 Failure::new(ExitStatus::Failed, "the printer cannot start").because(error)
@@ -55,7 +60,7 @@ impl Serving {
         } else {
             None
         };
-        let terminal_exports = plan.export.is_empty();
+        let terminal_exports = plan.terminal_exports() && plan.tracing.recording;
         let sinks: Vec<Arc<dyn SpanSink>> = printer
             .iter()
             .map(|one| Arc::clone(one) as Arc<dyn SpanSink>)
@@ -71,15 +76,20 @@ impl Serving {
             accounts,
             access_log,
         };
+        // Before anybody is told that it listens: from then on a signal means a drain.
+        let signals = Signals::listen().map_err(|error| {
+            Failure::new(ExitStatus::Failed, "signals cannot be listened to").because(error)
+        })?;
         let running = Running::start(plan, options)
             .await
-            .map_err(|error| cannot_start(error, named))?;
+            .map_err(|error| cannot_start(error, flags))?;
         Ok((
             running,
             Ending {
                 printer,
                 terminal_exports,
                 cancel: None,
+                signals,
             },
         ))
     }
@@ -113,10 +123,9 @@ pub(super) async fn until_stopped(
     running: Running,
     ending: Ending,
     tells: bool,
+    console: &Console,
 ) -> Result<(), Failure> {
-    let mut signals = Signals::listen().map_err(|error| {
-        Failure::new(ExitStatus::Failed, "signals cannot be listened to").because(error)
-    })?;
+    let mut signals = ending.signals;
     let closed = async {
         match &ending.printer {
             Some(printer) => printer.closed().await,
@@ -137,8 +146,11 @@ pub(super) async fn until_stopped(
     let requests = u64::try_from(running.requests()).unwrap_or(u64::MAX);
     let (limit, began) = (running.drain_max(), clock::instant());
     if tells {
-        say(&banner::draining(requests, limit));
-    } else {
+        let begun = banner::draining(requests, limit);
+        // Without a reader there is nobody to tell.
+        let told = console.open_line.begin(&begun, io::stderr());
+        told.unwrap_or_default();
+    } else if has_reader {
         tracing::info!(requests, "draining");
     }
     let stopping = running.stop();
@@ -148,20 +160,25 @@ pub(super) async fn until_stopped(
             stopped = &mut stopping => break stopped,
             // Another SIGTERM changes nothing; another Ctrl-C means now.
             stop = signals.next() => if stop == Stop::Interrupt {
+                if tells {
+                    say(banner::stopped_now());
+                }
                 return Err(Failure::told(ExitStatus::Interrupted));
             },
         }
     };
-    if tells {
-        let cut_off = if stopped.clean { 0 } else { requests };
-        say(&banner::drained(began.elapsed(), cut_off));
-    }
+    // What was printed last stands before the end of the drain.
     let printed = match ending.printer {
         Some(printer) => tokio::task::spawn_blocking(move || printer.finish(PRINT_MAX))
             .await
             .ok(),
         None => None,
     };
+    if tells {
+        console.open_line.end();
+        let cut_off = if stopped.clean { 0 } else { requests };
+        say(&banner::drained(began.elapsed(), cut_off));
+    }
     let mut told: Vec<String> = stopped
         .accounts
         .iter()

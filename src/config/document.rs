@@ -203,7 +203,7 @@ and ignored.
 | `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES` | win over `service` |
 | `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG` | replace `sampling.default`, and nothing else |
 | `OTEL_PROPAGATORS` | wins over `propagation.propagators`: `tracecontext`, `baggage`, `b3`, `b3multi`, `none` |
-| `OTEL_TRACES_EXPORTER` | `otlp`; `none` and `console` send nothing |
+| `OTEL_TRACES_EXPORTER` | `otlp`, `console`, both (`otlp,console`), or `none`. `console` prints spans wherever stdout leads; with `none` what is printed counts as no export |
 | `OTEL_EXPORTER_OTLP_ENDPOINT`, `_PROTOCOL`, `_HEADERS`, `_TIMEOUT`, `_COMPRESSION`, `_CERTIFICATE`, `_CLIENT_CERTIFICATE`, `_CLIENT_KEY`, and each with `_TRACES` before it | win over the first entry of `export`, or stand for one |
 | `OTEL_BSP_SCHEDULE_DELAY`, `OTEL_BSP_MAX_QUEUE_SIZE`, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE` | win over `queue` of the first entry of `export` |
 | `OTEL_BSP_EXPORT_TIMEOUT` | the longest that one attempt may take, unless `OTEL_EXPORTER_OTLP_TIMEOUT` says it |

@@ -30,7 +30,7 @@ pub(in crate::config) struct OtelVariables {
     /// `OTEL_PROPAGATORS`
     pub(in crate::config) propagators: Option<Vec<Arc<str>>>,
     /// `OTEL_TRACES_EXPORTER`
-    pub(in crate::config) exporter: Option<ExporterChoice>,
+    pub(in crate::config) exporters: Option<Exporters>,
     /// `OTEL_EXPORTER_OTLP_*`
     pub(in crate::config) otlp: OtlpVariables,
     /// `OTEL_BSP_*`
@@ -50,12 +50,11 @@ pub(in crate::config) struct Sampler {
     pub(in crate::config) parent_based: bool,
 }
 
-/// `OTEL_TRACES_EXPORTER`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::config) enum ExporterChoice {
-    Otlp,
-    None,
-    Console,
+/// `OTEL_TRACES_EXPORTER`: a list, in which `none` adds nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::config) struct Exporters {
+    pub(in crate::config) otlp: bool,
+    pub(in crate::config) console: bool,
 }
 
 /// `OTEL_BSP_*`
@@ -90,7 +89,7 @@ impl OtelVariables {
             resource: reader.resource(),
             sampler: reader.sampler(),
             propagators: reader.propagators(),
-            exporter: reader.exporter(),
+            exporters: reader.exporters(),
             otlp: OtlpVariables::read(&mut reader),
             batch: BatchVariables {
                 delay: reader.millis("OTEL_BSP_SCHEDULE_DELAY"),
@@ -256,19 +255,19 @@ impl Reader<'_> {
         }
     }
 
-    fn exporter(&mut self) -> Option<ExporterChoice> {
+    fn exporters(&mut self) -> Option<Exporters> {
         let name = "OTEL_TRACES_EXPORTER";
         let value = self.filled(name)?;
-        let mut chosen = None;
+        let mut chosen: Option<Exporters> = None;
         for one in value
             .split(',')
             .map(str::trim)
             .filter(|one| !one.is_empty())
         {
             match one {
-                "otlp" => chosen = Some(ExporterChoice::Otlp),
-                "none" => chosen = chosen.or(Some(ExporterChoice::None)),
-                "console" => chosen = chosen.or(Some(ExporterChoice::Console)),
+                "otlp" => chosen.get_or_insert_default().otlp = true,
+                "console" => chosen.get_or_insert_default().console = true,
+                "none" => chosen = chosen.or_else(|| Some(Exporters::default())),
                 _ => self.ignore(name, Some(one), "an exporter known here", "it is left out"),
             }
         }

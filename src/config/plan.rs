@@ -22,14 +22,39 @@ pub struct Plan {
     pub routes: Vec<(RouteSpec, RoutePlan)>,
     /// How traces are made.
     pub tracing: TracingPlan,
-    /// Where spans go; empty means the terminal, if anything is printed at all.
+    /// The collectors that spans go to.
     pub export: Vec<OtlpSettings>,
+    /// Whether the terminal counts as an exporter, too.
+    pub terminal: TerminalExport,
     /// The operator's doors.
     pub admin: AdminSettings,
     /// Whether each request writes a line to the access log; None: the command decides.
     pub access_log: Option<bool>,
     /// How long a drain may take.
     pub drain: Duration,
+}
+
+/// Whether the terminal counts as an exporter. Whether spans are printed there at all is the
+/// command's business, but for `Always`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TerminalExport {
+    /// Where no collector is named.
+    WithoutCollector,
+    /// `OTEL_TRACES_EXPORTER=console`: spans are printed wherever stdout leads.
+    Always,
+    /// `OTEL_TRACES_EXPORTER=none`: what is printed is for the eye alone.
+    Never,
+}
+
+impl Plan {
+    /// Whether the terminal is where spans go to.
+    pub const fn terminal_exports(&self) -> bool {
+        match self.terminal {
+            TerminalExport::WithoutCollector => self.export.is_empty(),
+            TerminalExport::Always => true,
+            TerminalExport::Never => false,
+        }
+    }
 }
 
 /// How traces are made, for the whole process.

@@ -4,16 +4,12 @@
 
 use super::exporter::ExportError;
 use super::settings::TlsSettings;
+use crate::tls::{Connector, client_config};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::ServerName;
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 /// What both wires need of a connection.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -27,7 +23,7 @@ pub(super) type Connection = TokioIo<Box<dyn Stream>>;
 pub(super) struct Collector {
     host: String,
     port: u16,
-    tls: Option<(TlsConnector, ServerName<'static>)>,
+    tls: Option<Connector>,
 }
 
 impl Collector {
@@ -56,12 +52,13 @@ impl Collector {
         let tls = match endpoint.scheme() {
             "http" => None,
             "https" => {
-                let Ok(name) = ServerName::try_from(host.clone()) else {
+                if ServerName::try_from(host.as_str()).is_err() {
                     return refuse("no certificate can be for this host");
-                };
-                let mut config = client_config(settings)?;
-                config.alpn_protocols = vec![alpn.to_vec()];
-                Some((TlsConnector::from(Arc::new(config)), name))
+                }
+                let identity = settings.identity.as_ref();
+                let config = client_config(settings.ca.as_deref(), identity, &[alpn])
+                    .map_err(ExportError::Tls)?;
+                Some(Connector::new(config, None))
             }
             _ => return refuse("only http and https can be exported to"),
         };
@@ -77,61 +74,8 @@ impl Collector {
         stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match &self.tls {
             None => Box::new(stream),
-            Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
+            Some(connector) => Box::new(connector.connect(&self.host, stream).await?),
         };
         Ok(TokioIo::new(stream))
     }
-}
-
-fn client_config(settings: &TlsSettings) -> Result<ClientConfig, ExportError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(ExportError::Tls)?
-        .with_root_certificates(roots(settings.ca.as_deref())?);
-    let Some((chain_file, key_file)) = &settings.identity else {
-        return Ok(builder.with_no_client_auth());
-    };
-    let chain = certificates(chain_file)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(key_file)?)
-        .map_err(|_| ExportError::file(key_file, "it holds no private key in PEM"))?;
-    builder
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| ExportError::file(key_file, &format!("not the chain's key: {error}")))
-}
-
-/// The authorities of `file`, or of the machine.
-fn roots(file: Option<&Path>) -> Result<RootCertStore, ExportError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = file {
-        for certificate in certificates(file)? {
-            roots
-                .add(certificate)
-                .map_err(|error| ExportError::file(file, &error.to_string()))?;
-        }
-    } else {
-        // One bad file among the machine's roots is no reason to trust none of them.
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if roots.is_empty() {
-            return Err(ExportError::NoRoots);
-        }
-    }
-    Ok(roots)
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, ExportError> {
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&read(file)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| ExportError::file(file, &error.to_string()))?;
-    if chain.is_empty() {
-        return Err(ExportError::file(file, "it holds no certificate in PEM"));
-    }
-    Ok(chain)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, ExportError> {
-    std::fs::read(file).map_err(|source| ExportError::Read {
-        file: file.to_owned(),
-        source,
-    })
 }

@@ -10,13 +10,8 @@
 //! The spans come encoded and stay as they are; what stands around them is written once, apart
 //! from two lengths.
 
+use crate::trace::resource::{SCHEMA_URL, encode_scope};
 use bytes::Bytes;
-
-/// The semantic conventions that resource and spans follow.
-const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
-
-const SCOPE_NAME: &str = "edgespan";
-const SCOPE_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// All fields here are length-delimited: wire type 2.
 const fn tag(field: u8) -> u8 {
@@ -39,13 +34,10 @@ pub(super) struct Envelope {
 impl Envelope {
     /// Around spans of `resource`, which is an encoded `Resource` without tag and length.
     pub(super) fn new(resource: &[u8]) -> Self {
-        let mut scope = Vec::new();
-        put_field(&mut scope, 1, SCOPE_NAME.as_bytes());
-        put_field(&mut scope, 2, SCOPE_VERSION.as_bytes());
         let schema_url = field(3, SCHEMA_URL.as_bytes());
         Self {
             resource: field(1, resource),
-            scope: field(1, &scope),
+            scope: field(1, &encode_scope()),
             tail: Bytes::from([schema_url.as_ref(), schema_url.as_ref()].concat()),
             scope_end: schema_url,
         }

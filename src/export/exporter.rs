@@ -10,11 +10,10 @@ use super::queue::SpanQueue;
 use super::reply::FailureKind;
 use super::retry::Backoff;
 use super::settings::{BatchSettings, OtlpSettings, Protocol};
+use crate::tls::TlsFileError;
 use crate::trace::sink::{FinishedSpans, SpanSink};
 use bytes::Bytes;
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -34,29 +33,9 @@ pub enum ExportError {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A file cannot be read.
-    #[error("cannot read {}", file.display())]
-    Read {
-        /// Which one.
-        file: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// A file was read and cannot be used.
-    #[error("cannot use {}: {reason}", file.display())]
-    File {
-        /// Which one.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The machine trusts no authority, and none is set.
-    #[error("this machine has no trusted authorities; set the collector's with `tls.ca`")]
-    NoRoots,
-    /// The TLS library refuses its own defaults.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
+    /// TLS cannot be set up.
+    #[error("TLS towards the collector cannot be set up")]
+    Tls(#[source] TlsFileError),
     /// Started outside a tokio runtime.
     #[error("there is no runtime to export on")]
     NoRuntime,
@@ -67,13 +46,6 @@ impl ExportError {
         Self::Endpoint {
             endpoint: printable(endpoint),
             reason,
-        }
-    }
-
-    pub(super) fn file(file: &Path, reason: &str) -> Self {
-        Self::File {
-            file: file.to_owned(),
-            reason: reason.to_owned(),
         }
     }
 }

@@ -6,10 +6,10 @@
 use super::connect::{Collector, Connection};
 use super::encode::{Envelope, ExportRequest};
 use super::exporter::ExportError;
-use super::otlp_http::chain;
 use super::reply::{Arrived, Failure, Reply};
 use super::settings::{Compression, OtlpSettings};
 use super::{ANSWER_BYTES_MAX, USER_AGENT};
+use crate::telemetry::plain_chain;
 use bytes::{Buf as _, BufMut as _, Bytes};
 use http::header::HeaderMap;
 use http::uri::{PathAndQuery, Uri};
@@ -92,7 +92,7 @@ impl OtlpGrpc {
         request.set_timeout(self.timeout);
         let mut grpc = self.grpc.clone();
         if let Err(error) = grpc.ready().await {
-            return Err(Failure::connection(chain(&error)));
+            return Err(Failure::connection(plain_chain(&error)));
         }
         match grpc.unary(request, EXPORT, RawCodec).await {
             Ok(response) => Ok(Arrived::from_body(&response.into_inner())),
@@ -115,7 +115,7 @@ fn metadata(settings: &OtlpSettings) -> MetadataMap {
 /// said anything, whatever its code.
 fn failure(status: &Status) -> Failure {
     if status.source().is_some() {
-        return Failure::connection(chain(status));
+        return Failure::connection(plain_chain(status));
     }
     let retry_info = status.get_details_retry_info().map(|info| info.retry_delay);
     Failure::from_grpc(status.code(), retry_info, status.message())

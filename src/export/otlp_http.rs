@@ -7,6 +7,7 @@ use super::reply::{Arrived, Failure, FailureKind, Remedy, Reply};
 use super::retry::retry_after;
 use super::settings::{Compression, OtlpSettings};
 use super::{ANSWER_BYTES_MAX, USER_AGENT};
+use crate::telemetry::plain_chain;
 use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
@@ -108,16 +109,16 @@ impl OtlpHttp {
         let mut sender = self.connect().await?;
         match sender.send_request(self.request(body)).await {
             Ok(response) => Ok((sender, response)),
-            Err(error) => Err(Failure::connection(chain(&error))),
+            Err(error) => Err(Failure::connection(plain_chain(&error))),
         }
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
         let stream = self.collector.connect().await;
-        let stream = stream.map_err(|error| Failure::connection(chain(&error)))?;
+        let stream = stream.map_err(|error| Failure::connection(plain_chain(&error)))?;
         let (sender, connection) = http1::handshake(stream)
             .await
-            .map_err(|error| Failure::connection(chain(&error)))?;
+            .map_err(|error| Failure::connection(plain_chain(&error)))?;
         // Ends when `sender` is dropped or the collector closes; an error reaches the sender, too.
         tokio::spawn(async move { drop(connection.await) });
         Ok(sender)
@@ -222,10 +223,10 @@ async fn compress(compression: Compression, request: ExportRequest) -> Result<By
         Ok(Err(error)) => Err(Failure {
             kind: FailureKind::Refused,
             remedy: Remedy::GiveUp,
-            detail: format!("cannot compress: {error}"),
+            detail: format!("cannot compress: {}", plain_chain(&error)),
         }),
         // The runtime is going down; the batch settles itself.
-        Err(error) => Err(Failure::connection(error.to_string())),
+        Err(error) => Err(Failure::connection(plain_chain(&error))),
     }
 }
 
@@ -246,16 +247,4 @@ fn zstd(request: &ExportRequest) -> io::Result<Vec<u8>> {
         encoder.write_all(part)?;
     }
     encoder.finish()
-}
-
-/// An error with its causes, since hyper's own text names none of them.
-pub(super) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -41,9 +41,11 @@ pub struct CertificateFiles {
 /// Deadlines of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListenerTimeouts {
-    /// TLS handshake, and request head from its first byte; on HTTP/1.1 also keep-alive.
+    /// TLS handshake; a request's head from its first byte, the first one from the connection's
+    /// beginning.
     pub header: Duration,
-    /// Longest silence of a connection with no request, and of a request body.
+    /// Longest silence of a connection with no request, of a request body, and of a client that
+    /// does not take its answer.
     pub idle: Duration,
 }
 

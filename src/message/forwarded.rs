@@ -167,7 +167,7 @@ fn remove_claims(headers: &mut HeaderMap, trusted: bool, client_address: Option<
     }
 }
 
-fn is_claim(name: &str) -> bool {
+pub(super) fn is_claim(name: &str) -> bool {
     CLAIMS
         .iter()
         .any(|claim| name.len() == claim.len() && folds_to(name, claim))

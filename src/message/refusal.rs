@@ -76,7 +76,7 @@ impl Refusal {
             Self::HeadersTooLarge | Self::TooManyHeaders => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
-            Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::HostMissing
             | Self::HostRepeated
             | Self::HostInvalid

@@ -45,6 +45,7 @@ pub struct RequestBodyError(BodyFault);
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
+    awaited: AtomicBool,
     done: AtomicBool,
     fault: AtomicU8,
     gate_open: AtomicBool,
@@ -55,6 +56,12 @@ impl BodyProgress {
     /// Bytes handed on so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client is waited for at this moment. If it is not and the body is not done
+    /// either, the upstream takes nothing.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.load(Ordering::Relaxed)
     }
 
     /// Whether all of it was handed on.
@@ -179,7 +186,11 @@ impl Body for RequestBody {
             return Poll::Ready(None);
         };
         ready!(body.poll_gate(cx));
-        match Pin::new(&mut body.incoming).poll_frame(cx) {
+        let polled = Pin::new(&mut body.incoming).poll_frame(cx);
+        body.progress
+            .awaited
+            .store(polled.is_pending(), Ordering::Relaxed);
+        match polled {
             Poll::Pending => {
                 let idle = body.limits.idle;
                 ready!(body.timer(idle).poll(cx));

@@ -4,9 +4,12 @@
 //! a host, an address or a cause; those are in the log.
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use std::fmt::Write;
+
+/// Methods that can be served at all.
+const METHODS_ALLOWED: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// In which form a caller can read an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,17 +45,16 @@ impl Form {
     }
 }
 
-/// Whether these are the headers of a gRPC message.
+/// Whether a request or reply is gRPC, by its content type: `application/grpc`, perhaps with
+/// `+proto` or parameters, but not `application/grpc-web`, which has another framing.
 pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|value| {
-        value
-            .as_bytes()
-            .strip_prefix(b"application/grpc")
-            .is_some_and(|rest| {
-                // `application/grpc-web` is another protocol, with its trailers in the body.
-                rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";")
-            })
-    })
+    let Some(value) = headers.get(CONTENT_TYPE) else {
+        return false;
+    };
+    let Some((start, rest)) = value.as_bytes().split_at_checked("application/grpc".len()) else {
+        return false;
+    };
+    start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest, [] | [b'+' | b';' | b' ', ..])
 }
 
 /// One failure as a caller sees it.
@@ -83,6 +85,10 @@ pub fn failure(failure: &Failure<'_>, form: Form) -> Response<Bytes> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if failure.status == StatusCode::METHOD_NOT_ALLOWED {
+        // RFC 9110 section 15.5.6 wants to know which are; routes may allow fewer.
+        headers.insert(ALLOW, HeaderValue::from_static(METHODS_ALLOWED));
+    }
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -133,4 +139,84 @@ fn page(failure: &Failure<'_>) -> String {
          <h1>{status} {title}</h1>\n<p>{}</p>\n{quote}</main>\n</body>\n</html>\n",
         failure.detail,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED: Failure<'static> = Failure {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "overloaded",
+        detail: "Too many requests at once.",
+        grpc_status: 14,
+        retry_after: Some(1),
+        trace_id: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
+    };
+
+    fn form(name: &'static str, value: &'static str) -> Form {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, HeaderValue::from_static(value));
+        Form::of(&headers)
+    }
+
+    #[test]
+    fn grpc_is_known_by_its_content_type_and_grpc_web_is_not_grpc() {
+        let is = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("content-type", HeaderValue::from_static(value));
+            is_grpc(&headers)
+        };
+
+        assert!(
+            is("application/grpc") && is("application/grpc+proto") && is("Application/gRPC; x=1")
+        );
+        assert!(!is("application/grpc-web") && !is("application/json") && !is("application/grpcs"));
+        assert!(!is_grpc(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn only_who_asks_for_html_by_name_gets_a_page() {
+        assert_eq!(form("accept", "text/html;q=0.9, */*"), Form::Page);
+        assert_eq!(
+            form("accept", "application/xhtml+xml, Text/HTML"),
+            Form::Page
+        );
+        assert_eq!(form("accept", "*/*"), Form::Problem);
+        assert_eq!(form("accept", "application/json"), Form::Problem);
+        assert_eq!(form("content-type", "application/grpc+proto"), Form::Grpc);
+        assert_eq!(Form::of(&HeaderMap::new()), Form::Problem);
+    }
+
+    #[test]
+    fn a_problem_is_one_line_of_json_that_ends_with_a_newline() {
+        let response = failure(&REFUSED, Form::Problem);
+
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers().get(RETRY_AFTER).unwrap(), "1");
+        let text = std::str::from_utf8(response.body()).unwrap();
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.ends_with("}\n"));
+        let problem: serde_json::Value = serde_json::from_str(text).unwrap();
+        assert_eq!(problem["type"], "about:blank");
+        assert_eq!(problem["status"], 503);
+        assert_eq!(problem["trace_id"], REFUSED.trace_id.unwrap());
+    }
+
+    #[test]
+    fn without_a_trace_nothing_is_quoted() {
+        let untraced = Failure {
+            trace_id: None,
+            ..REFUSED
+        };
+
+        for form in [Form::Problem, Form::Page] {
+            let response = failure(&untraced, form);
+            assert!(
+                !std::str::from_utf8(response.body())
+                    .unwrap()
+                    .contains("trace_id")
+            );
+        }
+    }
 }

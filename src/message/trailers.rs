@@ -1,5 +1,6 @@
 //! Trailers on their way through: what may not be a trailer does not become one.
 
+use super::forwarded::is_claim;
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
@@ -7,8 +8,9 @@ use http::header::{
 };
 use http_body::Frame;
 
-/// Fields that frame, route or authorise, and so have no place in trailers (RFC 9110 section
-/// 6.5.1): a server that merges trailers into headers would believe them.
+/// Fields that frame, route, authorise or carry context, and so have no place in trailers (RFC
+/// 9110 section 6.5.1): a server that merges trailers into headers would believe them. So it
+/// would what a client says of itself, see [`is_claim`].
 const NEVER_TRAILERS: [HeaderName; 14] = [
     AUTHORIZATION,
     CACHE_CONTROL,
@@ -26,15 +28,31 @@ const NEVER_TRAILERS: [HeaderName; 14] = [
     UPGRADE,
 ];
 
+/// Trace context: read from headers, written to headers.
+const CONTEXT: [&str; 4] = ["b3", "baggage", "traceparent", "tracestate"];
+
 /// The frame, without fields that may not be trailers.
 pub fn forwardable(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
-            for name in &NEVER_TRAILERS {
+            let barred: Vec<HeaderName> = trailers
+                .keys()
+                .filter(|name| is_barred(name))
+                .cloned()
+                .collect();
+            for name in &barred {
                 trailers.remove(name);
             }
             Frame::trailers(trailers)
         }
         Err(frame) => frame,
     }
+}
+
+fn is_barred(name: &HeaderName) -> bool {
+    NEVER_TRAILERS.contains(name)
+        || CONTEXT.contains(&name.as_str())
+        || name.as_str().starts_with("x-b3-")
+        || name.as_str().starts_with("proxy-")
+        || is_claim(name.as_str())
 }

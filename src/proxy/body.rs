@@ -104,11 +104,15 @@ impl HttpBody for TracedBody {
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
+        if let Some(context) = &self.context {
+            context.place.asked_for_frame();
+        }
         let polled = Pin::new(&mut self.inner).poll_frame(cx);
         match &polled {
             Poll::Pending => {}
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(context) = &mut self.context {
+                    context.place.handed_over_frame();
                     context.count(frame);
                 }
                 if self.inner.is_end_stream() {
@@ -116,7 +120,11 @@ impl HttpBody for TracedBody {
                 }
             }
             Poll::Ready(Some(Err(error))) => {
-                let outcome = Outcome::of_answer_error(error.as_ref());
+                let request = self
+                    .context
+                    .as_ref()
+                    .and_then(|context| context.body_fault());
+                let outcome = Outcome::of_answer_error(error.as_ref(), request);
                 self.end(outcome);
             }
             Poll::Ready(None) => self.end(Outcome::Complete),

@@ -5,7 +5,7 @@ use super::informational::Heard;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
-use crate::message::request_body::BodyProgress;
+use crate::message::request_body::{BodyFault, BodyProgress};
 use crate::message::respond::Form;
 use crate::server::{InFlight, RequestInFlight};
 use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
@@ -37,11 +37,20 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
-    /// What an error of an answer's body means.
-    pub(super) fn of_answer_error(error: &(dyn std::error::Error + 'static)) -> Self {
+    /// What an error of an answer's body means. If the request's body was at fault, that comes
+    /// first: both end with the connection that they share.
+    pub(super) fn of_answer_error(
+        error: &(dyn std::error::Error + 'static),
+        request: Option<BodyFault>,
+    ) -> Self {
+        match request {
+            Some(BodyFault::Client | BodyFault::Idle) => return Self::Canceled,
+            Some(BodyFault::TooLarge) => return Self::AnswerBroken("request_aborted"),
+            None => {}
+        }
         Self::AnswerBroken(match error.downcast_ref::<AnswerError>() {
             Some(AnswerError::Idle | AnswerError::Deadline) => "timeout",
-            Some(AnswerError::Reset(_)) | None => "connection_reset",
+            Some(AnswerError::Reset(_) | AnswerError::Unfinished) | None => "connection_reset",
         })
     }
 }
@@ -100,7 +109,7 @@ pub(super) struct RequestContext {
     spans: FinishedSpans,
     ended: bool,
     _active: ActiveGuard,
-    _place: InFlight,
+    pub(super) place: InFlight,
     _counted: RequestInFlight,
 }
 
@@ -152,7 +161,7 @@ impl RequestContext {
             spans: FinishedSpans::default(),
             ended: false,
             _active: active,
-            _place: place,
+            place,
             _counted: counted,
         })
     }
@@ -334,6 +343,11 @@ impl RequestContext {
     /// Adds the bytes that an upgraded connection carried.
     pub(super) fn add_response_bytes(&mut self, bytes: u64) {
         self.response_bytes += bytes;
+    }
+
+    /// Why the request's body ended early, if it did.
+    pub(super) fn body_fault(&self) -> Option<BodyFault> {
+        self.request_body.as_ref()?.fault()
     }
 
     /// Bytes of the request's body so far.

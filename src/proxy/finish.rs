@@ -10,6 +10,7 @@ use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
 use crate::trace::server_span::{ServerEnd, end_server};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
+use http_body::Body as _;
 use std::error::Error;
 use std::time::Duration;
 use tracing::{debug, warn};
@@ -30,6 +31,11 @@ pub(super) fn finish(
     context.status = Some(status);
     context.note_grpc_status(response.headers());
     head(&mut context, response.headers_mut());
+    // HTTP/1.0 has no chunks: a body without a length ends with the connection. hyper would offer
+    // to keep it all the same, unless the answer is of that version.
+    if context.version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
+        *response.version_mut() = Version::HTTP_10;
+    }
     let now = context.watch.elapsed();
     context.hand_over(now);
     let context = upgrade::begin(&mut response, context, drain);

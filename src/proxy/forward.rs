@@ -15,7 +15,7 @@ use crate::trace::client_span::ClientStart;
 use crate::upstream::{Answered, AskError, Asking, Endpoint, EndpointTarget, UpstreamTimeouts};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 
@@ -98,14 +98,15 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let (body, progress) = RequestBody::streamed(body, limits);
     context.request_body = progress.clone();
 
-    let downstream = if upgrade.is_some() {
-        parts.extensions.remove::<OnUpgrade>()
-    } else {
-        None
-    };
+    // On a request with a body it would have to wait for its end: ignored, as any server may
+    // (RFC 9110 section 7.8), and so is one on HTTP/1.0, for which hyper has no `OnUpgrade`.
+    let upgrade = upgrade.filter(|_| progress.is_none());
+    let downstream = upgrade
+        .as_ref()
+        .and_then(|_| parts.extensions.remove::<OnUpgrade>());
     edit::apply(&plan.request_headers, &mut parts.headers);
     parts.headers.remove(HOST);
-    if let Some(protocol) = &upgrade {
+    if let (Some(protocol), Some(_)) = (&upgrade, &downstream) {
         upgrade::name_protocol(&mut parts.headers, protocol);
     }
     let mut request = Request::new(body);
@@ -209,6 +210,10 @@ fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &s
             upstream,
             source: error,
         },
+        AskError::BadAnswer { .. } => ProxyError::BadAnswer {
+            upstream,
+            source: error,
+        },
     }
 }
 
@@ -221,6 +226,8 @@ fn accept(
     context.take_back(now);
     let Answered { mut response, peer } = answered;
     context.answered(&response, peer);
+    // The client's connection has a version of its own; hyper would write the origin's there.
+    *response.version_mut() = Version::HTTP_11;
     let upgraded = match downstream {
         Some(downstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             Some((downstream, hyper::upgrade::on(&mut response)))

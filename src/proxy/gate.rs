@@ -245,7 +245,7 @@ fn refused(refusal: Refusal) -> ProxyError {
     let reason = refusal.id();
     match refusal.status() {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ProxyError::HeadersTooLarge { reason },
-        StatusCode::NOT_IMPLEMENTED => ProxyError::NotServed { reason },
+        StatusCode::METHOD_NOT_ALLOWED => ProxyError::NotServed { reason },
         _ => ProxyError::BadRequest { reason },
     }
 }

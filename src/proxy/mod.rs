@@ -1,5 +1,6 @@
 //! One request, start to finish.
 
+mod answer;
 mod body;
 mod context;
 mod cors;
@@ -15,7 +16,8 @@ mod redirect;
 mod snapshot;
 mod upgrade;
 
+pub use answer::{Answer, Fault};
 pub use body::TracedBody;
-pub use error::{Answer, Fault, ProxyError};
+pub use error::ProxyError;
 pub use pipeline::Pipeline;
 pub use snapshot::{Live, LiveAction, LiveRoute, Snapshot, TraceRule};

@@ -8,7 +8,7 @@ use super::forward::forward;
 use super::gate::{Gated, gate};
 use super::snapshot::Live;
 use crate::listener::ConnInfo;
-use crate::server::{Drain, Handle, InFlight};
+use crate::server::{Drain, Handle, InFlight, RequestCount};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use std::sync::Arc;
@@ -18,12 +18,18 @@ use std::sync::Arc;
 pub struct Pipeline {
     live: Arc<Live>,
     drain: Drain,
+    requests: RequestCount,
 }
 
 impl Pipeline {
-    /// Requests read what `live` holds when they begin; `drain` counts them.
-    pub const fn new(live: Arc<Live>, drain: Drain) -> Self {
-        Self { live, drain }
+    /// Requests read what `live` holds when they begin; `drain` waits for them.
+    pub fn new(live: Arc<Live>, drain: Drain) -> Self {
+        let requests = drain.count();
+        Self {
+            live,
+            drain,
+            requests,
+        }
     }
 }
 
@@ -36,11 +42,9 @@ impl Handle for Pipeline {
         place: InFlight,
         incoming: Request<Incoming>,
     ) -> Response<TracedBody> {
-        let counted = self.drain.request();
-        let in_flight_max = conn.listener.limits.requests_max;
+        let (counted, admitted) = self.requests.enter(conn.listener.limits.requests_max);
         let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &incoming);
 
-        let admitted = self.drain.requests() <= in_flight_max;
         let outcome = match gate(&mut context, incoming) {
             Ok(_) if !admitted => Err(ProxyError::Overloaded { what: "listener" }),
             Ok(Gated::Forward(onward)) => forward(&mut context, onward).await,

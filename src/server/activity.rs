@@ -1,5 +1,6 @@
 //! What a connection is doing, told by its socket and its requests to the watch that closes it.
 
+use super::streams::Reading;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -9,6 +10,10 @@ pub(super) struct Activity {
     in_flight: AtomicU32,
     partial_head: AtomicBool,
     write_blocked: AtomicBool,
+    /// Writes that got on; wraps round.
+    writes: AtomicU32,
+    /// HTTP/2: between requests come frames that are no part of a head.
+    framed: AtomicBool,
 }
 
 impl Activity {
@@ -18,7 +23,14 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             partial_head: AtomicBool::new(true),
             write_blocked: AtomicBool::new(false),
+            writes: AtomicU32::new(0),
+            framed: AtomicBool::new(false),
         })
+    }
+
+    /// The connection turned out to be HTTP/2.
+    pub(super) fn is_http2(&self) {
+        self.framed.store(true, Ordering::Relaxed);
     }
 
     /// A request's head is complete. The place in flight is given back when the answer's last
@@ -26,17 +38,28 @@ impl Activity {
     pub(super) fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.partial_head.store(false, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight {
+            activity: Arc::clone(self),
+            reading: Arc::default(),
+        }
     }
 
     pub(super) fn bytes_read(&self) {
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
+        if self.in_flight.load(Ordering::Relaxed) == 0 && !self.framed.load(Ordering::Relaxed) {
             self.partial_head.store(true, Ordering::Relaxed);
         }
     }
 
     pub(super) fn write(&self, blocked: bool) {
         self.write_blocked.store(blocked, Ordering::Relaxed);
+        if !blocked {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Changes whenever the client takes something.
+    pub(super) fn writes(&self) -> u32 {
+        self.writes.load(Ordering::Relaxed)
     }
 
     pub(super) fn doing(&self) -> Doing {
@@ -55,7 +78,7 @@ impl Activity {
 /// What a connection is doing at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Bytes of a head came, the head is not complete.
+    /// Bytes of a head came, the head is not complete. On HTTP/2 only before the first request.
     ReadingHead,
     /// Requests are in flight.
     Serving,
@@ -67,10 +90,25 @@ pub(super) enum Doing {
 
 /// One request's place in its connection. Dropping it gives the place back, on every way out.
 #[derive(Debug)]
-pub struct InFlight(Arc<Activity>);
+pub struct InFlight {
+    activity: Arc<Activity>,
+    pub(super) reading: Arc<Reading>,
+}
+
+impl InFlight {
+    /// The client can take more of its answer.
+    pub fn asked_for_frame(&self) {
+        self.reading.asked();
+    }
+
+    /// It got a frame of it, and has to ask for the next one.
+    pub fn handed_over_frame(&self) {
+        self.reading.handed_over();
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

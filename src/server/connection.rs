@@ -4,13 +4,14 @@ use super::activity::{Activity, InFlight};
 use super::deadline::{Overdue, Watch};
 use super::drain::Drain;
 use super::io::ServerIo;
+use super::streams::Streams;
 use crate::listener::{ConnInfo, ListenerLimits};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -70,21 +71,38 @@ where
     let watch = Watch::begin(Arc::clone(&activity), timeouts.header, timeouts.idle);
     let (h2, read_before) = match &conn.tls {
         Some(tls) => (tls.alpn_h2, Bytes::new()),
-        None => match tokio::time::timeout(timeouts.header, sniff(&mut stream)).await {
-            Err(_) => return Ended::Overdue(Overdue::Head),
-            Ok(Err(error)) => return Ended::Broken(error.into()),
-            Ok(Ok((_, read))) if read.is_empty() => return Ended::Clean,
-            Ok(Ok(sniffed)) => sniffed,
-        },
+        None => {
+            let sniffed = tokio::select! {
+                biased;
+                sniffed = tokio::time::timeout(timeouts.header, sniff(&mut stream)) => sniffed,
+                // Who has asked for nothing yet is not waited for.
+                () = drain.begun() => return Ended::Clean,
+            };
+            match sniffed {
+                Err(_) => return Ended::Overdue(Overdue::Head),
+                Ok(Err(error)) => return Ended::Broken(error.into()),
+                Ok(Ok((_, read))) if read.is_empty() => return Ended::Clean,
+                Ok(Ok(sniffed)) => sniffed,
+            }
+        }
     };
+    if h2 {
+        activity.is_http2();
+    }
     let io = TokioIo::new(ServerIo::new(stream, read_before, Arc::clone(&activity)));
     let limits = conn.listener.limits;
+    let streams = Streams::new(timeouts.idle);
+    let spawning = streams.clone();
     let service = service_fn(move |request| {
         let (handler, conn, place) = (handler.clone(), Arc::clone(&conn), activity.enter());
+        if h2 {
+            spawning.announce(&place.reading);
+        }
         async move { Ok::<_, Infallible>(handler.handle(conn, place, request).await) }
     });
     if h2 {
-        let connection = http2_builder(&limits, timeouts.idle).serve_connection(io, service);
+        let connection =
+            http2_builder(&limits, streams, timeouts.idle).serve_connection(io, service);
         watched(
             pin!(connection),
             http2::Connection::graceful_shutdown,
@@ -140,16 +158,20 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
 }
 
 /// One HTTP/2 connection. A peer that answers no PING within the idle time is gone.
-fn http2_builder(limits: &ListenerLimits, idle: Duration) -> http2::Builder<TokioExecutor> {
+fn http2_builder(
+    limits: &ListenerLimits,
+    streams: Streams,
+    idle: Duration,
+) -> http2::Builder<Streams> {
     let header_bytes = limits.header_bytes_max.saturating_mul(LIBRARY_HEADROOM);
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(H2_STREAMS_MAX)
         .keep_alive_interval(idle)
-        .keep_alive_timeout(idle)
-        .enable_connect_protocol();
+        .keep_alive_timeout(idle);
+    // Extended CONNECT (RFC 8441) is not offered: browsers would open their WebSockets with it.
     builder
 }
 
@@ -175,9 +197,11 @@ where
         }
         match watch.poll(cx) {
             Poll::Ready(Overdue::Idle) if !closing => {
-                // Says goodbye (GOAWAY, close_notify); the next round ends it for good.
+                // Says goodbye (GOAWAY, close_notify). A request may be on its way already, so the
+                // client has as long again to close before the connection is cut.
                 closing = true;
                 shut_down(connection.as_mut());
+                watch.begin_again();
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -28,6 +28,7 @@ pub(super) struct Watch {
     header: Duration,
     idle: Duration,
     doing: Doing,
+    writes: u32,
     since: Instant,
     timer: LazyTimer,
 }
@@ -41,6 +42,7 @@ impl Watch {
             header,
             idle,
             doing: Doing::ReadingHead,
+            writes: 0,
             since,
             timer: LazyTimer::default(),
         }
@@ -48,11 +50,14 @@ impl Watch {
 
     /// To be polled after the connection, in the same task.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
-        let doing = self.activity.doing();
-        if doing != self.doing {
+        let (doing, writes) = (self.activity.doing(), self.activity.writes());
+        // A client that reads slowly is found blocked every time, yet gets on.
+        let gets_on = doing == Doing::Blocked && writes != self.writes;
+        self.writes = writes;
+        if doing != self.doing || gets_on {
             self.doing = doing;
             if doing != Doing::Serving {
-                self.since = clock::instant();
+                self.begin_again();
             }
         }
         let Some((limit, overdue)) = self.limit() else {
@@ -63,6 +68,11 @@ impl Watch {
         } else {
             Poll::Pending
         }
+    }
+
+    /// The deadline runs from now.
+    pub(super) fn begin_again(&mut self) {
+        self.since = clock::instant();
     }
 
     fn limit(&self) -> Option<(Duration, Overdue)> {

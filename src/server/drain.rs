@@ -3,8 +3,8 @@
 use super::moment::{Moment, Reached};
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 use tokio_util::task::TaskTracker;
@@ -23,7 +23,7 @@ struct Shared {
     begun: Moment,
     over: Moment,
     connections: TaskTracker,
-    requests: AtomicUsize,
+    requests: Mutex<Vec<Arc<AtomicUsize>>>,
 }
 
 impl Drain {
@@ -67,15 +67,24 @@ impl Drain {
         });
     }
 
-    /// Counts a request as in flight until the guard is dropped.
-    pub fn request(&self) -> RequestInFlight {
-        self.0.requests.fetch_add(1, Ordering::Relaxed);
-        RequestInFlight(self.clone())
+    /// A count for one more listener, whose requests the drain waits for.
+    pub fn count(&self) -> RequestCount {
+        let count = Arc::default();
+        self.counts().push(Arc::clone(&count));
+        RequestCount(count)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Vec<Arc<AtomicUsize>>> {
+        self.0
+            .requests
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Requests in flight at this moment.
     pub fn requests(&self) -> usize {
-        self.0.requests.load(Ordering::Relaxed)
+        let counts = self.counts();
+        counts.iter().map(|one| one.load(Ordering::Relaxed)).sum()
     }
 
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
@@ -95,12 +104,25 @@ impl Drain {
     }
 }
 
+/// Counts the requests in flight of one listener.
+#[derive(Clone, Debug)]
+pub struct RequestCount(Arc<AtomicUsize>);
+
+impl RequestCount {
+    /// Counts a request until the guard is dropped. False if there were `most` already: then it
+    /// is to be refused.
+    pub fn enter(&self, most: usize) -> (RequestInFlight, bool) {
+        let before = self.0.fetch_add(1, Ordering::Relaxed);
+        (RequestInFlight(Arc::clone(&self.0)), before < most)
+    }
+}
+
 /// One request in flight. Dropping it gives the place back.
 #[derive(Debug)]
-pub struct RequestInFlight(Drain);
+pub struct RequestInFlight(Arc<AtomicUsize>);
 
 impl Drop for RequestInFlight {
     fn drop(&mut self) {
-        self.0.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -4,10 +4,18 @@
 use super::activity::Activity;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice, Write};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+/// How long a client may go on sending what nobody wants after its last answer.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+/// How much of that is taken in at a time.
+const LINGER_BYTES: usize = 16 * 1024;
 
 /// Longest answer, head and body, whose pieces are copied into one before they are written.
 const COPIED_BYTES_MAX: usize = 1024;
@@ -17,6 +25,7 @@ pub(super) struct ServerIo<S> {
     stream: S,
     read_before: Bytes,
     activity: Arc<Activity>,
+    lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ServerIo<S> {
@@ -25,8 +34,36 @@ impl<S> ServerIo<S> {
             stream,
             read_before,
             activity,
+            lingering: None,
         }
     }
+}
+
+impl<S: AsyncRead + Unpin> ServerIo<S> {
+    /// Throws away what the client still sends.
+    fn discard(&mut self, cx: &mut Context<'_>) -> Discarded {
+        let mut discarded = Discarded::Nothing;
+        let mut scratch = [MaybeUninit::uninit(); LINGER_BYTES];
+        loop {
+            let mut out = ReadBuf::uninit(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut out) {
+                Poll::Ready(Ok(())) if !out.filled().is_empty() => discarded = Discarded::Bytes,
+                Poll::Ready(_) => return Discarded::Everything,
+                Poll::Pending => return discarded,
+            }
+        }
+    }
+}
+
+/// What was left to read of a connection that is being closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Discarded {
+    /// Nothing at this moment.
+    Nothing,
+    /// Something, and more may come.
+    Bytes,
+    /// All of it: the client has closed, too.
+    Everything,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for ServerIo<S> {
@@ -50,7 +87,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for ServerIo<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -91,7 +128,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Says that no more comes. A socket that is closed with bytes unread resets its connection,
+    /// and a client in the middle of an upload would lose the answer that refuses it: so what it
+    /// still sends is taken in for a while.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        match (self.discard(cx), &mut self.lingering) {
+            (Discarded::Everything, _) | (Discarded::Nothing, None) => Poll::Ready(Ok(())),
+            (_, lingering) => {
+                let limit =
+                    lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER_MAX)));
+                limit.as_mut().poll(cx).map(Ok)
+            }
+        }
     }
 }

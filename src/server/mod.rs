@@ -6,8 +6,9 @@ mod deadline;
 mod drain;
 mod io;
 mod moment;
+mod streams;
 
 pub use activity::InFlight;
 pub use connection::{BoxError, Ended, Handle, serve};
 pub use deadline::Overdue;
-pub use drain::{Drain, RequestInFlight};
+pub use drain::{Drain, RequestCount, RequestInFlight};

@@ -3,19 +3,24 @@
 //! Both writers keep a line a line, and neither lets a control character through: an escape
 //! sequence in a header must not drive the terminal in which somebody reads the log.
 
-/// Appends `text` with control characters, line separators and direction overrides as escapes
-/// (`\n`, `\u{1b}`).
+/// Appends `text` with control characters, line separators, direction marks and other characters
+/// that nobody sees as escapes (`\n`, `\u{1b}`).
 pub fn terminal_safe(out: &mut String, text: &str) {
     if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         out.push_str(text);
         return;
     }
     for character in text.chars() {
-        if is_hidden(character) {
-            out.extend(character.escape_default());
-        } else {
-            out.push(character);
-        }
+        terminal_char(out, character);
+    }
+}
+
+/// Appends one character, as an escape if it is hidden.
+pub fn terminal_char(out: &mut String, character: char) {
+    if is_hidden(character) {
+        out.extend(character.escape_default());
+    } else {
+        out.push(character);
     }
 }
 
@@ -39,12 +44,13 @@ fn json_char(out: &mut String, character: char) {
         '\n' => out.push_str("\\n"),
         '\r' => out.push_str("\\r"),
         '\t' => out.push_str("\\t"),
-        // Every hidden character is in the basic plane: one unit of UTF-16 says it.
         hidden if is_hidden(hidden) => {
-            out.push_str("\\u");
-            let code = u32::from(hidden);
-            for shift in [12, 8, 4, 0] {
-                out.push(char::from_digit(code >> shift & 0xf, 16).unwrap_or('0'));
+            for unit in hidden.encode_utf16(&mut [0; 2]) {
+                out.push_str("\\u");
+                for shift in [12, 8, 4, 0] {
+                    let digit = char::from_digit(u32::from(*unit) >> shift & 0xf, 16);
+                    out.push(digit.unwrap_or('0'));
+                }
             }
         }
         shown => out.push(shown),
@@ -52,12 +58,16 @@ fn json_char(out: &mut String, character: char) {
 }
 
 /// Whether a terminal, or a reader's eye, would take this for something else than text.
-fn is_hidden(character: char) -> bool {
+pub fn is_hidden(character: char) -> bool {
     character.is_control()
-        || matches!(
-            character,
-            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-        )
+        || matches!(character,
+            '\u{61c}'                      // Arabic letter mark
+            | '\u{200b}'..='\u{200f}'      // zero widths and direction marks
+            | '\u{2028}'..='\u{202e}'      // line separators, embeddings and overrides
+            | '\u{2060}'..='\u{206f}'      // word joiner, isolates
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}') // tags: text that nobody sees
 }
 
 #[cfg(test)]
@@ -81,6 +91,7 @@ mod tests {
         check("\u{1b}[31mred", r"\u{1b}[31mred", "\"\\u001b[31mred\"");
         check("\u{9b}2J", r"\u{9b}2J", "\"\\u009b2J\"");
         check("\u{202e}drow", r"\u{202e}drow", "\"\\u202edrow\"");
+        check("\u{e0041}", r"\u{e0041}", "\"\\udb40\\udc41\"");
         check("\u{7f}", r"\u{7f}", "\"\\u007f\"");
         check("quote\" back\\", "quote\" back\\", r#""quote\" back\\""#);
         check("grün 😀", "grün 😀", "\"grün 😀\"");

@@ -8,7 +8,9 @@ pub mod log;
 pub mod metrics;
 
 mod escape;
+mod plain;
 mod rfc3339;
 
-pub use escape::{json_string, terminal_safe};
+pub use escape::{is_hidden, json_string, terminal_char, terminal_safe};
+pub use plain::{plain_chain, plain_error, plain_io};
 pub use rfc3339::{clock_time, rfc3339};

@@ -26,6 +26,9 @@ pub enum TlsFileError {
         /// Which file.
         path: PathBuf,
     },
+    /// The machine trusts no authority, and none is set.
+    #[error("this machine has no trusted authorities; name one with `tls.ca`")]
+    NoRoots,
     /// Certificate or key that TLS cannot use, or that do not belong together.
     #[error("cannot use {} for TLS", path.display())]
     Unusable {

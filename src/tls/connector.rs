@@ -19,7 +19,7 @@ pub fn client_config(
 ) -> Result<ClientConfig, TlsFileError> {
     let roots = match ca {
         Some(path) => roots_of(path)?,
-        None => machine_roots(),
+        None => machine_roots()?,
     };
     let place = ca.map_or_else(PathBuf::new, Path::to_owned);
     let builder = ClientConfig::builder_with_provider(super::provider())
@@ -55,14 +55,17 @@ fn roots_of(path: &Path) -> Result<RootCertStore, TlsFileError> {
     Ok(roots)
 }
 
-/// The machine's trust store; roots that cannot be read are left out, as every client does.
-fn machine_roots() -> RootCertStore {
+/// The machine's trust store. One bad file among its roots is no reason to trust none of them.
+fn machine_roots() -> Result<RootCertStore, TlsFileError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
+    if roots.is_empty() {
+        return Err(TlsFileError::NoRoots);
+    }
+    Ok(roots)
 }
 
-/// Speaks TLS to one upstream.
+/// Speaks TLS to one server.
 #[derive(Clone)]
 pub struct Connector {
     tls: TlsConnector,
@@ -76,6 +79,14 @@ impl Connector {
             tls: TlsConnector::from(Arc::new(config)),
             server_name,
         }
+    }
+
+    /// The same, offering HTTP/1.1 alone.
+    #[must_use]
+    pub fn http1_only(&self) -> Self {
+        let mut config = ClientConfig::clone(self.tls.config());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Self::new(config, self.server_name.clone())
     }
 
     /// Shakes hands over `stream` as a client of `host`. The caller holds the deadline.

@@ -72,18 +72,6 @@ impl GrpcStatus {
     }
 }
 
-/// Whether a request or reply is gRPC, by its content type: `application/grpc`, perhaps with
-/// `+proto` or parameters, but not `application/grpc-web`, which has another framing.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(http::header::CONTENT_TYPE) else {
-        return false;
-    };
-    let Some((start, rest)) = value.as_bytes().split_at_checked("application/grpc".len()) else {
-        return false;
-    };
-    start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest, [] | [b'+' | b';' | b' ', ..])
-}
-
 /// `rpc.method` out of a path: `pkg.Service/Method`. None if the path has another shape.
 pub(super) fn method_of(path: &str) -> Option<&str> {
     let full = path.strip_prefix('/')?;
@@ -119,21 +107,6 @@ mod tests {
             assert_eq!(method_of(path), None, "{path}");
         }
         assert_eq!(method_of(&format!("/{}/m", "s".repeat(300))), None);
-    }
-
-    #[test]
-    fn grpc_is_known_by_its_content_type_and_grpc_web_is_not_grpc() {
-        let is = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("content-type", HeaderValue::from_static(value));
-            is_grpc(&headers)
-        };
-
-        assert!(
-            is("application/grpc") && is("application/grpc+proto") && is("Application/gRPC; x=1")
-        );
-        assert!(!is("application/grpc-web") && !is("application/json") && !is("application/grpcs"));
-        assert!(!is_grpc(&HeaderMap::new()));
     }
 
     #[test]

@@ -22,6 +22,9 @@ pub enum AnswerError {
     /// The upstream broke it off.
     #[error("the upstream broke off its answer")]
     Reset(#[source] hyper::Error),
+    /// The upstream reset its stream as if nothing were wrong, before the end.
+    #[error("the upstream left its answer unfinished")]
+    Unfinished,
     /// The upstream was silent for longer than allowed.
     #[error("the upstream fell silent")]
     Idle,
@@ -37,7 +40,7 @@ pub(super) enum Carrier {
     /// A stream of an HTTP/2 connection, or a connection with a task of its own.
     Shared {
         timer: LazyTimer,
-        _place: Option<StreamPlace>,
+        place: Option<StreamPlace>,
     },
 }
 
@@ -56,6 +59,8 @@ pub struct AnswerBody {
     request: Option<Arc<BodyProgress>>,
     deadlines: AnswerDeadlines,
     silent_since: Option<Instant>,
+    /// Bytes of the request when silence was looked at last.
+    sent_bytes: u64,
     failed: bool,
 }
 
@@ -74,6 +79,7 @@ impl AnswerBody {
             request,
             deadlines,
             silent_since: None,
+            sent_bytes: 0,
             failed: false,
         };
         if body.incoming.is_end_stream() {
@@ -101,6 +107,13 @@ impl AnswerBody {
         self.failed = true;
     }
 
+    /// hyper takes a reset with `NO_ERROR` for an end. It is one only behind END_STREAM (RFC 9113
+    /// section 8.1).
+    fn is_unfinished(&self) -> bool {
+        let on_http2 = matches!(self.carrier, Some(Carrier::Shared { place: Some(_), .. }));
+        on_http2 && !self.incoming.is_end_stream()
+    }
+
     fn poll_inner(
         &mut self,
         cx: &mut Context<'_>,
@@ -112,7 +125,17 @@ impl AnswerBody {
         }
     }
 
+    /// Whether more of the request has gone out meanwhile: an upstream that answers early may read
+    /// on in silence.
+    fn is_uploading(&mut self) -> bool {
+        let sent = self.request.as_ref().map_or(0, |request| request.bytes());
+        std::mem::replace(&mut self.sent_bytes, sent) != sent
+    }
+
     fn overdue(&mut self, cx: &mut Context<'_>) -> Option<AnswerError> {
+        if self.is_uploading() {
+            self.silent_since = None;
+        }
         let since = *self.silent_since.get_or_insert_with(clock::instant);
         let idle = since + self.deadlines.idle;
         let nearest = self.deadlines.due.map_or(idle, |due| due.min(idle));
@@ -140,7 +163,8 @@ impl Body for AnswerBody {
         match self.poll_inner(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silent_since = None;
-                if self.incoming.is_end_stream() {
+                // Nothing follows trailers, so nobody asks for more: hyper drops the body here.
+                if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.recycle();
                 }
                 Poll::Ready(Some(Ok(trailers::forwardable(frame))))
@@ -148,6 +172,10 @@ impl Body for AnswerBody {
             Poll::Ready(Some(Err(error))) => {
                 self.fail();
                 Poll::Ready(Some(Err(AnswerError::Reset(error))))
+            }
+            Poll::Ready(None) if self.is_unfinished() => {
+                self.fail();
+                Poll::Ready(Some(Err(AnswerError::Unfinished)))
             }
             Poll::Ready(None) => {
                 self.recycle();

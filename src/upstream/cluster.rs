@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// How often idle connections are looked at.
-const REAP_EVERY: Duration = Duration::from_secs(5);
+/// How often idle connections are looked at, at least and at most.
+const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 /// One upstream at work.
 pub struct Cluster {
@@ -103,9 +103,11 @@ impl Cluster {
     }
 
     fn spawn_reaper(self: &Arc<Self>) {
+        let [often, seldom] = REAP_EVERY;
+        let every = (self.settings.timeouts.idle / 4).clamp(often, seldom);
         let cluster = Arc::downgrade(self);
         tokio::spawn(async move {
-            let mut tick = tokio::time::interval(REAP_EVERY);
+            let mut tick = tokio::time::interval(every);
             loop {
                 tick.tick().await;
                 let Some(cluster) = cluster.upgrade() else {

@@ -1,6 +1,7 @@
 //! A connection to an endpoint is made.
 
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget};
+use crate::net;
 use crate::tls::Connector;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
@@ -166,7 +167,7 @@ async fn connect_tcp(
         source,
     };
     let stream = stream.map_err(refused)?;
-    stream.set_nodelay(true).map_err(refused)?;
+    net::tune(&stream).map_err(refused)?;
     Ok(stream)
 }
 

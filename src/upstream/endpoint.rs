@@ -2,6 +2,7 @@
 
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
 use super::connect::{ConnectError, Connected, Stream, connect};
+use super::dialect;
 use super::link::{Link, Sent};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
@@ -10,9 +11,7 @@ use crate::clock::{self, LazyTimer};
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Connector;
-use http::header::{EXPECT, HOST};
-use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -22,8 +21,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Longest wait for the answer to a PING before an HTTP/2 connection counts as gone.
-const H2_PING_PATIENCE: Duration = Duration::from_secs(20);
 /// Largest header list that an HTTP/2 upstream may answer with, in bytes.
 const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
 
@@ -38,6 +35,8 @@ pub struct Endpoint {
     pub(super) pool: Pool,
     pub(super) upstream: Arc<str>,
     tls: Option<Connector>,
+    /// The same without HTTP/2, on which no connection can be upgraded.
+    tls_http1: Option<Connector>,
     /// Whether it is known to speak HTTP/2, so that one connection is made for many requests.
     shares: AtomicBool,
     connecting: tokio::sync::Mutex<()>,
@@ -81,6 +80,14 @@ pub enum AskError {
         #[source]
         source: hyper::Error,
     },
+    /// The answer is none that a gateway can pass on.
+    #[error("{endpoint} sent a bad answer: {reason}")]
+    BadAnswer {
+        /// Who.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// No head of an answer in time.
     #[error("{endpoint} did not answer in time")]
     FirstByte {
@@ -105,6 +112,7 @@ impl Endpoint {
         };
         let shares = AtomicBool::new(address.protocol == EndpointProtocol::H2c);
         let connecting = tokio::sync::Mutex::new(());
+        let tls_http1 = tls.as_ref().map(Connector::http1_only);
         Self {
             address,
             authority,
@@ -112,6 +120,7 @@ impl Endpoint {
             pool,
             upstream,
             tls,
+            tls_http1,
             shares,
             connecting,
             metrics,
@@ -128,10 +137,16 @@ impl Endpoint {
         mut asking: Box<Asking>,
         timeouts: &UpstreamTimeouts,
     ) -> Result<Answered, (AskError, Option<Box<Asking>>)> {
+        // A request that finds HTTP/2 here goes without its upgrade.
+        let upgrade = asking.upgrade && self.address.protocol != EndpointProtocol::H2c;
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let now = clock::instant();
-            let (link, fresh) = match self.link(now, timeouts, asking.upgrade).await {
+            let left = asking
+                .due
+                .map_or(Duration::MAX, |due| due.saturating_duration_since(now));
+            let limit = timeouts.connect.min(left);
+            let (link, fresh) = match self.link(now, limit, upgrade).await {
                 Ok(found) => found,
                 Err(error) => return Err((AskError::Connect(error), Some(asking))),
             };
@@ -146,10 +161,17 @@ impl Endpoint {
                 }
             };
             match sent {
-                Ok(Some(response)) => {
+                Ok(Some(mut response)) => {
+                    if let Err(reason) = dialect::read_framing(&mut response, upgrade) {
+                        let endpoint = self.address.to_string();
+                        return Err((AskError::BadAnswer { endpoint, reason }, None));
+                    }
                     return Ok(self.answered(response, peer, carrier, asking, timeouts));
                 }
                 Ok(None) => {
+                    // Whether this request or the connection is stuck cannot be told, so nobody
+                    // else is sent over it.
+                    self.pool.forget(&carrier);
                     let endpoint = self.address.to_string();
                     return Err((AskError::FirstByte { endpoint }, None));
                 }
@@ -169,35 +191,23 @@ impl Endpoint {
     async fn link(
         &self,
         now: Instant,
-        timeouts: &UpstreamTimeouts,
+        limit: Duration,
         upgrade: bool,
     ) -> Result<(AnyLink, bool), ConnectError> {
         match self.pooled(now, upgrade) {
             Some(link) => Ok((link, false)),
             // Seldom, and large: kept out of the future that every request carries.
-            None => Box::pin(self.open(timeouts, upgrade)).await,
+            None => Box::pin(self.open_within(limit, upgrade)).await,
         }
     }
 
-    async fn open(
+    async fn open_within(
         &self,
-        timeouts: &UpstreamTimeouts,
+        limit: Duration,
         upgrade: bool,
     ) -> Result<(AnyLink, bool), ConnectError> {
-        let alone = self.shares.load(Ordering::Relaxed);
-        let _connecting = match alone {
-            // Many requests at once shall not make one HTTP/2 connection each.
-            true => Some(self.connecting.lock().await),
-            false => None,
-        };
-        if alone && let Some(link) = self.pooled(clock::instant(), upgrade) {
-            return Ok((link, false));
-        }
-        let connecting = async {
-            let connected = connect(&self.address, self.tls.as_ref()).await?;
-            self.begin(connected).await
-        };
-        let opened = tokio::time::timeout(timeouts.connect, connecting).await;
+        // Waiting for another request's attempt is waiting for a connection, too.
+        let opened = tokio::time::timeout(limit, self.open(upgrade)).await;
         let opened = opened.unwrap_or_else(|_| {
             let endpoint = self.address.to_string();
             Err(ConnectError::Timeout { endpoint })
@@ -205,7 +215,24 @@ impl Endpoint {
         if opened.is_err() {
             self.metrics.upstream_connect_failed(&self.upstream);
         }
-        opened.map(|link| (link, true))
+        opened
+    }
+
+    /// Makes a connection, or shares the one that another request has made meanwhile.
+    async fn open(&self, upgrade: bool) -> Result<(AnyLink, bool), ConnectError> {
+        let tls = if upgrade { &self.tls_http1 } else { &self.tls };
+        let _connecting = if self.shares.load(Ordering::Relaxed) && !upgrade {
+            // Many requests at once shall not make one HTTP/2 connection each.
+            let connecting = self.connecting.lock().await;
+            if let Some(link) = self.pooled(clock::instant(), upgrade) {
+                return Ok((link, false));
+            }
+            Some(connecting)
+        } else {
+            None
+        };
+        let connected = connect(&self.address, tls.as_ref()).await?;
+        Ok((self.begin(connected).await?, true))
     }
 
     fn pooled(&self, now: Instant, upgrade: bool) -> Option<AnyLink> {
@@ -252,8 +279,7 @@ impl Endpoint {
         patience: &mut HeadPatience,
     ) -> (Sent, Option<SocketAddr>, Carrier) {
         let mut request = std::mem::take(&mut asking.request);
-        *request.version_mut() = Version::HTTP_11;
-        request.headers_mut().insert(HOST, asking.host.clone());
+        dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
         if asking.upgrade {
             let sent = Box::pin(link.send_upgrade(request, patience)).await;
@@ -262,7 +288,7 @@ impl Endpoint {
                 peer,
                 Carrier::Shared {
                     timer: LazyTimer::default(),
-                    _place: None,
+                    place: None,
                 },
             );
         }
@@ -305,10 +331,10 @@ type H2Connection = http2::Connection<TokioIo<Stream>, RequestBody, TokioExecuto
 async fn begin_h2(
     stream: Stream,
 ) -> Result<(http2::SendRequest<RequestBody>, H2Connection), hyper::Error> {
+    // No PINGs: gRPC servers close connections that send them more often than every five minutes.
+    // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
     http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        .keep_alive_interval(H2_PING_PATIENCE)
-        .keep_alive_timeout(H2_PING_PATIENCE)
         .max_header_list_size(H2_HEADER_BYTES_MAX)
         .handshake(TokioIo::new(stream))
         .await
@@ -321,14 +347,10 @@ async fn send_h2(
     patience: &mut HeadPatience,
 ) -> (Sent, Option<SocketAddr>, Carrier) {
     let mut request = std::mem::take(&mut asking.request);
-    *request.version_mut() = Version::HTTP_2;
-    // hyper's HTTP/2 client does not report 1xx: nobody would open the gate.
-    request.headers_mut().remove(EXPECT);
+    dialect::for_http2(&mut request, protocol, &asking.host);
     if let Some(progress) = &asking.progress {
+        // hyper's HTTP/2 client does not report 1xx: nobody would open the gate.
         progress.open_gate();
-    }
-    if let Some(uri) = absolute(request.uri(), protocol, &asking.host) {
-        *request.uri_mut() = uri;
     }
     let place = link.enter();
     let mut sender = link.sender;
@@ -343,26 +365,7 @@ async fn send_h2(
         link.peer,
         Carrier::Shared {
             timer: LazyTimer::default(),
-            _place: Some(place),
+            place: Some(place),
         },
     )
-}
-
-/// `:scheme`, `:authority` and `:path` in one (RFC 9113 section 8.3.1).
-fn absolute(uri: &Uri, protocol: EndpointProtocol, host: &HeaderValue) -> Option<Uri> {
-    let scheme = match protocol {
-        EndpointProtocol::Https => Scheme::HTTPS,
-        EndpointProtocol::Http1 | EndpointProtocol::H2c => Scheme::HTTP,
-    };
-    let authority = Authority::try_from(host.as_bytes()).ok()?;
-    let path = uri
-        .path_and_query()
-        .cloned()
-        .unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Uri::builder()
-        .scheme(scheme)
-        .authority(authority)
-        .path_and_query(path)
-        .build()
-        .ok()
 }

@@ -3,6 +3,7 @@
 mod body;
 mod cluster;
 mod connect;
+mod dialect;
 mod endpoint;
 mod link;
 mod patience;

@@ -9,12 +9,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The deadline of an answer's head. It does not run against a client that is still sending: a
-/// long upload has the deadlines of its body instead.
+/// The deadline of an answer's head. It does not run while an upload gets on or its client is
+/// waited for: a long upload has the deadlines of its body instead. An upstream that takes nothing
+/// of it has no more time than one that does not answer.
 pub(super) struct HeadPatience {
     due: Instant,
     first_byte: Duration,
     sending: Option<Arc<BodyProgress>>,
+    sent_bytes: u64,
     exchange_due: Option<Instant>,
 }
 
@@ -32,8 +34,18 @@ impl HeadPatience {
             due,
             first_byte,
             sending,
+            sent_bytes: 0,
             exchange_due,
         }
+    }
+
+    /// Whether the time since the deadline was set was the client's.
+    fn is_uploading(&mut self) -> bool {
+        let Some(body) = self.sending.as_ref().filter(|body| !body.is_done()) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut self.sent_bytes, body.bytes());
+        body.is_awaited() || self.sent_bytes != before
     }
 
     /// Whether it is over; if not, the task is woken when it may be.
@@ -41,7 +53,7 @@ impl HeadPatience {
         while timer.has_passed(self.due, cx) {
             let now = clock::instant();
             let at_its_end = self.exchange_due.is_some_and(|last| last <= now);
-            if at_its_end || self.sending.as_ref().is_none_or(|body| body.is_done()) {
+            if at_its_end || !self.is_uploading() {
                 return true;
             }
             let due = now + self.first_byte;

@@ -1,5 +1,6 @@
 //! Connections that wait for the next request, for each endpoint.
 
+use super::body::Carrier;
 use super::link::Link;
 use crate::clock;
 use crate::message::request_body::RequestBody;
@@ -27,6 +28,8 @@ pub(super) struct SharedLink {
     pub(super) sender: http2::SendRequest<RequestBody>,
     pub(super) peer: Option<std::net::SocketAddr>,
     streams: Arc<AtomicUsize>,
+    /// When it was last seen in use.
+    used: Instant,
 }
 
 /// One stream's place on its connection.
@@ -47,6 +50,7 @@ impl SharedLink {
             sender,
             peer,
             streams: Arc::new(AtomicUsize::new(0)),
+            used: clock::instant(),
         }
     }
 
@@ -104,10 +108,23 @@ impl Pool {
     pub(super) fn share(&self) -> Option<SharedLink> {
         let mut shared = self.shared();
         shared.retain(|link| !link.sender.is_closed());
-        shared
-            .iter()
-            .find(|link| link.streams.load(Ordering::Relaxed) < H2_STREAMS_MAX)
-            .cloned()
+        let free = shared
+            .iter_mut()
+            .find(|link| link.streams.load(Ordering::Relaxed) < H2_STREAMS_MAX)?;
+        free.used = clock::instant();
+        Some(free.clone())
+    }
+
+    /// Gives the connection behind `carrier` to nobody else; its other streams go on.
+    pub(super) fn forget(&self, carrier: &Carrier) {
+        if let Carrier::Shared {
+            place: Some(StreamPlace(streams)),
+            ..
+        } = carrier
+        {
+            self.shared()
+                .retain(|link| !Arc::ptr_eq(&link.streams, streams));
+        }
     }
 
     /// Keeps an HTTP/2 connection for others.
@@ -130,6 +147,12 @@ impl Pool {
             idle.push_front(link);
         }
         drop(idle);
-        self.shared().retain(|link| !link.sender.is_closed());
+        // Dropping the pool's sender closes the connection after its last stream.
+        self.shared().retain_mut(|link| {
+            if link.streams.load(Ordering::Relaxed) > 0 {
+                link.used = clock::instant();
+            }
+            !link.sender.is_closed() && link.used.elapsed() < self.idle_life
+        });
     }
 }

@@ -15,13 +15,17 @@
 )]
 
 mod bodies;
+mod commands;
 mod conformance;
 mod context;
+mod endings;
 mod exchange;
 mod export;
 mod failures;
 mod first_hour;
 mod flows;
+mod framing;
+mod garbage;
 mod headers;
 mod life_cycle;
 mod limits;
@@ -29,6 +33,7 @@ mod protocols;
 mod routing;
 mod sampling;
 mod spans;
+mod stalls;
 mod support;
 mod tls;
 mod upgrades;

@@ -4,6 +4,7 @@ use crate::support::client::{get, request, send, send_h2_over, send_over};
 use crate::support::collector::Collector;
 use crate::support::origin::{Origin, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
+use futures_util::{SinkExt, StreamExt};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -309,4 +310,56 @@ async fn an_upstream_may_listen_on_a_unix_socket() {
         collector.next_edges().await.client().text("server.address"),
         Some(&*address)
     );
+}
+
+#[tokio::test]
+async fn a_websocket_passes_to_an_endpoint_that_would_rather_speak_http2() {
+    let authority = Authority::new();
+    let signed = authority.sign("localhost");
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.certificate.clone()], signed.private.clone_key())
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let stream = acceptor.accept(stream).await.unwrap();
+                if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                    let answer = Arc::new(|_: &_| text(200, "not upgraded"));
+                    Origin::detached()
+                        .connection(stream, Speaks::H2c, answer)
+                        .await;
+                } else {
+                    let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+                    let message = socket.next().await.unwrap().unwrap();
+                    socket.send(message).await.unwrap();
+                }
+            });
+        }
+    });
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: ['https://localhost:{port}'], tls: {{ca: '{}'}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+        authority.ca().display()
+    ))
+    .start()
+    .await;
+
+    // What is pooled for ordinary requests is not used for an upgrade.
+    assert_eq!(get(proxy.address, "/", &[]).await.text(), "not upgraded");
+    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async("ws://app.example.com/", stream)
+        .await
+        .unwrap();
+    socket.send("hello".into()).await.unwrap();
+
+    let echo = socket.next().await.unwrap().unwrap();
+    assert_eq!(echo.into_text().unwrap(), "hello");
 }

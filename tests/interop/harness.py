@@ -152,7 +152,8 @@ class Edgespan(Program):
         listener["address"] = f"127.0.0.1:{self.port}"
         scheme = "https" if "tls" in listener else "http"
         self.url = f"{scheme}://127.0.0.1:{self.port}"
-        config["admin"] = {"address": self.admin.removeprefix("http://")}
+        address = self.admin.removeprefix("http://")
+        config["admin"] = {**config.get("admin", {}), "address": address}
         file = world.folder / f"edgespan-{self.port}.yaml"
         file.write_text(yaml.safe_dump(config, sort_keys=False))
         command = [world.edgespan_program, "run", "--config", file, "--quiet"]
@@ -245,8 +246,11 @@ class World:
         """An authority of this scenario's own, for whoever is to believe in certificates."""
         return Authority(self.folder)
 
-    def edges(self, trace_id=None, seconds=10):
-        """edgespan's SERVER and CLIENT span of one request, checked to be parent and child."""
+    def edges(self, trace_id=None, seconds=10, left=None):
+        """edgespan's SERVER and CLIENT span of one request, checked to be parent and child.
+
+        `left` is whether the client left before it had its answer.
+        """
 
         def ours(span):
             return span.service == "edge" and trace_id in (None, span.trace_id)
@@ -256,6 +260,7 @@ class World:
         client, server = sorted(spans, key=lambda span: span.kind)
         expect(client.trace_id, server.trace_id, "trace of the CLIENT span")
         expect(client.parent_span_id, server.span_id, "parent of the CLIENT span")
+        expect(server.attributes.get("edgespan.client_disconnected"), left, "client left")
         assert server.start <= client.start <= client.end <= server.end, "CLIENT inside SERVER"
         return server, client
 

@@ -6,6 +6,7 @@ import json
 import ssl
 import sys
 import threading
+import time
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -35,6 +36,7 @@ class Origin:
 
     /trailers        answers in chunks, with an `x-checksum` trailer
     /refuses-bodies  answers 413 to the head of a request that expects 100-continue
+    /silent          does not answer for three seconds
     /status/NNN      answers with that status
     anything else    tells what it saw, as JSON
     """
@@ -85,6 +87,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
         note = self.note(read_body(self))
         if self.path == "/trailers":
             self.chunks([b"first\n", b"second\n"])
+        elif self.path == "/silent":
+            time.sleep(3)
+            self.close_connection = True
         elif self.path.startswith("/status/"):
             self.answer(int(self.path.rsplit("/", 1)[1]), b"as you wish\n")
         else:

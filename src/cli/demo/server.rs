@@ -1,7 +1,7 @@
 //! A small HTTP/1.1 server, as a service behind a gateway might be. It neither reads nor writes
 //! any trace header.
 
-use crate::cli::failure::plain_io;
+use crate::telemetry::plain_io;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};

@@ -167,7 +167,7 @@ impl Attributes<'_> {
             span.kind() == SpanKind::Server
                 && self.text("http.request.method").as_deref() == Some(*method)
         });
-        match method.zip(self.text("url.path")) {
+        match method.zip(self.text("url.path").filter(|path| !path.is_empty())) {
             Some((method, path)) => format!("{method} {path}"),
             None => name,
         }

@@ -3,7 +3,8 @@
 use super::{Compiler, headers};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
-use crate::config::otel_env::{ExporterChoice, OtelVariables};
+use crate::config::otel_env::{Exporters, OtelVariables};
+use crate::config::plan::TerminalExport;
 use crate::config::raw;
 use crate::config::scalar::{self, Purpose};
 use crate::export::{BatchSettings, Compression, OtlpSettings, Protocol, TlsSettings};
@@ -26,12 +27,11 @@ pub(super) fn compile(
             compiled.extend(one(otlp, compiler));
         }
     }
-    match variables.exporter {
-        Some(ExporterChoice::None | ExporterChoice::Console) => return Vec::new(),
-        Some(ExporterChoice::Otlp) | None => {}
+    let over_otlp = variables.exporters.map(|exporters| exporters.otlp);
+    if over_otlp == Some(false) {
+        return Vec::new();
     }
-    let asked =
-        variables.otlp.endpoint.is_some() || variables.exporter == Some(ExporterChoice::Otlp);
+    let asked = variables.otlp.endpoint.is_some() || over_otlp == Some(true);
     if let Some(first) = compiled.first_mut() {
         variables.otlp.apply(first);
         variables.batch.apply(&mut first.batch);
@@ -42,6 +42,15 @@ pub(super) fn compile(
         }));
     }
     compiled
+}
+
+/// Whether the terminal counts as an exporter beside those.
+pub(super) const fn terminal(variables: &OtelVariables) -> TerminalExport {
+    match variables.exporters {
+        Some(Exporters { console: true, .. }) => TerminalExport::Always,
+        Some(Exporters { otlp: false, .. }) => TerminalExport::Never,
+        Some(Exporters { otlp: true, .. }) | None => TerminalExport::WithoutCollector,
+    }
 }
 
 /// Adds the signal's path to a URL of OTLP over HTTP that has none.

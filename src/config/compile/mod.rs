@@ -69,6 +69,7 @@ pub(in crate::config) fn compile(
     };
     let routes = routes::compile(&scope, compiler);
     let export = export::compile(&config.export, &variables, compiler);
+    let terminal = export::terminal(&variables);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
     Plan {
         listeners,
@@ -76,6 +77,7 @@ pub(in crate::config) fn compile(
         routes,
         tracing: variables::tracing(config, variables, resource, default, flags),
         export,
+        terminal,
         admin,
         access_log: config.access_log,
         drain: compiler.duration_or(config.drain.timeout.as_ref(), DRAIN),

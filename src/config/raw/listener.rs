@@ -66,11 +66,11 @@ pub(in crate::config) struct Certificate {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct ListenerTimeouts {
-    /// TLS handshake; request head from its first byte; on HTTP/1.1 also the wait for the next
-    /// request.
+    /// TLS handshake; request head from its first byte.
     #[schemars(extend("default" = "10s"))]
     pub(in crate::config) header: Option<Spanned<DurationText>>,
-    /// Longest silence of a connection without requests, and of a request's body.
+    /// Longest silence of a connection without requests, of a request's body, and of a client
+    /// that does not take its answer.
     #[schemars(extend("default" = "60s"))]
     pub(in crate::config) idle: Option<Spanned<DurationText>>,
 }

@@ -153,6 +153,25 @@ fn an_endpoint_in_the_environment_is_an_exporter() {
 }
 
 #[test]
+fn the_terminal_exports_where_the_environment_lets_it() {
+    let check = |text: &str, chosen: &str, over_otlp: usize, on_terminal: bool| {
+        let plan = plan(text, &[("OTEL_TRACES_EXPORTER", chosen)]);
+        let seen = (plan.export.len(), plan.terminal_exports());
+        assert_eq!(seen, (over_otlp, on_terminal), "{chosen} over {text:?}");
+    };
+    check("", "", 0, true);
+    check("", "none", 0, false);
+    check("", "console", 0, true);
+    check("", "otlp", 1, false);
+    check("", "otlp,console", 1, true);
+    check("", "none,otlp", 1, false);
+    check("", "jaeger", 0, true);
+    check(FILE_EXPORT, "", 1, false);
+    check(FILE_EXPORT, "none", 0, false);
+    check(FILE_EXPORT, "console", 0, true);
+}
+
+#[test]
 fn variables_win_over_the_first_exporter_of_the_file() {
     let variables = [
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://variable:4317"),

@@ -149,11 +149,15 @@ async fn a_file_that_cannot_be_used_is_named() {
         let mut settings = certificates.settings(&collector, Protocol::Grpc);
         settings.tls = TlsSettings { ca, identity };
 
-        let error = Exporter::start(&settings, Bytes::new())
-            .unwrap_err()
-            .to_string();
+        let error = Exporter::start(&settings, Bytes::new()).unwrap_err();
 
-        assert!(error.contains(named), "{error}");
-        assert!(!error.contains("PRIVATE KEY"), "{error}");
+        let chain: Vec<String> =
+            std::iter::successors(Some(&error as &dyn std::error::Error), |error| {
+                error.source()
+            })
+            .map(ToString::to_string)
+            .collect();
+        assert!(chain.iter().any(|cause| cause.contains(named)), "{chain:?}");
+        assert!(!format!("{chain:?}").contains("PRIVATE KEY"), "{chain:?}");
     }
 }

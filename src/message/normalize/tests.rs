@@ -275,7 +275,7 @@ fn headers_beyond_the_limits_are_431() {
 
     assert_eq!(Refusal::HeadersTooLarge.status(), 431);
     assert_eq!(Refusal::TooManyHeaders.status(), 431);
-    assert_eq!(Refusal::Connect.status(), 501);
+    assert_eq!(Refusal::Connect.status(), 405);
     assert_eq!(Refusal::DotSegment.status(), 400);
 }
 

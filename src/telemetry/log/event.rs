@@ -2,7 +2,7 @@
 
 use super::repeat::Repeated;
 use crate::clock::Timestamp;
-use crate::telemetry::{clock_time, json_string, rfc3339, terminal_safe};
+use crate::telemetry::{clock_time, json_string, plain_chain, rfc3339, terminal_safe};
 use anstyle::{AnsiColor, Style};
 use std::error::Error;
 use std::fmt::{self, Debug, Write};
@@ -11,9 +11,6 @@ use tracing::{Event, Level};
 
 /// Longest value of one field, in bytes; the rest is cut. A line is for reading.
 const VALUE_BYTES_MAX: usize = 4_096;
-
-/// Causes of an error that are written; more would be a chain that bites its tail.
-const CAUSES_MAX: usize = 16;
 
 /// How much of a trace id people see: enough to find it.
 const SHORT_ID_CHARS: usize = 12;
@@ -197,28 +194,12 @@ impl Visit for LogLine {
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
-        self.text(field, chain(value));
+        self.text(field, plain_chain(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
         self.text(field, format!("{value:?}"));
     }
-}
-
-/// `what failed: caused by: caused by`. A cause that its effect has told already is left out.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    for _ in 0..CAUSES_MAX {
-        let Some(told) = cause else { break };
-        let told_text = told.to_string();
-        if !text.ends_with(&told_text) {
-            text.push_str(": ");
-            text.push_str(&told_text);
-        }
-        cause = told.source();
-    }
-    text
 }
 
 fn cut(mut text: String) -> String {

@@ -52,13 +52,18 @@ pub enum LogError {
     Started(#[source] tracing::subscriber::SetGlobalDefaultError),
 }
 
-/// Starts the process's log on stderr. `filter` is `info`, or directives such as
+/// Starts the process's log, on `out`. `filter` is `info`, or directives such as
 /// `warn,edgespan::export=debug`. `colour` is for the human form only.
 ///
 /// # Errors
 /// When the filter is wrong, or when there is a log already.
-pub fn init(format: LogFormat, filter: &str, colour: bool) -> Result<LogGuard, LogError> {
-    let log = Log::new(format, colour, Box::new(io::stderr()));
+pub fn init(
+    format: LogFormat,
+    filter: &str,
+    colour: bool,
+    out: Box<dyn Write + Send>,
+) -> Result<LogGuard, LogError> {
+    let log = Log::new(format, colour, out);
     let subscriber = subscriber(&log, filter)?;
     let guard = LogGuard(Arc::clone(&log));
     std::thread::Builder::new()

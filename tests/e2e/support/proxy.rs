@@ -103,6 +103,16 @@ impl Setup {
 }
 
 impl Proxy {
+    /// The address of a listener by its name.
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let found = self
+            .running
+            .listeners
+            .iter()
+            .find(|(listener, _)| &**listener == name);
+        found.expect("a listener of that name").1
+    }
+
     pub fn requests(&self) -> usize {
         self.running.requests()
     }

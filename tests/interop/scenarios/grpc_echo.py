@@ -220,7 +220,7 @@ def a_deadline_ends_the_call_and_its_spans(world):
 
     expect(failure.code(), grpc.StatusCode.DEADLINE_EXCEEDED, "code")
     # The client resets the stream; the spans end then and not when the service wakes up.
-    server, client = world.edges(seconds=2)
+    server, client = world.edges(seconds=2, left=True)
     assert client.end - client.start < 2_000_000_000, "the CLIENT span waited for the service"
 
 

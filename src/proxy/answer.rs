@@ -1,0 +1,192 @@
+//! What a failure becomes: status, code and sentence for the caller, and whose fault it is.
+//! `docs/failures.md` lists the codes.
+
+use crate::message::respond::Failure;
+use http::StatusCode;
+
+/// Whose fault a failure is. For the log; the caller only gets a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The caller's.
+    Downstream,
+    /// The upstream's.
+    Upstream,
+    /// Ours.
+    Internal,
+}
+
+impl Fault {
+    /// As the log writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Downstream => "downstream",
+            Self::Upstream => "upstream",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// What a failure becomes.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer {
+    /// Status of the answer.
+    pub status: StatusCode,
+    /// Whose fault it is.
+    pub fault: Fault,
+    /// Stable code, listed in the docs, and `error.type` of the SERVER span where no status says
+    /// it better.
+    pub code: &'static str,
+    /// What the caller reads.
+    pub detail: &'static str,
+    /// The same for gRPC.
+    pub grpc_status: u8,
+    /// Seconds after which trying again makes sense.
+    pub retry_after: Option<u32>,
+}
+
+impl Answer {
+    const fn new(
+        status: StatusCode,
+        fault: Fault,
+        code: &'static str,
+        grpc_status: u8,
+        detail: &'static str,
+    ) -> Self {
+        Self {
+            status,
+            fault,
+            code,
+            detail,
+            grpc_status,
+            retry_after: None,
+        }
+    }
+
+    const fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// As the caller sees it.
+    pub const fn failure<'a>(&self, trace_id: Option<&'a str>) -> Failure<'a> {
+        Failure {
+            status: self.status,
+            code: self.code,
+            detail: self.detail,
+            grpc_status: self.grpc_status,
+            retry_after: self.retry_after,
+            trace_id,
+        }
+    }
+}
+
+// Status codes of gRPC, as its HTTP mapping has them.
+const GRPC_INVALID_ARGUMENT: u8 = 3;
+const GRPC_DEADLINE_EXCEEDED: u8 = 4;
+const GRPC_RESOURCE_EXHAUSTED: u8 = 8;
+const GRPC_UNIMPLEMENTED: u8 = 12;
+const GRPC_INTERNAL: u8 = 13;
+const GRPC_UNAVAILABLE: u8 = 14;
+const GRPC_CANCELLED: u8 = 1;
+
+/// The request has more than one reading.
+pub(super) const BAD_REQUEST: Answer = Answer::new(
+    StatusCode::BAD_REQUEST,
+    Fault::Downstream,
+    "bad_request",
+    GRPC_INVALID_ARGUMENT,
+    "The request can be read in more than one way, so it was refused. \
+         Whoever sends it has to change it.",
+);
+
+/// Its header fields are too many or too large.
+pub(super) const HEADERS_TOO_LARGE: Answer = Answer::new(
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    Fault::Downstream,
+    "headers_too_large",
+    GRPC_RESOURCE_EXHAUSTED,
+    "The request's headers are too large or too many. Trying again does not help; \
+         deleting this site's cookies may.",
+);
+
+/// Nothing is served there.
+pub(super) const NO_ROUTE: Answer = Answer::new(
+    StatusCode::NOT_FOUND,
+    Fault::Downstream,
+    "no_route",
+    GRPC_UNIMPLEMENTED,
+    "Nothing is served at this address. Check the address, or quote the trace_id.",
+);
+
+/// This kind of request is not served.
+pub(super) const NOT_SERVED: Answer = Answer::new(
+    StatusCode::METHOD_NOT_ALLOWED,
+    Fault::Downstream,
+    "not_served",
+    GRPC_UNIMPLEMENTED,
+    "This kind of request is not served here. Trying again does not help.",
+);
+
+/// Its body is larger than allowed.
+pub(super) const BODY_TOO_LARGE: Answer = Answer::new(
+    StatusCode::PAYLOAD_TOO_LARGE,
+    Fault::Downstream,
+    "body_too_large",
+    GRPC_RESOURCE_EXHAUSTED,
+    "The request's body is larger than is allowed here. Send less.",
+);
+
+/// Its body did not arrive in time.
+pub(super) const BODY_IDLE: Answer = Answer::new(
+    StatusCode::REQUEST_TIMEOUT,
+    Fault::Downstream,
+    "request_timeout",
+    GRPC_CANCELLED,
+    "The request's body did not arrive in time. Try again on a better connection.",
+);
+
+/// The client broke it off.
+pub(super) const CLIENT_GONE: Answer = Answer::new(
+    StatusCode::BAD_REQUEST,
+    Fault::Downstream,
+    "client_gone",
+    GRPC_CANCELLED,
+    "The request was broken off. Try again.",
+);
+
+/// Too many requests are in flight.
+pub(super) const OVERLOADED: Answer = Answer::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    Fault::Internal,
+    "overloaded",
+    GRPC_UNAVAILABLE,
+    "Too many requests at once. Try again in a moment, or quote the trace_id.",
+)
+.retry_after(1);
+
+/// Something of ours failed.
+pub(super) const INTERNAL: Answer = Answer::new(
+    StatusCode::INTERNAL_SERVER_ERROR,
+    Fault::Internal,
+    "internal",
+    GRPC_INTERNAL,
+    "Something went wrong here. Quote the trace_id to whoever runs this site.",
+);
+
+/// The upstream took too long.
+pub(super) const UPSTREAM_TIMEOUT: Answer = Answer::new(
+    StatusCode::GATEWAY_TIMEOUT,
+    Fault::Upstream,
+    "upstream_timeout",
+    GRPC_DEADLINE_EXCEEDED,
+    "The service took too long. Try again, or quote the trace_id.",
+);
+
+/// The upstream did not answer. Refused and reset read alike: neither tells what is behind.
+pub(super) const UPSTREAM: Answer = Answer::new(
+    StatusCode::BAD_GATEWAY,
+    Fault::Upstream,
+    "upstream",
+    GRPC_UNAVAILABLE,
+    "The service did not answer. Try again, or quote the trace_id.",
+);

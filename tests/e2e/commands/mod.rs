@@ -1,0 +1,12 @@
+//! The binary as a person meets it: what it prints, where, and how it ends.
+//!
+//! Each test runs the real program, with an environment of its own and an empty home folder.
+
+mod completions;
+mod demo;
+mod ending;
+mod program;
+mod refusals;
+mod run;
+mod terminal;
+mod usage;
