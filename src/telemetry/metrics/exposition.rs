@@ -116,7 +116,7 @@ impl Exposition {
         self.family = Some(family);
     }
 
-    /// One number of the family begun last; for histograms see [`Exposition::histogram`].
+    /// One number of the family begun last; for histograms see `histogram`.
     pub fn sample(&mut self, labels: &Labels<'_>, value: impl Display) {
         let Some(family) = self.family else { return };
         self.name_and_labels(family.name, sample_suffix(family.kind), labels, None);
