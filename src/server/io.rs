@@ -103,19 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let length: usize = slices.iter().map(|slice| slice.len()).sum();
-        let polled = if slices.len() > 1 && length <= COPIED_BYTES_MAX {
-            // A small answer goes out as one piece: cheaper than to gather two in the kernel.
-            let mut whole = [0; COPIED_BYTES_MAX];
-            let mut rest = whole.as_mut_slice();
-            for slice in slices {
-                rest.write_all(slice)?; // never fails: they fit
-            }
-            let whole = whole.get(..length).unwrap_or_default();
-            Pin::new(&mut self.stream).poll_write(cx, whole)
-        } else {
-            Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-        };
+        let polled = write_pieces(Pin::new(&mut self.stream), cx, slices);
         self.activity.write(polled.is_pending());
         polled
     }
@@ -143,5 +131,86 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
                 limit.as_mut().poll(cx).map(Ok)
             }
         }
+    }
+}
+
+/// Writes the pieces of an answer. A small one goes out whole: cheaper than to gather it in the
+/// kernel.
+fn write_pieces(
+    stream: Pin<&mut impl AsyncWrite>,
+    cx: &mut Context<'_>,
+    pieces: &[IoSlice<'_>],
+) -> Poll<io::Result<usize>> {
+    let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    if pieces.len() < 2 || length > COPIED_BYTES_MAX {
+        return stream.poll_write_vectored(cx, pieces);
+    }
+    let mut whole = [0; COPIED_BYTES_MAX];
+    let mut rest = whole.as_mut_slice();
+    for piece in pieces {
+        rest.write_all(piece)?; // never fails: they fit
+    }
+    stream.poll_write(cx, whole.get(..length).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes everything, and notes each write: in how many pieces it came, and how long it was.
+    #[derive(Default)]
+    struct Socket(Vec<(usize, usize)>);
+
+    impl AsyncWrite for Socket {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.0.push((1, bytes.len()));
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let length = slices.iter().map(|slice| slice.len()).sum();
+            self.0.push((slices.len(), length));
+            Poll::Ready(Ok(length))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[track_caller]
+    fn check(head: usize, body: usize, expected: (usize, usize)) {
+        let (head, body) = (vec![b'h'; head], vec![b'b'; body]);
+        let mut socket = Socket::default();
+        let pieces = [IoSlice::new(&head), IoSlice::new(&body)];
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+
+        let written = write_pieces(Pin::new(&mut socket), cx, &pieces);
+
+        assert!(matches!(written, Poll::Ready(Ok(length)) if length == head.len() + body.len()));
+        assert_eq!(socket.0, [expected]);
+    }
+
+    #[test]
+    fn a_small_answer_goes_out_as_one_piece_and_a_longer_one_is_not_copied() {
+        check(200, 50, (1, 250));
+        check(COPIED_BYTES_MAX, 0, (1, COPIED_BYTES_MAX));
+        check(200, COPIED_BYTES_MAX, (2, 200 + COPIED_BYTES_MAX));
     }
 }
