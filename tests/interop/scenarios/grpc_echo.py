@@ -224,7 +224,7 @@ def a_deadline_ends_the_call_and_its_spans(world):
     server, client = world.edges(seconds=2, left=EITHER)
     told = server.attributes.get("rpc.response.status_code")
     left = server.attributes.get("edgespan.client_disconnected")
-    assert left or told, "the SERVER span says neither that the client left nor a status"
+    assert left or told or server.status == "ERROR", "the SERVER span does not say how it ended"
     assert client.end - client.start < 2_000_000_000, "the CLIENT span waited for the service"
 
 
