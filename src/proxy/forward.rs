@@ -12,7 +12,9 @@ use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::trace::client_span::ClientStart;
-use crate::upstream::{Answered, AskError, Asking, Endpoint, EndpointTarget, UpstreamTimeouts};
+use crate::upstream::{
+    Answered, AskError, Asking, Choice, Endpoint, EndpointTarget, UpstreamTimeouts,
+};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -32,13 +34,16 @@ pub(super) async fn forward(
     }
     let limit = onward.body_bytes_max;
     let mut prepared = prepare(context, onward)?;
-    let mut last = None;
-    for endpoint in cluster.in_turn() {
-        set_host(&mut prepared, endpoint);
+    let (mut last, mut tried) = (None, Vec::new());
+    while let Some(endpoint) = cluster.pick(&Choice {
+        hash: None,
+        tried: &tried,
+    }) {
+        set_host(&mut prepared, &endpoint);
         begin_attempt(
             context,
             &mut prepared,
-            endpoint,
+            &endpoint,
             &cluster.settings().service,
         );
         match endpoint.ask(prepared.asking, &prepared.timeouts).await {
@@ -55,6 +60,7 @@ pub(super) async fn forward(
                 // Nothing was sent: the next endpoint may be asked.
                 prepared.asking = asking;
                 last = Some(error);
+                tried.push(endpoint);
             }
         }
     }

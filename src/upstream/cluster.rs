@@ -20,6 +20,24 @@ pub struct Cluster {
     in_flight: Arc<AtomicUsize>,
 }
 
+/// What an attempt asks of balancing.
+#[derive(Clone, Copy, Default)]
+pub struct Choice<'a> {
+    /// What consistent hashing goes by, if the upstream hashes and the request has it.
+    pub hash: Option<u64>,
+    /// Endpoints that this request has tried.
+    pub tried: &'a [Arc<Endpoint>],
+}
+
+/// How an attempt went, as outlier detection sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct AttemptReport {
+    /// The status answered; None if there was no answer.
+    pub status: Option<http::StatusCode>,
+    /// From the attempt's begin to the answer's head, or to its failure.
+    pub duration: Duration,
+}
+
 /// One request's place in an upstream. Dropping it gives the place back, on every way out.
 #[derive(Debug)]
 pub struct Admission(Arc<AtomicUsize>);
@@ -95,12 +113,16 @@ impl Cluster {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Every endpoint once, beginning with the one whose turn it is.
-    pub fn in_turn(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+    /// The endpoint for one attempt, unless all have been tried.
+    pub fn pick(&self, choice: &Choice<'_>) -> Option<Arc<Endpoint>> {
         let first = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len().max(1);
         let (before, from) = self.endpoints.split_at(first);
-        from.iter().chain(before)
+        let untried = |one: &&Arc<Endpoint>| !choice.tried.iter().any(|it| Arc::ptr_eq(it, one));
+        from.iter().chain(before).find(untried).cloned()
     }
+
+    /// Takes in how an attempt went.
+    pub const fn report(&self, _endpoint: &Endpoint, _report: AttemptReport) {}
 
     fn spawn_reaper(self: &Arc<Self>) {
         let [often, seldom] = REAP_EVERY;

@@ -6,7 +6,7 @@ use super::dialect;
 use super::link::{Link, Sent};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
-use super::{EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamTimeouts};
+use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::Metrics;
@@ -32,6 +32,8 @@ pub struct Endpoint {
     pub authority: HeaderValue,
     /// `server.address` of CLIENT spans: the host, or the path of a Unix socket.
     pub server_address: Box<str>,
+    /// How it stands at this moment.
+    pub standing: Arc<Standing>,
     pub(super) pool: Pool,
     pub(super) upstream: Arc<str>,
     tls: Option<Connector>,
@@ -117,6 +119,7 @@ impl Endpoint {
             address,
             authority,
             server_address,
+            standing: Standing::new(),
             pool,
             upstream,
             tls,

@@ -10,12 +10,14 @@ mod patience;
 mod pool;
 mod relay;
 mod settings;
+mod standing;
 
 pub use body::{AnswerBody, AnswerError};
-pub use cluster::{Admission, Cluster};
+pub use cluster::{Admission, AttemptReport, Choice, Cluster};
 pub use connect::ConnectError;
 pub use endpoint::{Answered, AskError, Asking, Endpoint};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
     UpstreamTimeouts, UpstreamTls,
 };
+pub use standing::{Load, Standing};
