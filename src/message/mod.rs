@@ -14,4 +14,5 @@ pub mod refusal;
 pub mod request_body;
 pub mod respond;
 pub mod target;
+pub mod tee;
 pub mod trailers;

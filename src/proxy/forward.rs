@@ -6,10 +6,9 @@ use super::edit;
 use super::error::ProxyError;
 use super::gate::Onward;
 use super::plan::HostRewrite;
-use super::{informational, upgrade};
+use super::{call, informational, mirror, upgrade};
 use crate::message::hop_by_hop;
 use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
-use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::trace::client_span::ClientStart;
 use crate::upstream::{
@@ -101,7 +100,9 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         idle: context.conn.listener.timeouts.idle,
         gated: parts.headers.contains_key(EXPECT),
     };
-    let (body, progress) = RequestBody::streamed(body, limits);
+    call::bound(context, &parts.headers, &mut timeouts);
+    let (mut body, progress) = RequestBody::streamed(body, limits);
+    call::count_request(context, &mut body);
     context.request_body = progress.clone();
 
     // On a request with a body it would have to wait for its end: ignored, as any server may
@@ -122,6 +123,9 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         Some(path) => rewritten(&parts.uri, path, prefix)?,
         None => parts.uri,
     };
+    if downstream.is_none() {
+        mirror::begin(context, &mut request, host.as_ref());
+    }
     let gate = progress.clone().filter(|_| limits.gated);
     let records = context.records();
     context.heard = informational::listen(&mut request, gate, records, context.watch);
@@ -191,9 +195,10 @@ fn begin_attempt(
             service: Some(service),
             resend_count: context.attempts,
             flow: context.flow(),
-            flags: &context.trace_rule().flags,
+            flags: context.flags(),
             template,
-            is_grpc: is_grpc(request.headers()),
+            is_grpc: call::wire(context).is_some(),
+            is_mirror: false,
         };
         context.client_span(now, &start)
     } else {

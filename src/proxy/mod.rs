@@ -2,6 +2,8 @@
 
 mod answer;
 mod body;
+mod call;
+mod compress;
 mod context;
 mod cors;
 mod edit;
@@ -10,14 +12,18 @@ mod finish;
 mod forward;
 mod gate;
 mod informational;
+mod mirror;
 mod pipeline;
 pub mod plan;
 mod redirect;
 mod snapshot;
+mod split;
 mod upgrade;
 
 pub use answer::{Answer, Fault};
 pub use body::TracedBody;
 pub use error::ProxyError;
+pub use mirror::LiveMirror;
 pub use pipeline::Pipeline;
 pub use snapshot::{Live, LiveAction, LiveRoute, Snapshot, TraceRule};
+pub use split::{LiveBranch, LiveSplit, is_cookie_name};

@@ -11,6 +11,7 @@ pub(in crate::config) mod files;
 mod flows;
 mod headers;
 mod listeners;
+mod message;
 mod resource;
 mod routes;
 mod sampling;
@@ -62,6 +63,7 @@ pub(in crate::config) fn compile(
     let upstreams = upstreams::compile(&config.upstreams, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
+        compression: message::compression(config.compression.as_ref(), compiler),
         config,
         flows: &flows,
         default,

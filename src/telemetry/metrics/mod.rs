@@ -8,6 +8,7 @@ mod connections;
 mod exposition;
 mod histogram;
 mod http;
+mod message;
 mod process;
 mod series;
 
@@ -15,10 +16,12 @@ pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use message::MirrorOutcome;
 
 use crate::clock::{self, Timestamp};
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
+use message::MessageMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -31,6 +34,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    message: MessageMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -44,6 +48,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            message: MessageMetrics::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -121,6 +126,21 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// An answer was compressed: `algorithm`, and its bytes before and after.
+    pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
+        self.message.compressed(algorithm, before, after);
+    }
+
+    /// An answer went as it is, because as many as may be are being compressed.
+    pub fn compression_refused(&self) {
+        self.message.compression_refused();
+    }
+
+    /// A copy for a shadow upstream has ended, or was not made.
+    pub fn mirrored(&self, outcome: MirrorOutcome) {
+        self.message.mirrored(outcome);
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -136,6 +156,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.message.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
