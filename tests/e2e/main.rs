@@ -16,6 +16,7 @@
 
 mod bodies;
 mod commands;
+mod compression;
 mod conformance;
 mod context;
 mod endings;
@@ -26,13 +27,16 @@ mod first_hour;
 mod flows;
 mod framing;
 mod garbage;
+mod grpc;
 mod headers;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod mirror;
 mod routing;
 mod sampling;
 mod spans;
+mod split;
 mod stalls;
 mod support;
 mod tls;

@@ -138,7 +138,8 @@ fn rules(
 
 /// Reads a media type without parameters, or `kind/*`.
 fn media_type(text: &str) -> Result<Box<str>, Misread> {
-    let token = |text: &str| scalar::header_name(text, Purpose::Read).is_ok();
+    let token =
+        |text: &str| !text.contains('*') && scalar::header_name(text, Purpose::Read).is_ok();
     let lower = text.to_ascii_lowercase();
     let valid = lower
         .split_once('/')
