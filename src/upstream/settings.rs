@@ -1,5 +1,6 @@
 //! What an upstream is, as compiled from the configuration.
 
+use super::retry::RetryPolicy;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// When a request is sent once more; a route may have its own.
+    pub retries: Option<Arc<RetryPolicy>>,
 }
 
 /// Where one endpoint is and what it speaks.
@@ -95,6 +98,12 @@ pub struct UpstreamTls {
 pub struct UpstreamLimits {
     /// Requests in flight; one more gets 503.
     pub requests_max: usize,
+    /// Requests that wait for a connection; one more gets 503.
+    pub pending_max: usize,
+    /// HTTP/1.1 connections in use at each endpoint; None for no bound but that of requests.
+    pub connections_max: Option<usize>,
+    /// Retries and hedges in flight; one more is not made.
+    pub retries_max: usize,
     /// Idle connections kept for each endpoint.
     pub idle_connections_max: usize,
 }
@@ -103,6 +112,9 @@ impl Default for UpstreamLimits {
     fn default() -> Self {
         Self {
             requests_max: 10_000,
+            pending_max: 1_000,
+            connections_max: None,
+            retries_max: 100,
             idle_connections_max: 256,
         }
     }

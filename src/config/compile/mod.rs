@@ -12,6 +12,7 @@ mod flows;
 mod headers;
 mod listeners;
 mod resource;
+mod retry;
 mod routes;
 mod sampling;
 mod unreachable;

@@ -4,6 +4,7 @@
 //! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
 //! allocates.
 
+mod attempts;
 mod connections;
 mod exposition;
 mod histogram;
@@ -11,12 +12,14 @@ mod http;
 mod process;
 mod series;
 
+pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 
 use crate::clock::{self, Timestamp};
+use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
 use series::{SeriesTable, hash_labels};
@@ -31,6 +34,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    attempts: AttemptMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -44,6 +48,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            attempts: AttemptMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -121,6 +126,11 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -136,6 +146,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.attempts.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
