@@ -238,6 +238,12 @@ impl Endpoint {
         Ok((self.begin(connected).await?, true))
     }
 
+    /// A new connection that the pool knows nothing of, for health checks. The caller holds the
+    /// deadline.
+    pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
+        connect(&self.address, self.tls.as_ref()).await
+    }
+
     fn pooled(&self, now: Instant, upgrade: bool) -> Option<AnyLink> {
         let shares = self.shares.load(Ordering::Relaxed);
         let shared = if upgrade || !shares {

@@ -5,9 +5,12 @@ mod cluster;
 mod connect;
 mod dialect;
 mod endpoint;
+mod health;
 mod link;
+mod outlier;
 mod patience;
 mod pool;
+mod reading;
 mod relay;
 mod settings;
 mod standing;
@@ -16,8 +19,11 @@ pub use body::{AnswerBody, AnswerError};
 pub use cluster::{Admission, AttemptReport, Choice, Cluster};
 pub use connect::ConnectError;
 pub use endpoint::{Answered, AskError, Asking, Endpoint};
+pub use health::{HealthCheck, HealthSettings, HttpCheck};
+pub use outlier::{OutlierSettings, SuccessRateSettings};
+pub use reading::{ClusterReading, EndpointReading};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
     UpstreamTimeouts, UpstreamTls,
 };
-pub use standing::{Load, Standing};
+pub use standing::{Health, LastFailure, Load, Standing};

@@ -1,6 +1,6 @@
 //! Upstreams.
 
-use super::Compiler;
+use super::{Compiler, health};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -58,6 +58,14 @@ fn one(
             .map(|written| tls(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
+        health: upstream
+            .health
+            .as_ref()
+            .and_then(|written| health::health(written, compiler)),
+        outlier: upstream
+            .outlier
+            .as_ref()
+            .map(|written| health::outlier(written, compiler)),
     }
 }
 

@@ -5,6 +5,7 @@
 //! pass tells what is missing before anything here is read.
 
 mod export;
+mod health;
 mod listener;
 mod process;
 mod route;
@@ -15,6 +16,7 @@ mod upstream;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
+pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
     Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
     ListenerTimeouts,
@@ -25,8 +27,8 @@ pub(in crate::config) use route::{
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
-    PathText, Rate, RegexText, SecretText, SizeText, Status,
+    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
+    OneOrMany, PathText, Rate, RegexText, SecretText, SizeText, Status,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,

@@ -1,6 +1,9 @@
 //! Upstreams as they are written.
 
-use super::{Certificate, Count, DurationText, EndpointText, FileText, HostText, OffOrDuration};
+use super::{
+    Certificate, Count, DurationText, EndpointText, FileText, Health, HostText, OffOrDuration,
+    Outlier,
+};
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +26,10 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<Spanned<UpstreamTls>>,
     /// Bounds.
     pub(in crate::config) limits: UpstreamLimits,
+    /// Endpoints are checked, and get requests only while they pass.
+    pub(in crate::config) health: Option<Spanned<Health>>,
+    /// Endpoints that fail where others do not get no requests for a while.
+    pub(in crate::config) outlier: Option<Spanned<Outlier>>,
 }
 
 /// Deadlines towards an upstream.
