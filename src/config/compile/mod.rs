@@ -10,6 +10,7 @@ pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
 mod headers;
+mod health;
 mod listeners;
 mod resource;
 mod retry;

@@ -5,6 +5,7 @@
 //! pass tells what is missing before anything here is read.
 
 mod export;
+mod health;
 mod listener;
 mod process;
 mod retry;
@@ -16,6 +17,7 @@ mod upstream;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
+pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
     Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
     ListenerTimeouts,
@@ -27,8 +29,8 @@ pub(in crate::config) use route::{
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
-    PathText, Rate, RegexText, SecretText, SizeText, Status,
+    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
+    OneOrMany, PathText, Rate, RegexText, SecretText, SizeText, Status,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
