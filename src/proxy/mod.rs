@@ -10,6 +10,7 @@ mod finish;
 mod forward;
 mod gate;
 mod informational;
+mod limit;
 mod pipeline;
 pub mod plan;
 mod redirect;

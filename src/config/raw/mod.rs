@@ -7,6 +7,7 @@
 mod export;
 mod listener;
 mod process;
+mod ratelimit;
 mod route;
 mod scalar;
 mod trace;
@@ -20,13 +21,16 @@ pub(in crate::config) use listener::{
     ListenerTimeouts,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use ratelimit::{
+    LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
+};
 pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
     HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
-    PathText, Rate, RegexText, SecretText, SizeText, Status,
+    PathText, Rate, RedisText, RegexText, RequestRateText, SecretText, SizeOrOff, SizeText, Status,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
@@ -55,6 +59,12 @@ pub(in crate::config) struct Config {
     pub(in crate::config) listeners: Entries<Listener>,
     /// Where requests go, by name.
     pub(in crate::config) upstreams: Entries<Upstream>,
+    /// How often clients may ask, by name. Routes and listeners name those that hold for them.
+    pub(in crate::config) rate_limits: Entries<RateLimit>,
+    /// The Redis that replicas share limits in.
+    pub(in crate::config) redis: Option<Spanned<Redis>>,
+    /// What happens when there is more than can be served.
+    pub(in crate::config) overload: Overload,
     /// Business processes that routes belong to, by name.
     pub(in crate::config) flows: Entries<Flow>,
     /// Which requests go where. The most specific route wins; the order decides nothing.

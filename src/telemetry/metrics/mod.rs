@@ -8,17 +8,22 @@ mod connections;
 mod exposition;
 mod histogram;
 mod http;
+mod overload;
 mod process;
+mod ratelimit;
 mod series;
 
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use overload::MemoryGauges;
+pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 
 use crate::clock::{self, Timestamp};
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
+use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -31,6 +36,8 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    rate_limits: RateLimitMetrics,
+    memory: Arc<MemoryGauges>,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -44,6 +51,8 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            rate_limits: RateLimitMetrics::new(),
+            memory: Arc::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -121,6 +130,21 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// The numbers of the rate limit of this name.
+    pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
+        self.rate_limits.rule(rule)
+    }
+
+    /// The numbers of the Redis that limits share.
+    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+        self.rate_limits.store()
+    }
+
+    /// Memory against its watermark.
+    pub fn memory(&self) -> Arc<MemoryGauges> {
+        Arc::clone(&self.memory)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -136,6 +160,8 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.rate_limits.render(page);
+        self.memory.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
