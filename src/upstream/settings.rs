@@ -48,6 +48,7 @@ impl ClusterSettings {
             timeouts: UpstreamTimeouts::default(),
             tls: UpstreamTls::default(),
             limits: UpstreamLimits::default(),
+            retries: None,
             health: None,
             outlier: None,
         }
