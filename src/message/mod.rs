@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod hop_by_hop;
 pub mod normalize;
 pub mod refusal;
+pub mod replay;
 pub mod request_body;
 pub mod respond;
 pub mod target;

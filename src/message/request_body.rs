@@ -1,6 +1,7 @@
 //! A request's body on its way to the upstream: streamed, bounded, counted, never buffered.
 
 use super::grpc::{MessageReader, Wire};
+use super::replay::ReplayReader;
 use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
 use bytes::Bytes;
@@ -28,6 +29,8 @@ pub enum RequestBody {
     Streamed(Box<StreamedBody>),
     /// A copy that was kept of what a client sent.
     Kept(Box<KeptBody>),
+    /// The same for one attempt of several.
+    Replayed(Box<ReplayReader>),
 }
 
 /// Why a request's body ended early.
@@ -44,7 +47,7 @@ pub enum BodyFault {
 /// The error that hyper sees when a request's body ends early.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body ended early: {0:?}")]
-pub struct RequestBodyError(BodyFault);
+pub struct RequestBodyError(pub(super) BodyFault);
 
 /// What is known of a request's body while it is on its way. Shared with the request.
 #[derive(Debug, Default)]
@@ -272,6 +275,7 @@ impl Body for RequestBody {
             Self::Empty => return Poll::Ready(None),
             Self::Kept(body) => return Poll::Ready(body.next().map(Ok)),
             Self::Streamed(body) => body,
+            Self::Replayed(body) => return body.poll_frame(cx),
         };
         ready!(body.poll_gate(cx));
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
@@ -310,6 +314,7 @@ impl Body for RequestBody {
             Self::Empty => true,
             Self::Kept(body) => body.data.is_empty() && body.trailers.is_none(),
             Self::Streamed(body) => body.incoming.is_end_stream(),
+            Self::Replayed(body) => body.is_end_stream(),
         }
     }
 
@@ -318,6 +323,7 @@ impl Body for RequestBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::Kept(body) => SizeHint::with_exact(body.data.len() as u64),
             Self::Streamed(body) => body.incoming.size_hint(),
+            Self::Replayed(body) => body.size_hint(),
         }
     }
 }

@@ -244,13 +244,10 @@ impl Shadow {
             MirrorHost::Endpoint => endpoint.authority.clone(),
             MirrorHost::To(host) => host.clone(),
         };
-        Box::new(Asking {
-            request,
-            host,
-            progress: None,
-            upgrade: false,
-            due: Some(clock::instant() + self.mirror.plan.timeout),
-        })
+        let due = clock::instant() + self.mirror.plan.timeout;
+        let mut asking = Asking::new(request, None, false, Some(due));
+        asking.host = host;
+        asking
     }
 }
 
@@ -275,7 +272,8 @@ fn error_type(error: &AskError) -> &'static str {
     match error {
         AskError::Connect(error) => error.kind(),
         AskError::FirstByte { .. } => "timeout",
-        AskError::Reset { .. } => "connection_reset",
+        AskError::Pending { .. } => "request_aborted",
+        AskError::Reset { .. } | AskError::Refused { .. } => "connection_reset",
         AskError::BadAnswer { .. } => "invalid_response",
     }
 }

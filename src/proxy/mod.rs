@@ -1,6 +1,7 @@
 //! One request, start to finish.
 
 mod answer;
+mod attempt;
 mod body;
 mod call;
 mod compress;
@@ -11,11 +12,14 @@ mod error;
 mod finish;
 mod forward;
 mod gate;
+mod hedge;
 mod informational;
 mod mirror;
+mod limit;
 mod pipeline;
 pub mod plan;
 mod redirect;
+mod retry;
 mod snapshot;
 mod split;
 mod upgrade;

@@ -4,6 +4,7 @@ use crate::message::compression::CompressionRules;
 use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
 use crate::trace::sampler::SamplingRule;
+use crate::upstream::RetryPolicy;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
@@ -30,8 +31,12 @@ pub struct RoutePlan {
     pub first_byte_timeout: Option<Duration>,
     /// Overrides the upstream's whole-request deadline; `Some(None)` takes it away.
     pub request_timeout: Option<Option<Duration>>,
+    /// Replaces the upstream's rules of retrying.
+    pub retries: Option<Arc<RetryPolicy>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
+    /// Names of the rate limits of its requests; exist in the plan.
+    pub rate_limits: Vec<Arc<str>>,
     /// Replaces the SERVER span's name.
     pub span_name: Option<Arc<str>>,
     /// Head sampling, resolved from route, flow, environment and default.

@@ -33,6 +33,7 @@ mod life_cycle;
 mod limits;
 mod protocols;
 mod mirror;
+mod rate_limits;
 mod routing;
 mod sampling;
 mod spans;
