@@ -185,10 +185,9 @@ mod tests {
 
     #[test]
     fn the_hash_never_changes_or_callers_would_change_sides() {
-        assert_eq!(hash(b"checkout", b"alice"), hash(b"checkout", b"alice"));
+        assert_eq!(hash(b"checkout", b"alice"), 0x897c_eb5f_4bae_c7a9);
         assert_ne!(hash(b"checkout", b"alice"), hash(b"checkout", b"bob"));
         assert_ne!(hash(b"checkout", b"alice"), hash(b"search", b"alice"));
-        assert_eq!(hash(b"", b""), 0x8aff_11f3_1d96_aa70);
     }
 
     #[test]
