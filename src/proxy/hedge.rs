@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Sleep;
+use tracing::debug;
 
 type Asked = Pin<Box<dyn Future<Output = Result<Answered, Unanswered>> + Send>>;
 
@@ -111,7 +112,7 @@ fn enter(
 fn hedge(context: &mut RequestContext, prepared: &mut Prepared, rivals: &[Rival]) -> Option<Rival> {
     let retrying = prepared.retrying.as_ref()?;
     if !retrying.is_whole() {
-        context.note("edgespan.retry.denied", "body");
+        debug!("request is not hedged: its body has not come yet, or is larger than is kept");
         return None;
     }
     let place = prepared.cluster.admit_retry(&retrying.policy).ok()?;

@@ -15,6 +15,7 @@
 )]
 
 mod bodies;
+mod breaker;
 mod commands;
 mod conformance;
 mod context;
@@ -27,9 +28,11 @@ mod flows;
 mod framing;
 mod garbage;
 mod headers;
+mod hedging;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod retries;
 mod routing;
 mod sampling;
 mod spans;

@@ -73,6 +73,7 @@ fn refuse_forwarding_keys(route: &raw::Route, compiler: &mut Compiler<'_>) {
     let timeouts = &route.timeouts;
     let places = [
         ("rewrite", route.rewrite.as_ref().map(|one| &one.span)),
+        ("retries", route.retries.as_ref().map(|one| &one.span)),
         (
             "timeouts.first_byte",
             timeouts.first_byte.as_ref().map(|one| &one.span),
