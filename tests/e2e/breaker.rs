@@ -27,7 +27,9 @@ fn ask(to: SocketAddr) -> JoinHandle<Reply> {
 
 /// Whether a limit of the upstream is reached.
 async fn is_open(proxy: &Proxy, limit: &str) -> bool {
-    let page = get(proxy.admin, "/metrics", &[]).await.text();
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")])
+        .await
+        .text();
     let line = page
         .lines()
         .find(|line| line.starts_with("edgespan_upstream_circuit_open") && line.contains(limit));

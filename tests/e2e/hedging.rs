@@ -18,7 +18,9 @@ async fn front(origin: &Scripted, retries: &str, collector: &Collector) -> Proxy
 }
 
 async fn hedges(proxy: &Proxy) -> Vec<String> {
-    let page = get(proxy.admin, "/metrics", &[]).await.text();
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")])
+        .await
+        .text();
     let count = |outcome: &str| {
         let line = page
             .lines()

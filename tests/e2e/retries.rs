@@ -29,7 +29,9 @@ async fn front(origin: &Scripted, retries: &str, collector: &Collector) -> Proxy
 const QUICK: &str = "backoff: {base: 1ms, max: 1ms}";
 
 async fn metric(proxy: &Proxy, line: &str) -> String {
-    let page = get(proxy.admin, "/metrics", &[]).await.text();
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")])
+        .await
+        .text();
     let found = page.lines().find(|found| found.starts_with(line));
     assert!(found.is_some(), "{line} in {page}");
     let value = found.and_then(|found| found.rsplit(' ').next());
