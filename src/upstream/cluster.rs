@@ -2,9 +2,10 @@
 
 use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
+use super::outlier::Outliers;
 use super::pool::Pool;
 use super::retry::RetryPolicy;
-use super::{ClusterSettings, EndpointProtocol};
+use super::{ClusterSettings, EndpointProtocol, health, outlier};
 use crate::telemetry::metrics::{AttemptCounts, Metrics, RetryOutcome};
 use crate::tls::{Connector, TlsFileError, client_config};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub struct Cluster {
     endpoints: Box<[Arc<Endpoint>]>,
     next: AtomicUsize,
     breaker: Breaker,
+    outliers: Option<Outliers>,
 }
 
 /// What an attempt asks of balancing.
@@ -80,13 +82,23 @@ impl Cluster {
                 ))
             })
             .collect();
+        let outliers = settings
+            .outlier
+            .map(|settings| Outliers::new(settings, metrics));
         let cluster = Arc::new(Self {
+            outliers,
             settings,
             endpoints,
             next: AtomicUsize::new(0),
             breaker,
         });
         cluster.spawn_reaper();
+        if let Some(settings) = &cluster.settings.health {
+            health::start(&cluster, settings, metrics);
+        }
+        if let Some(settings) = &cluster.settings.outlier {
+            outlier::start(&cluster, settings);
+        }
         Ok(cluster)
     }
 
@@ -132,7 +144,21 @@ impl Cluster {
     }
 
     /// Takes in how an attempt went.
-    pub const fn report(&self, _endpoint: &Endpoint, _report: AttemptReport) {}
+    pub fn report(&self, endpoint: &Endpoint, report: AttemptReport) {
+        if let Some(outliers) = &self.outliers {
+            outliers.report(self, endpoint, report);
+        }
+    }
+
+    /// Outlier detection, if there is any.
+    pub(super) const fn outliers(&self) -> Option<&Outliers> {
+        self.outliers.as_ref()
+    }
+
+    /// The endpoints there are now.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.to_vec()
+    }
 
     fn spawn_reaper(self: &Arc<Self>) {
         let [often, seldom] = REAP_EVERY;

@@ -32,6 +32,7 @@ mod hedging;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod rate_limits;
 mod refused;
 mod retries;
 mod routing;

@@ -1,6 +1,6 @@
 //! Upstreams.
 
-use super::{Compiler, retry};
+use super::{Compiler, health, retry};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -59,6 +59,14 @@ fn one(
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
         retries: retry::compile(upstream.retries.as_ref(), compiler),
+        health: upstream
+            .health
+            .as_ref()
+            .and_then(|written| health::health(written, compiler)),
+        outlier: upstream
+            .outlier
+            .as_ref()
+            .map(|written| health::outlier(written, compiler)),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Upstreams as they are written.
 
 use super::{
-    Certificate, Count, DurationText, EndpointText, FileText, HostText, OffOrDuration, Retries,
+    Certificate, Count, DurationText, EndpointText, FileText, Health, HostText, OffOrDuration,
+    Outlier, Retries,
 };
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
@@ -28,6 +29,10 @@ pub(in crate::config) struct Upstream {
     /// When a request is sent once more. Without it only to another endpoint while nothing was
     /// sent, and once if a connection that waited in the pool turns out to be closed.
     pub(in crate::config) retries: Option<Spanned<Retries>>,
+    /// Endpoints are checked, and get requests only while they pass.
+    pub(in crate::config) health: Option<Spanned<Health>>,
+    /// Endpoints that fail where others do not get no requests for a while.
+    pub(in crate::config) outlier: Option<Spanned<Outlier>>,
 }
 
 /// Deadlines towards an upstream.
