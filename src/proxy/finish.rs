@@ -75,7 +75,7 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     if let Some(reason) = error.shed_reason() {
         context.live.metrics.shed(reason);
         if let Some(span) = &mut context.server {
-            span.str("edgespan.shed.reason", reason);
+            span.str("edgespan.shed", reason);
         }
     }
     let trace_id = context.trace_id();

@@ -1,8 +1,10 @@
 //! One upstream: its endpoints in turn, and how many requests it may have.
 
+use super::adaptive::AdaptiveLimit;
 use super::endpoint::Endpoint;
 use super::pool::Pool;
 use super::{ClusterSettings, EndpointProtocol};
+use crate::clock;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Connector, TlsFileError, client_config};
 use std::sync::Arc;
@@ -15,6 +17,7 @@ const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_se
 /// One upstream at work.
 pub struct Cluster {
     settings: ClusterSettings,
+    adaptive: Option<Arc<AdaptiveLimit>>,
     endpoints: Box<[Arc<Endpoint>]>,
     next: AtomicUsize,
     in_flight: Arc<AtomicUsize>,
@@ -86,8 +89,13 @@ impl Cluster {
                 ))
             })
             .collect();
+        let adaptive = settings.adaptive.then(|| {
+            let gauges = metrics.adaptive_limit(&settings.name);
+            AdaptiveLimit::new(settings.limits.requests_max, clock::instant(), gauges)
+        });
         let cluster = Arc::new(Self {
             settings,
+            adaptive,
             endpoints,
             next: AtomicUsize::new(0),
             in_flight: Arc::default(),
@@ -99,6 +107,11 @@ impl Cluster {
     /// What it was made from.
     pub const fn settings(&self) -> &ClusterSettings {
         &self.settings
+    }
+
+    /// The limit that finds itself, if the upstream has one.
+    pub const fn adaptive(&self) -> Option<&Arc<AdaptiveLimit>> {
+        self.adaptive.as_ref()
     }
 
     /// A place for one more request, unless the upstream has all it may have.

@@ -1,5 +1,6 @@
 //! Which upstream gets the request, and how it is asked.
 
+mod adaptive;
 mod body;
 mod cluster;
 mod connect;
@@ -12,6 +13,7 @@ mod relay;
 mod settings;
 mod standing;
 
+pub use adaptive::{AdaptiveLimit, AdaptivePlace};
 pub use body::{AnswerBody, AnswerError};
 pub use cluster::{Admission, AttemptReport, Choice, Cluster};
 pub use connect::ConnectError;

@@ -19,6 +19,8 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// Whether requests find out by themselves how many it can take at a time.
+    pub adaptive: bool,
 }
 
 /// Where one endpoint is and what it speaks.
