@@ -71,7 +71,8 @@ def outcome(offered):
 
 
 class Outcome:
-    """When each request left, how long it took, and its status; 0 for none in time."""
+    """When each request left, how long it took, its status (0 for none in time), and whether it was
+    told when to try again."""
 
     def __init__(self, answers):
         self.answers = answers
@@ -80,10 +81,10 @@ class Outcome:
         return Outcome([one for one in self.answers if start <= one[0] < end])
 
     def statuses(self):
-        return collections.Counter(status for _, _, status in self.answers)
+        return collections.Counter(status for _, _, status, _ in self.answers)
 
     def waits(self, status):
-        return sorted(took for _, took, seen in self.answers if seen == status)
+        return sorted(took for _, took, seen, _ in self.answers if seen == status)
 
 
 async def _offer(port, rate, seconds):
@@ -91,7 +92,7 @@ async def _offer(port, rate, seconds):
     began = time.monotonic()
 
     async def ask(left):
-        status = 0
+        status, told = 0, False
         try:
             async with asyncio.timeout(PATIENCE):
                 if idle:
@@ -107,11 +108,11 @@ async def _offer(port, rate, seconds):
                     # A connection with half an answer is of no use to anybody.
                     writer.close()
                     raise
-                status = int(head[9:12])
+                status, told = int(head[9:12]), b"\r\nretry-after: " in head
                 idle.append((reader, writer))
         except (OSError, TimeoutError, asyncio.IncompleteReadError, IndexError):
             pass
-        answers.append((left, time.monotonic() - began - left, status))
+        answers.append((left, time.monotonic() - began - left, status, told))
 
     count = 0
     while (now := time.monotonic() - began) < seconds:
