@@ -44,7 +44,7 @@ pub enum ProxyError {
     /// Too many requests are in flight.
     #[error("too many requests in flight ({what})")]
     Overloaded {
-        /// Which bound: `listener`, `upstream`, `memory`, `adaptive`.
+        /// Which bound: `listener`, `upstream`, `upstream_pending`, `memory` or `adaptive`.
         what: &'static str,
     },
     /// A rate limit is used up.
@@ -134,7 +134,12 @@ impl ProxyError {
     pub fn attempt_error_type(&self) -> Option<&'static str> {
         match self {
             Self::Connect { source, .. } => Some(source.kind()),
+            Self::Reset {
+                source: AskError::Refused { .. },
+                ..
+            } => Some("refused_stream"),
             Self::Reset { .. } => Some("connection_reset"),
+            Self::Overloaded { .. } => Some("overloaded"),
             Self::BadAnswer { .. } => Some("invalid_response"),
             Self::Timeout { .. } => Some("timeout"),
             Self::BadRequest { .. }
@@ -144,7 +149,6 @@ impl ProxyError {
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone
-            | Self::Overloaded { .. }
             | Self::RateLimited { .. }
             | Self::RateLimitUnknown { .. }
             | Self::Rewrite { .. } => None,

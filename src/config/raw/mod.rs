@@ -5,9 +5,11 @@
 //! pass tells what is missing before anything here is read.
 
 mod export;
+mod health;
 mod listener;
 mod process;
 mod ratelimit;
+mod retry;
 mod route;
 mod scalar;
 mod trace;
@@ -16,6 +18,7 @@ mod upstream;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
+pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
     Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
     ListenerTimeouts,
@@ -24,13 +27,15 @@ pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
 };
+pub(in crate::config) use retry::{Hedge, Retries, RetryBackoff, RetryWord};
 pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
-    PathText, Rate, RedisText, RegexText, RequestRateText, SecretText, SizeOrOff, SizeText, Status,
+    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
+    OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText, SizeOrOff,
+    SizeText, Status,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,

@@ -4,6 +4,7 @@
 //! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
 //! allocates.
 
+mod attempts;
 mod connections;
 mod exposition;
 mod histogram;
@@ -11,16 +12,21 @@ mod http;
 mod overload;
 mod process;
 mod ratelimit;
+mod reading;
 mod series;
+mod upstreams;
 
+pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
+pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
 use crate::clock::{self, Timestamp};
+use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
 use overload::AdaptiveMetrics;
@@ -28,6 +34,7 @@ use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use upstreams::UpstreamMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -40,6 +47,8 @@ pub struct Metrics {
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
     adaptive: AdaptiveMetrics,
+    attempts: AttemptMetrics,
+    upstreams: UpstreamMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -56,6 +65,8 @@ impl Metrics {
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
             adaptive: AdaptiveMetrics::new(),
+            attempts: AttemptMetrics::new(),
+            upstreams: UpstreamMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -153,9 +164,29 @@ impl Metrics {
         self.adaptive.upstream(upstream)
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
+    /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
+    pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
+        self.upstreams.checked(upstream, outcome);
+    }
+
+    /// An endpoint was ejected, or would have been but for a bound (`withheld`).
+    pub fn ejection(&self, upstream: &Arc<str>, reason: &'static str) {
+        self.upstreams.ejected(upstream, reason);
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the process started: since when everything is counted.
+    pub const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Writes every family.
@@ -171,6 +202,8 @@ impl Metrics {
         self.rate_limits.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
+        self.attempts.render(page);
+        self.upstreams.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
