@@ -50,6 +50,7 @@ impl ClusterSettings {
             timeouts: UpstreamTimeouts::default(),
             tls: UpstreamTls::default(),
             limits: UpstreamLimits::default(),
+            retries: None,
             health: None,
             outlier: None,
             adaptive: false,

@@ -332,7 +332,7 @@ async fn above_the_memory_watermark_requests_are_503_and_the_operator_is_served(
     assert_eq!(refused.json()["code"], "overloaded");
     assert_eq!(refused.header("retry-after"), Some("1"));
     let edges = collector.next_edges().await;
-    assert_eq!(edges.server().text("edgespan.shed"), Some("memory"));
+    assert_eq!(edges.server().text("edgespan.shed.reason"), Some("memory"));
     assert!(metric(&proxy, "edgespan_requests_shed_total{reason=\"memory\"} ").await > 0.0);
     assert!(metric(&proxy, "edgespan_memory_high ").await > 0.0);
     assert!(origin.received().is_empty());

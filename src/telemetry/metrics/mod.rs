@@ -44,11 +44,11 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    attempts: AttemptMetrics,
+    upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
     adaptive: AdaptiveMetrics,
-    attempts: AttemptMetrics,
-    upstreams: UpstreamMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -62,11 +62,11 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            attempts: AttemptMetrics::new(),
+            upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
             adaptive: AdaptiveMetrics::new(),
-            attempts: AttemptMetrics::new(),
-            upstreams: UpstreamMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -144,6 +144,21 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
+    /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
+    pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
+        self.upstreams.checked(upstream, outcome);
+    }
+
+    /// An endpoint was ejected, or would have been but for a bound (`withheld`).
+    pub fn ejection(&self, upstream: &Arc<str>, reason: &'static str) {
+        self.upstreams.ejected(upstream, reason);
+    }
+
     /// The numbers of the rate limit of this name.
     pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
         self.rate_limits.rule(rule)
@@ -162,21 +177,6 @@ impl Metrics {
     /// The limit that an upstream's requests find.
     pub fn adaptive_limit(&self, upstream: &Arc<str>) -> Arc<AdaptiveGauges> {
         self.adaptive.upstream(upstream)
-    }
-
-    /// The counts of an upstream's retries, hedges and circuit breakers.
-    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
-        self.attempts.of(upstream)
-    }
-
-    /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
-    pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
-        self.upstreams.checked(upstream, outcome);
-    }
-
-    /// An endpoint was ejected, or would have been but for a bound (`withheld`).
-    pub fn ejection(&self, upstream: &Arc<str>, reason: &'static str) {
-        self.upstreams.ejected(upstream, reason);
     }
 
     /// A line of the access log found its queue full.
@@ -199,11 +199,11 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.attempts.render(page);
+        self.upstreams.render(page);
         self.rate_limits.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
-        self.attempts.render(page);
-        self.upstreams.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
