@@ -13,6 +13,9 @@ const PATIENCE: u32 = 8;
 struct Origin {
     places: usize,
     service: Duration,
+    /// How much longer or shorter a service may take, as a share.
+    varies: f64,
+    dice: u32,
     busy: BinaryHeap<Reverse<(Duration, usize)>>,
     queue: VecDeque<usize>,
     asked: Vec<(Duration, Option<AdaptivePlace>)>,
@@ -24,6 +27,8 @@ impl Origin {
         Self {
             places,
             service,
+            varies: 0.0,
+            dice: 1,
             busy: BinaryHeap::new(),
             queue: VecDeque::new(),
             asked: Vec::new(),
@@ -43,7 +48,13 @@ impl Origin {
             let Some(next) = self.queue.pop_front() else {
                 return;
             };
-            self.busy.push(Reverse((now + self.service, next)));
+            self.dice = self
+                .dice
+                .wrapping_mul(1_664_525)
+                .wrapping_add(1_013_904_223);
+            let share = f64::from(self.dice >> 16) / f64::from(1 << 15) - 1.0;
+            let service = self.service.mul_f64(self.varies.mul_add(share, 1.0));
+            self.busy.push(Reverse((now + service, next)));
         }
     }
 
@@ -111,6 +122,24 @@ async fn at_ten_times_the_capacity_goodput_stays_near_the_best() {
             "{places} places of {millis} ms: {share:.3} with {found}"
         );
         assert!(found <= 3 * places + 10, "{places} places: {found}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_that_do_not_take_alike_change_little() {
+    for (places, millis) in [(4, 100), (20, 50), (100, 10)] {
+        let limit = adaptive(10_000);
+        let mut origin = Origin::new(places, Duration::from_millis(millis));
+        origin.varies = 0.7;
+
+        let (share, _) = offer(&limit, &mut origin, 10.0, 0.0, 60.0);
+
+        let found = limit.limit();
+        assert!(
+            share > 0.9,
+            "{places} places of {millis} ms: {share:.3} with {found}"
+        );
+        assert!(found <= 4 * places + 10, "{places} places: {found}");
     }
 }
 
