@@ -15,6 +15,8 @@ use crate::message::refusal::Refusal;
 use crate::message::respond::is_grpc;
 use crate::message::target::PathRules;
 use crate::route::{RouteMatch, RouteRequest};
+use crate::tls::ClientIdentity;
+use crate::trace::client_certificate::ClientCertificate;
 use crate::trace::ids;
 use crate::trace::server_span::{ServerStart, start_server};
 use crate::upstream::Cluster;
@@ -77,6 +79,9 @@ pub(super) fn gate(
         }
     };
     let normalized = normalized.map_err(refused)?;
+    if context.conn.is_misdirected(normalized.host()) {
+        return Err(ProxyError::Misdirected);
+    }
     let Some(Found { route, prefix }) = found else {
         return Err(ProxyError::NoRoute);
     };
@@ -145,6 +150,12 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
         host,
         &policy,
     );
+    if let Some(header) = listener.identity_header() {
+        let identity = context.conn.identity();
+        let told = identity.and_then(|identity| identity.header.as_ref());
+        let value = told.map(|(_, value)| value);
+        forwarded::assert_field(&mut parts.headers, &header, value);
+    }
     forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;
@@ -212,7 +223,7 @@ fn open_span(
             path: parts.uri.path(),
             query: parts.uri.query(),
             client_address: Some(context.client),
-            peer: Some(context.conn.ends.peer),
+            peer: Some(context.conn.socket_peer),
             version: context.version,
             user_agent: context
                 .user_agent
@@ -236,9 +247,21 @@ fn open_span(
                 &parts.headers,
             );
         }
+        if let Some(identity) = context.conn.identity() {
+            certificate(identity).write(&mut span);
+        }
         context.server = Some(span);
     }
     context.head = Some(head);
+}
+
+fn certificate(identity: &ClientIdentity) -> ClientCertificate<'_> {
+    ClientCertificate {
+        subject: &identity.facts.subject,
+        issuer: &identity.facts.issuer,
+        sha256: &identity.sha256,
+        identity: identity.facts.identity(),
+    }
 }
 
 fn refused(refusal: Refusal) -> ProxyError {

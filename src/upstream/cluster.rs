@@ -4,7 +4,7 @@ use super::endpoint::Endpoint;
 use super::pool::Pool;
 use super::{ClusterSettings, EndpointProtocol};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::{Connector, TlsFileError, client_config};
+use crate::tls::{Connector, TlsFileError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,6 +16,7 @@ const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_se
 pub struct Cluster {
     settings: ClusterSettings,
     endpoints: Box<[Arc<Endpoint>]>,
+    tls: Option<Connector>,
     next: AtomicUsize,
     in_flight: Arc<AtomicUsize>,
 }
@@ -63,10 +64,7 @@ impl Cluster {
             .iter()
             .any(|endpoint| endpoint.protocol == EndpointProtocol::Https);
         let tls = if secure {
-            let files = &settings.tls;
-            let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
-            let config = client_config(files.ca.as_deref(), files.identity.as_ref(), &alpn)?;
-            Some(Connector::new(config, files.server_name.clone()))
+            Some(Connector::to_upstream(&settings.tls)?)
         } else {
             None
         };
@@ -89,11 +87,17 @@ impl Cluster {
         let cluster = Arc::new(Self {
             settings,
             endpoints,
+            tls,
             next: AtomicUsize::new(0),
             in_flight: Arc::default(),
         });
         cluster.spawn_reaper();
         Ok(cluster)
+    }
+
+    /// TLS towards its `https` endpoints.
+    pub const fn tls(&self) -> Option<&Connector> {
+        self.tls.as_ref()
     }
 
     /// What it was made from.

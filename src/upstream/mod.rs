@@ -18,6 +18,6 @@ pub use connect::ConnectError;
 pub use endpoint::{Answered, AskError, Asking, Endpoint};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
-    UpstreamTimeouts, UpstreamTls,
+    UpstreamTimeouts,
 };
 pub use standing::{Load, Standing};

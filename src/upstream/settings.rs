@@ -1,5 +1,6 @@
 //! What an upstream is, as compiled from the configuration.
 
+use crate::tls::ClientTls;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub struct ClusterSettings {
     /// Deadlines.
     pub timeouts: UpstreamTimeouts,
     /// TLS towards `https` endpoints.
-    pub tls: UpstreamTls,
+    pub tls: ClientTls,
     /// Bounds.
     pub limits: UpstreamLimits,
 }
@@ -77,17 +78,6 @@ impl Default for UpstreamTimeouts {
             idle: Duration::from_secs(60),
         }
     }
-}
-
-/// TLS towards an upstream. Files are read when the upstream is built.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// PEM file of the authority to trust instead of the machine's roots.
-    pub ca: Option<PathBuf>,
-    /// PEM files of our certificate chain and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Name to ask for and to verify, instead of the endpoint's host.
-    pub server_name: Option<Arc<str>>,
 }
 
 /// Bounds of an upstream.

@@ -14,6 +14,7 @@ mod listeners;
 mod resource;
 mod routes;
 mod sampling;
+mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;

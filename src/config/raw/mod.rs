@@ -9,6 +9,7 @@ mod listener;
 mod process;
 mod route;
 mod scalar;
+mod tls;
 mod trace;
 mod upstream;
 
@@ -16,8 +17,7 @@ pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
 pub(in crate::config) use listener::{
-    Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
-    ListenerTimeouts,
+    EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use route::{
@@ -25,14 +25,18 @@ pub(in crate::config) use route::{
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
-    PathText, Rate, RegexText, SecretText, SizeText, Status,
+    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrDuration,
+    OneOrMany, PathText, Rate, RegexText, SecretText, SizeText, Status,
+};
+pub(in crate::config) use tls::{
+    Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,
+    ProxyProtocol, TlsVersion, UpstreamTls,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
     ValueType,
 };
-pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls};
+pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
 
 use super::decode::{Entries, Spanned};
 use schemars::JsonSchema;

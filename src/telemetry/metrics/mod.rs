@@ -5,6 +5,7 @@
 //! allocates.
 
 mod connections;
+mod edge;
 mod exposition;
 mod histogram;
 mod http;
@@ -12,12 +13,14 @@ mod process;
 mod series;
 
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use edge::CertificateExpiry;
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 
 use crate::clock::{self, Timestamp};
 use connections::{ConnectionMetrics, ListenerError};
+use edge::EdgeMetrics;
 use http::HttpMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
@@ -31,6 +34,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    edge: EdgeMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -44,6 +48,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            edge: EdgeMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -72,6 +77,22 @@ impl Metrics {
     pub fn tls_error(&self, listener: &Arc<str>) {
         self.connections
             .listener_error(listener, ListenerError::Tls);
+    }
+
+    /// A client's connection was closed for what it did, or did not do. `reason` is a word in the
+    /// source.
+    pub fn connection_cut(&self, listener: &Arc<str>, reason: &'static str) {
+        self.edge.cut(listener, reason);
+    }
+
+    /// Every certificate in use, instead of those told before.
+    pub fn certificates(&self, expiries: Vec<CertificateExpiry>) {
+        self.edge.certificates(expiries);
+    }
+
+    /// Certificates changed on disk, and were taken or refused.
+    pub fn certificates_renewed(&self, taken: bool) {
+        self.edge.renewed(taken);
     }
 
     /// A task panicked; its request is lost, the process goes on.
@@ -136,6 +157,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.edge.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
