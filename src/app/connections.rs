@@ -144,7 +144,18 @@ impl Connections {
                 let error: &(dyn std::error::Error + 'static) = error;
                 info!(%listener, %peer, error, "parse_error: no request could be read");
             }
-            Ended::Overdue(overdue) => debug!(%listener, %peer, ?overdue, "connection closed"),
+            Ended::Overdue(overdue) => {
+                self.metrics.connection_cut(listener, overdue.name());
+                debug!(%listener, %peer, ?overdue, "connection closed");
+            }
+            Ended::Flood(flood) => {
+                self.metrics.connection_cut(listener, flood.name());
+                info!(%listener, %peer, flood = flood.name(), "connection cut");
+            }
+            Ended::Calmed(error) => {
+                self.metrics.connection_cut(listener, "http2_misbehaved");
+                info!(%listener, %peer, %error, "connection cut");
+            }
             Ended::Broken(error) => debug!(%listener, %peer, %error, "connection broke"),
         }
     }

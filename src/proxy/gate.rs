@@ -65,7 +65,8 @@ pub(super) fn gate(
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
     // for a second reading of what follows.
-    context.close_after = chunked && context.version < Version::HTTP_2;
+    let ends = chunked || context.place.is_last();
+    context.close_after = ends && context.version < Version::HTTP_2;
     let (mut parts, body) = incoming.into_parts();
     let upgrade = hop_by_hop::strip_request(&mut parts.headers, &[]);
     read_client(context, &mut parts, normalized.as_ref().ok());
