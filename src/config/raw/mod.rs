@@ -5,8 +5,10 @@
 //! pass tells what is missing before anything here is read.
 
 mod export;
+mod health;
 mod listener;
 mod process;
+mod retry;
 mod route;
 mod scalar;
 mod tls;
@@ -16,17 +18,19 @@ mod upstream;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
+pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use retry::{Hedge, Retries, RetryBackoff, RetryWord};
 pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrDuration,
-    OneOrMany, PathText, Rate, RegexText, SecretText, SizeText, Status,
+    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
+    OffOrDuration, OneOrMany, PathText, Rate, RegexText, SecretText, SizeText, Status,
 };
 pub(in crate::config) use tls::{
     Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,

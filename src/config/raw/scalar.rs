@@ -38,6 +38,8 @@ texts! {
     DurationText "duration" "15s"
     /// A duration, or `off` for none.
     OffOrDuration "duration or `off`" "30s"
+    /// How many, at least one, or `off` for none.
+    OffOrCount "count or `off`" "5"
     /// IP address and port.
     AddressText "address" "0.0.0.0:8080"
     /// IP address and port, or `off`.

@@ -4,27 +4,34 @@
 //! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
 //! allocates.
 
+mod attempts;
 mod connections;
 mod edge;
 mod exposition;
 mod histogram;
 mod http;
 mod process;
+mod reading;
 mod series;
+mod upstreams;
 
+pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
 use crate::clock::{self, Timestamp};
+use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use edge::EdgeMetrics;
 use http::HttpMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use upstreams::UpstreamMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -35,6 +42,8 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     edge: EdgeMetrics,
+    attempts: AttemptMetrics,
+    upstreams: UpstreamMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -49,6 +58,8 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             edge: EdgeMetrics::new(),
+            attempts: AttemptMetrics::new(),
+            upstreams: UpstreamMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -142,9 +153,29 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
+    /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
+    pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
+        self.upstreams.checked(upstream, outcome);
+    }
+
+    /// An endpoint was ejected, or would have been but for a bound (`withheld`).
+    pub fn ejection(&self, upstream: &Arc<str>, reason: &'static str) {
+        self.upstreams.ejected(upstream, reason);
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the process started: since when everything is counted.
+    pub const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Writes every family.
@@ -158,6 +189,8 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.edge.render(page);
+        self.attempts.render(page);
+        self.upstreams.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
