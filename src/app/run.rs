@@ -96,7 +96,8 @@ impl Running {
             .map(|format| AccessLog::start(format, &metrics).map(Arc::new))
             .transpose()
             .map_err(StartError::AccessLog)?;
-        let live = build::snapshot(&plan, &metrics, &keeper, sinks, access_log.clone())?;
+        let log = access_log.clone();
+        let live = build::snapshot(&plan, &metrics, &keeper, sinks, log, None)?;
 
         let drain = Drain::new();
         let live = Arc::new(Live::new(live));

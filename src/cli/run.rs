@@ -324,6 +324,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
         | StartError::Export(_)
+        | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)
         | StartError::Routes(_)
         | StartError::UnknownUpstream { .. } => {

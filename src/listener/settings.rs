@@ -30,6 +30,8 @@ pub struct ListenerSettings {
     pub limits: ListenerLimits,
     /// What to do with paths that servers read in two ways.
     pub paths: PathPolicy,
+    /// Names of the rate limits of all its requests; exist in the plan.
+    pub rate_limits: Vec<Arc<str>>,
 }
 
 impl ListenerSettings {

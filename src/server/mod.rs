@@ -6,6 +6,7 @@ mod deadline;
 mod drain;
 mod frames;
 mod io;
+mod memory;
 mod moment;
 mod streams;
 
@@ -14,3 +15,4 @@ pub use connection::{BoxError, Ended, Handle, serve};
 pub use deadline::Overdue;
 pub use drain::{Drain, RequestCount, RequestInFlight};
 pub use frames::Flood;
+pub use memory::{MemoryPressure, MemoryWatermark};

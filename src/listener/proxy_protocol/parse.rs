@@ -343,10 +343,15 @@ mod tests {
             text in proptest::collection::vec(any::<u8>(), 0..200),
             fixed: [u8; 4],
         ) {
-            drop(line(&text));
-            drop(line(&[WORD, &text, b"\r\n"].concat()));
-            drop(binary(fixed, &text));
-            drop(binary([0x21, 0x11, fixed[2], fixed[3]], &text));
+            prop_assert!(line(&text).is_err() || text.starts_with(WORD));
+            let all = [
+                line(&[WORD, &text, b"\r\n"].concat()),
+                binary(fixed, &text),
+                binary([0x21, 0x11, fixed[2], fixed[3]], &text),
+            ];
+            for read in all {
+                prop_assert!(read.is_ok() || read.is_err());
+            }
         }
 
         #[test]

@@ -10,7 +10,9 @@ mod edge;
 mod exposition;
 mod histogram;
 mod http;
+mod overload;
 mod process;
+mod ratelimit;
 mod reading;
 mod series;
 mod upstreams;
@@ -21,6 +23,8 @@ pub use edge::CertificateExpiry;
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use overload::MemoryGauges;
+pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
 use crate::clock::{self, Timestamp};
@@ -28,6 +32,7 @@ use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use edge::EdgeMetrics;
 use http::HttpMetrics;
+use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -44,6 +49,8 @@ pub struct Metrics {
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
+    rate_limits: RateLimitMetrics,
+    memory: Arc<MemoryGauges>,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -60,6 +67,8 @@ impl Metrics {
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
+            rate_limits: RateLimitMetrics::new(),
+            memory: Arc::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -168,6 +177,21 @@ impl Metrics {
         self.upstreams.ejected(upstream, reason);
     }
 
+    /// The numbers of the rate limit of this name.
+    pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
+        self.rate_limits.rule(rule)
+    }
+
+    /// The numbers of the Redis that limits share.
+    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+        self.rate_limits.store()
+    }
+
+    /// Memory against its watermark.
+    pub fn memory(&self) -> Arc<MemoryGauges> {
+        Arc::clone(&self.memory)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -191,6 +215,8 @@ impl Metrics {
         self.edge.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
+        self.rate_limits.render(page);
+        self.memory.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
