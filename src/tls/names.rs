@@ -257,8 +257,8 @@ mod tests {
             ],
         );
 
-        assert_eq!(read.hosts, ["shop.example".into()]);
-        assert_eq!(read.uris, ["spiffe://prod.example/ns/shop".into()]);
+        assert_eq!(read.hosts, [Box::<str>::from("shop.example")]);
+        assert_eq!(read.uris, [Box::<str>::from("spiffe://prod.example/ns/shop")]);
         assert_eq!(read.emails, ["ops@example.com".into()]);
         assert_eq!(&*read.subject, "CN=shop\\, the, O=Example");
         assert_eq!(read.identity(), Some("spiffe://prod.example/ns/shop"));
