@@ -40,6 +40,9 @@ impl Doors {
             metrics: Metrics::new(),
             readiness: Readiness::new(),
             accounts: Arc::new(move || vec![account.clone()]),
+            telemetry: Arc::new(Vec::new),
+            upstreams: Arc::new(Vec::new),
+            config: Arc::new(|| "listeners: {}\n".into()),
             drain: Arc::new(Notify::new()),
         };
         let cancel = CancellationToken::new();

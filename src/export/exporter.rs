@@ -140,7 +140,13 @@ impl Exporter {
         };
         let destination = printable(&settings.endpoint);
         let noun = signal.noun();
-        Ok(Self::sending(wire, &settings.batch, backoff, destination, noun))
+        Ok(Self::sending(
+            wire,
+            &settings.batch,
+            backoff,
+            destination,
+            noun,
+        ))
     }
 
     /// Starts over any wire.

@@ -64,9 +64,12 @@ fn encoded(record: &LogRecord<'_>) -> otlp::LogRecord {
     let words = words
         .into_iter()
         .filter_map(|(key, text)| Some((key, Value::StringValue(text?.to_owned()))));
-    let repeated = record
-        .repeated
-        .map(|times| ("edgespan.log.repeated", Value::IntValue(i64::try_from(times).unwrap_or(i64::MAX))));
+    let repeated = record.repeated.map(|times| {
+        (
+            "edgespan.log.repeated",
+            Value::IntValue(i64::try_from(times).unwrap_or(i64::MAX)),
+        )
+    });
     let fields = record.fields().map(|(name, value)| {
         let value = match value {
             LogValue::Text(text) => Value::StringValue(text.to_owned()),
@@ -76,11 +79,14 @@ fn encoded(record: &LogRecord<'_>) -> otlp::LogRecord {
         };
         (name, value)
     });
-    let attributes = words.chain(repeated).chain(fields).map(|(key, value)| KeyValue {
-        key: key.to_owned(),
-        value: Some(AnyValue { value: Some(value) }),
-        ..KeyValue::default()
-    });
+    let attributes = words
+        .chain(repeated)
+        .chain(fields)
+        .map(|(key, value)| KeyValue {
+            key: key.to_owned(),
+            value: Some(AnyValue { value: Some(value) }),
+            ..KeyValue::default()
+        });
     let trace_id = record.trace_id.and_then(|id| TraceId::from_hex(id).ok());
     let span_id = record.span_id.and_then(|id| SpanId::from_hex(id).ok());
     otlp::LogRecord {

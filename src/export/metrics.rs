@@ -221,15 +221,15 @@ fn name_and_unit(family: &str) -> (String, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::{
-        ExemplarIds, Exposition, Metrics, ServerObservation,
-    };
+    use crate::telemetry::metrics::{ExemplarIds, Exposition, Metrics, ServerObservation};
     use opentelemetry::trace::{SpanId, TraceId};
 
     fn read(families: &[FamilyReading]) -> Vec<otlp::Metric> {
         let (started, now) = (Timestamp::from_unix_nanos(1), Timestamp::from_unix_nanos(9));
         let bytes: Vec<u8> = records(families, started, now).flatten().collect();
-        otlp::ScopeMetrics::decode(bytes.as_slice()).unwrap().metrics
+        otlp::ScopeMetrics::decode(bytes.as_slice())
+            .unwrap()
+            .metrics
     }
 
     #[test]
@@ -254,7 +254,9 @@ mod tests {
 
         let all = read(&Exposition::gather(|page| metrics.render(page)));
 
-        let metric = all.iter().find(|one| one.name == "http.server.request.duration");
+        let metric = all
+            .iter()
+            .find(|one| one.name == "http.server.request.duration");
         let metric = metric.unwrap();
         assert_eq!(metric.unit, "s");
         let Some(otlp::metric::Data::Histogram(histogram)) = &metric.data else {

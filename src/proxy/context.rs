@@ -92,6 +92,8 @@ pub(super) struct RequestContext {
     pub(super) attempt: Option<Attempt>,
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
+    /// Whether the SERVER span says that no endpoint was well.
+    pub(super) said_panic: bool,
     pub(super) request_body: Option<Arc<BodyProgress>>,
     /// 1xx responses of the attempt.
     pub(super) heard: Option<Arc<Heard>>,
@@ -148,6 +150,7 @@ impl RequestContext {
             attempt: None,
             attempts: 0,
             upstream: None,
+            said_panic: false,
             request_body: None,
             heard: None,
             status: None,

@@ -12,6 +12,7 @@ use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::trace::client_span::ClientStart;
+use crate::trace::span::OpenSpan;
 use crate::upstream::{
     Answered, AskError, Asking, Choice, Endpoint, EndpointTarget, UpstreamTimeouts,
 };
@@ -199,7 +200,27 @@ fn begin_attempt(
     } else {
         None
     };
+    let span = note_panic(context, span, endpoint);
     context.begin_attempt(now, span, request.headers_mut());
+}
+
+/// Balancing gives an endpoint that is not well only where too few are: both spans say so.
+fn note_panic(
+    context: &mut RequestContext,
+    mut span: Option<OpenSpan>,
+    endpoint: &Endpoint,
+) -> Option<OpenSpan> {
+    if endpoint.standing.is_available() {
+        return span;
+    }
+    if let Some(span) = &mut span {
+        span.bool("edgespan.upstream.panic", true);
+    }
+    if let Some(server) = context.server.as_mut().filter(|_| !context.said_panic) {
+        server.bool("edgespan.upstream.panic", true);
+        context.said_panic = true;
+    }
+    span
 }
 
 /// What an endpoint's failure means for the request. If its body was at fault, that comes first:

@@ -10,6 +10,7 @@ mod listener;
 mod process;
 mod route;
 mod scalar;
+mod telemetry;
 mod trace;
 mod upstream;
 
@@ -30,6 +31,7 @@ pub(in crate::config) use scalar::{
     HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
     OneOrMany, PathText, Rate, RegexText, SecretText, SizeText, Status,
 };
+pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
     ValueType,
@@ -73,4 +75,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) redaction: Redaction,
     /// Where spans are sent. Without it they are printed on the terminal.
     pub(in crate::config) export: Vec<Spanned<Exporter>>,
+    /// Where edgespan's own metrics and logs are sent, beside `/metrics` and stderr.
+    pub(in crate::config) telemetry: Telemetry,
 }

@@ -122,7 +122,10 @@ mod tests {
 
     #[test]
     fn a_number_is_read_as_what_it_is() {
-        assert_eq!(Value::read("18446744073709551615"), Value::Double(18_446_744_073_709_552_000.0));
+        assert_eq!(
+            Value::read("18446744073709551615"),
+            Value::Double(18_446_744_073_709_552_000.0)
+        );
         assert_eq!(Value::read("-7"), Value::Int(-7));
         assert_eq!(Value::read("1.5"), Value::Double(1.5));
     }
@@ -140,6 +143,12 @@ mod tests {
             .unwrap();
         assert_eq!(shed.family.kind, Kind::Counter);
         let labels = vec![("reason".to_owned(), "listener".to_owned())];
-        assert_eq!(shed.points, [PointReading { labels, value: Value::Int(1) }]);
+        assert_eq!(
+            shed.points,
+            [PointReading {
+                labels,
+                value: Value::Int(1)
+            }]
+        );
     }
 }
