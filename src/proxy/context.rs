@@ -15,7 +15,7 @@ use crate::trace::rpc::GrpcStatus;
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{Admission, AnswerError};
+use crate::upstream::{Admission, AnswerError, Load};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -24,6 +24,9 @@ use opentelemetry::trace::SpanId;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Too few endpoints are well, so that this one was asked although it is not.
+pub(super) const PANIC: &str = "edgespan.upstream.panic";
 
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,9 +60,15 @@ impl Outcome {
 
 /// One attempt at an upstream, while it runs.
 pub(super) struct Attempt {
-    span: Option<OpenSpan>,
+    pub(super) span: Option<OpenSpan>,
+    /// Which of the request's attempts, counted from one.
+    pub(super) number: u32,
     /// When it began, from the request's start.
-    began: Duration,
+    pub(super) began: Duration,
+    /// 1xx responses so far.
+    pub(super) heard: Option<Arc<Heard>>,
+    /// Its place at the endpoint.
+    _load: Load,
     pub(super) status: Option<StatusCode>,
     pub(super) version: Option<Version>,
     pub(super) peer: Option<SocketAddr>,
@@ -90,13 +99,13 @@ pub(super) struct RequestContext {
     pub(super) server_id: SpanId,
     pub(super) server: Option<OpenSpan>,
     pub(super) attempt: Option<Attempt>,
+    /// Attempts beside that one; see `hedge`.
+    pub(super) rivals: Vec<Attempt>,
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
     /// Whether the SERVER span says that no endpoint was well.
     pub(super) said_panic: bool,
     pub(super) request_body: Option<Arc<BodyProgress>>,
-    /// 1xx responses of the attempt.
-    pub(super) heard: Option<Arc<Heard>>,
     pub(super) status: Option<StatusCode>,
     /// The HTTP version of the answer as it came to us; of our own answers, the client's.
     pub(super) answer_version: Version,
@@ -148,11 +157,11 @@ impl RequestContext {
             server_id: SpanId::INVALID,
             server: None,
             attempt: None,
+            rivals: Vec::new(),
             attempts: 0,
             upstream: None,
             said_panic: false,
             request_body: None,
-            heard: None,
             status: None,
             answer_version: request.version(),
             error_type: None,
@@ -208,13 +217,24 @@ impl RequestContext {
         Some(start_client(trace, head, ids::span_id(), parent, at, to))
     }
 
+    /// The SERVER span says that a request went to an endpoint that is not well.
+    pub(super) fn say_panic(&mut self) {
+        if !std::mem::replace(&mut self.said_panic, true)
+            && let Some(span) = &mut self.server
+        {
+            span.bool(PANIC, true);
+        }
+    }
+
     /// An attempt begins: `headers` get the context that makes the upstream's span its child.
     pub(super) fn begin_attempt(
         &mut self,
         now: Duration,
         span: Option<OpenSpan>,
+        heard: Option<Arc<Heard>>,
+        load: Load,
         headers: &mut HeaderMap,
-    ) {
+    ) -> Attempt {
         self.hand_over(now);
         if let Some(head) = &self.head {
             let span_id = match &span {
@@ -226,14 +246,19 @@ impl RequestContext {
                 .inject(headers, &head.outgoing(span_id));
         }
         self.attempts += 1;
-        self.attempt = Some(Attempt {
+        // What an attempt before this one said counts no more.
+        self.grpc_status = None;
+        Attempt {
             span,
+            number: self.attempts,
             began: now,
+            heard,
+            _load: load,
             status: None,
             version: None,
             peer: None,
             grpc_status: None,
-        });
+        }
     }
 
     /// The attempt has the head of an answer.
@@ -245,6 +270,13 @@ impl RequestContext {
         }
         self.answer_version = response.version();
         self.note_grpc_status(response.headers());
+    }
+
+    /// The attempt is over, with an answer that is not passed on.
+    pub(super) fn abandon_attempt(&mut self) {
+        let now = self.watch.elapsed();
+        self.take_back(now);
+        self.end_attempt(now, None, false);
     }
 
     /// The attempt failed without an answer.
@@ -266,9 +298,19 @@ impl RequestContext {
         error_type: Option<&'static str>,
         cancelled_by_client: bool,
     ) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
+        if let Some(attempt) = self.attempt.take() {
+            self.close(attempt, now, error_type, cancelled_by_client);
+        }
+    }
+
+    /// Writes how an attempt ended, and ends its span.
+    pub(super) fn close(
+        &mut self,
+        attempt: Attempt,
+        now: Duration,
+        error_type: Option<&'static str>,
+        cancelled_by_client: bool,
+    ) {
         if let Some(upstream) = &self.upstream {
             let recorded = self.head.as_ref().filter(|head| head.record);
             let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
@@ -286,7 +328,7 @@ impl RequestContext {
             });
         }
         let Some(mut span) = attempt.span else { return };
-        if let Some(heard) = &self.heard {
+        if let Some(heard) = &attempt.heard {
             heard.record(&mut span);
         }
         let end = ClientEnd {
@@ -300,6 +342,13 @@ impl RequestContext {
         end_client(&mut span, &end);
         span.end(self.watch.started().plus(now), &mut self.spans.bytes);
         self.spans.count += 1;
+    }
+
+    /// Says something of the request as a whole.
+    pub(super) fn note(&mut self, key: &str, value: &str) {
+        if let Some(span) = &mut self.server {
+            span.str(key, value);
+        }
     }
 
     /// A frame of the answer goes to the client.
@@ -331,6 +380,9 @@ impl RequestContext {
 
     /// Ends a running attempt as its request ends, `now` after its start.
     pub(super) fn end_attempt_with(&mut self, now: Duration, outcome: Outcome) {
+        for rival in std::mem::take(&mut self.rivals) {
+            self.close(rival, now, None, true);
+        }
         match outcome {
             Outcome::Complete => self.end_attempt(now, None, false),
             Outcome::Canceled => self.end_attempt(now, None, true),

@@ -2,6 +2,7 @@
 
 use super::health::HealthSettings;
 use super::outlier::OutlierSettings;
+use super::retry::RetryPolicy;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub struct ClusterSettings {
     pub health: Option<HealthSettings>,
     /// Outlier detection; None: there is none.
     pub outlier: Option<OutlierSettings>,
+    /// When a request is sent once more; a route may have its own.
+    pub retries: Option<Arc<RetryPolicy>>,
 }
 
 #[cfg(test)]
@@ -47,6 +50,7 @@ impl ClusterSettings {
             limits: UpstreamLimits::default(),
             health: None,
             outlier: None,
+            retries: None,
         }
     }
 }
@@ -125,6 +129,12 @@ pub struct UpstreamTls {
 pub struct UpstreamLimits {
     /// Requests in flight; one more gets 503.
     pub requests_max: usize,
+    /// Requests that wait for a connection; one more gets 503.
+    pub pending_max: usize,
+    /// HTTP/1.1 connections in use at each endpoint; None for no bound but that of requests.
+    pub connections_max: Option<usize>,
+    /// Retries and hedges in flight; one more is not made.
+    pub retries_max: usize,
     /// Idle connections kept for each endpoint.
     pub idle_connections_max: usize,
 }
@@ -133,6 +143,9 @@ impl Default for UpstreamLimits {
     fn default() -> Self {
         Self {
             requests_max: 10_000,
+            pending_max: 1_000,
+            connections_max: None,
+            retries_max: 100,
             idle_connections_max: 256,
         }
     }

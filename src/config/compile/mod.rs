@@ -13,6 +13,7 @@ mod headers;
 mod health;
 mod listeners;
 mod resource;
+mod retry;
 mod routes;
 mod sampling;
 mod telemetry;

@@ -4,6 +4,7 @@
 //! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
 //! allocates.
 
+mod attempts;
 mod connections;
 mod exposition;
 mod histogram;
@@ -13,6 +14,7 @@ mod reading;
 mod series;
 mod upstreams;
 
+pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
@@ -20,6 +22,7 @@ pub use http::{ClientObservation, ServerObservation};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
 use crate::clock::{self, Timestamp};
+use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
 use series::{SeriesTable, hash_labels};
@@ -36,6 +39,7 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     upstreams: UpstreamMetrics,
+    attempts: AttemptMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -50,6 +54,7 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             upstreams: UpstreamMetrics::new(),
+            attempts: AttemptMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -137,6 +142,11 @@ impl Metrics {
         self.upstreams.ejected(upstream, reason);
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -158,6 +168,7 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.upstreams.render(page);
+        self.attempts.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
