@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod environment;
+mod health;
 mod examples;
 mod meaning;
 mod secrets;
