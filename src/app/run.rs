@@ -100,7 +100,7 @@ impl Running {
             .map_err(StartError::AccessLog)?;
         let resource = build::resource(&plan);
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
-        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone())?;
+        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone(), None)?;
 
         let drain = Drain::new();
         let live = Arc::new(Live::new(live));

@@ -20,8 +20,8 @@ pub struct Cluster {
     settings: ClusterSettings,
     endpoints: Box<[Arc<Endpoint>]>,
     next: AtomicUsize,
-    outliers: Option<Outliers>,
     breaker: Breaker,
+    outliers: Option<Outliers>,
 }
 
 /// What an attempt asks of balancing.

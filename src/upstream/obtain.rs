@@ -111,6 +111,12 @@ impl Endpoint {
         opened
     }
 
+    /// A new connection that the pool knows nothing of, for health checks. The caller holds the
+    /// deadline.
+    pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
+        connect(&self.address, self.tls.as_ref()).await
+    }
+
     /// Makes a connection, or shares the one that another request has made meanwhile.
     async fn open(&self, wanted: Wanted) -> Result<(AnyLink, bool), ConnectError> {
         let upgrade = wanted.upgrade;

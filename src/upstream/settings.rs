@@ -22,6 +22,8 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// When a request is sent once more; a route may have its own.
+    pub retries: Option<Arc<RetryPolicy>>,
     /// Active checks; None: there are none.
     pub health: Option<HealthSettings>,
     /// Outlier detection; None: there is none.
@@ -48,6 +50,7 @@ impl ClusterSettings {
             timeouts: UpstreamTimeouts::default(),
             tls: UpstreamTls::default(),
             limits: UpstreamLimits::default(),
+            retries: None,
             health: None,
             outlier: None,
             retries: None,

@@ -58,6 +58,7 @@ fn one(
             .map(|written| tls(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
+        retries: retry::compile(upstream.retries.as_ref(), compiler),
         health: upstream
             .health
             .as_ref()
@@ -66,7 +67,6 @@ fn one(
             .outlier
             .as_ref()
             .map(|written| health::outlier(written, compiler)),
-        retries: retry::compile(upstream.retries.as_ref(), compiler),
     }
 }
 

@@ -26,13 +26,13 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<Spanned<UpstreamTls>>,
     /// Bounds.
     pub(in crate::config) limits: UpstreamLimits,
+    /// When a request is sent once more. Without it only to another endpoint while nothing was
+    /// sent, and once if a connection that waited in the pool turns out to be closed.
+    pub(in crate::config) retries: Option<Spanned<Retries>>,
     /// Endpoints are checked, and get requests only while they pass.
     pub(in crate::config) health: Option<Spanned<Health>>,
     /// Endpoints that fail where others do not get no requests for a while.
     pub(in crate::config) outlier: Option<Spanned<Outlier>>,
-    /// When a request is sent once more. Without it only to another endpoint while nothing was
-    /// sent, and once if a connection that waited in the pool turns out to be closed.
-    pub(in crate::config) retries: Option<Spanned<Retries>>,
 }
 
 /// Deadlines towards an upstream.

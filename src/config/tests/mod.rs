@@ -4,6 +4,7 @@ mod diagnostics;
 mod environment;
 mod health;
 mod examples;
+mod limits;
 mod meaning;
 mod secrets;
 

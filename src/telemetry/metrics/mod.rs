@@ -9,7 +9,9 @@ mod connections;
 mod exposition;
 mod histogram;
 mod http;
+mod overload;
 mod process;
+mod ratelimit;
 mod reading;
 mod series;
 mod upstreams;
@@ -19,12 +21,15 @@ pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use overload::MemoryGauges;
+pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
+use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -38,8 +43,10 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
-    upstreams: UpstreamMetrics,
     attempts: AttemptMetrics,
+    upstreams: UpstreamMetrics,
+    rate_limits: RateLimitMetrics,
+    memory: Arc<MemoryGauges>,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -53,8 +60,10 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
-            upstreams: UpstreamMetrics::new(),
             attempts: AttemptMetrics::new(),
+            upstreams: UpstreamMetrics::new(),
+            rate_limits: RateLimitMetrics::new(),
+            memory: Arc::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -132,6 +141,11 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
     /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
     pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
         self.upstreams.checked(upstream, outcome);
@@ -142,9 +156,19 @@ impl Metrics {
         self.upstreams.ejected(upstream, reason);
     }
 
-    /// The counts of an upstream's retries, hedges and circuit breakers.
-    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
-        self.attempts.of(upstream)
+    /// The numbers of the rate limit of this name.
+    pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
+        self.rate_limits.rule(rule)
+    }
+
+    /// The numbers of the Redis that limits share.
+    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+        self.rate_limits.store()
+    }
+
+    /// Memory against its watermark.
+    pub fn memory(&self) -> Arc<MemoryGauges> {
+        Arc::clone(&self.memory)
     }
 
     /// A line of the access log found its queue full.
@@ -167,8 +191,10 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
-        self.upstreams.render(page);
         self.attempts.render(page);
+        self.upstreams.render(page);
+        self.rate_limits.render(page);
+        self.memory.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
