@@ -113,11 +113,16 @@ impl Cluster {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The endpoint for one attempt, unless all have been tried.
+    /// The endpoint for one attempt, unless all have been tried. The turn goes on with each
+    /// request, not with each attempt.
     pub fn pick(&self, choice: &Choice<'_>) -> Option<Arc<Endpoint>> {
-        let first = self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len().max(1);
-        let (before, from) = self.endpoints.split_at(first);
-        let untried = |one: &&Arc<Endpoint>| !choice.tried.iter().any(|it| Arc::ptr_eq(it, one));
+        let same = |one: &Arc<Endpoint>, other: &Arc<Endpoint>| Arc::ptr_eq(one, other);
+        let first = match choice.tried.last() {
+            None => self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len().max(1),
+            Some(last) => self.endpoints.iter().position(|one| same(one, last))?,
+        };
+        let (before, from) = self.endpoints.split_at_checked(first)?;
+        let untried = |one: &&Arc<Endpoint>| !choice.tried.iter().any(|it| same(it, one));
         from.iter().chain(before).find(untried).cloned()
     }
 
