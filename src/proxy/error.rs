@@ -79,6 +79,12 @@ pub enum ProxyError {
         /// Its name.
         upstream: String,
     },
+    /// No endpoint is well, and the upstream's settings forbid to ask one that is not.
+    #[error("upstream {upstream} has no healthy endpoint")]
+    NoEndpoint {
+        /// Its name.
+        upstream: String,
+    },
     /// A header or address of ours could not be written.
     #[error("request could not be rewritten: {reason}")]
     Rewrite {
@@ -105,6 +111,7 @@ impl ProxyError {
                 ..
             } => answer::UPSTREAM_TIMEOUT,
             Self::Connect { .. } | Self::Reset { .. } | Self::BadAnswer { .. } => answer::UPSTREAM,
+            Self::NoEndpoint { .. } => answer::NO_ENDPOINT,
             Self::Rewrite { .. } => answer::INTERNAL,
         }
     }
@@ -125,6 +132,7 @@ impl ProxyError {
             | Self::BodyIdle
             | Self::ClientGone
             | Self::Overloaded { .. }
+            | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
     }

@@ -12,9 +12,7 @@ use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::trace::client_span::ClientStart;
-use crate::upstream::{
-    Answered, AskError, Asking, Choice, Endpoint, EndpointTarget, UpstreamTimeouts,
-};
+use crate::upstream::{Answered, AskError, Asking, Choice, Endpoint, UpstreamTimeouts};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
@@ -34,11 +32,22 @@ pub(super) async fn forward(
     }
     let limit = onward.body_bytes_max;
     let mut prepared = prepare(context, onward)?;
+    let hash = cluster.hash_of(prepared.asking.request.headers(), context.client);
     let (mut last, mut tried) = (None, Vec::new());
-    while let Some(endpoint) = cluster.pick(&Choice {
-        hash: None,
-        tried: &tried,
-    }) {
+    loop {
+        let choice = Choice {
+            hash,
+            tried: &tried,
+        };
+        let mut picked = cluster.pick(&choice);
+        if picked.as_ref().is_some_and(|one| one.awaits_an_answer()) {
+            // Only in the first moments of an upstream: kept out of every request's future.
+            let limit = prepared.timeouts.connect;
+            picked = Box::pin(cluster.pick_after_answer(&choice, limit)).await;
+        }
+        let Some(endpoint) = picked else {
+            break;
+        };
         set_host(&mut prepared, &endpoint);
         begin_attempt(
             context,
@@ -64,8 +73,8 @@ pub(super) async fn forward(
             }
         }
     }
-    Err(last.unwrap_or(ProxyError::Rewrite {
-        reason: "upstream without endpoints",
+    Err(last.unwrap_or_else(|| ProxyError::NoEndpoint {
+        upstream: cluster.settings().name.to_string(),
     }))
 }
 
@@ -172,10 +181,6 @@ fn begin_attempt(
     let request = &mut prepared.asking.request;
     let now = context.watch.elapsed();
     let span = if context.records() {
-        let port = match &endpoint.address.target {
-            EndpointTarget::Tcp { port, .. } => Some(*port),
-            EndpointTarget::Unix(_) => None,
-        };
         let template = context
             .route
             .as_ref()
@@ -185,7 +190,7 @@ fn begin_attempt(
             method: &context.method,
             scheme: endpoint.address.protocol.url_scheme(),
             server_address: &endpoint.server_address,
-            server_port: port,
+            server_port: endpoint.server_port,
             path: request.uri().path(),
             query: request.uri().query(),
             service: Some(service),

@@ -1,23 +1,61 @@
-//! One upstream: its endpoints in turn, and how many requests it may have.
+//! One upstream: its endpoints, which of them is next, and how many requests it may have.
 
+use super::balance::{Membership, Picking, View};
 use super::endpoint::Endpoint;
-use super::pool::Pool;
-use super::{ClusterSettings, EndpointProtocol};
-use crate::telemetry::metrics::Metrics;
+use super::resolve::{self, Listen, LookupError, Lookups, Question, Target};
+use super::roster::{Maker, Roster};
+use super::{Algorithm, ClusterSettings, EndpointProtocol};
+use crate::clock;
+use crate::telemetry::metrics::{EndpointCondition, EndpointGauges, LookupResult, Metrics};
 use crate::tls::{Connector, TlsFileError, client_config};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
 /// How often idle connections are looked at, at least and at most.
 const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
 /// One upstream at work.
 pub struct Cluster {
-    settings: ClusterSettings,
-    endpoints: Box<[Arc<Endpoint>]>,
+    settings: Arc<ClusterSettings>,
+    roster: Mutex<Roster>,
+    maker: Maker,
+    /// What a pick reads.
+    view: ArcSwap<View>,
+    /// Goes up when an endpoint comes, goes, or changes its availability.
+    changes: Arc<AtomicU64>,
     next: AtomicUsize,
     in_flight: Arc<AtomicUsize>,
+    /// Tells when a name was resolved, or not.
+    answers: Notify,
+    counts: Option<EndpointGauges>,
+    /// Ends the tasks that resolve names.
+    over: CancellationToken,
+}
+
+/// One endpoint, as an operator wants to see it.
+pub struct EndpointState {
+    /// The endpoint, with its standing.
+    pub endpoint: Arc<Endpoint>,
+    /// As it is configured: a name's addresses have the same.
+    pub source: Arc<str>,
+    /// The address it is reached by. None for a Unix socket, and for a name without addresses.
+    pub address: Option<SocketAddr>,
+    /// As configured, or as its SRV record says.
+    pub weight: f64,
+    /// The share of requests that it gets at this moment, `0.0..=1.0`: availability, zone, slow
+    /// start and panic counted in. Consistent hashing goes by weight and availability alone.
+    pub share: f64,
+    /// The zone that it is in.
+    pub zone: Option<Arc<str>>,
+    /// Of its SRV record; lower goes first.
+    pub priority: u16,
 }
 
 /// What an attempt asks of balancing.
@@ -61,7 +99,7 @@ impl Cluster {
         let secure = settings
             .endpoints
             .iter()
-            .any(|endpoint| endpoint.protocol == EndpointProtocol::Https);
+            .any(|endpoint| endpoint.source.protocol() == EndpointProtocol::Https);
         let tls = if secure {
             let files = &settings.tls;
             let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -70,34 +108,39 @@ impl Cluster {
         } else {
             None
         };
-        let endpoints = settings
-            .endpoints
-            .iter()
-            .map(|address| {
-                let pool = Pool::new(settings.limits.idle_connections_max, settings.timeouts.idle);
-                let name = Arc::clone(&settings.name);
-                let metrics = Arc::clone(metrics);
-                Arc::new(Endpoint::new(
-                    address.clone(),
-                    name,
-                    pool,
-                    tls.clone(),
-                    metrics,
-                ))
-            })
-            .collect();
+        let settings = Arc::new(settings);
+        let changes: Arc<AtomicU64> = Arc::default();
+        let maker = Maker {
+            settings: Arc::clone(&settings),
+            tls,
+            metrics: Arc::clone(metrics),
+            changes: Arc::clone(&changes),
+        };
+        let roster = Roster::new(&maker);
+        let membership = Membership::new(roster.members(), &settings.balance);
+        let now = clock::instant();
+        let view = View::new(Arc::new(membership), &settings.balance, 0, now);
+        let questions = roster.questions();
         let cluster = Arc::new(Self {
-            settings,
-            endpoints,
+            roster: Mutex::new(roster),
+            maker,
+            view: ArcSwap::from_pointee(view),
+            changes,
             next: AtomicUsize::new(0),
             in_flight: Arc::default(),
+            answers: Notify::new(),
+            counts: metrics.upstream_endpoints(&settings.name),
+            over: CancellationToken::new(),
+            settings,
         });
+        cluster.count_endpoints(&cluster.view.load());
+        cluster.resolve(questions);
         cluster.spawn_reaper();
         Ok(cluster)
     }
 
     /// What it was made from.
-    pub const fn settings(&self) -> &ClusterSettings {
+    pub fn settings(&self) -> &ClusterSettings {
         &self.settings
     }
 
@@ -113,21 +156,185 @@ impl Cluster {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// The endpoint for one attempt, unless all have been tried. The turn goes on with each
-    /// request, not with each attempt.
+    /// What consistent hashing goes by for a request, if this upstream hashes. `client` is the
+    /// client's address.
+    pub fn hash_of(&self, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
+        match &self.settings.balance.algorithm {
+            Algorithm::Hash(source) => source.hash_of(headers, client),
+            Algorithm::RoundRobin | Algorithm::LeastRequest => None,
+        }
+    }
+
+    /// The endpoint for one attempt. None if all have been tried, or if none may be asked.
     pub fn pick(&self, choice: &Choice<'_>) -> Option<Arc<Endpoint>> {
-        let same = |one: &Arc<Endpoint>, other: &Arc<Endpoint>| Arc::ptr_eq(one, other);
-        let first = match choice.tried.last() {
-            None => self.next.fetch_add(1, Ordering::Relaxed) % self.endpoints.len().max(1),
-            Some(last) => self.endpoints.iter().position(|one| same(one, last))?,
+        let generation = self.changes.load(Ordering::Acquire);
+        let mut view = self.view.load();
+        if !view.holds(generation, clock::instant) {
+            drop(view);
+            self.look_again(false);
+            view = self.view.load();
+        }
+        if view.panic
+            && let Some(counts) = &self.counts
+        {
+            counts.picked_in_panic();
+        }
+        let picking = Picking {
+            algorithm: &self.settings.balance.algorithm,
+            choice,
+            next: &self.next,
         };
-        let (before, from) = self.endpoints.split_at_checked(first)?;
-        let untried = |one: &&Arc<Endpoint>| !choice.tried.iter().any(|it| same(it, one));
-        from.iter().chain(before).find(untried).cloned()
+        view.pick(&picking).cloned()
+    }
+
+    /// The same for a request that found a name without any answer yet: waits for one, at most
+    /// `limit`. After that the pick is what it is.
+    pub async fn pick_after_answer(
+        &self,
+        choice: &Choice<'_>,
+        limit: Duration,
+    ) -> Option<Arc<Endpoint>> {
+        let answered = async {
+            loop {
+                let heard = self.answers.notified();
+                let picked = self.pick(choice);
+                if picked.as_ref().is_none_or(|one| !one.awaits_an_answer()) {
+                    return picked;
+                }
+                heard.await;
+            }
+        };
+        let picked = tokio::time::timeout(limit, answered).await;
+        picked.unwrap_or_else(|_| self.pick(choice))
+    }
+
+    /// Every endpoint at this moment.
+    pub fn endpoints(&self) -> Vec<EndpointState> {
+        self.look_again(true);
+        let view = self.view.load();
+        let sum: f64 = view.weights.iter().sum();
+        let members = view.membership.members.iter().zip(&view.weights);
+        members
+            .map(|(member, weight)| EndpointState {
+                endpoint: Arc::clone(&member.endpoint),
+                source: Arc::clone(&member.source),
+                address: member.endpoint.resolved(),
+                weight: member.weight,
+                share: if sum > 0.0 { weight / sum } else { 0.0 },
+                zone: member.zone.clone(),
+                priority: member.priority,
+            })
+            .collect()
+    }
+
+    /// Goes up whenever an endpoint comes, goes, or changes its availability.
+    pub fn generation(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Whether so few endpoints are available that all are used.
+    pub fn is_panicking(&self) -> bool {
+        self.view.load().panic
     }
 
     /// Takes in how an attempt went.
     pub const fn report(&self, _endpoint: &Endpoint, _report: AttemptReport) {}
+
+    /// Computes the view again if it does not hold. Without `patience`, one that another request
+    /// is at is not waited for: until then the old one serves.
+    fn look_again(&self, patience: bool) {
+        let roster = if patience {
+            self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+        } else {
+            let Ok(roster) = self.roster.try_lock() else {
+                return;
+            };
+            roster
+        };
+        let generation = self.changes.load(Ordering::Acquire);
+        let view = self.view.load();
+        if !view.holds(generation, clock::instant) {
+            self.put(Arc::clone(&view.membership), generation);
+        }
+        drop(roster);
+    }
+
+    /// Puts a new view in force. The roster's lock is held.
+    fn put(&self, membership: Arc<Membership>, generation: u64) {
+        let before = self.view.load().panic;
+        let view = View::new(
+            membership,
+            &self.settings.balance,
+            generation,
+            clock::instant(),
+        );
+        let upstream = &*self.settings.name;
+        match (before, view.panic) {
+            (false, true) => warn!(
+                upstream,
+                "too few endpoints are available: all are used, well or not"
+            ),
+            (true, false) => info!(upstream, "enough endpoints are available again"),
+            (true, true) | (false, false) => {}
+        }
+        self.count_endpoints(&view);
+        self.view.store(Arc::new(view));
+    }
+
+    fn count_endpoints(&self, view: &View) {
+        let Some(counts) = &self.counts else {
+            return;
+        };
+        let members = &view.membership.members;
+        let count = |state: EndpointCondition| {
+            let of = members
+                .iter()
+                .filter(|one| condition(&one.endpoint) == state);
+            of.count()
+        };
+        counts.set(EndpointCondition::ALL.map(count), view.panic);
+    }
+
+    fn resolve(self: &Arc<Self>, questions: Vec<(usize, Question)>) {
+        let lookups = Arc::new(Lookups::new(self.settings.dns.clone()));
+        for (place, question) in questions {
+            let listener = Listener {
+                cluster: Arc::downgrade(self),
+                place,
+                name: Arc::clone(question.name()),
+                failing: AtomicBool::new(false),
+            };
+            let over = self.over.clone();
+            resolve::spawn(Arc::clone(&lookups), question, listener, over);
+        }
+    }
+
+    /// Takes in what became of a question for the name at `place`. Gives the number of endpoints
+    /// of that name that there are now.
+    fn answered(&self, place: usize, answer: Result<Vec<Target>, LookupError>) -> usize {
+        if let Some(counts) = &self.counts {
+            counts.looked_up(match &answer {
+                Ok(_) => LookupResult::Answer,
+                Err(error) if error.is_negative() => LookupResult::Negative,
+                Err(_) => LookupResult::Error,
+            });
+        }
+        let mut roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = match answer {
+            Ok(targets) => {
+                if roster.resolved(place, &targets, &self.maker) {
+                    let membership = Membership::new(roster.members(), &self.settings.balance);
+                    let generation = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
+                    self.put(Arc::new(membership), generation);
+                }
+                targets.len()
+            }
+            Err(error) => roster.unresolved(place, error),
+        };
+        drop(roster);
+        self.answers.notify_waiters();
+        there
+    }
 
     fn spawn_reaper(self: &Arc<Self>) {
         let [often, seldom] = REAP_EVERY;
@@ -140,10 +347,79 @@ impl Cluster {
                 let Some(cluster) = cluster.upgrade() else {
                     return;
                 };
-                for endpoint in &cluster.endpoints {
-                    endpoint.pool.reap();
+                // Without requests nobody else looks, and metrics would tell old news.
+                cluster.look_again(true);
+                let membership = Arc::clone(&cluster.view.load().membership);
+                for member in &membership.members {
+                    member.endpoint.pool.reap();
                 }
             }
         });
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.over.cancel();
+    }
+}
+
+/// In which of the counted conditions an endpoint is.
+fn condition(endpoint: &Endpoint) -> EndpointCondition {
+    if endpoint.is_unresolved() {
+        EndpointCondition::Unresolved
+    } else if !endpoint.standing.is_healthy() {
+        EndpointCondition::Unhealthy
+    } else if endpoint.standing.is_ejected() {
+        EndpointCondition::Ejected
+    } else {
+        EndpointCondition::Available
+    }
+}
+
+/// Hears of one name's answers.
+struct Listener {
+    cluster: Weak<Cluster>,
+    place: usize,
+    name: Arc<str>,
+    failing: AtomicBool,
+}
+
+impl Listen for Listener {
+    fn answered(&self, answer: Result<Vec<Target>, LookupError>) -> bool {
+        let Some(cluster) = self.cluster.upgrade() else {
+            return false;
+        };
+        let failed = answer.as_ref().err().map(told);
+        let there = cluster.answered(self.place, answer);
+        let (upstream, name) = (&*cluster.settings.name, &*self.name);
+        let before = self.failing.swap(failed.is_some(), Ordering::Relaxed);
+        match failed {
+            // Once, and not at every repetition.
+            Some(error) if !before => warn!(
+                upstream,
+                name,
+                error,
+                endpoints_kept = there,
+                "a name cannot be resolved"
+            ),
+            None if before => info!(
+                upstream,
+                name,
+                endpoints = there,
+                "a name is resolved again"
+            ),
+            Some(_) | None => {}
+        }
+        true
+    }
+}
+
+/// An error with its cause, in one line.
+fn told(error: &LookupError) -> String {
+    use std::error::Error;
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }

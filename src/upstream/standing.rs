@@ -7,7 +7,7 @@ use crate::clock;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 /// One endpoint's standing.
@@ -20,6 +20,8 @@ pub struct Standing {
     ejected: AtomicBool,
     /// Since when it may be used again, for slow start.
     available_since: Mutex<Instant>,
+    /// Goes up with every change that balancing has to see; shared by an upstream's endpoints.
+    changes: Arc<AtomicU64>,
 }
 
 /// One attempt's place at an endpoint. Dropping it gives the place back, on every way out.
@@ -35,11 +37,17 @@ impl Drop for Load {
 impl Standing {
     /// Well, unused, available from now on.
     pub fn new() -> Arc<Self> {
+        Self::counting(Arc::default())
+    }
+
+    /// The same; a change of availability adds to `changes`.
+    pub(super) fn counting(changes: Arc<AtomicU64>) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicUsize::new(0),
             healthy: AtomicBool::new(true),
             ejected: AtomicBool::new(false),
             available_since: Mutex::new(clock::instant()),
+            changes,
         })
     }
 
@@ -75,6 +83,7 @@ impl Standing {
         if healthy && !before {
             self.begin_again();
         }
+        self.note(healthy != before);
     }
 
     /// Keeps requests away, or lets them come again.
@@ -83,6 +92,7 @@ impl Standing {
         if before && !ejected {
             self.begin_again();
         }
+        self.note(ejected != before);
     }
 
     /// Since when it may be used without a break; slow start counts from here.
@@ -91,6 +101,13 @@ impl Standing {
             .available_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells balancing of a change. Release: who sees the count sees what it counts.
+    fn note(&self, changed: bool) {
+        if changed {
+            self.changes.fetch_add(1, Ordering::Release);
+        }
     }
 
     fn begin_again(&self) {

@@ -6,7 +6,8 @@ use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar;
 use crate::upstream::{
-    ClusterSettings, EndpointProtocol, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
+    ClusterSettings, EndpointProtocol, EndpointSettings, UpstreamLimits, UpstreamTimeouts,
+    UpstreamTls,
 };
 use std::sync::Arc;
 
@@ -29,12 +30,14 @@ fn one(
         .iter()
         .filter_map(|written| {
             let read = scalar::endpoint(&written.value.0, folder);
-            compiler.value(&written.span, Code::Url, read)
+            compiler
+                .value(&written.span, Code::Url, read)
+                .map(EndpointSettings::from)
         })
         .collect();
     let encrypted = endpoints
         .iter()
-        .any(|one| one.protocol == EndpointProtocol::Https);
+        .any(|one| one.source.protocol() == EndpointProtocol::Https);
     if let Some(tls) = &upstream.tls
         && !encrypted
         && endpoints.len() == upstream.endpoints.len()
@@ -51,6 +54,8 @@ fn one(
         name: Arc::from(name.value.as_str()),
         service: Arc::from(service.as_str()),
         endpoints,
+        balance: crate::upstream::BalanceSettings::default(),
+        dns: crate::upstream::DnsSettings::default(),
         timeouts: timeouts(&upstream.timeouts, compiler),
         tls: upstream
             .tls

@@ -5,6 +5,7 @@
 //! allocates.
 
 mod connections;
+mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
@@ -12,12 +13,14 @@ mod process;
 mod series;
 
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 
 use crate::clock::{self, Timestamp};
 use connections::{ConnectionMetrics, ListenerError};
+use endpoints::EndpointMetrics;
 use http::HttpMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
@@ -31,6 +34,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    endpoints: EndpointMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -44,6 +48,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            endpoints: EndpointMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -121,6 +126,12 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// Where an upstream at work tells of its endpoints. What one told before under the same name
+    /// counts no longer. None past the bound of names.
+    pub fn upstream_endpoints(&self, upstream: &Arc<str>) -> Option<EndpointGauges> {
+        self.endpoints.of(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -136,6 +147,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.endpoints.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
