@@ -2,17 +2,16 @@
 
 use super::balance::{Membership, Picking, View};
 use super::endpoint::Endpoint;
-use super::resolve::{self, Listen, LookupError, Lookups, Question, Target};
 use super::roster::{Maker, Roster};
 use super::{Algorithm, ClusterSettings, EndpointProtocol};
 use crate::clock;
-use crate::telemetry::metrics::{EndpointCondition, EndpointGauges, LookupResult, Metrics};
+use crate::telemetry::metrics::{EndpointCondition, EndpointGauges, Metrics};
 use crate::tls::{Connector, TlsFileError, client_config};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -23,20 +22,20 @@ const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_se
 
 /// One upstream at work.
 pub struct Cluster {
-    settings: Arc<ClusterSettings>,
-    roster: Mutex<Roster>,
-    maker: Maker,
+    pub(super) settings: Arc<ClusterSettings>,
+    pub(super) roster: Mutex<Roster>,
+    pub(super) maker: Maker,
     /// What a pick reads.
     view: ArcSwap<View>,
     /// Goes up when an endpoint comes, goes, or changes its availability.
-    changes: Arc<AtomicU64>,
+    pub(super) changes: Arc<AtomicU64>,
     next: AtomicUsize,
     in_flight: Arc<AtomicUsize>,
     /// Tells when a name was resolved, or not.
-    answers: Notify,
-    counts: Option<EndpointGauges>,
+    pub(super) answers: Notify,
+    pub(super) counts: Option<EndpointGauges>,
     /// Ends the tasks that resolve names.
-    over: CancellationToken,
+    pub(super) over: CancellationToken,
 }
 
 /// One endpoint, as an operator wants to see it.
@@ -260,7 +259,7 @@ impl Cluster {
     }
 
     /// Puts a new view in force. The roster's lock is held.
-    fn put(&self, membership: Arc<Membership>, generation: u64) {
+    pub(super) fn put(&self, membership: Arc<Membership>, generation: u64) {
         let before = self.view.load().panic;
         let view = View::new(
             membership,
@@ -293,47 +292,6 @@ impl Cluster {
             of.count()
         };
         counts.set(EndpointCondition::ALL.map(count), view.panic);
-    }
-
-    fn resolve(self: &Arc<Self>, questions: Vec<(usize, Question)>) {
-        let lookups = Arc::new(Lookups::new(self.settings.dns.clone()));
-        for (place, question) in questions {
-            let listener = Listener {
-                cluster: Arc::downgrade(self),
-                place,
-                name: Arc::clone(question.name()),
-                failing: AtomicBool::new(false),
-            };
-            let over = self.over.clone();
-            resolve::spawn(Arc::clone(&lookups), question, listener, over);
-        }
-    }
-
-    /// Takes in what became of a question for the name at `place`. Gives the number of endpoints
-    /// of that name that there are now.
-    fn answered(&self, place: usize, answer: Result<Vec<Target>, LookupError>) -> usize {
-        if let Some(counts) = &self.counts {
-            counts.looked_up(match &answer {
-                Ok(_) => LookupResult::Answer,
-                Err(error) if error.is_negative() => LookupResult::Negative,
-                Err(_) => LookupResult::Error,
-            });
-        }
-        let mut roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
-        let there = match answer {
-            Ok(targets) => {
-                if roster.resolved(place, &targets, &self.maker) {
-                    let membership = Membership::new(roster.members(), &self.settings.balance);
-                    let generation = self.changes.fetch_add(1, Ordering::AcqRel) + 1;
-                    self.put(Arc::new(membership), generation);
-                }
-                targets.len()
-            }
-            Err(error) => roster.unresolved(place, error),
-        };
-        drop(roster);
-        self.answers.notify_waiters();
-        there
     }
 
     fn spawn_reaper(self: &Arc<Self>) {
@@ -374,52 +332,5 @@ fn condition(endpoint: &Endpoint) -> EndpointCondition {
         EndpointCondition::Ejected
     } else {
         EndpointCondition::Available
-    }
-}
-
-/// Hears of one name's answers.
-struct Listener {
-    cluster: Weak<Cluster>,
-    place: usize,
-    name: Arc<str>,
-    failing: AtomicBool,
-}
-
-impl Listen for Listener {
-    fn answered(&self, answer: Result<Vec<Target>, LookupError>) -> bool {
-        let Some(cluster) = self.cluster.upgrade() else {
-            return false;
-        };
-        let failed = answer.as_ref().err().map(told);
-        let there = cluster.answered(self.place, answer);
-        let (upstream, name) = (&*cluster.settings.name, &*self.name);
-        let before = self.failing.swap(failed.is_some(), Ordering::Relaxed);
-        match failed {
-            // Once, and not at every repetition.
-            Some(error) if !before => warn!(
-                upstream,
-                name,
-                error,
-                endpoints_kept = there,
-                "a name cannot be resolved"
-            ),
-            None if before => info!(
-                upstream,
-                name,
-                endpoints = there,
-                "a name is resolved again"
-            ),
-            Some(_) | None => {}
-        }
-        true
-    }
-}
-
-/// An error with its cause, in one line.
-fn told(error: &LookupError) -> String {
-    use std::error::Error;
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }

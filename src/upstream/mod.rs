@@ -7,6 +7,7 @@ mod connect;
 mod dialect;
 mod endpoint;
 mod link;
+mod names;
 mod patience;
 mod pool;
 mod reach;

@@ -4,6 +4,7 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
@@ -59,7 +60,7 @@ pub(in crate::config) fn compile(
     let default = sampling::default(&config.sampling, &resource, &variables);
     let flags = sampling::flags(&[&config.feature_flags], compiler);
     let listeners = listeners::compile(&config.listeners, overrides, compiler);
-    let upstreams = upstreams::compile(&config.upstreams, compiler);
+    let upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         config,

@@ -1,39 +1,38 @@
 //! Upstreams.
 
-use super::Compiler;
+use super::{Compiler, balance};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar;
+use crate::trace::resource::ResourceValue;
 use crate::upstream::{
-    ClusterSettings, EndpointProtocol, EndpointSettings, UpstreamLimits, UpstreamTimeouts,
-    UpstreamTls,
+    ClusterSettings, EndpointProtocol, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
 };
 use std::sync::Arc;
 
 pub(super) fn compile(
     upstreams: &Entries<raw::Upstream>,
+    resource: &[(Arc<str>, ResourceValue)],
     compiler: &mut Compiler<'_>,
 ) -> Vec<ClusterSettings> {
-    let one = |(name, upstream): &(Spanned<String>, raw::Upstream)| one(name, upstream, compiler);
+    let near = balance::zone_of(resource);
+    let one = |(name, upstream): &(Spanned<String>, raw::Upstream)| {
+        one(name, upstream, near.as_ref(), compiler)
+    };
     upstreams.iter().map(one).collect()
 }
 
 fn one(
     name: &Spanned<String>,
     upstream: &raw::Upstream,
+    near: Option<&Arc<str>>,
     compiler: &mut Compiler<'_>,
 ) -> ClusterSettings {
-    let folder = compiler.folder;
     let endpoints: Vec<_> = upstream
         .endpoints
         .iter()
-        .filter_map(|written| {
-            let read = scalar::endpoint(&written.value.0, folder);
-            compiler
-                .value(&written.span, Code::Url, read)
-                .map(EndpointSettings::from)
-        })
+        .filter_map(|written| balance::endpoint(written, compiler))
         .collect();
     let encrypted = endpoints
         .iter()
@@ -53,9 +52,9 @@ fn one(
     ClusterSettings {
         name: Arc::from(name.value.as_str()),
         service: Arc::from(service.as_str()),
+        balance: balance::balance(upstream, &endpoints, near, compiler),
+        dns: balance::dns(upstream.dns.as_ref(), &endpoints, compiler),
         endpoints,
-        balance: crate::upstream::BalanceSettings::default(),
-        dns: crate::upstream::DnsSettings::default(),
         timeouts: timeouts(&upstream.timeouts, compiler),
         tls: upstream
             .tls
