@@ -43,7 +43,7 @@ pub enum ProxyError {
     /// Too many requests are in flight.
     #[error("too many requests in flight ({what})")]
     Overloaded {
-        /// Which bound: `listener` or `upstream`.
+        /// Which bound: `listener`, `upstream` or `upstream_pending`.
         what: &'static str,
     },
     /// No endpoint takes a connection.
@@ -121,7 +121,12 @@ impl ProxyError {
     pub fn attempt_error_type(&self) -> Option<&'static str> {
         match self {
             Self::Connect { source, .. } => Some(source.kind()),
+            Self::Reset {
+                source: AskError::Refused { .. },
+                ..
+            } => Some("refused_stream"),
             Self::Reset { .. } => Some("connection_reset"),
+            Self::Overloaded { .. } => Some("overloaded"),
             Self::BadAnswer { .. } => Some("invalid_response"),
             Self::Timeout { .. } => Some("timeout"),
             Self::BadRequest { .. }
@@ -131,7 +136,6 @@ impl ProxyError {
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone
-            | Self::Overloaded { .. }
             | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }

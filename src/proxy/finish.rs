@@ -70,6 +70,7 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     let answer = error.answer();
     if let ProxyError::Overloaded { what } = error {
         context.live.metrics.shed(what);
+        context.note("edgespan.shed", what);
     }
     let trace_id = context.trace_id();
     let span_id = context.server_id.to_string();

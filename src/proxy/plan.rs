@@ -2,6 +2,7 @@
 
 use crate::trace::flow::Flow;
 use crate::trace::sampler::SamplingRule;
+use crate::upstream::RetryPolicy;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct RoutePlan {
     pub first_byte_timeout: Option<Duration>,
     /// Overrides the upstream's whole-request deadline; `Some(None)` takes it away.
     pub request_timeout: Option<Option<Duration>>,
+    /// Replaces the upstream's rules of retrying.
+    pub retries: Option<Arc<RetryPolicy>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
     /// Replaces the SERVER span's name.

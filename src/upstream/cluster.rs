@@ -1,11 +1,15 @@
 //! One upstream: its endpoints, which of them is next, and how many requests it may have.
 
 use super::balance::{Membership, Picking, View};
+use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
+use super::retry::RetryPolicy;
 use super::roster::{Maker, Roster};
 use super::{Algorithm, ClusterSettings, EndpointProtocol};
 use crate::clock;
-use crate::telemetry::metrics::{EndpointCondition, EndpointGauges, Metrics};
+use crate::telemetry::metrics::{
+    AttemptCounts, EndpointCondition, EndpointGauges, Metrics, RetryOutcome,
+};
 use crate::tls::{Connector, TlsFileError, client_config};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -30,7 +34,7 @@ pub struct Cluster {
     /// Goes up when an endpoint comes, goes, or changes its availability.
     pub(super) changes: Arc<AtomicU64>,
     next: AtomicUsize,
-    in_flight: Arc<AtomicUsize>,
+    breaker: Breaker,
     /// Tells when a name was resolved, or not.
     pub(super) answers: Notify,
     pub(super) counts: Option<EndpointGauges>,
@@ -75,16 +79,6 @@ pub struct AttemptReport {
     pub duration: Duration,
 }
 
-/// One request's place in an upstream. Dropping it gives the place back, on every way out.
-#[derive(Debug)]
-pub struct Admission(Arc<AtomicUsize>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Cluster {
     /// Reads what TLS needs; connects to nothing yet. Has to run inside the runtime: a small task
     /// lets go of idle connections until the cluster is dropped.
@@ -109,7 +103,9 @@ impl Cluster {
         };
         let settings = Arc::new(settings);
         let changes: Arc<AtomicU64> = Arc::default();
+        let breaker = Breaker::new(&settings.limits, metrics.attempts(&settings.name));
         let maker = Maker {
+            pending: Arc::clone(&breaker.pending),
             settings: Arc::clone(&settings),
             tls,
             metrics: Arc::clone(metrics),
@@ -126,7 +122,7 @@ impl Cluster {
             view: ArcSwap::from_pointee(view),
             changes,
             next: AtomicUsize::new(0),
-            in_flight: Arc::default(),
+            breaker,
             answers: Notify::new(),
             counts: metrics.upstream_endpoints(&settings.name),
             over: CancellationToken::new(),
@@ -145,14 +141,30 @@ impl Cluster {
 
     /// A place for one more request, unless the upstream has all it may have.
     pub fn admit(&self) -> Option<Admission> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let admission = Admission(Arc::clone(&self.in_flight));
-        (before < self.settings.limits.requests_max).then_some(admission)
+        self.breaker.request()
     }
 
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.breaker.requests()
+    }
+
+    /// A request that may be retried has come: it adds to what retries are a share of.
+    pub fn expect_retries(&self) {
+        self.breaker.deposit();
+    }
+
+    /// A place for one more retry or hedge, until it is dropped.
+    ///
+    /// # Errors
+    /// Which bound is reached: the budget of `policy` or `limits.retries`. It has been counted.
+    pub fn admit_retry(&self, policy: &RetryPolicy) -> Result<Admission, RetryOutcome> {
+        self.breaker.retry(policy)
+    }
+
+    /// Where retries and hedges are counted.
+    pub fn attempt_counts(&self) -> &AttemptCounts {
+        &self.breaker.counts
     }
 
     /// What consistent hashing goes by for a request, if this upstream hashes. `client` is the

@@ -1,28 +1,37 @@
 //! Which upstream gets the request, and how it is asked.
 
+mod asking;
 mod balance;
 mod body;
+mod breaker;
+mod budget;
 mod cluster;
 mod connect;
 mod dialect;
 mod endpoint;
+mod kept;
 mod link;
 mod names;
+mod obtain;
 mod patience;
 mod pool;
 mod reach;
 mod relay;
 mod resolve;
+mod retry;
 mod roster;
 mod settings;
 mod standing;
 
+pub use asking::{Answered, AskError, Asking, Unanswered};
 pub use balance::{Algorithm, BalanceSettings, HashSource};
 pub use body::{AnswerBody, AnswerError};
-pub use cluster::{Admission, AttemptReport, Choice, Cluster, EndpointState};
+pub use breaker::Admission;
+pub use cluster::{AttemptReport, Choice, Cluster, EndpointState};
 pub use connect::ConnectError;
-pub use endpoint::{Answered, AskError, Asking, Endpoint};
+pub use endpoint::Endpoint;
 pub use resolve::{DnsSettings, Families};
+pub use retry::{Backoff, Cause, HedgePolicy, RetryOn, RetryPolicy, is_idempotent, retry_after};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointSettings, EndpointSource,
     EndpointTarget, UpstreamLimits, UpstreamTimeouts, UpstreamTls,

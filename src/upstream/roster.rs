@@ -2,6 +2,7 @@
 //! keep their connections and their standing.
 
 use super::balance::Member;
+use super::breaker::Gate;
 use super::pool::Pool;
 use super::reach::{Addresses, Reach, Unresolved};
 use super::resolve::{LookupError, Question, Target, known};
@@ -20,6 +21,8 @@ pub(super) struct Maker {
     pub(super) tls: Option<Connector>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) changes: Arc<AtomicU64>,
+    /// Requests that wait for a connection, of all endpoints together.
+    pub(super) pending: Arc<Gate>,
 }
 
 impl Maker {
@@ -30,7 +33,11 @@ impl Maker {
         reach: Reach,
     ) -> Arc<Endpoint> {
         let settings = &self.settings;
-        let pool = Pool::new(settings.limits.idle_connections_max, settings.timeouts.idle);
+        let pool = Pool::new(
+            &settings.limits,
+            settings.timeouts.idle,
+            Arc::clone(&self.pending),
+        );
         Arc::new(Endpoint::new(
             address,
             (Arc::clone(tls_name), reach),

@@ -1,5 +1,6 @@
 //! What an upstream is, as compiled from the configuration.
 
+use super::retry::RetryPolicy;
 use super::{BalanceSettings, DnsSettings};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// When a request is sent once more; a route may have its own.
+    pub retries: Option<Arc<RetryPolicy>>,
 }
 
 /// One entry of an upstream's list of endpoints. A name stands for all its addresses.
@@ -163,6 +166,12 @@ pub struct UpstreamTls {
 pub struct UpstreamLimits {
     /// Requests in flight; one more gets 503.
     pub requests_max: usize,
+    /// Requests that wait for a connection; one more gets 503.
+    pub pending_max: usize,
+    /// HTTP/1.1 connections in use at each endpoint; None for no bound but that of requests.
+    pub connections_max: Option<usize>,
+    /// Retries and hedges in flight; one more is not made.
+    pub retries_max: usize,
     /// Idle connections kept for each endpoint.
     pub idle_connections_max: usize,
 }
@@ -171,6 +180,9 @@ impl Default for UpstreamLimits {
     fn default() -> Self {
         Self {
             requests_max: 10_000,
+            pending_max: 1_000,
+            connections_max: None,
+            retries_max: 100,
             idle_connections_max: 256,
         }
     }

@@ -13,6 +13,7 @@ mod flows;
 mod headers;
 mod listeners;
 mod resource;
+mod retry;
 mod routes;
 mod sampling;
 mod unreachable;

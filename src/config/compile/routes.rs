@@ -3,7 +3,7 @@
 use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
-use super::{Compiler, action, conditions, cors, headers};
+use super::{Compiler, action, conditions, cors, headers, retry};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -105,6 +105,7 @@ fn one(
             .as_ref()
             .and_then(|written| compiler.duration(&written.span, &written.value.0)),
         request_timeout: compiler.off_or_duration(written.timeouts.request.as_ref()),
+        retries: retry::compile(written.retries.as_ref(), compiler),
         body_bytes_max: compiler.size(written.limits.body_bytes.as_ref()),
         span_name: written
             .span_name

@@ -8,6 +8,7 @@ mod balance;
 mod export;
 mod listener;
 mod process;
+mod retry;
 mod route;
 mod scalar;
 mod trace;
@@ -22,6 +23,7 @@ pub(in crate::config) use listener::{
     ListenerTimeouts,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use retry::{Hedge, Retries, RetryBackoff, RetryWord};
 pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };

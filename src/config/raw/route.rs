@@ -3,7 +3,7 @@
 use super::scalar::Either;
 use super::{
     DurationText, HeaderName, HeaderText, HostText, MethodText, OffOrDuration, OneOrMany, PathText,
-    Rate, RegexText, SizeText, Status, UnsampledParent,
+    Rate, RegexText, Retries, SizeText, Status, UnsampledParent,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -36,6 +36,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) timeouts: RouteTimeouts,
     /// Bounds that replace the listener's.
     pub(in crate::config) limits: RouteLimits,
+    /// When a request is sent once more; replaces all of the upstream's `retries`.
+    pub(in crate::config) retries: Option<Spanned<Retries>>,
     /// The flow that the route belongs to.
     pub(in crate::config) flow: Option<Spanned<String>>,
     /// Replaces the SERVER span's name, such as `api.login`.

@@ -2,7 +2,7 @@
 
 use super::{
     Balance, Certificate, Count, Dns, DurationText, EndpointEntry, FileText, HostText,
-    OffOrDuration, Rate,
+    OffOrDuration, Rate, Retries,
 };
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
@@ -44,6 +44,9 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<Spanned<UpstreamTls>>,
     /// Bounds.
     pub(in crate::config) limits: UpstreamLimits,
+    /// When a request is sent once more. Without it only to another endpoint while nothing was
+    /// sent, and once if a connection that waited in the pool turns out to be closed.
+    pub(in crate::config) retries: Option<Spanned<Retries>>,
 }
 
 /// Deadlines towards an upstream.
@@ -83,6 +86,15 @@ pub(in crate::config) struct UpstreamLimits {
     /// Requests in flight; one more gets 503.
     #[schemars(extend("default" = 10_000))]
     pub(in crate::config) requests: Option<Spanned<Count>>,
+    /// HTTP/1.1 connections in use at each endpoint. Without it as many as there are requests.
+    pub(in crate::config) connections: Option<Spanned<Count>>,
+    /// Requests that wait for a connection where `connections` are bounded, at most for
+    /// `timeouts.connect`; one more gets 503.
+    #[schemars(extend("default" = 1_000))]
+    pub(in crate::config) pending: Option<Spanned<Count>>,
+    /// Retries and hedges in flight; one more is not made.
+    #[schemars(extend("default" = 100))]
+    pub(in crate::config) retries: Option<Spanned<Count>>,
     /// Idle connections kept for each endpoint.
     #[schemars(extend("default" = 256))]
     pub(in crate::config) idle_connections: Option<Spanned<Count>>,

@@ -4,6 +4,7 @@
 //! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
 //! allocates.
 
+mod attempts;
 mod connections;
 mod endpoints;
 mod exposition;
@@ -12,6 +13,7 @@ mod http;
 mod process;
 mod series;
 
+pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
@@ -19,6 +21,7 @@ pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 
 use crate::clock::{self, Timestamp};
+use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use endpoints::EndpointMetrics;
 use http::HttpMetrics;
@@ -35,6 +38,7 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     endpoints: EndpointMetrics,
+    attempts: AttemptMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -49,6 +53,7 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             endpoints: EndpointMetrics::new(),
+            attempts: AttemptMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -132,6 +137,11 @@ impl Metrics {
         self.endpoints.of(upstream)
     }
 
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -148,6 +158,7 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.endpoints.render(page);
+        self.attempts.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
