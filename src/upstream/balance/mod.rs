@@ -9,7 +9,8 @@ mod ring;
 mod schedule;
 mod settings;
 mod shares;
-
+#[cfg(test)]
+mod tests;
 mod view;
 
 pub use settings::{Algorithm, BalanceSettings, HashSource};
