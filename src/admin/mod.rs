@@ -50,7 +50,6 @@ impl AdminState {
     /// Writes every family of the process.
     fn render(&self, page: &mut Exposition) {
         self.metrics.render(page);
-        upstreams::render(&(self.upstreams)(), page);
         spans::render(&(self.accounts)(), page);
         telemetry::render(&(self.telemetry)(), page);
     }

@@ -1,27 +1,11 @@
-//! How upstreams stand: a page for people, the same as JSON, and as metrics.
+//! How upstreams stand: a page for people, and the same as JSON.
 
 use crate::clock::{self, Timestamp};
-use crate::telemetry::metrics::{Exposition, Family, Kind};
+use crate::telemetry::metrics::EndpointCondition;
 use crate::telemetry::rfc3339;
 use crate::upstream::{ClusterReading, EndpointReading};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-
-/// Writes the gauge of endpoints.
-pub(super) fn render(clusters: &[ClusterReading], page: &mut Exposition) {
-    page.family(Family {
-        name: "edgespan_upstream_endpoints",
-        kind: Kind::Gauge,
-        help: "Endpoints of upstreams by how they stand.",
-    });
-    for cluster in clusters {
-        for state in EndpointReading::STATES {
-            let standing = cluster.endpoints.iter().filter(|one| one.state() == state);
-            let labels = [("upstream", &*cluster.name), ("state", state)];
-            page.sample(&labels, standing.count());
-        }
-    }
-}
 
 /// The page for people: an upstream a paragraph, an endpoint a line.
 pub(super) fn text(clusters: &[ClusterReading]) -> String {
@@ -50,22 +34,26 @@ pub(super) fn text(clusters: &[ClusterReading]) -> String {
                  {in_flight_max} requests in flight\n"
             ),
         );
-        if usable == 0 {
-            out.push_str("  no endpoint is well: requests go to any of them all the same\n");
+        if cluster.is_panicking {
+            out.push_str("  too few are well: requests go to all of them, well or not\n");
         }
-        let width = |of: fn(&EndpointReading) -> usize| endpoints.iter().map(of).max().unwrap_or(0);
-        let address_width = width(|one| one.address.chars().count());
-        for one in endpoints {
-            let state = word(cluster, one);
+        let names: Vec<String> = endpoints.iter().map(named).collect();
+        let widest = names.iter().map(|name| name.chars().count()).max();
+        let width = widest.unwrap_or(0);
+        for (one, name) in endpoints.iter().zip(names) {
+            let state = word(one);
             put(
                 &mut out,
                 format_args!(
-                    "  {:address_width$}  {state:9}  for {:>6}  {:>4} in flight",
-                    one.address,
+                    "  {name:width$}  {state:10}  for {:>6}  {:>5.1} % of requests  {:>4} in flight",
                     ago(one.since, now),
+                    one.share * 100.0,
                     one.in_flight
                 ),
             );
+            if let Some(zone) = &one.zone {
+                put(&mut out, format_args!("  zone {zone}"));
+            }
             if let Some(failure) = &one.last_failure {
                 let at = ago(failure.at, now);
                 put(
@@ -81,14 +69,18 @@ pub(super) fn text(clusters: &[ClusterReading]) -> String {
 
 /// The same for programs.
 pub(super) fn json(clusters: &[ClusterReading]) -> String {
-    let endpoint = |cluster: &ClusterReading, one: &EndpointReading| {
+    let endpoint = |one: &EndpointReading| {
         json!({
-            "address": one.address,
-            "state": word(cluster, one),
-            "healthy": one.health != crate::upstream::Health::Unhealthy,
+            "endpoint": one.source,
+            "address": one.address.map(|address| address.to_string()),
+            "state": word(one),
+            "healthy": one.is_healthy,
             "ejected": one.is_ejected,
             "since": rfc3339(one.since).to_string(),
             "in_flight": one.in_flight,
+            "weight": one.weight,
+            "share": one.share,
+            "zone": one.zone.as_deref(),
             "last_failure": one.last_failure.as_ref().map(|failure| json!({
                 "at": rfc3339(failure.at).to_string(),
                 "reason": &*failure.reason,
@@ -102,24 +94,36 @@ pub(super) fn json(clusters: &[ClusterReading]) -> String {
             json!({
                 "name": &*cluster.name,
                 "checked": cluster.is_checked,
+                "panic": cluster.is_panicking,
                 "in_flight": cluster.in_flight,
                 "in_flight_max": cluster.in_flight_max,
-                "endpoints": endpoints.map(|one| endpoint(cluster, one)).collect::<Vec<_>>(),
+                "endpoints": endpoints.map(endpoint).collect::<Vec<_>>(),
             })
         })
         .collect();
     format!("{:#}\n", json!({ "upstreams": all }))
 }
 
-const fn is_usable(one: &EndpointReading) -> bool {
-    !one.is_ejected && !matches!(one.health, crate::upstream::Health::Unhealthy)
+fn is_usable(one: &EndpointReading) -> bool {
+    one.state == EndpointCondition::Available
 }
 
-/// Where nothing is checked, `unchecked` would sound like something amiss.
-fn word(cluster: &ClusterReading, one: &EndpointReading) -> &'static str {
-    match one.state() {
-        "unchecked" if !cluster.is_checked => "in use",
-        state => state,
+/// As configured, and the address where that says more.
+fn named(one: &EndpointReading) -> String {
+    match one.address {
+        Some(address) if !one.source.contains(&address.to_string()) => {
+            format!("{} ({address})", one.source)
+        }
+        _ => one.source.clone(),
+    }
+}
+
+const fn word(one: &EndpointReading) -> &'static str {
+    match one.state {
+        EndpointCondition::Available => "available",
+        EndpointCondition::Unhealthy => "unhealthy",
+        EndpointCondition::Ejected => "ejected",
+        EndpointCondition::Unresolved => "unresolved",
     }
 }
 
@@ -142,30 +146,36 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::TextFormat;
-    use crate::upstream::{Health, LastFailure};
+    use crate::upstream::LastFailure;
+    use std::net::SocketAddr;
 
     fn clusters() -> Vec<ClusterReading> {
-        let endpoint = |port: u16, health, is_ejected| EndpointReading {
-            address: format!("http://127.0.0.1:{port}"),
-            health,
-            is_ejected,
+        let endpoint = |port: u16, state| EndpointReading {
+            source: "http://app:80".to_owned(),
+            address: Some(SocketAddr::from(([10, 0, 0, 1], port))),
+            state,
+            is_healthy: state != EndpointCondition::Unhealthy,
+            is_ejected: state == EndpointCondition::Ejected,
             since: Timestamp::from_unix_nanos(0),
-            last_failure: (health == Health::Unhealthy).then(|| LastFailure {
+            last_failure: (state == EndpointCondition::Unhealthy).then(|| LastFailure {
                 at: Timestamp::from_unix_nanos(1_000_000_000),
                 reason: "status 503".into(),
             }),
             in_flight: usize::from(port),
+            weight: 1.0,
+            share: 0.5,
+            zone: Some("a".into()),
         };
         vec![ClusterReading {
             name: "content".into(),
             is_checked: true,
+            is_panicking: true,
             in_flight: 3,
             in_flight_max: 10_000,
             endpoints: vec![
-                endpoint(1, Health::Healthy, false),
-                endpoint(2, Health::Unhealthy, false),
-                endpoint(3, Health::Healthy, true),
+                endpoint(1, EndpointCondition::Available),
+                endpoint(2, EndpointCondition::Unhealthy),
+                endpoint(3, EndpointCondition::Ejected),
             ],
         }]
     }
@@ -179,15 +189,16 @@ mod tests {
             lines[0],
             "content: 1 of 3 endpoints usable, 3 of at most 10000 requests in flight"
         );
+        assert!(lines[1].starts_with("  too few are well"), "{page}");
+        let first = "  http://app:80 (10.0.0.1:1)  available   for ";
+        assert!(lines[2].starts_with(first), "{page}");
         assert!(
-            lines[1].starts_with("  http://127.0.0.1:1  healthy    for "),
+            lines[2].ends_with(" 50.0 % of requests     1 in flight  zone a"),
             "{page}"
         );
-        assert!(
-            lines[2].contains("unhealthy") && lines[2].ends_with("ago: status 503"),
-            "{page}"
-        );
-        assert!(lines[3].contains("ejected"), "{page}");
+        assert!(lines[3].contains("unhealthy"), "{page}");
+        assert!(lines[3].ends_with("ago: status 503"), "{page}");
+        assert!(lines[4].contains("ejected"), "{page}");
     }
 
     #[test]
@@ -197,27 +208,10 @@ mod tests {
         let second = &page["upstreams"][0]["endpoints"][1];
         assert_eq!(second["state"], "unhealthy");
         assert_eq!(second["healthy"], false);
-        assert_eq!(second["last_failure"]["at"], "1970-01-01T00:00:01.000000Z");
+        let at = second["last_failure"]["at"].as_str().unwrap();
+        assert!(at.starts_with("1970-01-01T00:00:01"), "{at}");
         assert_eq!(second["in_flight"], 2);
+        assert_eq!(second["address"], "10.0.0.1:2");
         assert_eq!(page["upstreams"][0]["endpoints"][2]["ejected"], true);
-    }
-
-    #[test]
-    fn every_state_is_a_number_even_when_nobody_is_in_it() {
-        let mut page = Exposition::new(TextFormat::OpenMetrics);
-        render(&clusters(), &mut page);
-
-        let page = page.finish();
-        for (state, count) in [
-            ("healthy", 1),
-            ("unchecked", 0),
-            ("unhealthy", 1),
-            ("ejected", 1),
-        ] {
-            let line = format!(
-                "edgespan_upstream_endpoints{{upstream=\"content\",state=\"{state}\"}} {count}\n"
-            );
-            assert!(page.contains(&line), "{page}");
-        }
     }
 }

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, TerminalExport};
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
+use crate::upstream::EndpointSource;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
@@ -56,12 +57,14 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .upstreams
             .first()
             .and_then(|one| one.endpoints.first())
-            .cloned();
+            .map(|one| one.source.clone());
         let tls = has_tls(&plan);
         let (running, ending) = serving.start(plan, console, flags).await?;
         if shows_itself {
             let knocked = match (&args.to, &upstream) {
-                (Some(to), Some(endpoint)) => Some((to.as_str(), reach::knock(endpoint).await)),
+                (Some(to), Some(EndpointSource::Address(endpoint))) => {
+                    Some((to.as_str(), reach::knock(endpoint).await))
+                }
                 _ => None,
             };
             let address = upstream.map(|one| one.authority()).unwrap_or_default();

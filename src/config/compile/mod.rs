@@ -4,6 +4,7 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
@@ -66,7 +67,7 @@ pub(in crate::config) fn compile(
         ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
-    let upstreams = upstreams::compile(&config.upstreams, compiler);
+    let upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         config,

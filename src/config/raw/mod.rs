@@ -4,6 +4,7 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod balance;
 mod export;
 mod health;
 mod listener;
@@ -16,6 +17,7 @@ mod telemetry;
 mod trace;
 mod upstream;
 
+pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey};
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };

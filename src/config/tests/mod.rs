@@ -1,5 +1,6 @@
 //! Promises of the whole configuration.
 
+mod balance;
 mod diagnostics;
 mod environment;
 mod health;

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod connections;
+mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
@@ -18,6 +19,7 @@ mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
@@ -28,6 +30,7 @@ pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
+use endpoints::EndpointMetrics;
 use http::HttpMetrics;
 use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
@@ -43,6 +46,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    endpoints: EndpointMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
@@ -60,6 +64,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            endpoints: EndpointMetrics::new(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
@@ -141,6 +146,12 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// Where an upstream at work tells of its endpoints. What one told before under the same name
+    /// counts no longer. None past the bound of names.
+    pub fn upstream_endpoints(&self, upstream: &Arc<str>) -> Option<EndpointGauges> {
+        self.endpoints.of(upstream)
+    }
+
     /// The counts of an upstream's retries, hedges and circuit breakers.
     pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
         self.attempts.of(upstream)
@@ -191,6 +202,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.endpoints.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);

@@ -49,7 +49,7 @@ pub(super) fn start(cluster: &Arc<Cluster>, settings: &HealthSettings, metrics: 
             let Some(cluster) = cluster.upgrade() else {
                 return;
             };
-            let endpoints = cluster.endpoints();
+            let endpoints = cluster.judged();
             drop(cluster);
             let is_of = |one: &Checked, endpoint: &Arc<Endpoint>| {
                 one.endpoint.as_ptr() == Arc::as_ptr(endpoint)
@@ -135,7 +135,7 @@ impl Checks {
     }
 
     fn tell(&self, endpoint: &Endpoint, health: Health, reason: &str) {
-        let (upstream, address) = (&*self.upstream, &endpoint.address);
+        let (upstream, address) = (&*self.upstream, endpoint.told());
         match health {
             Health::Healthy if endpoint.standing.health() == Health::Unhealthy => {
                 info!("upstream {upstream}: {address} is healthy again");

@@ -74,7 +74,7 @@ impl Outliers {
             if endpoint.standing.is_ejected() {
                 return;
             }
-            let endpoints = cluster.endpoints();
+            let endpoints = cluster.judged();
             let away = endpoints.iter().filter(|one| one.standing.is_ejected());
             if away.count() >= self.ejected_max(endpoints.len()) {
                 self.metrics.ejection(upstream, "withheld");
@@ -91,7 +91,7 @@ impl Outliers {
         };
         endpoint.standing.note_failure(reason);
         self.metrics.ejection(upstream, kind);
-        let (address, millis) = (&endpoint.address, length.as_millis());
+        let (address, millis) = (endpoint.told(), length.as_millis());
         warn!("upstream {upstream}: {address} is ejected for {millis} ms: {reason}");
     }
 
@@ -110,7 +110,7 @@ impl Outliers {
 
     /// Lets those come again whose time is over.
     fn release(&self, cluster: &Cluster, now: Instant) {
-        for endpoint in cluster.endpoints().iter() {
+        for endpoint in cluster.judged().iter() {
             let over = {
                 let mut sentence = endpoint.standing.outlier.sentence();
                 let over = sentence.until.take_if(|until| *until <= now).is_some();
@@ -122,7 +122,7 @@ impl Outliers {
             if over {
                 endpoint.standing.outlier.begin_again();
                 endpoint.standing.set_ejected(false);
-                let (upstream, address) = (&cluster.settings().name, &endpoint.address);
+                let (upstream, address) = (&cluster.settings().name, endpoint.told());
                 info!("upstream {upstream}: {address} is no longer ejected");
             }
         }
@@ -130,7 +130,7 @@ impl Outliers {
 
     /// Judges a window, and forgives a little of the past of those that behaved.
     fn judge(&self, cluster: &Cluster, now: Instant, window: Duration) {
-        let endpoints = cluster.endpoints();
+        let endpoints = cluster.judged();
         for endpoint in endpoints.iter() {
             let mut sentence = endpoint.standing.outlier.sentence();
             let since = sentence.behaves_since.unwrap_or(now);
