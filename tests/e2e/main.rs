@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod balancing;
 mod bodies;
 mod commands;
 mod conformance;
@@ -30,6 +31,7 @@ mod headers;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod resolving;
 mod routing;
 mod sampling;
 mod spans;

@@ -21,10 +21,7 @@ fn at(port: u16) -> EndpointSettings {
 }
 
 fn weighed(port: u16, weight: u32) -> EndpointSettings {
-    EndpointSettings {
-        weight,
-        ..at(port)
-    }
+    EndpointSettings { weight, ..at(port) }
 }
 
 fn zoned(port: u16, zone: &str) -> EndpointSettings {
