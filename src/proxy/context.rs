@@ -7,6 +7,7 @@ use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
 use crate::message::request_body::{BodyFault, BodyProgress};
 use crate::message::respond::Form;
+use crate::ratelimit::Charges;
 use crate::server::{InFlight, RequestInFlight};
 use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
@@ -111,6 +112,8 @@ pub(super) struct RequestContext {
     /// Since when edgespan itself is at work again, from the request's start.
     pub(super) at_work_since: Option<Duration>,
     pub(super) admission: Option<Admission>,
+    /// Its buckets, where rate limits apply.
+    pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
     spans: FinishedSpans,
     ended: bool,
@@ -163,6 +166,7 @@ impl RequestContext {
             internal: Duration::ZERO,
             at_work_since: Some(Duration::ZERO),
             admission: None,
+            charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
             ended: false,

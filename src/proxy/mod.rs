@@ -12,6 +12,7 @@ mod forward;
 mod gate;
 mod hedge;
 mod informational;
+mod limit;
 mod pipeline;
 pub mod plan;
 mod redirect;

@@ -29,6 +29,8 @@ pub struct RoutePlan {
     pub retries: Option<Arc<RetryPolicy>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
+    /// Names of the rate limits of its requests; exist in the plan.
+    pub rate_limits: Vec<Arc<str>>,
     /// Replaces the SERVER span's name.
     pub span_name: Option<Arc<str>>,
     /// Head sampling, resolved from route, flow, environment and default.

@@ -3,9 +3,10 @@
 use super::balance::{Membership, Picking, View};
 use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
+use super::outlier::Outliers;
 use super::retry::RetryPolicy;
 use super::roster::{Maker, Roster};
-use super::{Algorithm, ClusterSettings, EndpointProtocol};
+use super::{Algorithm, ClusterSettings, EndpointProtocol, health, outlier};
 use crate::clock;
 use crate::telemetry::metrics::{
     AttemptCounts, EndpointCondition, EndpointGauges, Metrics, RetryOutcome,
@@ -35,6 +36,7 @@ pub struct Cluster {
     pub(super) changes: Arc<AtomicU64>,
     next: AtomicUsize,
     breaker: Breaker,
+    outliers: Option<Outliers>,
     /// Tells when a name was resolved, or not.
     pub(super) answers: Notify,
     pub(super) counts: Option<EndpointGauges>,
@@ -111,6 +113,9 @@ impl Cluster {
             metrics: Arc::clone(metrics),
             changes: Arc::clone(&changes),
         };
+        let outliers = settings
+            .outlier
+            .map(|settings| Outliers::new(settings, metrics));
         let roster = Roster::new(&maker);
         let membership = Membership::new(roster.members(), &settings.balance);
         let now = clock::instant();
@@ -123,6 +128,7 @@ impl Cluster {
             changes,
             next: AtomicUsize::new(0),
             breaker,
+            outliers,
             answers: Notify::new(),
             counts: metrics.upstream_endpoints(&settings.name),
             over: CancellationToken::new(),
@@ -131,6 +137,12 @@ impl Cluster {
         cluster.count_endpoints(&cluster.view.load());
         cluster.resolve(questions);
         cluster.spawn_reaper();
+        if let Some(settings) = &cluster.settings.health {
+            health::start(&cluster, settings, metrics);
+        }
+        if let Some(settings) = &cluster.settings.outlier {
+            outlier::start(&cluster, settings);
+        }
         Ok(cluster)
     }
 
@@ -219,8 +231,9 @@ impl Cluster {
         picked.unwrap_or_else(|_| self.pick(choice))
     }
 
-    /// Every endpoint at this moment.
-    pub fn endpoints(&self) -> Vec<EndpointState> {
+    /// Every endpoint at this moment with what balancing knows of it, names without addresses
+    /// among them.
+    pub fn states(&self) -> Vec<EndpointState> {
         self.look_again(true);
         let view = self.view.load();
         let sum: f64 = view.weights.iter().sum();
@@ -249,7 +262,27 @@ impl Cluster {
     }
 
     /// Takes in how an attempt went.
-    pub const fn report(&self, _endpoint: &Endpoint, _report: AttemptReport) {}
+    pub fn report(&self, endpoint: &Endpoint, report: AttemptReport) {
+        if let Some(outliers) = &self.outliers {
+            outliers.report(self, endpoint, report);
+        }
+    }
+
+    /// Outlier detection, if there is any.
+    pub(super) const fn outliers(&self) -> Option<&Outliers> {
+        self.outliers.as_ref()
+    }
+
+    /// The endpoints there are now. Names without addresses are none.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let view = self.view.load();
+        let members = view.membership.members.iter();
+        members
+            .map(|member| &member.endpoint)
+            .filter(|endpoint| !endpoint.is_unresolved())
+            .cloned()
+            .collect()
+    }
 
     /// Computes the view again if it does not hold. Without `patience`, one that another request
     /// is at is not waited for: until then the old one serves.

@@ -9,13 +9,16 @@ mod cluster;
 mod connect;
 mod dialect;
 mod endpoint;
+mod health;
 mod kept;
 mod link;
 mod names;
 mod obtain;
+mod outlier;
 mod patience;
 mod pool;
 mod reach;
+mod reading;
 mod relay;
 mod resolve;
 mod retry;
@@ -30,10 +33,13 @@ pub use breaker::Admission;
 pub use cluster::{AttemptReport, Choice, Cluster, EndpointState};
 pub use connect::ConnectError;
 pub use endpoint::Endpoint;
+pub use health::{HealthCheck, HealthSettings, HttpCheck};
+pub use outlier::{OutlierSettings, SuccessRateSettings};
+pub use reading::{ClusterReading, EndpointReading};
 pub use resolve::{DnsSettings, Families};
 pub use retry::{Backoff, Cause, HedgePolicy, RetryOn, RetryPolicy, is_idempotent, retry_after};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointSettings, EndpointSource,
     EndpointTarget, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
 };
-pub use standing::{Load, Standing};
+pub use standing::{Health, LastFailure, Load, Standing};

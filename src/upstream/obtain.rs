@@ -7,6 +7,7 @@ use super::link::Link;
 use super::pool::{SharedLink, TooManyPending};
 use crate::clock;
 use crate::message::request_body::RequestBody;
+use crate::tls::Connector;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::sync::atomic::Ordering;
@@ -105,6 +106,21 @@ impl Endpoint {
         opened
     }
 
+    /// A new connection that the pool knows nothing of, for health checks. The caller holds the
+    /// deadline.
+    pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
+        connect(&self.way(self.tls.as_ref())).await
+    }
+
+    fn way<'a>(&'a self, tls: Option<&'a Connector>) -> Way<'a> {
+        Way {
+            address: &self.address,
+            reach: &self.reach,
+            tls_name: &self.tls_name,
+            tls,
+        }
+    }
+
     /// Makes a connection, or shares the one that another request has made meanwhile.
     async fn open(&self, wanted: Wanted) -> Result<(AnyLink, bool), ConnectError> {
         let upgrade = wanted.upgrade;
@@ -119,13 +135,7 @@ impl Endpoint {
         } else {
             None
         };
-        let way = Way {
-            address: &self.address,
-            reach: &self.reach,
-            tls_name: &self.tls_name,
-            tls: tls.as_ref(),
-        };
-        let connected = connect(&way).await?;
+        let connected = connect(&self.way(tls.as_ref())).await?;
         Ok((self.begin(connected).await?, true))
     }
 

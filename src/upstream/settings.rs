@@ -1,5 +1,7 @@
 //! What an upstream is, as compiled from the configuration.
 
+use super::health::HealthSettings;
+use super::outlier::OutlierSettings;
 use super::retry::RetryPolicy;
 use super::{BalanceSettings, DnsSettings};
 use std::path::PathBuf;
@@ -27,6 +29,37 @@ pub struct ClusterSettings {
     pub limits: UpstreamLimits,
     /// When a request is sent once more; a route may have its own.
     pub retries: Option<Arc<RetryPolicy>>,
+    /// Active checks; None: there are none.
+    pub health: Option<HealthSettings>,
+    /// Outlier detection; None: there is none.
+    pub outlier: Option<OutlierSettings>,
+}
+
+#[cfg(test)]
+impl ClusterSettings {
+    /// An upstream of plain HTTP/1.1 endpoints on this machine, everything else by default.
+    pub(crate) fn local(ports: impl IntoIterator<Item = u16>) -> Self {
+        let address = |port| EndpointAddress {
+            protocol: EndpointProtocol::Http1,
+            target: EndpointTarget::Tcp {
+                host: "127.0.0.1".into(),
+                port,
+            },
+        };
+        Self {
+            name: "content".into(),
+            service: "content".into(),
+            endpoints: ports.into_iter().map(address).map(Into::into).collect(),
+            balance: BalanceSettings::default(),
+            dns: DnsSettings::default(),
+            timeouts: UpstreamTimeouts::default(),
+            tls: UpstreamTls::default(),
+            limits: UpstreamLimits::default(),
+            retries: None,
+            health: None,
+            outlier: None,
+        }
+    }
 }
 
 /// One entry of an upstream's list of endpoints. A name stands for all its addresses.

@@ -31,6 +31,7 @@ mod headers;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod rate_limits;
 mod resolving;
 mod routing;
 mod sampling;

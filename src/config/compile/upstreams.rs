@@ -1,6 +1,6 @@
 //! Upstreams.
 
-use super::{Compiler, balance, retry};
+use super::{Compiler, balance, health, retry};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -63,6 +63,14 @@ fn one(
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
         retries: retry::compile(upstream.retries.as_ref(), compiler),
+        health: upstream
+            .health
+            .as_ref()
+            .and_then(|written| health::health(written, compiler)),
+        outlier: upstream
+            .outlier
+            .as_ref()
+            .map(|written| health::outlier(written, compiler)),
     }
 }
 

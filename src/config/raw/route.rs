@@ -38,6 +38,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) limits: RouteLimits,
     /// When a request is sent once more; replaces all of the upstream's `retries`.
     pub(in crate::config) retries: Option<Spanned<Retries>>,
+    /// Rate limits, by name. All of them have to let a request pass.
+    pub(in crate::config) rate_limits: Vec<Spanned<String>>,
     /// The flow that the route belongs to.
     pub(in crate::config) flow: Option<Spanned<String>>,
     /// Replaces the SERVER span's name, such as `api.login`.

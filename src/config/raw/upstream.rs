@@ -1,8 +1,8 @@
 //! Upstreams as they are written.
 
 use super::{
-    Balance, Certificate, Count, Dns, DurationText, EndpointEntry, FileText, HostText,
-    OffOrDuration, Rate, Retries,
+    Balance, Certificate, Count, Dns, DurationText, EndpointEntry, FileText, Health, HostText,
+    OffOrDuration, Outlier, Rate, Retries,
 };
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
@@ -47,6 +47,10 @@ pub(in crate::config) struct Upstream {
     /// When a request is sent once more. Without it only to another endpoint while nothing was
     /// sent, and once if a connection that waited in the pool turns out to be closed.
     pub(in crate::config) retries: Option<Spanned<Retries>>,
+    /// Endpoints are checked, and get requests only while they pass.
+    pub(in crate::config) health: Option<Spanned<Health>>,
+    /// Endpoints that fail where others do not get no requests for a while.
+    pub(in crate::config) outlier: Option<Spanned<Outlier>>,
 }
 
 /// Deadlines towards an upstream.

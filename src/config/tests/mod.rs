@@ -4,6 +4,7 @@ mod balance;
 mod diagnostics;
 mod environment;
 mod examples;
+mod limits;
 mod meaning;
 mod secrets;
 

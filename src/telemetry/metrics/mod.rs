@@ -10,8 +10,12 @@ mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
+mod overload;
 mod process;
+mod ratelimit;
+mod reading;
 mod series;
+mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
@@ -19,15 +23,20 @@ pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use overload::MemoryGauges;
+pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
+pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use endpoints::EndpointMetrics;
 use http::HttpMetrics;
+use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use upstreams::UpstreamMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -39,6 +48,9 @@ pub struct Metrics {
     connections: ConnectionMetrics,
     endpoints: EndpointMetrics,
     attempts: AttemptMetrics,
+    upstreams: UpstreamMetrics,
+    rate_limits: RateLimitMetrics,
+    memory: Arc<MemoryGauges>,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -54,6 +66,9 @@ impl Metrics {
             connections: ConnectionMetrics::new(),
             endpoints: EndpointMetrics::new(),
             attempts: AttemptMetrics::new(),
+            upstreams: UpstreamMetrics::new(),
+            rate_limits: RateLimitMetrics::new(),
+            memory: Arc::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -142,9 +157,39 @@ impl Metrics {
         self.attempts.of(upstream)
     }
 
+    /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
+    pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
+        self.upstreams.checked(upstream, outcome);
+    }
+
+    /// An endpoint was ejected, or would have been but for a bound (`withheld`).
+    pub fn ejection(&self, upstream: &Arc<str>, reason: &'static str) {
+        self.upstreams.ejected(upstream, reason);
+    }
+
+    /// The numbers of the rate limit of this name.
+    pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
+        self.rate_limits.rule(rule)
+    }
+
+    /// The numbers of the Redis that limits share.
+    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+        self.rate_limits.store()
+    }
+
+    /// Memory against its watermark.
+    pub fn memory(&self) -> Arc<MemoryGauges> {
+        Arc::clone(&self.memory)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the process started: since when everything is counted.
+    pub const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Writes every family.
@@ -159,6 +204,9 @@ impl Metrics {
         self.connections.render(page);
         self.endpoints.render(page);
         self.attempts.render(page);
+        self.upstreams.render(page);
+        self.rate_limits.render(page);
+        self.memory.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,

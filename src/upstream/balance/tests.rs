@@ -3,8 +3,8 @@
 use super::{Algorithm, BalanceSettings, HashSource};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{
-    Choice, Cluster, ClusterSettings, DnsSettings, Endpoint, EndpointAddress, EndpointProtocol,
-    EndpointSettings, EndpointTarget, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
+    Choice, Cluster, ClusterSettings, Endpoint, EndpointAddress, EndpointProtocol,
+    EndpointSettings, EndpointTarget,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,15 +33,9 @@ fn zoned(port: u16, zone: &str) -> EndpointSettings {
 
 fn cluster(endpoints: Vec<EndpointSettings>, balance: BalanceSettings) -> Arc<Cluster> {
     let settings = ClusterSettings {
-        name: Arc::from("app"),
-        service: Arc::from("app"),
         endpoints,
         balance,
-        dns: DnsSettings::default(),
-        timeouts: UpstreamTimeouts::default(),
-        tls: UpstreamTls::default(),
-        limits: UpstreamLimits::default(),
-        retries: None,
+        ..ClusterSettings::local([1])
     };
     Cluster::new(settings, &Metrics::new()).unwrap()
 }
@@ -64,7 +58,7 @@ fn tally(picks: &[u16]) -> HashMap<u16, usize> {
 }
 
 fn endpoint(cluster: &Cluster, wanted: u16) -> Arc<Endpoint> {
-    let all = cluster.endpoints();
+    let all = cluster.states();
     let found = all.into_iter().find(|one| port(&one.endpoint) == wanted);
     found.unwrap().endpoint
 }
@@ -337,7 +331,7 @@ async fn a_snapshot_says_who_gets_how_much() {
     let cluster = cluster(endpoints, BalanceSettings::default());
     endpoint(&cluster, 3).standing.set_ejected(true);
 
-    let states = cluster.endpoints();
+    let states = cluster.states();
 
     let seen: Vec<_> = states
         .iter()
