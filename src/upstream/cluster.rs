@@ -106,9 +106,6 @@ impl Cluster {
         let settings = Arc::new(settings);
         let changes: Arc<AtomicU64> = Arc::default();
         let breaker = Breaker::new(&settings.limits, metrics.attempts(&settings.name));
-        let outliers = settings
-            .outlier
-            .map(|settings| Outliers::new(settings, metrics));
         let maker = Maker {
             pending: Arc::clone(&breaker.pending),
             settings: Arc::clone(&settings),
@@ -116,19 +113,22 @@ impl Cluster {
             metrics: Arc::clone(metrics),
             changes: Arc::clone(&changes),
         };
+        let outliers = settings
+            .outlier
+            .map(|settings| Outliers::new(settings, metrics));
         let roster = Roster::new(&maker);
         let membership = Membership::new(roster.members(), &settings.balance);
         let now = clock::instant();
         let view = View::new(Arc::new(membership), &settings.balance, 0, now);
         let questions = roster.questions();
         let cluster = Arc::new(Self {
-            outliers,
             roster: Mutex::new(roster),
             maker,
             view: ArcSwap::from_pointee(view),
             changes,
             next: AtomicUsize::new(0),
             breaker,
+            outliers,
             answers: Notify::new(),
             counts: metrics.upstream_endpoints(&settings.name),
             over: CancellationToken::new(),
@@ -231,8 +231,9 @@ impl Cluster {
         picked.unwrap_or_else(|_| self.pick(choice))
     }
 
-    /// Every endpoint at this moment.
-    pub fn endpoints(&self) -> Vec<EndpointState> {
+    /// Every endpoint at this moment with what balancing knows of it, names without addresses
+    /// among them.
+    pub fn states(&self) -> Vec<EndpointState> {
         self.look_again(true);
         let view = self.view.load();
         let sum: f64 = view.weights.iter().sum();
@@ -272,13 +273,15 @@ impl Cluster {
         self.outliers.as_ref()
     }
 
-    /// The endpoints that there are now, for those who judge them.
-    pub(super) fn judged(&self) -> Vec<Arc<Endpoint>> {
+    /// The endpoints there are now. Names without addresses are none.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
         let view = self.view.load();
         let members = view.membership.members.iter();
-        // A name without an address is known not to be reached; nobody is asked there.
-        let reached = members.filter(|member| !member.endpoint.is_unresolved());
-        reached.map(|member| Arc::clone(&member.endpoint)).collect()
+        members
+            .map(|member| &member.endpoint)
+            .filter(|endpoint| !endpoint.is_unresolved())
+            .cloned()
+            .collect()
     }
 
     /// Computes the view again if it does not hold. Without `patience`, one that another request

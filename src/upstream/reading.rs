@@ -96,7 +96,7 @@ impl Cluster {
             is_panicking: self.is_panicking(),
             in_flight: self.in_flight(),
             in_flight_max: settings.limits.requests_max,
-            endpoints: self.endpoints().iter().map(EndpointReading::of).collect(),
+            endpoints: self.states().iter().map(EndpointReading::of).collect(),
         }
     }
 }

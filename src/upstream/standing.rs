@@ -179,7 +179,7 @@ impl Standing {
             facts.available_since = clock::instant();
         }
         drop(facts);
-        // Balancing looks again. Release: who sees the count sees what it counts.
+        // Release: who sees the count sees what it counts.
         self.changes.fetch_add(1, Ordering::Release);
     }
 

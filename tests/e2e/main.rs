@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod balancing;
 mod bodies;
 mod commands;
 mod conformance;
@@ -32,6 +33,7 @@ mod life_cycle;
 mod limits;
 mod protocols;
 mod rate_limits;
+mod resolving;
 mod routing;
 mod sampling;
 mod spans;

@@ -35,7 +35,7 @@ fn cluster(endpoints: Vec<EndpointSettings>, balance: BalanceSettings) -> Arc<Cl
     let settings = ClusterSettings {
         endpoints,
         balance,
-        ..ClusterSettings::local([])
+        ..ClusterSettings::local([1])
     };
     Cluster::new(settings, &Metrics::new()).unwrap()
 }
@@ -58,7 +58,7 @@ fn tally(picks: &[u16]) -> HashMap<u16, usize> {
 }
 
 fn endpoint(cluster: &Cluster, wanted: u16) -> Arc<Endpoint> {
-    let all = cluster.endpoints();
+    let all = cluster.states();
     let found = all.into_iter().find(|one| port(&one.endpoint) == wanted);
     found.unwrap().endpoint
 }
@@ -331,7 +331,7 @@ async fn a_snapshot_says_who_gets_how_much() {
     let cluster = cluster(endpoints, BalanceSettings::default());
     endpoint(&cluster, 3).standing.set_ejected(true);
 
-    let states = cluster.endpoints();
+    let states = cluster.states();
 
     let seen: Vec<_> = states
         .iter()

@@ -49,7 +49,7 @@ pub(super) fn start(cluster: &Arc<Cluster>, settings: &HealthSettings, metrics: 
             let Some(cluster) = cluster.upgrade() else {
                 return;
             };
-            let endpoints = cluster.judged();
+            let endpoints = cluster.endpoints();
             drop(cluster);
             let is_of = |one: &Checked, endpoint: &Arc<Endpoint>| {
                 one.endpoint.as_ptr() == Arc::as_ptr(endpoint)

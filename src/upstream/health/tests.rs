@@ -77,7 +77,7 @@ async fn an_endpoint_goes_bad_is_seen_and_comes_back() {
     let origin = Origin::start("204 No Content").await;
     let metrics = Metrics::new();
     let cluster = Cluster::new(settings(origin.address, http("/healthz")), &metrics).unwrap();
-    let endpoint = Arc::clone(&cluster.judged()[0]);
+    let endpoint = Arc::clone(&cluster.endpoints()[0]);
     assert_eq!(endpoint.standing.health(), Health::Unchecked);
     assert!(endpoint.standing.is_available());
 
@@ -123,7 +123,7 @@ async fn who_refuses_connections_fails_every_kind_of_check() {
     let grpc = HealthCheck::Grpc { service: "".into() };
     for check in [http("/"), grpc, HealthCheck::Tcp] {
         let cluster = Cluster::new(settings(dead, check), &Metrics::new()).unwrap();
-        let endpoint = Arc::clone(&cluster.judged()[0]);
+        let endpoint = Arc::clone(&cluster.endpoints()[0]);
 
         until("a verdict", || {
             endpoint.standing.health() == Health::Unhealthy
@@ -152,7 +152,7 @@ async fn a_listener_that_says_nothing_passes_a_tcp_check_and_fails_the_others() 
         .unwrap();
         health.check = check;
         health.timeout = Duration::from_millis(200);
-        let endpoint = Arc::clone(&cluster.judged()[0]);
+        let endpoint = Arc::clone(&cluster.endpoints()[0]);
         let outcome = probe::check(&endpoint, &health).await;
         outcome.map_err(|failure| failure.reason())
     };
@@ -168,7 +168,7 @@ async fn a_listener_that_says_nothing_passes_a_tcp_check_and_fails_the_others() 
 async fn checks_end_with_their_cluster() {
     let origin = Origin::start("200 OK").await;
     let cluster = Cluster::new(settings(origin.address, http("/")), &Metrics::new()).unwrap();
-    let endpoint = Arc::downgrade(&cluster.judged()[0]);
+    let endpoint = Arc::downgrade(&cluster.endpoints()[0]);
     until("a check", || !origin.heads.lock().unwrap().is_empty()).await;
 
     drop(cluster);

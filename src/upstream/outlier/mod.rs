@@ -74,7 +74,7 @@ impl Outliers {
             if endpoint.standing.is_ejected() {
                 return;
             }
-            let endpoints = cluster.judged();
+            let endpoints = cluster.endpoints();
             let away = endpoints.iter().filter(|one| one.standing.is_ejected());
             if away.count() >= self.ejected_max(endpoints.len()) {
                 self.metrics.ejection(upstream, "withheld");
@@ -110,7 +110,7 @@ impl Outliers {
 
     /// Lets those come again whose time is over.
     fn release(&self, cluster: &Cluster, now: Instant) {
-        for endpoint in cluster.judged().iter() {
+        for endpoint in cluster.endpoints().iter() {
             let over = {
                 let mut sentence = endpoint.standing.outlier.sentence();
                 let over = sentence.until.take_if(|until| *until <= now).is_some();
@@ -130,7 +130,7 @@ impl Outliers {
 
     /// Judges a window, and forgives a little of the past of those that behaved.
     fn judge(&self, cluster: &Cluster, now: Instant, window: Duration) {
-        let endpoints = cluster.judged();
+        let endpoints = cluster.endpoints();
         for endpoint in endpoints.iter() {
             let mut sentence = endpoint.standing.outlier.sentence();
             let since = sentence.behaves_since.unwrap_or(now);

@@ -16,7 +16,7 @@ fn cluster(endpoints: u16, settings: OutlierSettings) -> Arc<Cluster> {
 }
 
 fn report(cluster: &Cluster, endpoint: usize, status: Option<u16>, times: usize) {
-    let endpoint = Arc::clone(&cluster.judged()[endpoint]);
+    let endpoint = Arc::clone(&cluster.endpoints()[endpoint]);
     for _ in 0..times {
         let report = AttemptReport {
             status: status.map(|status| StatusCode::from_u16(status).unwrap()),
@@ -27,7 +27,7 @@ fn report(cluster: &Cluster, endpoint: usize, status: Option<u16>, times: usize)
 }
 
 fn ejected(cluster: &Cluster) -> Vec<usize> {
-    let endpoints = cluster.judged();
+    let endpoints = cluster.endpoints();
     (0..endpoints.len())
         .filter(|&one| endpoints[one].standing.is_ejected())
         .collect()
@@ -46,7 +46,7 @@ async fn the_fifth_error_in_a_row_ejects_and_time_brings_back() {
     assert_eq!(ejected(&cluster), [1]);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(ejected(&cluster), NOBODY);
-    let failure = cluster.judged()[1].standing.last_failure().unwrap();
+    let failure = cluster.endpoints()[1].standing.last_failure().unwrap();
     assert_eq!(&*failure.reason, "5 errors in a row");
 }
 
