@@ -1,5 +1,6 @@
 //! One upstream: its endpoints, which of them is next, and how many requests it may have.
 
+use super::adaptive::AdaptiveLimit;
 use super::balance::{Membership, Picking, View};
 use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
@@ -27,6 +28,7 @@ const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_se
 
 /// One upstream at work.
 pub struct Cluster {
+    adaptive: Option<Arc<AdaptiveLimit>>,
     pub(super) settings: Arc<ClusterSettings>,
     pub(super) roster: Mutex<Roster>,
     pub(super) maker: Maker,
@@ -113,6 +115,10 @@ impl Cluster {
             metrics: Arc::clone(metrics),
             changes: Arc::clone(&changes),
         };
+        let adaptive = settings.adaptive.then(|| {
+            let gauges = metrics.adaptive_limit(&settings.name);
+            AdaptiveLimit::new(settings.limits.requests_max, clock::instant(), gauges)
+        });
         let outliers = settings
             .outlier
             .map(|settings| Outliers::new(settings, metrics));
@@ -126,6 +132,7 @@ impl Cluster {
             maker,
             view: ArcSwap::from_pointee(view),
             changes,
+            adaptive,
             next: AtomicUsize::new(0),
             breaker,
             outliers,
@@ -149,6 +156,11 @@ impl Cluster {
     /// What it was made from.
     pub fn settings(&self) -> &ClusterSettings {
         &self.settings
+    }
+
+    /// The limit that finds itself, if the upstream has one.
+    pub const fn adaptive(&self) -> Option<&Arc<AdaptiveLimit>> {
+        self.adaptive.as_ref()
     }
 
     /// A place for one more request, unless the upstream has all it may have.
