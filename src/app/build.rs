@@ -111,7 +111,12 @@ pub(super) fn snapshot(
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
+    let in_order = plan.upstreams.iter();
     Ok(Snapshot {
+        clusters: in_order
+            .filter_map(|settings| clusters.get(&settings.name).cloned())
+            .collect(),
+        config: Arc::clone(&plan.text),
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
         unmatched: TraceRule {
             sampler: HeadSampler::new(&tracing.default_sampling),
@@ -239,13 +244,17 @@ pub(super) fn exporters(plan: &Plan) -> Result<Vec<Exporter>, StartError> {
     if !plan.tracing.recording {
         return Ok(Vec::new());
     }
-    let resource = bytes::Bytes::from(crate::trace::resource::encode_resource(
-        &plan.tracing.resource,
-    ));
+    let resource = resource(plan);
     plan.export
         .iter()
         .map(|settings| Exporter::start(settings, resource.clone()).map_err(StartError::Export))
         .collect()
+}
+
+/// The encoded resource of everything that is exported.
+pub(super) fn resource(plan: &Plan) -> bytes::Bytes {
+    let attributes = &plan.tracing.resource;
+    bytes::Bytes::from(crate::trace::resource::encode_resource(attributes))
 }
 
 /// TLS of a listener, if it has any. Its files are watched from here on.

@@ -3,6 +3,7 @@
 use super::accounts::{ReadAccount, span_accounts};
 use super::build::{self, Door, StartError};
 use super::connections::Connections;
+use super::telemetry::{OwnTelemetry, Readings};
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
@@ -10,7 +11,7 @@ use crate::listener::{ListenerSettings, accept_loop, bind};
 use crate::proxy::{Live, Pipeline};
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::log::LogFormat;
+use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, Keeper, Tickets};
 use crate::trace::sink::SpanSink;
@@ -33,6 +34,8 @@ pub struct Options {
     pub accounts: Vec<ReadAccount>,
     /// The form of the access log's lines, if there shall be any.
     pub access_log: Option<LogFormat>,
+    /// Where the process's log can be had for export, if there is a log.
+    pub log: Option<LogOutlet>,
 }
 
 /// A proxy at work. Dropping it without [`Self::stop`] leaves its tasks to the runtime.
@@ -50,6 +53,8 @@ pub struct Running {
     keeper: Arc<Keeper>,
     exporters: Vec<Exporter>,
     access_log: Option<Arc<AccessLog>>,
+    telemetry: OwnTelemetry,
+    readings: Readings,
     over: CancellationToken,
     drain_max: Duration,
 }
@@ -97,6 +102,8 @@ impl Running {
             .transpose()
             .map_err(StartError::AccessLog)?;
         let log = access_log.clone();
+        let resource = build::resource(&plan);
+        let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let live = build::snapshot(&plan, &metrics, &keeper, sinks, log, None)?;
 
         let drain = Drain::new();
@@ -110,8 +117,24 @@ impl Running {
             metrics,
             readiness: readiness.clone(),
             accounts: span_accounts(exporters.clone(), options.accounts),
+            telemetry: {
+                let telemetry = telemetry.clone();
+                Arc::new(move || telemetry.accounts())
+            },
+            upstreams: {
+                let live = Arc::clone(&live);
+                Arc::new(move || {
+                    live.load()
+                        .clusters
+                        .iter()
+                        .map(|one| one.reading())
+                        .collect()
+                })
+            },
+            config: Arc::new(move || Arc::clone(&live.load().config)),
             drain: Arc::clone(&drain_asked),
         };
+        let readings = telemetry.read(state.clone());
         let over = CancellationToken::new();
         tokio::spawn(admin::serve(doors, state, over.clone()));
         tokio::spawn(
@@ -130,6 +153,8 @@ impl Running {
             keeper,
             exporters,
             access_log,
+            telemetry,
+            readings,
             over,
             drain_max,
         })
@@ -161,6 +186,8 @@ impl Running {
         for exporter in &self.exporters {
             accounts.push(exporter.shutdown(FLUSH_MAX).await);
         }
+        self.readings.end().await;
+        self.telemetry.shutdown(FLUSH_MAX).await;
         if let Some(log) = self.access_log {
             // Blocks for a moment at the very end, when nobody else is served any more.
             log.close(FLUSH_MAX);

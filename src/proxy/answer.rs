@@ -163,6 +163,15 @@ pub(super) const CLIENT_GONE: Answer = Answer::new(
     "The request was broken off. Try again.",
 );
 
+/// No endpoint of the upstream is well.
+pub(super) const NO_ENDPOINT: Answer = Answer::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    Fault::Upstream,
+    "no_healthy_upstream",
+    GRPC_UNAVAILABLE,
+    "The service is not well at the moment. Try again later, or quote the trace_id.",
+);
+
 /// Too many requests are in flight.
 pub(super) const OVERLOADED: Answer = Answer::new(
     StatusCode::SERVICE_UNAVAILABLE,

@@ -97,6 +97,12 @@ pub enum ProxyError {
         /// Its name.
         upstream: String,
     },
+    /// No endpoint is well, and the upstream's settings forbid to ask one that is not.
+    #[error("upstream {upstream} has no healthy endpoint")]
+    NoEndpoint {
+        /// Its name.
+        upstream: String,
+    },
     /// A header or address of ours could not be written.
     #[error("request could not be rewritten: {reason}")]
     Rewrite {
@@ -129,6 +135,7 @@ impl ProxyError {
                 ..
             } => answer::UPSTREAM_TIMEOUT,
             Self::Connect { .. } | Self::Reset { .. } | Self::BadAnswer { .. } => answer::UPSTREAM,
+            Self::NoEndpoint { .. } => answer::NO_ENDPOINT,
             Self::Rewrite { .. } => answer::INTERNAL,
         }
     }
@@ -156,6 +163,7 @@ impl ProxyError {
             | Self::ClientGone
             | Self::RateLimited { .. }
             | Self::RateLimitUnknown { .. }
+            | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
     }
@@ -168,6 +176,7 @@ impl ProxyError {
             Self::RateLimitUnknown { .. } => Some("rate_limit_store"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }
@@ -178,6 +187,7 @@ impl ProxyError {
             | Self::Reset { .. }
             | Self::BadAnswer { .. }
             | Self::Timeout { .. }
+            | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
     }

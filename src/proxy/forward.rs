@@ -30,6 +30,7 @@ pub(super) async fn forward(
         return Err(ProxyError::Overloaded { what: "upstream" });
     }
     let mut prepared = prepare(context, onward)?;
+    prepared.pick_first().await;
     let outcome = loop {
         let outcome = match prepared.retrying.as_ref().and_then(|it| it.hedge()) {
             None => attempt::once(context, &mut prepared).await,
@@ -102,6 +103,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
+    let hash = cluster.hash_of(request.headers(), context.client);
     let mut asking = Asking::new(request, progress, downstream.is_some(), due);
     let retrying = plan
         .retries
@@ -122,6 +124,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         same_path: rewrite.path.is_none(),
         gated: limits.gated,
         body_bytes_max,
+        hash,
         asked: None,
         next: None,
         tried: Vec::new(),

@@ -4,6 +4,7 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod balance;
 mod export;
 mod health;
 mod listener;
@@ -13,10 +14,12 @@ mod ratelimit;
 mod retry;
 mod route;
 mod scalar;
+mod telemetry;
 mod tls;
 mod trace;
 mod upstream;
 
+pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey};
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
@@ -41,6 +44,7 @@ pub(in crate::config) use scalar::{
     OffOrDuration, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText,
     SizeOrOff, SizeText, Status,
 };
+pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use tls::{
     Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,
     ProxyProtocol, TlsVersion, UpstreamTls,
@@ -96,4 +100,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) redaction: Redaction,
     /// Where spans are sent. Without it they are printed on the terminal.
     pub(in crate::config) export: Vec<Spanned<Exporter>>,
+    /// Where edgespan's own metrics and logs are sent, beside `/metrics` and stderr.
+    pub(in crate::config) telemetry: Telemetry,
 }

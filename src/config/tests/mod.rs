@@ -1,7 +1,9 @@
 //! Promises of the whole configuration.
 
+mod balance;
 mod diagnostics;
 mod environment;
+mod health;
 mod examples;
 mod limits;
 mod meaning;

@@ -7,6 +7,7 @@
 mod attempts;
 mod connections;
 mod edge;
+mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
@@ -21,6 +22,7 @@ mod upstreams;
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
+pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
@@ -33,6 +35,7 @@ use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use edge::EdgeMetrics;
+use endpoints::EndpointMetrics;
 use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
@@ -50,6 +53,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    endpoints: EndpointMetrics,
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
@@ -70,6 +74,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            endpoints: EndpointMetrics::new(),
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
@@ -170,6 +175,12 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// Where an upstream at work tells of its endpoints. What one told before under the same name
+    /// counts no longer. None past the bound of names.
+    pub fn upstream_endpoints(&self, upstream: &Arc<str>) -> Option<EndpointGauges> {
+        self.endpoints.of(upstream)
+    }
+
     /// An answer was compressed: `algorithm`, and its bytes before and after.
     pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
         self.message.compressed(algorithm, before, after);
@@ -240,6 +251,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.endpoints.render(page);
         self.message.render(page);
         self.edge.render(page);
         self.attempts.render(page);

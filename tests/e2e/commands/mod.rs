@@ -5,6 +5,7 @@
 mod completions;
 mod demo;
 mod ending;
+mod logs;
 mod program;
 mod refusals;
 mod run;
