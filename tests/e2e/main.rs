@@ -15,6 +15,7 @@
 )]
 
 mod bodies;
+mod breaker;
 mod commands;
 mod compression;
 mod conformance;
@@ -29,11 +30,14 @@ mod framing;
 mod garbage;
 mod grpc;
 mod headers;
+mod hedging;
 mod life_cycle;
 mod limits;
 mod protocols;
 mod mirror;
 mod rate_limits;
+mod refused;
+mod retries;
 mod routing;
 mod sampling;
 mod spans;

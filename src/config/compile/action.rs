@@ -87,6 +87,7 @@ fn refuse_forwarding_keys(route: &raw::Route, compiler: &mut Compiler<'_>) {
     let places = [
         ("rewrite", route.rewrite.as_ref().map(|one| &one.span)),
         ("mirror", route.mirror.as_ref().map(|one| &one.span)),
+        ("retries", route.retries.as_ref().map(|one| &one.span)),
         (
             "timeouts.first_byte",
             timeouts.first_byte.as_ref().map(|one| &one.span),
