@@ -52,7 +52,7 @@ fn a_route_says_what_differs_from_the_files_compression() {
         (inherited.bytes_min, inherited.effort),
         (2048, Effort::Best)
     );
-    assert_eq!(inherited.types, ["text/plain".into()]);
+    assert_eq!(inherited.types, [Box::from("text/plain")]);
     assert_eq!(own.algorithms, [Algorithm::Gzip]);
     assert_eq!((own.bytes_min, own.effort), (2048, Effort::Best));
     assert_eq!((alone.bytes_min, alone.streams_max), (1024, 500));
