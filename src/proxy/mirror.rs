@@ -69,15 +69,16 @@ impl LiveMirror {
 }
 
 /// Begins a copy of a request that is about to leave, if its route has a mirror and it is chosen.
-/// `host` is what the client asked for.
+/// `host` is what the client asked for. One that upgrades its connection is not copied.
 pub(super) fn begin(
     context: &RequestContext,
     request: &mut Request<RequestBody>,
     host: Option<&HeaderValue>,
+    upgrades: bool,
 ) {
     let Some(route) = &context.route else { return };
     let Some(mirror) = &route.mirror else { return };
-    if fastrand::f64() >= mirror.plan.share {
+    if upgrades || fastrand::f64() >= mirror.plan.share {
         return;
     }
     let metrics = &context.live.metrics;

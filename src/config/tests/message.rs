@@ -85,10 +85,10 @@ fn split(keys: &str) -> String {
 
 #[track_caller]
 fn split_of(keys: &str) -> SplitPlan {
-    match route(&split(keys)).action {
-        RouteAction::Split { split, .. } => split,
-        other => panic!("{other:?}"),
-    }
+    let RouteAction::Split { split, .. } = route(&split(keys)).action else {
+        panic!("no split: {keys}")
+    };
+    split
 }
 
 #[test]
