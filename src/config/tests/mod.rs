@@ -7,6 +7,7 @@ mod health;
 mod examples;
 mod limits;
 mod meaning;
+mod message;
 mod secrets;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};
