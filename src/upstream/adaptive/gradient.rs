@@ -4,15 +4,16 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The limit at the beginning: enough for most, and quickly brought down.
-const START: usize = 100;
+/// The limit at the beginning. It doubles until the first queue is seen.
+const START: usize = 20;
 /// A window lasts at least this long while the limit moves ...
 const WINDOW: Duration = Duration::from_millis(100);
-/// ... and this many times what an answer takes ...
-const WINDOW_ANSWERS: f64 = 3.0;
-/// ... and has at least so many answers ...
+/// ... and has at least so many answers.
 const SAMPLES_MIN: usize = 10;
-/// ... or so many at rest, where what is found is kept for long.
+/// At rest it lasts this many times what an answer takes, because the first answers are those of
+/// the quickest requests ...
+const REST_ANSWERS: f64 = 2.0;
+/// ... and has more answers, because what is found is kept for long.
 const SAMPLES_MIN_AT_REST: usize = 25;
 /// Answers of a window that are looked at; more would change nothing.
 const SAMPLES_MAX: usize = 256;
@@ -22,7 +23,7 @@ const TOLERANCE: f64 = 1.5;
 /// [`REST_EVERY_ANSWERS`] times what an answer takes, so that they cost a slow upstream no more.
 const REST_EVERY: Duration = Duration::from_secs(10);
 const REST_EVERY_ANSWERS: u32 = 60;
-/// The first measurement comes sooner: nothing is known yet.
+/// The first measurement comes sooner: little is known yet.
 const FIRST_REST: Duration = Duration::from_millis(500);
 /// Two measurements that differ by no more than this share say the same.
 const ALIKE: f64 = 0.25;
@@ -37,6 +38,8 @@ pub(super) struct Gradient {
     /// With a fraction, so that small steps add up.
     limit: f64,
     most: f64,
+    /// Whether no queue has been seen yet.
+    doubles: bool,
     /// Seconds that an answer takes at rest, as far as is known.
     at_rest: Option<f64>,
     /// Seconds of the answers of this window.
@@ -68,6 +71,7 @@ impl Gradient {
         Self {
             limit: to_float(START).min(most),
             most,
+            doubles: true,
             at_rest: None,
             samples: Vec::with_capacity(SAMPLES_MAX),
             began: now,
@@ -117,16 +121,28 @@ impl Gradient {
         Some(self.limit())
     }
 
-    /// Whether the window is too short yet. The first answers are those of the quickest requests,
-    /// so it lasts some times what a request takes.
+    /// The client of a request that came in `epoch` has gone after this time. It tells something if
+    /// that was longer than an answer takes.
+    pub(super) fn abandoned(&mut self, took: Duration, epoch: u32, now: Instant) -> Option<usize> {
+        let longer = |at_rest| took.as_secs_f64() > at_rest;
+        if self.at_rest.is_none_or(longer) {
+            self.answered(took, epoch, now)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the window is too short yet.
     fn is_open(&self, now: Instant) -> bool {
-        let (least, samples) = match self.phase {
-            Phase::AtRest { .. } => (0.0, SAMPLES_MIN_AT_REST),
-            Phase::Moving { .. } => (WINDOW.as_secs_f64(), SAMPLES_MIN),
-        };
         let lasted = now.saturating_duration_since(self.began).as_secs_f64();
-        let mean = self.samples.iter().sum::<f64>() / to_float(self.samples.len());
-        self.samples.len() < samples || lasted < least || lasted < mean * WINDOW_ANSWERS
+        let count = self.samples.len();
+        match self.phase {
+            Phase::AtRest { .. } => {
+                let mean = self.samples.iter().sum::<f64>() / to_float(count);
+                count < SAMPLES_MIN_AT_REST || lasted < mean * REST_ANSWERS
+            }
+            Phase::Moving { .. } => count < SAMPLES_MIN || lasted < WINDOW.as_secs_f64(),
+        }
     }
 
     fn rested(&mut self, seconds: f64, before: f64, now: Instant) {
@@ -166,7 +182,12 @@ impl Gradient {
         let at_rest = f64::mul_add(follow, seconds - known, known);
         self.at_rest = Some(at_rest);
         let gradient = (TOLERANCE * at_rest / seconds.max(1e-9)).clamp(0.5, 1.0);
-        let next = self.limit.mul_add(gradient, self.limit.sqrt());
+        self.doubles &= gradient >= 1.0;
+        let next = if self.doubles {
+            self.limit * 2.0
+        } else {
+            self.limit.mul_add(gradient, self.limit.sqrt())
+        };
         // What is not used says nothing of what would happen if it were.
         let wanted = in_use || to_float(self.peak) > self.limit / 2.0;
         if next < self.limit || wanted {
