@@ -13,8 +13,11 @@ const SAMPLES_MIN: usize = 10;
 /// At rest it lasts this many times what an answer takes, because the first answers are those of
 /// the quickest requests ...
 const REST_ANSWERS: f64 = 2.0;
-/// ... and has more answers, because what is found is kept for long.
-const SAMPLES_MIN_AT_REST: usize = 25;
+/// ... and has some answers for each request at a time, up to this, because what is found is kept
+/// for long.
+const SAMPLES_AT_REST: usize = 25;
+/// Answers at rest for each request at a time: of few at a time many would take long.
+const SAMPLES_EACH: usize = 4;
 /// Answers of a window that are looked at; more would change nothing.
 const SAMPLES_MAX: usize = 256;
 /// How much slower than at rest is no queue yet.
@@ -61,8 +64,8 @@ enum Phase {
         /// When to measure at rest, if the limit is in use by then.
         rest_at: Instant,
     },
-    /// The limit is halved; this is what it was.
-    AtRest { before: f64 },
+    /// The limit is halved; this is what it was, and whether it was that for the first time.
+    AtRest { before: f64, first: bool },
 }
 
 impl Gradient {
@@ -109,7 +112,7 @@ impl Gradient {
         }
         let seconds = self.median();
         match self.phase {
-            Phase::AtRest { before } => self.rested(seconds, before, now),
+            Phase::AtRest { before, first } => self.rested(seconds, before, first, now),
             Phase::Moving { rest_at } => self.moved(seconds, rest_at, now),
         }
         // What came before saw another limit. So there is one step each time that answers take,
@@ -139,24 +142,27 @@ impl Gradient {
         match self.phase {
             Phase::AtRest { .. } => {
                 let mean = self.samples.iter().sum::<f64>() / to_float(count);
-                count < SAMPLES_MIN_AT_REST || lasted < mean * REST_ANSWERS
+                let enough = self.limit().saturating_mul(SAMPLES_EACH);
+                let enough = enough.clamp(SAMPLES_MIN, SAMPLES_AT_REST);
+                count < enough || lasted < mean * REST_ANSWERS
             }
             Phase::Moving { .. } => count < SAMPLES_MIN || lasted < WINDOW.as_secs_f64(),
         }
     }
 
-    fn rested(&mut self, seconds: f64, before: f64, now: Instant) {
-        let known = self.at_rest;
-        let sure = known.is_some_and(|known| (seconds - known).abs() <= known * ALIKE);
-        // Two that say the same are better together than each alone.
-        let both = known.map_or(seconds, |known| f64::midpoint(known, seconds));
-        self.at_rest = Some(if sure { both } else { seconds });
-        if !sure && before > 1.0 {
-            // Quicker: there was a queue, perhaps there still is. Slower: a queue, or an upstream
-            // that has become slower. Half as many once more will tell.
-            self.rest(self.limit);
+    fn rested(&mut self, seconds: f64, before: f64, first: bool, now: Instant) {
+        let known = self.at_rest.unwrap_or(seconds);
+        // Quicker: there was a queue, and perhaps there still is. Slower: a queue, or an upstream
+        // that has become slower. Half as many once more will tell.
+        let quicker = seconds < known * (1.0 - ALIKE);
+        let slower = first && seconds > known * (1.0 + ALIKE);
+        if before > 1.0 && (quicker || slower) {
+            self.at_rest = Some(seconds);
+            self.rest(self.limit, false);
             return;
         }
+        // Two that say the same are better together than each alone.
+        self.at_rest = Some(f64::midpoint(known, seconds));
         self.limit = before;
         let pause = Duration::from_secs_f64(seconds.min(60.0)) * REST_EVERY_ANSWERS;
         self.phase = Phase::Moving {
@@ -165,9 +171,9 @@ impl Gradient {
     }
 
     /// Halves the limit, until there are answers to requests that came from then on.
-    fn rest(&mut self, before: f64) {
+    fn rest(&mut self, before: f64, first: bool) {
         self.limit = (before / 2.0).max(1.0);
-        self.phase = Phase::AtRest { before };
+        self.phase = Phase::AtRest { before, first };
     }
 
     fn moved(&mut self, seconds: f64, rest_at: Instant, now: Instant) {
@@ -194,7 +200,7 @@ impl Gradient {
             self.limit = next.clamp(1.0, self.most);
         }
         if in_use && now >= rest_at {
-            self.rest(self.limit);
+            self.rest(self.limit, true);
         }
     }
 
