@@ -9,7 +9,7 @@ use super::retry::RetryPolicy;
 use super::{ClusterSettings, EndpointProtocol, health, outlier};
 use crate::clock;
 use crate::telemetry::metrics::{AttemptCounts, Metrics, RetryOutcome};
-use crate::tls::{Connector, TlsFileError, client_config};
+use crate::tls::{Connector, TlsFileError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -22,6 +22,7 @@ pub struct Cluster {
     settings: ClusterSettings,
     adaptive: Option<Arc<AdaptiveLimit>>,
     endpoints: Box<[Arc<Endpoint>]>,
+    tls: Option<Connector>,
     next: AtomicUsize,
     breaker: Breaker,
     outliers: Option<Outliers>,
@@ -60,10 +61,7 @@ impl Cluster {
             .iter()
             .any(|endpoint| endpoint.protocol == EndpointProtocol::Https);
         let tls = if secure {
-            let files = &settings.tls;
-            let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
-            let config = client_config(files.ca.as_deref(), files.identity.as_ref(), &alpn)?;
-            Some(Connector::new(config, files.server_name.clone()))
+            Some(Connector::to_upstream(&settings.tls)?)
         } else {
             None
         };
@@ -97,6 +95,7 @@ impl Cluster {
             settings,
             adaptive,
             endpoints,
+            tls,
             next: AtomicUsize::new(0),
             breaker,
         });
@@ -108,6 +107,11 @@ impl Cluster {
             outlier::start(&cluster, settings);
         }
         Ok(cluster)
+    }
+
+    /// TLS towards its `https` endpoints.
+    pub const fn tls(&self) -> Option<&Connector> {
+        self.tls.as_ref()
     }
 
     /// What it was made from.

@@ -35,6 +35,6 @@ pub use reading::{ClusterReading, EndpointReading};
 pub use retry::{Backoff, Cause, HedgePolicy, RetryOn, RetryPolicy, is_idempotent, retry_after};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
-    UpstreamTimeouts, UpstreamTls,
+    UpstreamTimeouts,
 };
 pub use standing::{Health, LastFailure, Load, Standing};

@@ -18,6 +18,7 @@ mod resource;
 mod retry;
 mod routes;
 mod sampling;
+mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;

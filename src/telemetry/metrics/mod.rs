@@ -6,6 +6,7 @@
 
 mod attempts;
 mod connections;
+mod edge;
 mod exposition;
 mod histogram;
 mod http;
@@ -19,6 +20,7 @@ mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use edge::CertificateExpiry;
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
@@ -30,6 +32,7 @@ pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
+use edge::EdgeMetrics;
 use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
@@ -48,6 +51,7 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     message: MessageMetrics,
+    edge: EdgeMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
@@ -67,6 +71,7 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             message: MessageMetrics::default(),
+            edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
@@ -100,6 +105,22 @@ impl Metrics {
     pub fn tls_error(&self, listener: &Arc<str>) {
         self.connections
             .listener_error(listener, ListenerError::Tls);
+    }
+
+    /// A client's connection was closed for what it did, or did not do. `reason` is a word in the
+    /// source.
+    pub fn connection_cut(&self, listener: &Arc<str>, reason: &'static str) {
+        self.edge.cut(listener, reason);
+    }
+
+    /// Every certificate in use, instead of those told before.
+    pub fn certificates(&self, expiries: Vec<CertificateExpiry>) {
+        self.edge.certificates(expiries);
+    }
+
+    /// Certificates changed on disk, and were taken or refused.
+    pub fn certificates_renewed(&self, taken: bool) {
+        self.edge.renewed(taken);
     }
 
     /// A task panicked; its request is lost, the process goes on.
@@ -220,6 +241,7 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.message.render(page);
+        self.edge.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);
