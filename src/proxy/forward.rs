@@ -102,6 +102,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         .retries
         .as_ref()
         .or(cluster.settings().retries.as_ref());
+    let retrying = retrying.filter(|policy| policy.is_active());
     let retrying = retrying.map(|policy| {
         cluster.expect_retries();
         let due = clock::instant() + timeouts.first_byte;

@@ -5,6 +5,7 @@ mod environment;
 mod examples;
 mod limits;
 mod meaning;
+mod retries;
 mod secrets;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};
