@@ -11,7 +11,9 @@ fn text(retries: &str) -> String {
 
 #[track_caller]
 fn policy(retries: &str) -> RetryPolicy {
-    let plan = compile(&text(retries)).ok().expect("a plan").plan;
+    let Ok(Loaded { plan, .. }) = compile(&text(retries)) else {
+        panic!("{retries}: {:?}", told(&text(retries)));
+    };
     let policy = plan.routes[0].1.retries.as_deref();
     policy.expect("a policy").clone()
 }
