@@ -7,7 +7,6 @@ use super::error::ProxyError;
 use super::gate::Onward;
 use super::retry::{self, Retrying};
 use super::{call, edit, hedge, mirror, upgrade};
-use crate::clock;
 use crate::message::hop_by_hop;
 use crate::message::request_body::BodyLimits;
 use crate::route::rewrite_path;
@@ -102,15 +101,12 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         .map(|limit| context.watch.started_instant() + limit);
     let hash = cluster.hash_of(request.headers(), context.client);
     let mut asking = Asking::new(request, progress, downstream.is_some(), due);
-    let retrying = plan
+    let policy = plan
         .retries
         .as_ref()
         .or(cluster.settings().retries.as_ref());
-    let retrying = retrying.map(|policy| {
-        cluster.expect_retries();
-        let due = clock::instant() + timeouts.first_byte;
-        Retrying::new(Arc::clone(policy), &mut asking, due)
-    });
+    let retrying =
+        policy.and_then(|policy| Retrying::begin(policy, &cluster, &mut asking, &timeouts));
     Ok(Prepared {
         cluster,
         asking: Some(asking),

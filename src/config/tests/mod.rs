@@ -8,6 +8,7 @@ mod examples;
 mod limits;
 mod meaning;
 mod message;
+mod retries;
 mod secrets;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};
