@@ -13,3 +13,4 @@ pub mod request_body;
 pub mod respond;
 pub mod target;
 pub mod trailers;
+pub mod websocket;

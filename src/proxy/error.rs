@@ -28,6 +28,9 @@ pub enum ProxyError {
         /// What.
         reason: &'static str,
     },
+    /// An extended `CONNECT` for a protocol that is not served there.
+    #[error("the protocol asked for is not served")]
+    ProtocolNotServed,
     /// Its body is larger than allowed.
     #[error("request body larger than {limit} bytes")]
     BodyTooLarge {
@@ -95,6 +98,7 @@ impl ProxyError {
             Self::HeadersTooLarge { .. } => answer::HEADERS_TOO_LARGE,
             Self::NoRoute => answer::NO_ROUTE,
             Self::NotServed { .. } => answer::NOT_SERVED,
+            Self::ProtocolNotServed => answer::PROTOCOL_NOT_SERVED,
             Self::BodyTooLarge { .. } => answer::BODY_TOO_LARGE,
             Self::BodyIdle => answer::BODY_IDLE,
             Self::ClientGone => answer::CLIENT_GONE,
@@ -121,6 +125,7 @@ impl ProxyError {
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
             | Self::NotServed { .. }
+            | Self::ProtocolNotServed
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone

@@ -1,5 +1,6 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
+pub use super::upgrade::SessionPlan;
 use crate::trace::flow::Flow;
 use crate::trace::sampler::SamplingRule;
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub struct RoutePlan {
     pub request_timeout: Option<Option<Duration>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
+    /// WebSockets and other upgraded connections.
+    pub websocket: SessionPlan,
     /// Replaces the SERVER span's name.
     pub span_name: Option<Arc<str>>,
     /// Head sampling, resolved from route, flow, environment and default.

@@ -170,8 +170,8 @@ fn http2_builder(
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(H2_STREAMS_MAX)
         .keep_alive_interval(idle)
-        .keep_alive_timeout(idle);
-    // Extended CONNECT (RFC 8441) is not offered: browsers would open their WebSockets with it.
+        .keep_alive_timeout(idle)
+        .enable_connect_protocol(); // WebSockets of browsers (RFC 8441)
     builder
 }
 

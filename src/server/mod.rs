@@ -12,3 +12,4 @@ pub use activity::InFlight;
 pub use connection::{BoxError, Ended, Handle, serve};
 pub use deadline::Overdue;
 pub use drain::{Drain, RequestCount, RequestInFlight};
+pub use moment::Reached;

@@ -17,6 +17,7 @@ pub mod flow;
 pub mod flags;
 pub mod redact;
 pub mod rpc;
+pub mod websocket;
 
 pub mod resource;
 pub mod sink;

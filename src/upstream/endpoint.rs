@@ -1,11 +1,13 @@
 //! One endpoint: it is asked, and it answers or does not.
 
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
-use super::connect::{ConnectError, Connected, Stream, connect};
+use super::connect::{ConnectError, Connected, connect};
 use super::dialect;
+use super::http2;
 use super::link::{Link, Sent};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
+use super::upgrade::{Switched, Upgrade, Way};
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::{BodyProgress, RequestBody};
@@ -13,16 +15,11 @@ use crate::telemetry::metrics::Metrics;
 use crate::tls::Connector;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Largest header list that an HTTP/2 upstream may answer with, in bytes.
-const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
 
 /// One endpoint of an upstream.
 pub struct Endpoint {
@@ -41,6 +38,8 @@ pub struct Endpoint {
     tls_http1: Option<Connector>,
     /// Whether it is known to speak HTTP/2, so that one connection is made for many requests.
     shares: AtomicBool,
+    /// Whether it is known not to take a WebSocket on HTTP/2.
+    refuses_connect: AtomicBool,
     connecting: tokio::sync::Mutex<()>,
     metrics: Arc<Metrics>,
 }
@@ -53,8 +52,8 @@ pub struct Asking {
     pub host: HeaderValue,
     /// The client's body, if it has one.
     pub progress: Option<Arc<BodyProgress>>,
-    /// Whether it asks for an upgrade of the connection (RFC 9110 section 7.8).
-    pub upgrade: bool,
+    /// The upgrade of the connection that it asks for, if it does.
+    pub upgrade: Option<Box<Upgrade>>,
     /// When the whole exchange has to be over.
     pub due: Option<Instant>,
 }
@@ -65,6 +64,8 @@ pub struct Answered {
     pub response: Response<AnswerBody>,
     /// Who answered; None for a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// The stream that the connection became, if the upgrade asked for was granted.
+    pub switched: Option<Box<Switched>>,
 }
 
 /// Why an endpoint gave no answer.
@@ -125,6 +126,7 @@ impl Endpoint {
             tls,
             tls_http1,
             shares,
+            refuses_connect: AtomicBool::new(false),
             connecting,
             metrics,
         }
@@ -140,8 +142,6 @@ impl Endpoint {
         mut asking: Box<Asking>,
         timeouts: &UpstreamTimeouts,
     ) -> Result<Answered, (AskError, Option<Box<Asking>>)> {
-        // A request that finds HTTP/2 here goes without its upgrade.
-        let upgrade = asking.upgrade && self.address.protocol != EndpointProtocol::H2c;
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let now = clock::instant();
@@ -149,27 +149,39 @@ impl Endpoint {
                 .due
                 .map_or(Duration::MAX, |due| due.saturating_duration_since(now));
             let limit = timeouts.connect.min(left);
-            let (link, fresh) = match self.link(now, limit, upgrade).await {
+            let found = match asking.upgrade.as_deref() {
+                None => self.link(now, limit, false).await,
+                Some(upgrade) => Box::pin(self.link_for_upgrade(now, limit, upgrade)).await,
+            };
+            let (link, fresh) = match found {
                 Ok(found) => found,
                 Err(error) => return Err((AskError::Connect(error), Some(asking))),
             };
             let from = if fresh { clock::instant() } else { now };
             let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), asking.due);
-            let (sent, peer, carrier) = match link {
+            let mut way = Way::Http1;
+            let (sent, peer, mut carrier) = match link {
                 AnyLink::Own(link) => self.send_h1(link, &mut asking, patience).await,
                 AnyLink::Shared(link) => {
+                    way = http2::way(&link, &asking);
                     // Large, and boxed by hyper anyway: not for the future of every request.
                     let protocol = self.address.protocol;
-                    Box::pin(send_h2(link, protocol, &mut asking, patience)).await
+                    Box::pin(http2::send(link, way, protocol, &mut asking, patience)).await
                 }
             };
             match sent {
                 Ok(Some(mut response)) => {
-                    if let Err(reason) = dialect::read_framing(&mut response, upgrade) {
-                        let endpoint = self.address.to_string();
-                        return Err((AskError::BadAnswer { endpoint, reason }, None));
-                    }
-                    return Ok(self.answered(response, peer, carrier, asking, timeouts));
+                    let switched = match read_answer(&mut response, way, &mut asking, &mut carrier)
+                    {
+                        Ok(switched) => switched,
+                        Err(reason) => {
+                            let endpoint = self.address.to_string();
+                            return Err((AskError::BadAnswer { endpoint, reason }, None));
+                        }
+                    };
+                    let mut answered = self.answered(response, peer, carrier, asking, timeouts);
+                    answered.switched = switched;
+                    return Ok(answered);
                 }
                 Ok(None) => {
                     // Whether this request or the connection is stuck cannot be told, so nobody
@@ -201,6 +213,34 @@ impl Endpoint {
             Some(link) => Ok((link, false)),
             // Seldom, and large: kept out of the future that every request carries.
             None => Box::pin(self.open_within(limit, upgrade)).await,
+        }
+    }
+
+    /// The same for a request that asks for an upgrade: a stream of HTTP/2 where it fits and the
+    /// peer takes it, else an HTTP/1.1 connection of its own. Over `h2c://` there is only HTTP/2:
+    /// what it does not take is asked without its upgrade.
+    async fn link_for_upgrade(
+        &self,
+        now: Instant,
+        limit: Duration,
+        upgrade: &Upgrade,
+    ) -> Result<(AnyLink, bool), ConnectError> {
+        let only_http2 = self.address.protocol == EndpointProtocol::H2c;
+        let fits = upgrade.fits_http2() && !self.refuses_connect.load(Ordering::Relaxed);
+        if self.address.protocol == EndpointProtocol::Http1 || !(only_http2 || fits) {
+            return self.link(now, limit, true).await;
+        }
+        match self.link(now, limit, false).await? {
+            (AnyLink::Shared(link), fresh) => {
+                let left = limit.saturating_sub(now.elapsed());
+                if (fits && http2::takes_connect(&link, left).await) || only_http2 {
+                    return Ok((AnyLink::Shared(link), fresh));
+                }
+                self.refuses_connect.store(true, Ordering::Relaxed);
+                self.link(now, limit.saturating_sub(now.elapsed()), true)
+                    .await
+            }
+            own => Ok(own),
         }
     }
 
@@ -264,13 +304,7 @@ impl Endpoint {
             return Ok(AnyLink::Own(Box::new(link)));
         }
         self.shares.store(true, Ordering::Relaxed);
-        let (sender, connection) = begin_h2(stream).await.map_err(failed)?;
-        tokio::spawn(async move {
-            // How it ends is seen by the streams it carries.
-            drop(connection.await);
-            drop(open);
-        });
-        let link = SharedLink::new(sender, peer);
+        let link = http2::begin(stream, peer, open).await.map_err(failed)?;
         self.pool.keep_shared(link.clone());
         Ok(AnyLink::Shared(link))
     }
@@ -282,9 +316,12 @@ impl Endpoint {
         patience: &mut HeadPatience,
     ) -> (Sent, Option<SocketAddr>, Carrier) {
         let mut request = std::mem::take(&mut asking.request);
+        if let Some(upgrade) = &asking.upgrade {
+            upgrade.ask_http1(&mut request);
+        }
         dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
-        if asking.upgrade {
+        if asking.upgrade.is_some() {
             let sent = Box::pin(link.send_upgrade(request, patience)).await;
             return (
                 sent,
@@ -320,55 +357,34 @@ impl Endpoint {
                 deadlines,
             )
         });
-        Answered { response, peer }
+        Answered {
+            response,
+            peer,
+            switched: None,
+        }
     }
+}
+
+/// Reads the head of an answer; takes the stream if it grants the upgrade that was asked for.
+fn read_answer(
+    response: &mut Response<Incoming>,
+    way: Way,
+    asking: &mut Asking,
+    carrier: &mut Carrier,
+) -> Result<Option<Box<Switched>>, &'static str> {
+    dialect::read_framing(response, asking.upgrade.is_some() && way == Way::Http1)?;
+    let Some(upgrade) = asking.upgrade.take() else {
+        return Ok(None);
+    };
+    let place = match carrier {
+        Carrier::Shared { place, .. } => place,
+        Carrier::Own(_) => &mut None,
+    };
+    let switched = upgrade.take(response, way, place)?;
+    Ok(switched.map(Box::new))
 }
 
 enum AnyLink {
     Own(Box<Link>),
     Shared(SharedLink),
-}
-
-type H2Connection = http2::Connection<TokioIo<Stream>, RequestBody, TokioExecutor>;
-
-async fn begin_h2(
-    stream: Stream,
-) -> Result<(http2::SendRequest<RequestBody>, H2Connection), hyper::Error> {
-    // No PINGs: gRPC servers close connections that send them more often than every five minutes.
-    // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
-    http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_header_list_size(H2_HEADER_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-}
-
-async fn send_h2(
-    link: SharedLink,
-    protocol: EndpointProtocol,
-    asking: &mut Asking,
-    patience: &mut HeadPatience,
-) -> (Sent, Option<SocketAddr>, Carrier) {
-    let mut request = std::mem::take(&mut asking.request);
-    dialect::for_http2(&mut request, protocol, &asking.host);
-    if let Some(progress) = &asking.progress {
-        // hyper's HTTP/2 client does not report 1xx: nobody would open the gate.
-        progress.open_gate();
-    }
-    let place = link.enter();
-    let mut sender = link.sender;
-    let sending = async {
-        // Closed since it was looked at? Then hyper hands the request back.
-        drop(sender.ready().await);
-        sender.try_send_request(request).await
-    };
-    let sent = patience.bound(sending).await.transpose();
-    (
-        sent,
-        link.peer,
-        Carrier::Shared {
-            timer: LazyTimer::default(),
-            place: Some(place),
-        },
-    )
 }

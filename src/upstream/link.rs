@@ -9,6 +9,7 @@
 use super::connect::Stream;
 use super::patience::HeadPatience;
 use super::relay::Relay;
+use super::socket::Socket;
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::UpstreamConnectionGuard;
@@ -40,7 +41,6 @@ pub(super) struct Link {
     timer: LazyTimer,
     pub(super) peer: Option<SocketAddr>,
     pub(super) idle_since: Instant,
-    _open: UpstreamConnectionGuard,
 }
 
 impl Link {
@@ -52,7 +52,7 @@ impl Link {
         let (sender, connection) = http1::Builder::new()
             .max_headers(RESPONSE_HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Socket::new(stream, open)))
             .await?;
         Ok(Self {
             sender,
@@ -60,7 +60,6 @@ impl Link {
             timer: LazyTimer::default(),
             peer,
             idle_since: clock::instant(),
-            _open: open,
         })
     }
 
@@ -152,14 +151,14 @@ impl Link {
 /// The half of a connection that does the work.
 struct Driver {
     /// None once the connection is over.
-    connection: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    connection: Option<http1::Connection<TokioIo<Socket>, RequestBody>>,
     relay: Arc<Relay>,
     /// Wakes `relay`.
     waker: Waker,
 }
 
 impl Driver {
-    fn new(connection: http1::Connection<TokioIo<Stream>, RequestBody>) -> Self {
+    fn new(connection: http1::Connection<TokioIo<Socket>, RequestBody>) -> Self {
         let relay = Arc::new(Relay::default());
         Self {
             connection: Some(connection),

@@ -5,12 +5,15 @@ mod cluster;
 mod connect;
 mod dialect;
 mod endpoint;
+mod http2;
 mod link;
 mod patience;
 mod pool;
 mod relay;
 mod settings;
+mod socket;
 mod standing;
+mod upgrade;
 
 pub use body::{AnswerBody, AnswerError};
 pub use cluster::{Admission, AttemptReport, Choice, Cluster};
@@ -21,3 +24,4 @@ pub use settings::{
     UpstreamTimeouts, UpstreamTls,
 };
 pub use standing::{Load, Standing};
+pub use upgrade::{Switched, Upgrade};

@@ -1,6 +1,7 @@
 //! Connections that wait for the next request, for each endpoint.
 
 use super::body::Carrier;
+use super::http2::TakesConnect;
 use super::link::Link;
 use crate::clock;
 use crate::message::request_body::RequestBody;
@@ -27,13 +28,15 @@ pub(super) struct Pool {
 pub(super) struct SharedLink {
     pub(super) sender: http2::SendRequest<RequestBody>,
     pub(super) peer: Option<std::net::SocketAddr>,
+    pub(super) takes_connect: TakesConnect,
     streams: Arc<AtomicUsize>,
     /// When it was last seen in use.
     used: Instant,
 }
 
-/// One stream's place on its connection.
-pub(super) struct StreamPlace(Arc<AtomicUsize>);
+/// One stream's place on its connection. Dropping it gives the place back.
+#[derive(Debug)]
+pub struct StreamPlace(Arc<AtomicUsize>);
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
@@ -45,10 +48,12 @@ impl SharedLink {
     pub(super) fn new(
         sender: http2::SendRequest<RequestBody>,
         peer: Option<std::net::SocketAddr>,
+        takes_connect: TakesConnect,
     ) -> Self {
         Self {
             sender,
             peer,
+            takes_connect,
             streams: Arc::new(AtomicUsize::new(0)),
             used: clock::instant(),
         }

@@ -17,6 +17,7 @@ mod sampling;
 mod unreachable;
 mod upstreams;
 mod variables;
+mod websocket;
 
 pub(in crate::config) use resource::DOWNWARD_API;
 pub use variables::Overrides;

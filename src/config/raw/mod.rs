@@ -11,6 +11,7 @@ mod route;
 mod scalar;
 mod trace;
 mod upstream;
+mod websocket;
 
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
@@ -33,6 +34,7 @@ pub(in crate::config) use trace::{
     ValueType,
 };
 pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls};
+pub(in crate::config) use websocket::WebSocket;
 
 use super::decode::{Entries, Spanned};
 use schemars::JsonSchema;

@@ -3,7 +3,7 @@
 use super::scalar::Either;
 use super::{
     DurationText, HeaderName, HeaderText, HostText, MethodText, OffOrDuration, OneOrMany, PathText,
-    Rate, RegexText, SizeText, Status, UnsampledParent,
+    Rate, RegexText, SizeText, Status, UnsampledParent, WebSocket,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -36,6 +36,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) timeouts: RouteTimeouts,
     /// Bounds that replace the listener's.
     pub(in crate::config) limits: RouteLimits,
+    /// WebSockets and other upgraded connections.
+    pub(in crate::config) websocket: WebSocket,
     /// The flow that the route belongs to.
     pub(in crate::config) flow: Option<Spanned<String>>,
     /// Replaces the SERVER span's name, such as `api.login`.

@@ -10,11 +10,13 @@ mod histogram;
 mod http;
 mod process;
 mod series;
+mod websocket;
 
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
 use connections::{ConnectionMetrics, ListenerError};
@@ -22,6 +24,7 @@ use http::HttpMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use websocket::WebSocketMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -31,6 +34,7 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    websocket: WebSocketMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -44,6 +48,7 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            websocket: WebSocketMetrics::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -121,6 +126,11 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// A WebSocket was opened; it is open until the guard is dropped.
+    pub fn websocket(self: &Arc<Self>) -> WebSocketGuard {
+        WebSocketMetrics::opened(self)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -136,6 +146,7 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.websocket.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,

@@ -1,0 +1,121 @@
+//! HTTP/2 connections to an endpoint: how one begins, who drives it, and how a stream is asked for.
+
+use super::EndpointProtocol;
+use super::body::Carrier;
+use super::connect::Stream;
+use super::dialect;
+use super::endpoint::Asking;
+use super::link::Sent;
+use super::patience::HeadPatience;
+use super::pool::SharedLink;
+use super::socket::Socket;
+use super::upgrade::Way;
+use crate::clock::LazyTimer;
+use crate::message::request_body::RequestBody;
+use crate::telemetry::metrics::UpstreamConnectionGuard;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Largest header list that an HTTP/2 upstream may answer with, in bytes.
+const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
+
+type Connection = http2::Connection<TokioIo<Socket>, RequestBody, TokioExecutor>;
+
+/// Whether the peer takes extended CONNECT (RFC 8441 section 3); None before its SETTINGS came.
+pub(super) type TakesConnect = watch::Receiver<Option<bool>>;
+
+/// Begins HTTP/2 on a stream. The connection has a task of its own.
+pub(super) async fn begin(
+    stream: Stream,
+    peer: Option<SocketAddr>,
+    open: UpstreamConnectionGuard,
+) -> Result<SharedLink, hyper::Error> {
+    let (socket, settings_came) = Socket::watched(stream, open);
+    // No PINGs: gRPC servers close connections that send them more often than every five minutes.
+    // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(H2_HEADER_BYTES_MAX)
+        .handshake(TokioIo::new(socket))
+        .await?;
+    let (tell, takes_connect) = watch::channel(None);
+    tokio::spawn(drive(connection, settings_came, tell));
+    Ok(SharedLink::new(sender, peer, takes_connect))
+}
+
+/// How it ends is seen by the streams it carries.
+async fn drive(
+    mut connection: Connection,
+    settings_came: Arc<AtomicBool>,
+    tell: watch::Sender<Option<bool>>,
+) {
+    let mut told = false;
+    poll_fn(|cx| {
+        let polled = Pin::new(&mut connection).poll(cx);
+        if !told && settings_came.load(Ordering::Acquire) {
+            told = true;
+            tell.send_replace(Some(connection.is_extended_connect_protocol_enabled()));
+        }
+        polled.map(drop)
+    })
+    .await;
+}
+
+/// Waits for the peer's SETTINGS, at most `limit`, and tells whether it takes extended CONNECT.
+pub(super) async fn takes_connect(link: &SharedLink, limit: Duration) -> bool {
+    let mut told = link.takes_connect.clone();
+    let told = tokio::time::timeout(limit, told.wait_for(Option::is_some)).await;
+    matches!(told, Ok(Ok(known)) if *known == Some(true))
+}
+
+/// How a request that asks for an upgrade can ask on this connection.
+pub(super) fn way(link: &SharedLink, asking: &Asking) -> Way {
+    let fits = asking
+        .upgrade
+        .as_ref()
+        .is_some_and(|upgrade| upgrade.fits_http2());
+    if fits && *link.takes_connect.borrow() == Some(true) {
+        Way::Connect
+    } else {
+        Way::Plain
+    }
+}
+
+/// Sends a request on a stream of its own and waits for the head of its answer.
+pub(super) async fn send(
+    link: SharedLink,
+    way: Way,
+    protocol: EndpointProtocol,
+    asking: &mut Asking,
+    patience: &mut HeadPatience,
+) -> (Sent, Option<SocketAddr>, Carrier) {
+    let mut request = std::mem::take(&mut asking.request);
+    if let Some(upgrade) = &asking.upgrade {
+        upgrade.ask_http2(&mut request, way);
+    }
+    dialect::for_http2(&mut request, protocol, &asking.host);
+    if let Some(progress) = &asking.progress {
+        // hyper's HTTP/2 client does not report 1xx: nobody would open the gate.
+        progress.open_gate();
+    }
+    let place = link.enter();
+    let mut sender = link.sender;
+    let sending = async {
+        // Closed since it was looked at? Then hyper hands the request back.
+        drop(sender.ready().await);
+        sender.try_send_request(request).await
+    };
+    let sent = patience.bound(sending).await.transpose();
+    let carrier = Carrier::Shared {
+        timer: LazyTimer::default(),
+        place: Some(place),
+    };
+    (sent, link.peer, carrier)
+}
