@@ -15,21 +15,11 @@ use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::UpstreamConnectionGuard;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::watch;
 
 /// Largest header list that an HTTP/2 upstream may answer with, in bytes.
 const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
-
-type Connection = http2::Connection<TokioIo<Socket>, RequestBody, TokioExecutor>;
-
-/// Whether the peer takes extended CONNECT (RFC 8441 section 3); None before its SETTINGS came.
-pub(super) type TakesConnect = watch::Receiver<Option<bool>>;
 
 /// Begins HTTP/2 on a stream. The connection has a task of its own.
 pub(super) async fn begin(
@@ -37,7 +27,7 @@ pub(super) async fn begin(
     peer: Option<SocketAddr>,
     open: UpstreamConnectionGuard,
 ) -> Result<SharedLink, hyper::Error> {
-    let (socket, settings_came) = Socket::watched(stream, open);
+    let (socket, takes_connect) = Socket::http2(stream, open);
     // No PINGs: gRPC servers close connections that send them more often than every five minutes.
     // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -45,27 +35,11 @@ pub(super) async fn begin(
         .max_header_list_size(H2_HEADER_BYTES_MAX)
         .handshake(TokioIo::new(socket))
         .await?;
-    let (tell, takes_connect) = watch::channel(None);
-    tokio::spawn(drive(connection, settings_came, tell));
+    tokio::spawn(async move {
+        // How it ends is seen by the streams it carries.
+        drop(connection.await);
+    });
     Ok(SharedLink::new(sender, peer, takes_connect))
-}
-
-/// How it ends is seen by the streams it carries.
-async fn drive(
-    mut connection: Connection,
-    settings_came: Arc<AtomicBool>,
-    tell: watch::Sender<Option<bool>>,
-) {
-    let mut told = false;
-    poll_fn(|cx| {
-        let polled = Pin::new(&mut connection).poll(cx);
-        if !told && settings_came.load(Ordering::Acquire) {
-            told = true;
-            tell.send_replace(Some(connection.is_extended_connect_protocol_enabled()));
-        }
-        polled.map(drop)
-    })
-    .await;
 }
 
 /// Waits for the peer's SETTINGS, at most `limit`, and tells whether it takes extended CONNECT.

@@ -1,8 +1,8 @@
 //! Connections that wait for the next request, for each endpoint.
 
 use super::body::Carrier;
-use super::http2::TakesConnect;
 use super::link::Link;
+use super::socket::TakesConnect;
 use crate::clock;
 use crate::message::request_body::RequestBody;
 use hyper::client::conn::http2;

@@ -37,3 +37,4 @@ mod stalls;
 mod support;
 mod tls;
 mod upgrades;
+mod websocket;

@@ -279,7 +279,8 @@ mod tests {
 
     /// A frame as a library writes it.
     fn frame(sender: Sender, opcode: OpCode, fin: bool, deflated: bool, payload: &[u8]) -> Vec<u8> {
-        let mut frame = PeerFrame::message(payload.to_vec(), opcode, fin);
+        let mut frame = PeerFrame::message(payload.to_vec(), OpCode::Data(Data::Binary), fin);
+        frame.header_mut().opcode = opcode;
         frame.header_mut().rsv1 = deflated;
         if sender == Sender::Client {
             frame.header_mut().mask = Some([7, 77, 0, 177]);

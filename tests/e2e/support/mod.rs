@@ -6,6 +6,7 @@ pub mod collector;
 pub mod origin;
 pub mod proxy;
 pub mod spans;
+pub mod websocket;
 
 use std::time::Duration;
 
