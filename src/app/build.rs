@@ -5,7 +5,9 @@ use crate::export::{ExportError, Exporter};
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::{RouteAction, RoutePlan};
 use crate::proxy::{LiveAction, LiveRoute, Snapshot, TraceRule};
+use crate::ratelimit::{RateLimits, StoreError};
 use crate::route::{RouteSpec, RouteTable};
+use crate::server::MemoryPressure;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, CertificateSource, TlsFileError};
@@ -71,6 +73,9 @@ pub enum StartError {
     /// The access log's writer cannot be started.
     #[error("the access log cannot be written")]
     AccessLog(#[source] io::Error),
+    /// The Redis that limits share cannot be set up.
+    #[error("rate limits cannot be shared")]
+    RateLimitStore(#[source] StoreError),
     /// The routes contradict each other.
     #[error("routes cannot be served")]
     Routes(#[source] crate::route::BuildError),
@@ -84,12 +89,13 @@ pub enum StartError {
     },
 }
 
-/// What the requests of this plan read.
+/// What the requests of this plan read. What the snapshot `before` remembers of clients goes on.
 pub(super) fn snapshot(
     plan: &Plan,
     metrics: &Arc<Metrics>,
     sinks: Vec<Arc<dyn SpanSink>>,
     access_log: Option<Arc<AccessLog>>,
+    before: Option<&Snapshot>,
 ) -> Result<Snapshot, StartError> {
     let tracing = &plan.tracing;
     let trace = TraceSettings {
@@ -102,10 +108,16 @@ pub(super) fn snapshot(
         peer_service: tracing.peer_service,
     };
     let clusters = clusters(plan, metrics)?;
+    let limits = rate_limits(plan, metrics, before)?;
     let routes = plan
         .routes
         .iter()
-        .map(|(spec, route)| Ok((spec.clone(), live_route(spec, route, &clusters, &trace)?)))
+        .map(|(spec, route)| {
+            Ok((
+                spec.clone(),
+                live_route(spec, route, &clusters, &limits, &trace)?,
+            ))
+        })
         .collect::<Result<Vec<_>, StartError>>()?;
     Ok(Snapshot {
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
@@ -119,8 +131,35 @@ pub(super) fn snapshot(
         sinks,
         response_trace_id: tracing.response_trace_id,
         metrics: Arc::clone(metrics),
+        limits,
+        memory: memory(plan, metrics, before),
         access_log,
     })
+}
+
+fn rate_limits(
+    plan: &Plan,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> Result<RateLimits, StartError> {
+    let before = before.map(|snapshot| &snapshot.limits);
+    let redis = plan.redis.as_ref();
+    let mut limits = RateLimits::new(&plan.rate_limits, redis, metrics, before)
+        .map_err(StartError::RateLimitStore)?;
+    for listener in &plan.listeners {
+        limits.apply_to_listener(&listener.name, &listener.rate_limits);
+    }
+    Ok(limits)
+}
+
+fn memory(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Arc<MemoryPressure> {
+    let same = before
+        .map(|snapshot| &snapshot.memory)
+        .filter(|memory| memory.watermark() == plan.memory);
+    same.map_or_else(
+        || MemoryPressure::watch(plan.memory, metrics.memory()),
+        Arc::clone,
+    )
 }
 
 fn clusters(
@@ -145,6 +184,7 @@ fn live_route(
     spec: &RouteSpec,
     route: &RoutePlan,
     clusters: &HashMap<Arc<str>, Arc<Cluster>>,
+    limits: &RateLimits,
     trace: &TraceSettings,
 ) -> Result<Arc<LiveRoute>, StartError> {
     let action = match &route.action {
@@ -174,6 +214,7 @@ fn live_route(
             sampler: HeadSampler::new(&route.sampling),
             flags: FeatureFlags::new(&route.feature_flags, &trace.limits),
         },
+        limits: limits.named(&route.rate_limits),
         template: spec.path.name().into(),
         plan: route.clone(),
     }))

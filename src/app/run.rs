@@ -93,7 +93,7 @@ impl Running {
             .map(|format| AccessLog::start(format, &metrics).map(Arc::new))
             .transpose()
             .map_err(StartError::AccessLog)?;
-        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone())?;
+        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone(), None)?;
 
         let drain = Drain::new();
         let live = Arc::new(Live::new(live));

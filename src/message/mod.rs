@@ -9,6 +9,7 @@ pub mod forwarded;
 pub mod hop_by_hop;
 pub mod normalize;
 pub mod refusal;
+pub mod replay;
 pub mod request_body;
 pub mod respond;
 pub mod target;

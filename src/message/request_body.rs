@@ -1,5 +1,6 @@
 //! A request's body on its way to the upstream: streamed, bounded, counted, never buffered.
 
+use super::replay::ReplayReader;
 use super::trailers;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -23,6 +24,8 @@ pub enum RequestBody {
     Empty,
     /// What the client sends, as it sends it.
     Streamed(Box<StreamedBody>),
+    /// The same for one attempt of several.
+    Replayed(Box<ReplayReader>),
 }
 
 /// Why a request's body ended early.
@@ -39,7 +42,7 @@ pub enum BodyFault {
 /// The error that hyper sees when a request's body ends early.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body ended early: {0:?}")]
-pub struct RequestBodyError(BodyFault);
+pub struct RequestBodyError(pub(super) BodyFault);
 
 /// What is known of a request's body while it is on its way. Shared with the request.
 #[derive(Debug, Default)]
@@ -182,8 +185,10 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let Self::Streamed(body) = &mut *self else {
-            return Poll::Ready(None);
+        let body = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Streamed(body) => body,
+            Self::Replayed(body) => return body.poll_frame(cx),
         };
         ready!(body.poll_gate(cx));
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
@@ -218,6 +223,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => true,
             Self::Streamed(body) => body.incoming.is_end_stream(),
+            Self::Replayed(body) => body.is_end_stream(),
         }
     }
 
@@ -225,6 +231,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Streamed(body) => body.incoming.size_hint(),
+            Self::Replayed(body) => body.size_hint(),
         }
     }
 }

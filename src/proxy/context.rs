@@ -8,6 +8,7 @@ use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
 use crate::message::request_body::{BodyFault, BodyProgress};
 use crate::message::respond::Form;
+use crate::ratelimit::Charges;
 use crate::server::{InFlight, RequestInFlight};
 use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
@@ -16,7 +17,7 @@ use crate::trace::rpc::GrpcStatus;
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{Admission, AnswerError};
+use crate::upstream::{Admission, AnswerError, Load};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -58,9 +59,15 @@ impl Outcome {
 
 /// One attempt at an upstream, while it runs.
 pub(super) struct Attempt {
-    span: Option<OpenSpan>,
+    pub(super) span: Option<OpenSpan>,
+    /// Which of the request's attempts, counted from one.
+    pub(super) number: u32,
     /// When it began, from the request's start.
-    began: Duration,
+    pub(super) began: Duration,
+    /// 1xx responses so far.
+    pub(super) heard: Option<Arc<Heard>>,
+    /// Its place at the endpoint.
+    _load: Load,
     pub(super) status: Option<StatusCode>,
     pub(super) version: Option<Version>,
     pub(super) peer: Option<SocketAddr>,
@@ -91,11 +98,11 @@ pub(super) struct RequestContext {
     pub(super) server_id: SpanId,
     pub(super) server: Option<OpenSpan>,
     pub(super) attempt: Option<Attempt>,
+    /// Attempts beside that one; see `hedge`.
+    pub(super) rivals: Vec<Attempt>,
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) request_body: Option<Arc<BodyProgress>>,
-    /// 1xx responses of the attempt.
-    pub(super) heard: Option<Arc<Heard>>,
     pub(super) status: Option<StatusCode>,
     /// The HTTP version of the answer as it came to us; of our own answers, the client's.
     pub(super) answer_version: Version,
@@ -111,6 +118,8 @@ pub(super) struct RequestContext {
     /// Both streams of an upgrade that was granted.
     pub(super) splice: Option<Box<Splice>>,
     upgraded_request_bytes: u64,
+    /// Its buckets, where rate limits apply.
+    pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
     spans: FinishedSpans,
     ended: bool,
@@ -152,10 +161,10 @@ impl RequestContext {
             server_id: SpanId::INVALID,
             server: None,
             attempt: None,
+            rivals: Vec::new(),
             attempts: 0,
             upstream: None,
             request_body: None,
-            heard: None,
             status: None,
             answer_version: request.version(),
             error_type: None,
@@ -166,6 +175,7 @@ impl RequestContext {
             by_connect: false,
             splice: None,
             upgraded_request_bytes: 0,
+            charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
             ended: false,
@@ -219,8 +229,10 @@ impl RequestContext {
         &mut self,
         now: Duration,
         span: Option<OpenSpan>,
+        heard: Option<Arc<Heard>>,
+        load: Load,
         headers: &mut HeaderMap,
-    ) {
+    ) -> Attempt {
         self.hand_over(now);
         if let Some(head) = &self.head {
             let span_id = match &span {
@@ -232,14 +244,19 @@ impl RequestContext {
                 .inject(headers, &head.outgoing(span_id));
         }
         self.attempts += 1;
-        self.attempt = Some(Attempt {
+        // What an attempt before this one said counts no more.
+        self.grpc_status = None;
+        Attempt {
             span,
+            number: self.attempts,
             began: now,
+            heard,
+            _load: load,
             status: None,
             version: None,
             peer: None,
             grpc_status: None,
-        });
+        }
     }
 
     /// The attempt has the head of an answer.
@@ -251,6 +268,13 @@ impl RequestContext {
         }
         self.answer_version = response.version();
         self.note_grpc_status(response.headers());
+    }
+
+    /// The attempt is over, with an answer that is not passed on.
+    pub(super) fn abandon_attempt(&mut self) {
+        let now = self.watch.elapsed();
+        self.take_back(now);
+        self.end_attempt(now, None, false);
     }
 
     /// The attempt failed without an answer.
@@ -272,9 +296,19 @@ impl RequestContext {
         error_type: Option<&'static str>,
         cancelled_by_client: bool,
     ) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
+        if let Some(attempt) = self.attempt.take() {
+            self.close(attempt, now, error_type, cancelled_by_client);
+        }
+    }
+
+    /// Writes how an attempt ended, and ends its span.
+    pub(super) fn close(
+        &mut self,
+        attempt: Attempt,
+        now: Duration,
+        error_type: Option<&'static str>,
+        cancelled_by_client: bool,
+    ) {
         if let Some(upstream) = &self.upstream {
             let recorded = self.head.as_ref().filter(|head| head.record);
             let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
@@ -292,7 +326,7 @@ impl RequestContext {
             });
         }
         let Some(mut span) = attempt.span else { return };
-        if let Some(heard) = &self.heard {
+        if let Some(heard) = &attempt.heard {
             heard.record(&mut span);
         }
         let end = ClientEnd {
@@ -306,6 +340,13 @@ impl RequestContext {
         end_client(&mut span, &end);
         span.end(self.watch.started().plus(now), &mut self.spans.bytes);
         self.spans.count += 1;
+    }
+
+    /// Says something of the request as a whole.
+    pub(super) fn note(&mut self, key: &str, value: &str) {
+        if let Some(span) = &mut self.server {
+            span.str(key, value);
+        }
     }
 
     /// A frame of the answer goes to the client.
@@ -337,6 +378,9 @@ impl RequestContext {
 
     /// Ends a running attempt as its request ends, `now` after its start.
     pub(super) fn end_attempt_with(&mut self, now: Duration, outcome: Outcome) {
+        for rival in std::mem::take(&mut self.rivals) {
+            self.close(rival, now, None, true);
+        }
         match outcome {
             Outcome::Complete => self.end_attempt(now, None, false),
             Outcome::Canceled => self.end_attempt(now, None, true),

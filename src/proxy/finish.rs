@@ -5,6 +5,7 @@ use super::context::{Outcome, RequestContext};
 use super::error::ProxyError;
 use super::{cors, edit, upgrade};
 use crate::message::{forwarded, respond};
+use crate::ratelimit;
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
@@ -55,6 +56,9 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         }
         edit::apply(&route.plan.response_headers, headers);
     }
+    if let Some(told) = context.charges.as_ref().and_then(|charges| charges.told()) {
+        ratelimit::tell(&told, headers);
+    }
     if context.live.response_trace_id
         && let Some(id) = context
             .trace_id()
@@ -71,8 +75,11 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
 /// The log gets the chain and the fault; the client a status, a sentence and an id.
 fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Body> {
     let answer = error.answer();
-    if let ProxyError::Overloaded { what } = error {
-        context.live.metrics.shed(what);
+    if let Some(reason) = error.shed_reason() {
+        context.live.metrics.shed(reason);
+        if let Some(span) = &mut context.server {
+            span.str("edgespan.shed.reason", reason);
+        }
     }
     let trace_id = context.trace_id();
     let span_id = context.server_id.to_string();

@@ -4,6 +4,7 @@ use super::body::Body;
 use super::context::RequestContext;
 use super::cors;
 use super::error::ProxyError;
+use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
 use super::snapshot::{LiveAction, LiveRoute};
@@ -81,6 +82,7 @@ pub(super) fn gate(
             None
         }
     };
+    limit::begin(context, &parts.headers, preflight.is_some());
     let normalized = normalized.map_err(refused)?;
     let Some(Found { route, prefix }) = found else {
         return Err(ProxyError::NoRoute);

@@ -1,6 +1,7 @@
 //! One request, start to finish.
 
 mod answer;
+mod attempt;
 mod body;
 mod context;
 mod cors;
@@ -9,10 +10,13 @@ mod error;
 mod finish;
 mod forward;
 mod gate;
+mod hedge;
 mod informational;
+mod limit;
 mod pipeline;
 pub mod plan;
 mod redirect;
+mod retry;
 mod snapshot;
 mod upgrade;
 

@@ -3,6 +3,7 @@
 pub use super::upgrade::SessionPlan;
 use crate::trace::flow::Flow;
 use crate::trace::sampler::SamplingRule;
+use crate::upstream::RetryPolicy;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
@@ -25,10 +26,14 @@ pub struct RoutePlan {
     pub first_byte_timeout: Option<Duration>,
     /// Overrides the upstream's whole-request deadline; `Some(None)` takes it away.
     pub request_timeout: Option<Option<Duration>>,
+    /// Replaces the upstream's rules of retrying.
+    pub retries: Option<Arc<RetryPolicy>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
     /// WebSockets and other upgraded connections.
     pub websocket: SessionPlan,
+    /// Names of the rate limits of its requests; exist in the plan.
+    pub rate_limits: Vec<Arc<str>>,
     /// Replaces the SERVER span's name.
     pub span_name: Option<Arc<str>>,
     /// Head sampling, resolved from route, flow, environment and default.

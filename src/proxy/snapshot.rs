@@ -1,7 +1,9 @@
 //! What requests share and a reload replaces. A request keeps the one it began with.
 
 use super::plan::{Redirect, Rewrite, RoutePlan};
+use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
+use crate::server::MemoryPressure;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::flags::FeatureFlags;
@@ -33,6 +35,10 @@ pub struct Snapshot {
     pub response_trace_id: bool,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Rate limits, and what they remember.
+    pub limits: RateLimits,
+    /// Whether there is too much in memory.
+    pub memory: Arc<MemoryPressure>,
     /// One line a request, if asked for.
     pub access_log: Option<Arc<AccessLog>>,
 }
@@ -53,6 +59,8 @@ pub struct LiveRoute {
     pub action: LiveAction,
     /// How they are traced.
     pub trace: TraceRule,
+    /// The rate limits of its requests.
+    pub limits: Vec<Arc<Rule>>,
     /// Its `http.route`.
     pub template: Arc<str>,
 }

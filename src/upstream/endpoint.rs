@@ -1,25 +1,26 @@
 //! One endpoint: it is asked, and it answers or does not.
 
+use super::asking::{Answered, AskError, Asking, Unanswered, is_refused, is_reset_stream};
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
-use super::connect::{ConnectError, Connected, connect};
 use super::dialect;
 use super::http2;
 use super::link::{Link, Sent};
+use super::obtain::{AnyLink, Wanted};
 use super::patience::HeadPatience;
-use super::pool::{Pool, SharedLink};
-use super::upgrade::{Switched, Upgrade, Way};
+use super::pool::Pool;
+use super::retry::is_idempotent;
+use super::upgrade::{Held, Switched, Way};
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
 use crate::clock::{self, LazyTimer};
-use crate::message::request_body::{BodyProgress, RequestBody};
+use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Connector;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// One endpoint of an upstream.
 pub struct Endpoint {
@@ -33,70 +34,15 @@ pub struct Endpoint {
     pub standing: Arc<Standing>,
     pub(super) pool: Pool,
     pub(super) upstream: Arc<str>,
-    tls: Option<Connector>,
+    pub(super) tls: Option<Connector>,
     /// The same without HTTP/2, on which no connection can be upgraded.
-    tls_http1: Option<Connector>,
+    pub(super) tls_http1: Option<Connector>,
     /// Whether it is known to speak HTTP/2, so that one connection is made for many requests.
-    shares: AtomicBool,
+    pub(super) shares: AtomicBool,
     /// Whether it is known not to take a WebSocket on HTTP/2.
-    refuses_connect: AtomicBool,
-    connecting: tokio::sync::Mutex<()>,
-    metrics: Arc<Metrics>,
-}
-
-/// One request for an endpoint. The URI carries path and query alone.
-pub struct Asking {
-    /// What is sent.
-    pub request: Request<RequestBody>,
-    /// What the endpoint shall see as host.
-    pub host: HeaderValue,
-    /// The client's body, if it has one.
-    pub progress: Option<Arc<BodyProgress>>,
-    /// The upgrade of the connection that it asks for, if it does.
-    pub upgrade: Option<Box<Upgrade>>,
-    /// When the whole exchange has to be over.
-    pub due: Option<Instant>,
-}
-
-/// An endpoint's answer.
-pub struct Answered {
-    /// Head and body.
-    pub response: Response<AnswerBody>,
-    /// Who answered; None for a Unix socket.
-    pub peer: Option<SocketAddr>,
-    /// The stream that the connection became, if the upgrade asked for was granted.
-    pub switched: Option<Box<Switched>>,
-}
-
-/// Why an endpoint gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// No connection; the request was not sent and can go elsewhere.
-    #[error(transparent)]
-    Connect(ConnectError),
-    /// The connection broke before an answer.
-    #[error("{endpoint} closed the connection before it answered")]
-    Reset {
-        /// Who.
-        endpoint: String,
-        /// Why.
-        #[source]
-        source: hyper::Error,
-    },
-    /// The answer is none that a gateway can pass on.
-    #[error("{endpoint} sent a bad answer: {reason}")]
-    BadAnswer {
-        /// Who.
-        endpoint: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// No head of an answer in time.
-    #[error("{endpoint} did not answer in time")]
-    FirstByte {
-        /// Who.
-        endpoint: String,
-    },
+    pub(super) refuses_connect: AtomicBool,
+    pub(super) connecting: tokio::sync::Mutex<()>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Endpoint {
@@ -136,32 +82,36 @@ impl Endpoint {
     /// replaced by another without a word.
     ///
     /// # Errors
-    /// With [`AskError::Connect`] the request comes back: nothing of it was sent.
+    /// The request comes back if nothing of it was sent, and as [`Asking::again`] says.
     pub async fn ask(
         self: &Arc<Self>,
         mut asking: Box<Asking>,
         timeouts: &UpstreamTimeouts,
-    ) -> Result<Answered, (AskError, Option<Box<Asking>>)> {
+    ) -> Result<Answered, Unanswered> {
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let now = clock::instant();
-            let left = asking
-                .due
-                .map_or(Duration::MAX, |due| due.saturating_duration_since(now));
+            let due = [asking.due, asking.head_due].into_iter().flatten().min();
+            let left = due.map_or(Duration::MAX, |due| due.saturating_duration_since(now));
             let limit = timeouts.connect.min(left);
+            let fresh = asking.fresh;
+            let upgrade = false;
             let found = match asking.upgrade.as_deref() {
-                None => self.link(now, limit, false).await,
-                Some(upgrade) => Box::pin(self.link_for_upgrade(now, limit, upgrade)).await,
+                None => self.link(now, limit, Wanted { upgrade, fresh }).await,
+                Some(asked) => Box::pin(self.link_for_upgrade(now, limit, fresh, asked)).await,
             };
             let (link, fresh) = match found {
                 Ok(found) => found,
-                Err(error) => return Err((AskError::Connect(error), Some(asking))),
+                Err(error) => return Err((error, Some(asking))),
             };
             let from = if fresh { clock::instant() } else { now };
+            let first_byte = asking.head_due.map_or(first_byte, |due| {
+                first_byte.min(due.saturating_duration_since(from))
+            });
             let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), asking.due);
             let mut way = Way::Http1;
             let (sent, peer, mut carrier) = match link {
-                AnyLink::Own(link) => self.send_h1(link, &mut asking, patience).await,
+                AnyLink::Own(link) => self.send_h1(link, fresh, &mut asking, patience).await,
                 AnyLink::Shared(link) => {
                     way = http2::way(&link, &asking);
                     // Large, and boxed by hyper anyway: not for the future of every request.
@@ -171,8 +121,8 @@ impl Endpoint {
             };
             match sent {
                 Ok(Some(mut response)) => {
-                    let switched = match read_answer(&mut response, way, &mut asking, &mut carrier)
-                    {
+                    let read = read_answer(&mut response, way, &mut asking, &mut carrier);
+                    let switched = match read {
                         Ok(switched) => switched,
                         Err(reason) => {
                             let endpoint = self.address.to_string();
@@ -192,136 +142,68 @@ impl Endpoint {
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if !fresh => asking.request = unsent,
-                    _ => {
-                        let endpoint = self.address.to_string();
+                    unsent => {
                         let source = error.into_error();
-                        return Err((AskError::Reset { endpoint, source }, None));
+                        return Err(self.broken(source, unsent, carrier, asking));
                     }
                 },
             }
         }
     }
 
-    /// An open connection, and whether it was just made.
-    async fn link(
+    /// A connection broke before it answered. The request comes back if it may be sent again.
+    fn broken(
         &self,
-        now: Instant,
-        limit: Duration,
-        upgrade: bool,
-    ) -> Result<(AnyLink, bool), ConnectError> {
-        match self.pooled(now, upgrade) {
-            Some(link) => Ok((link, false)),
-            // Seldom, and large: kept out of the future that every request carries.
-            None => Box::pin(self.open_within(limit, upgrade)).await,
+        source: hyper::Error,
+        unsent: Option<Request<RequestBody>>,
+        carrier: Carrier,
+        mut asking: Box<Asking>,
+    ) -> Unanswered {
+        let refused = unsent.is_some() || is_refused(&source);
+        if source.is_closed() || !is_reset_stream(&source) {
+            self.pool.forget(&carrier);
         }
-    }
-
-    /// The same for a request that asks for an upgrade: a stream of HTTP/2 where it fits and the
-    /// peer takes it, else an HTTP/1.1 connection of its own. Over `h2c://` there is only HTTP/2:
-    /// what it does not take is asked without its upgrade.
-    async fn link_for_upgrade(
-        &self,
-        now: Instant,
-        limit: Duration,
-        upgrade: &Upgrade,
-    ) -> Result<(AnyLink, bool), ConnectError> {
-        let only_http2 = self.address.protocol == EndpointProtocol::H2c;
-        let fits = upgrade.fits_http2() && !self.refuses_connect.load(Ordering::Relaxed);
-        if self.address.protocol == EndpointProtocol::Http1 || !(only_http2 || fits) {
-            return self.link(now, limit, true).await;
-        }
-        match self.link(now, limit, false).await? {
-            (AnyLink::Shared(link), fresh) => {
-                let left = limit.saturating_sub(now.elapsed());
-                if (fits && http2::takes_connect(&link, left).await) || only_http2 {
-                    return Ok((AnyLink::Shared(link), fresh));
-                }
-                self.refuses_connect.store(true, Ordering::Relaxed);
-                self.link(now, limit.saturating_sub(now.elapsed()), true)
-                    .await
-            }
-            own => Ok(own),
-        }
-    }
-
-    async fn open_within(
-        &self,
-        limit: Duration,
-        upgrade: bool,
-    ) -> Result<(AnyLink, bool), ConnectError> {
-        // Waiting for another request's attempt is waiting for a connection, too.
-        let opened = tokio::time::timeout(limit, self.open(upgrade)).await;
-        let opened = opened.unwrap_or_else(|_| {
-            let endpoint = self.address.to_string();
-            Err(ConnectError::Timeout { endpoint })
+        let restored = unsent.or_else(|| match carrier {
+            Carrier::Own(mut link) => link.kept.restore(),
+            Carrier::Shared { .. } => asking.kept.as_mut()?.restore(),
         });
-        if opened.is_err() {
-            self.metrics.upstream_connect_failed(&self.upstream);
-        }
-        opened
-    }
-
-    /// Makes a connection, or shares the one that another request has made meanwhile.
-    async fn open(&self, upgrade: bool) -> Result<(AnyLink, bool), ConnectError> {
-        let tls = if upgrade { &self.tls_http1 } else { &self.tls };
-        let _connecting = if self.shares.load(Ordering::Relaxed) && !upgrade {
-            // Many requests at once shall not make one HTTP/2 connection each.
-            let connecting = self.connecting.lock().await;
-            if let Some(link) = self.pooled(clock::instant(), upgrade) {
-                return Ok((link, false));
-            }
-            Some(connecting)
+        let again = std::mem::take(&mut asking.again);
+        let restored = restored.filter(|request| {
+            again && (refused || (is_idempotent(request.method()) && !source.is_parse()))
+        });
+        let endpoint = self.address.to_string();
+        let error = if refused {
+            AskError::Refused { endpoint, source }
         } else {
-            None
+            AskError::Reset { endpoint, source }
         };
-        let connected = connect(&self.address, tls.as_ref()).await?;
-        Ok((self.begin(connected).await?, true))
-    }
-
-    fn pooled(&self, now: Instant, upgrade: bool) -> Option<AnyLink> {
-        let shares = self.shares.load(Ordering::Relaxed);
-        let shared = if upgrade || !shares {
-            None
-        } else {
-            self.pool.share().map(AnyLink::Shared)
-        };
-        let pooled = shared.or_else(|| self.pool.take(now).map(AnyLink::Own));
-        if pooled.is_some() {
-            self.metrics.upstream_connection_reused(&self.upstream);
-        }
-        pooled
-    }
-
-    async fn begin(&self, connected: Connected) -> Result<AnyLink, ConnectError> {
-        let Connected { stream, peer, h2 } = connected;
-        let failed = |source| ConnectError::Handshake {
-            endpoint: self.address.to_string(),
-            source,
-        };
-        let open = self.metrics.upstream_connection(&self.upstream);
-        if !h2 {
-            let link = Link::open(stream, peer, open).await.map_err(failed)?;
-            return Ok(AnyLink::Own(Box::new(link)));
-        }
-        self.shares.store(true, Ordering::Relaxed);
-        let link = http2::begin(stream, peer, open).await.map_err(failed)?;
-        self.pool.keep_shared(link.clone());
-        Ok(AnyLink::Shared(link))
+        let asking = restored.map(|request| {
+            asking.request = request;
+            asking.fresh = true;
+            asking
+        });
+        (error, asking)
     }
 
     async fn send_h1(
         &self,
         mut link: Box<Link>,
+        fresh: bool,
         asking: &mut Asking,
         patience: &mut HeadPatience,
     ) -> (Sent, Option<SocketAddr>, Carrier) {
         let mut request = std::mem::take(&mut asking.request);
+        // A connection that waited in the pool may be closed by the other side at this moment.
+        if !fresh && asking.keeps(&request) && is_idempotent(request.method()) {
+            link.kept.keep(&request);
+        }
         if let Some(upgrade) = &asking.upgrade {
             upgrade.ask_http1(&mut request);
         }
         dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
         if asking.upgrade.is_some() {
+            asking.place = link.place.take();
             let sent = Box::pin(link.send_upgrade(request, patience)).await;
             return (
                 sent,
@@ -333,6 +215,9 @@ impl Endpoint {
             );
         }
         let sent = link.send(request, patience).await;
+        if sent.is_ok() {
+            link.kept.forget();
+        }
         (sent, peer, Carrier::Own(link))
     }
 
@@ -376,15 +261,14 @@ fn read_answer(
     let Some(upgrade) = asking.upgrade.take() else {
         return Ok(None);
     };
-    let place = match carrier {
-        Carrier::Shared { place, .. } => place,
-        Carrier::Own(_) => &mut None,
+    let stream = match carrier {
+        Carrier::Shared { place, .. } => place.take(),
+        Carrier::Own(_) => None,
     };
-    let switched = upgrade.take(response, way, place)?;
+    let held = Held {
+        _stream: stream,
+        _connection: asking.place.take(),
+    };
+    let switched = upgrade.take(response, way, held)?;
     Ok(switched.map(Box::new))
-}
-
-enum AnyLink {
-    Own(Box<Link>),
-    Shared(SharedLink),
 }

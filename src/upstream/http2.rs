@@ -1,17 +1,16 @@
 //! HTTP/2 connections to an endpoint: how one begins, who drives it, and how a stream is asked for.
 
 use super::EndpointProtocol;
+use super::asking::Asking;
 use super::body::Carrier;
 use super::connect::Stream;
 use super::dialect;
-use super::endpoint::Asking;
 use super::link::Sent;
 use super::patience::HeadPatience;
 use super::pool::SharedLink;
 use super::socket::Socket;
 use super::upgrade::Way;
 use crate::clock::LazyTimer;
-use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::UpstreamConnectionGuard;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -71,6 +70,9 @@ pub(super) async fn send(
     patience: &mut HeadPatience,
 ) -> (Sent, Option<SocketAddr>, Carrier) {
     let mut request = std::mem::take(&mut asking.request);
+    if asking.keeps(&request) {
+        asking.kept.get_or_insert_default().keep(&request);
+    }
     if let Some(upgrade) = &asking.upgrade {
         upgrade.ask_http2(&mut request, way);
     }

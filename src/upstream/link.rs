@@ -7,6 +7,7 @@
 //! is a [`Relay`], which the connection keeps while the tasks behind it change.
 
 use super::connect::Stream;
+use super::kept::KeptHead;
 use super::patience::HeadPatience;
 use super::relay::Relay;
 use super::socket::Socket;
@@ -24,6 +25,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// Most fields in an answer's head.
@@ -41,6 +43,10 @@ pub(super) struct Link {
     timer: LazyTimer,
     pub(super) peer: Option<SocketAddr>,
     pub(super) idle_since: Instant,
+    /// Room for the head of the request that uses it.
+    pub(super) kept: KeptHead,
+    /// One of the endpoint's connections in use, where their number is bounded.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 impl Link {
@@ -60,6 +66,8 @@ impl Link {
             timer: LazyTimer::default(),
             peer,
             idle_since: clock::instant(),
+            kept: KeptHead::default(),
+            place: None,
         })
     }
 

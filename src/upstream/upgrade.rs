@@ -8,6 +8,7 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE}
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::ext::Protocol;
 use hyper::upgrade::OnUpgrade;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// What a client asks its connection to become.
 #[derive(Clone, Debug)]
@@ -38,8 +39,17 @@ pub struct Switched {
     pub stream: OnUpgrade,
     /// Whether it is a stream of HTTP/2.
     pub on_http2: bool,
-    /// The stream's place on its HTTP/2 connection, to be held as long as the stream.
-    pub place: Option<StreamPlace>,
+    /// To be held as long as the stream.
+    pub held: Held,
+}
+
+/// What an upgraded stream takes up at its endpoint. Dropping it gives it back.
+#[derive(Debug)]
+pub struct Held {
+    /// A stream's place on its HTTP/2 connection.
+    pub(super) _stream: Option<StreamPlace>,
+    /// A connection's place, where their number is bounded.
+    pub(super) _connection: Option<OwnedSemaphorePermit>,
 }
 
 impl Upgrade {
@@ -135,7 +145,7 @@ impl Upgrade {
         self: Box<Self>,
         response: &mut Response<B>,
         way: Way,
-        place: &mut Option<StreamPlace>,
+        held: Held,
     ) -> Result<Option<Switched>, &'static str> {
         if !self.granted(response, way)? {
             return Ok(None);
@@ -144,7 +154,7 @@ impl Upgrade {
             upgrade: self,
             stream: hyper::upgrade::on(response),
             on_http2: way == Way::Connect,
-            place: place.take(),
+            held,
         }))
     }
 }

@@ -30,6 +30,7 @@ mod headers;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod rate_limits;
 mod routing;
 mod sampling;
 mod spans;

@@ -126,6 +126,8 @@ codes! {
         "A redirect changes at least one of `scheme`, `host` and `path`; otherwise a client would be sent to where it already is."
     Unfit "E0318" Error "Keys that do not fit together."
         "A key has no effect beside another one, for example `rewrite` on a route that does not forward. What has no effect is refused, so that nobody relies on it."
+    RequestRate "E0341" Error "A rate of requests cannot be read."
+        "A rate is a whole number of requests and a unit of time, `/s`, `/m`, `/h` or `/d`: `100/s`, `600/m`. It is at least one and at most 1000000/s."
     Internal "E0399" Error "edgespan does not understand its own document."
         "The document passed the check of its shape, but could not be read. That is a defect of edgespan; please report it with the document, less its secrets."
     NeverMatches "W0401" Warning "A route that never matches."

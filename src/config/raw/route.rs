@@ -3,7 +3,7 @@
 use super::scalar::Either;
 use super::{
     DurationText, HeaderName, HeaderText, HostText, MethodText, OffOrDuration, OneOrMany, PathText,
-    Rate, RegexText, SizeText, Status, UnsampledParent, WebSocket,
+    Rate, RegexText, Retries, SizeText, Status, UnsampledParent, WebSocket,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -38,6 +38,10 @@ pub(in crate::config) struct Route {
     pub(in crate::config) limits: RouteLimits,
     /// WebSockets and other upgraded connections.
     pub(in crate::config) websocket: WebSocket,
+    /// When a request is sent once more; replaces all of the upstream's `retries`.
+    pub(in crate::config) retries: Option<Spanned<Retries>>,
+    /// Rate limits, by name. All of them have to let a request pass.
+    pub(in crate::config) rate_limits: Vec<Spanned<String>>,
     /// The flow that the route belongs to.
     pub(in crate::config) flow: Option<Spanned<String>>,
     /// Replaces the SERVER span's name, such as `api.login`.

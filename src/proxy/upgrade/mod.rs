@@ -129,7 +129,7 @@ async fn run(splice: Box<Splice>, mut context: Box<RequestContext>, drain: Drain
     let Switched {
         upgrade,
         stream,
-        place,
+        held,
         ..
     } = *upstream;
     match tokio::try_join!(downstream, stream) {
@@ -142,5 +142,5 @@ async fn run(splice: Box<Splice>, mut context: Box<RequestContext>, drain: Drain
             context.end(Outcome::Canceled);
         }
     }
-    drop(place);
+    drop(held);
 }
