@@ -112,29 +112,28 @@ impl Lane {
         }
     }
 
-    /// Passes on what there is, and tells `on` what passed. Pending: nothing more can pass now.
-    pub(super) fn poll(
+    /// Passes on what there is, and tells `on` what passed. The task is woken when there is more.
+    pub(super) fn pass(
         &mut self,
         mut from: Pin<&mut impl AsyncRead>,
         mut to: Pin<&mut impl AsyncWrite>,
         cx: &mut Context<'_>,
         on: &mut impl FnMut(Passed),
-    ) -> Poll<()> {
+    ) {
         if self.ended.is_some() {
-            return Poll::Ready(());
+            return;
         }
         for _ in 0..READS_MAX {
             match self.turn(from.as_mut(), to.as_mut(), cx, on) {
                 Poll::Ready(None) => {}
                 Poll::Ready(Some(end)) => {
                     self.ended = Some(end);
-                    return Poll::Ready(());
+                    return;
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return,
             }
         }
         cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// One read and one write, what waits going first.
@@ -167,7 +166,7 @@ impl Lane {
             Poll::Pending => {
                 return match to.poll_flush(cx) {
                     Poll::Ready(Err(_)) => Poll::Ready(Some(LaneEnd::ReceiverLost)),
-                    _ => Poll::Pending,
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
                 };
             }
         }

@@ -103,10 +103,10 @@ impl Session {
                 websocket.passed(side, passed, context.as_deref_mut(), plan);
             }
         };
-        let _ = up.poll(Pin::new(client), Pin::new(upstream), cx, &mut |passed| {
+        up.pass(Pin::new(client), Pin::new(upstream), cx, &mut |passed| {
             on(WebSocketSide::Client, passed);
         });
-        let _ = down.poll(Pin::new(upstream), Pin::new(client), cx, &mut |passed| {
+        down.pass(Pin::new(upstream), Pin::new(client), cx, &mut |passed| {
             on(WebSocketSide::Upstream, passed);
         });
         let bytes = up.passed.bytes + down.passed.bytes;
