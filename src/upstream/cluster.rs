@@ -1,5 +1,6 @@
 //! One upstream: its endpoints, which of them is next, and how many requests it may have.
 
+use super::adaptive::AdaptiveLimit;
 use super::balance::{Membership, Picking, View};
 use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
@@ -35,6 +36,7 @@ pub struct Cluster {
     /// Goes up when an endpoint comes, goes, or changes its availability.
     pub(super) changes: Arc<AtomicU64>,
     next: AtomicUsize,
+    adaptive: Option<Arc<AdaptiveLimit>>,
     breaker: Breaker,
     outliers: Option<Outliers>,
     /// Tells when a name was resolved, or not.
@@ -113,6 +115,10 @@ impl Cluster {
             metrics: Arc::clone(metrics),
             changes: Arc::clone(&changes),
         };
+        let adaptive = settings.adaptive.then(|| {
+            let gauges = metrics.adaptive_limit(&settings.name);
+            AdaptiveLimit::new(settings.limits.requests_max, clock::instant(), gauges)
+        });
         let outliers = settings
             .outlier
             .map(|settings| Outliers::new(settings, metrics));
@@ -127,6 +133,7 @@ impl Cluster {
             view: ArcSwap::from_pointee(view),
             changes,
             next: AtomicUsize::new(0),
+            adaptive,
             breaker,
             outliers,
             answers: Notify::new(),
@@ -149,6 +156,11 @@ impl Cluster {
     /// What it was made from.
     pub fn settings(&self) -> &ClusterSettings {
         &self.settings
+    }
+
+    /// The limit that finds itself, if the upstream has one.
+    pub const fn adaptive(&self) -> Option<&Arc<AdaptiveLimit>> {
+        self.adaptive.as_ref()
     }
 
     /// A place for one more request, unless the upstream has all it may have.

@@ -1,5 +1,6 @@
 //! Which upstream gets the request, and how it is asked.
 
+mod adaptive;
 mod asking;
 mod balance;
 mod body;
@@ -26,6 +27,7 @@ mod roster;
 mod settings;
 mod standing;
 
+pub use adaptive::{AdaptiveLimit, AdaptivePlace};
 pub use asking::{Answered, AskError, Asking, Unanswered};
 pub use balance::{Algorithm, BalanceSettings, HashSource};
 pub use body::{AnswerBody, AnswerError};

@@ -10,6 +10,7 @@ mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
+mod message;
 mod overload;
 mod process;
 mod ratelimit;
@@ -23,7 +24,8 @@ pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
-pub use overload::MemoryGauges;
+pub use message::MirrorOutcome;
+pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
@@ -32,6 +34,8 @@ use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use endpoints::EndpointMetrics;
 use http::HttpMetrics;
+use message::MessageMetrics;
+use overload::AdaptiveMetrics;
 use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
@@ -47,10 +51,12 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     endpoints: EndpointMetrics,
+    message: MessageMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
+    adaptive: AdaptiveMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -65,10 +71,12 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             endpoints: EndpointMetrics::new(),
+            message: MessageMetrics::default(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
+            adaptive: AdaptiveMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -152,6 +160,21 @@ impl Metrics {
         self.endpoints.of(upstream)
     }
 
+    /// An answer was compressed: `algorithm`, and its bytes before and after.
+    pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
+        self.message.compressed(algorithm, before, after);
+    }
+
+    /// An answer went as it is, because as many as may be are being compressed.
+    pub fn compression_refused(&self) {
+        self.message.compression_refused();
+    }
+
+    /// A copy for a shadow upstream has ended, or was not made.
+    pub fn mirrored(&self, outcome: MirrorOutcome) {
+        self.message.mirrored(outcome);
+    }
+
     /// The counts of an upstream's retries, hedges and circuit breakers.
     pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
         self.attempts.of(upstream)
@@ -182,6 +205,11 @@ impl Metrics {
         Arc::clone(&self.memory)
     }
 
+    /// The limit that an upstream's requests find.
+    pub fn adaptive_limit(&self, upstream: &Arc<str>) -> Arc<AdaptiveGauges> {
+        self.adaptive.upstream(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -203,10 +231,12 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.endpoints.render(page);
+        self.message.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.memory.render(page);
+        self.adaptive.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,

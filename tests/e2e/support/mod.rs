@@ -7,6 +7,7 @@ pub mod dns;
 pub mod fleet;
 pub mod origin;
 pub mod proxy;
+pub mod script;
 pub mod spans;
 
 use std::time::Duration;
