@@ -31,7 +31,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let loaded = load(args, console)?;
     let shows_itself = args.to.is_some() || console.stderr.is_terminal;
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console)?;
+    let log = begin_log(&args.output, form, console)?;
     warn(&loaded, form, console);
     let plan = loaded.plan;
     let prints = args.prints_spans(console.stdout.is_terminal)
@@ -45,6 +45,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .unwrap_or(args.to.is_none() && !prints && !console.stdout.is_terminal),
         log_form: args.output.log_form(console.stdout.is_terminal).into(),
         after_first: None,
+        log: Some(log.outlet()),
     };
     let flags = Flags {
         listen: args.to.is_some(),
@@ -89,7 +90,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
 pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let started = clock::instant();
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console)?;
+    let log = begin_log(&args.output, form, console)?;
     runtime()?.block_on(async {
         let services = Services::start().await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the demo's services cannot start").because(error)
@@ -114,6 +115,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             logs_access: loaded.plan.access_log.unwrap_or(false),
             log_form: args.output.log_form(console.stdout.is_terminal).into(),
             after_first: (prints && !args.no_traffic).then_some(after_first),
+            log: Some(log.outlet()),
         };
         let flags = Flags {
             listen: true,
@@ -256,7 +258,7 @@ fn has_tls(plan: &Plan) -> Vec<Arc<str>> {
     let with = plan
         .listeners
         .iter()
-        .filter(|listener| !listener.certificates.is_empty());
+        .filter(|listener| listener.tls.is_some());
     with.map(|listener| Arc::clone(&listener.name)).collect()
 }
 
@@ -326,7 +328,6 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
             source,
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
-        | StartError::Tls { .. }
         | StartError::Export(_)
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)

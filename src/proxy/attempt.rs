@@ -1,7 +1,7 @@
 //! One attempt upstream: endpoint, CLIENT span, place, report.
 
 use super::call;
-use super::context::{Attempt, RequestContext};
+use super::context::{Attempt, PANIC, RequestContext};
 use super::error::ProxyError;
 use super::informational;
 use super::plan::HostRewrite;
@@ -125,6 +125,9 @@ pub(super) fn begin(
     let heard = informational::listen(&mut asking.request, gate, records, watch);
     let now = context.watch.elapsed();
     let span = start_span(context, prepared, &endpoint, &asking, now);
+    if !endpoint.standing.is_available() {
+        context.say_panic();
+    }
     let load = endpoint.standing.enter();
     let attempt = context.begin_attempt(now, span, heard, load, asking.request.headers_mut());
     Ok((endpoint, asking, attempt))
@@ -164,6 +167,10 @@ fn start_span(
     let mut span = context.client_span(now, &start)?;
     if let Some(cause) = prepared.cause {
         cause.with_text(|cause| span.str("edgespan.retry.cause", cause));
+    }
+    // Balancing gives an endpoint that is not well only where too few are.
+    if !endpoint.standing.is_available() {
+        span.bool(PANIC, true);
     }
     Some(span)
 }

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::telemetry::metrics::{
     AttemptCounts, EndpointCondition, EndpointGauges, Metrics, RetryOutcome,
 };
-use crate::tls::{Connector, TlsFileError, client_config};
+use crate::tls::{Connector, TlsFileError};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +28,7 @@ const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_se
 
 /// One upstream at work.
 pub struct Cluster {
+    adaptive: Option<Arc<AdaptiveLimit>>,
     pub(super) settings: Arc<ClusterSettings>,
     pub(super) roster: Mutex<Roster>,
     pub(super) maker: Maker,
@@ -36,7 +37,6 @@ pub struct Cluster {
     /// Goes up when an endpoint comes, goes, or changes its availability.
     pub(super) changes: Arc<AtomicU64>,
     next: AtomicUsize,
-    adaptive: Option<Arc<AdaptiveLimit>>,
     breaker: Breaker,
     outliers: Option<Outliers>,
     /// Tells when a name was resolved, or not.
@@ -98,10 +98,7 @@ impl Cluster {
             .iter()
             .any(|endpoint| endpoint.source.protocol() == EndpointProtocol::Https);
         let tls = if secure {
-            let files = &settings.tls;
-            let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
-            let config = client_config(files.ca.as_deref(), files.identity.as_ref(), &alpn)?;
-            Some(Connector::new(config, files.server_name.clone()))
+            Some(Connector::to_upstream(&settings.tls)?)
         } else {
             None
         };
@@ -132,8 +129,8 @@ impl Cluster {
             maker,
             view: ArcSwap::from_pointee(view),
             changes,
-            next: AtomicUsize::new(0),
             adaptive,
+            next: AtomicUsize::new(0),
             breaker,
             outliers,
             answers: Notify::new(),
@@ -151,6 +148,11 @@ impl Cluster {
             outlier::start(&cluster, settings);
         }
         Ok(cluster)
+    }
+
+    /// TLS towards its `https` endpoints.
+    pub const fn tls(&self) -> Option<&Connector> {
+        self.maker.tls.as_ref()
     }
 
     /// What it was made from.
@@ -380,7 +382,7 @@ impl Drop for Cluster {
 }
 
 /// In which of the counted conditions an endpoint is.
-fn condition(endpoint: &Endpoint) -> EndpointCondition {
+pub(super) fn condition(endpoint: &Endpoint) -> EndpointCondition {
     if endpoint.is_unresolved() {
         EndpointCondition::Unresolved
     } else if !endpoint.standing.is_healthy() {

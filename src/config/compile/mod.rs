@@ -19,6 +19,8 @@ mod resource;
 mod retry;
 mod routes;
 mod sampling;
+mod telemetry;
+mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
@@ -79,6 +81,7 @@ pub(in crate::config) fn compile(
     let routes = routes::compile(&scope, compiler);
     let export = export::compile(&config.export, &variables, compiler);
     let terminal = export::terminal(&variables);
+    let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
     Plan {
         listeners,
@@ -90,6 +93,8 @@ pub(in crate::config) fn compile(
         tracing: variables::tracing(config, variables, resource, default, flags),
         export,
         terminal,
+        telemetry,
+        text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,
         drain: compiler.duration_or(config.drain.timeout.as_ref(), DRAIN),
