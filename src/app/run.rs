@@ -14,7 +14,7 @@ use crate::server::Drain;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Keeper, Tickets};
 use crate::trace::sink::SpanSink;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub struct Running {
     pub drain_asked: Arc<Notify>,
     drain: Drain,
     readiness: Readiness,
+    keeper: Arc<Keeper>,
     exporters: Vec<Exporter>,
     access_log: Option<Arc<AccessLog>>,
     telemetry: OwnTelemetry,
@@ -74,7 +75,9 @@ impl Running {
     /// [`StartError`].
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let doorways = doorways(&plan)?;
+        let tickets = Tickets::new();
+        let keeper = Keeper::new(Arc::clone(&metrics));
+        let doorways = doorways(&plan, &tickets, &keeper)?;
         let doors = admin::bind(&plan.admin)
             .await
             .map_err(|error| StartError::Listen {
@@ -99,9 +102,10 @@ impl Running {
             .map(|format| AccessLog::start(format, &metrics).map(Arc::new))
             .transpose()
             .map_err(StartError::AccessLog)?;
+        let log = access_log.clone();
         let resource = build::resource(&plan);
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
-        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone(), None)?;
+        let live = build::snapshot(&plan, &metrics, &keeper, sinks, log, None)?;
 
         let drain = Drain::new();
         let live = Arc::new(Live::new(live));
@@ -122,6 +126,10 @@ impl Running {
         let readings = telemetry.read(state.clone());
         let over = CancellationToken::new();
         tokio::spawn(admin::serve(doors, state, over.clone()));
+        tokio::spawn(
+            over.clone()
+                .run_until_cancelled_owned(Arc::clone(&keeper).run()),
+        );
         readiness.ready();
         let drain_max = plan.drain;
         Ok(Self {
@@ -131,6 +139,7 @@ impl Running {
             drain_asked,
             drain,
             readiness,
+            keeper,
             exporters,
             access_log,
             telemetry,
@@ -143,6 +152,12 @@ impl Running {
     /// Requests in flight at this moment.
     pub fn requests(&self) -> usize {
         self.drain.requests()
+    }
+
+    /// Looks at every certificate, key and authority now, and serves what has changed. Reads from
+    /// disk.
+    pub fn renew_certificates(&self) {
+        self.keeper.look();
     }
 
     /// How long a drain may take.
@@ -179,7 +194,11 @@ struct Doorway {
 }
 
 /// Binds every data listener and reads what its TLS needs.
-fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
+fn doorways(
+    plan: &Plan,
+    tickets: &Arc<Tickets>,
+    keeper: &Keeper,
+) -> Result<Vec<Doorway>, StartError> {
     let bound = |settings: &ListenerSettings| {
         let address = settings.address;
         let socket = bind(address).map_err(|source| StartError::Listen {
@@ -188,7 +207,7 @@ fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
             source,
         })?;
         Ok(Doorway {
-            acceptor: build::acceptor(settings)?,
+            acceptor: build::acceptor(settings, tickets, keeper)?,
             settings: Arc::new(settings.clone()),
             socket,
         })

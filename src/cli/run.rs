@@ -258,7 +258,7 @@ fn has_tls(plan: &Plan) -> Vec<Arc<str>> {
     let with = plan
         .listeners
         .iter()
-        .filter(|listener| !listener.certificates.is_empty());
+        .filter(|listener| listener.tls.is_some());
     with.map(|listener| Arc::clone(&listener.name)).collect()
 }
 
@@ -328,7 +328,6 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
             source,
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
-        | StartError::Tls { .. }
         | StartError::Export(_)
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)

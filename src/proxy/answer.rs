@@ -118,6 +118,15 @@ pub(super) const NO_ROUTE: Answer = Answer::new(
     "Nothing is served at this address. Check the address, or quote the trace_id.",
 );
 
+/// It came in by a connection that is for other hosts (RFC 9110 section 15.5.20).
+pub(super) const MISDIRECTED: Answer = Answer::new(
+    StatusCode::MISDIRECTED_REQUEST,
+    Fault::Downstream,
+    "misdirected",
+    GRPC_UNAVAILABLE,
+    "This connection is not for the host that was asked for. Try again on a connection of its own.",
+);
+
 /// This kind of request is not served.
 pub(super) const NOT_SERVED: Answer = Answer::new(
     StatusCode::METHOD_NOT_ALLOWED,

@@ -277,6 +277,7 @@ impl RequestContext {
         self.attempts += 1;
         // What an attempt before this one said counts no more.
         self.grpc_status = None;
+        self.answer_messages = None;
         Attempt {
             span,
             number: self.attempts,

@@ -23,6 +23,9 @@ pub enum ProxyError {
     /// No route takes it.
     #[error("no route matches")]
     NoRoute,
+    /// It is for a host that the certificate shown to its client does not cover.
+    #[error("the certificate of this connection is not for the request's host")]
+    Misdirected,
     /// `CONNECT` or another thing that is not served.
     #[error("not served: {reason}")]
     NotServed {
@@ -115,6 +118,7 @@ impl ProxyError {
             Self::BadRequest { .. } => answer::BAD_REQUEST,
             Self::HeadersTooLarge { .. } => answer::HEADERS_TOO_LARGE,
             Self::NoRoute => answer::NO_ROUTE,
+            Self::Misdirected => answer::MISDIRECTED,
             Self::NotServed { .. } => answer::NOT_SERVED,
             Self::BodyTooLarge { .. } => answer::BODY_TOO_LARGE,
             Self::BodyIdle => answer::BODY_IDLE,
@@ -152,6 +156,7 @@ impl ProxyError {
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
+            | Self::Misdirected
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
@@ -171,6 +176,7 @@ impl ProxyError {
             Self::RateLimitUnknown { .. } => Some("rate_limit_store"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::telemetry::metrics::{
     AttemptCounts, EndpointCondition, EndpointGauges, Metrics, RetryOutcome,
 };
-use crate::tls::{Connector, TlsFileError, client_config};
+use crate::tls::{Connector, TlsFileError};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use std::net::{IpAddr, SocketAddr};
@@ -98,10 +98,7 @@ impl Cluster {
             .iter()
             .any(|endpoint| endpoint.source.protocol() == EndpointProtocol::Https);
         let tls = if secure {
-            let files = &settings.tls;
-            let alpn: [&[u8]; 2] = [b"h2", b"http/1.1"];
-            let config = client_config(files.ca.as_deref(), files.identity.as_ref(), &alpn)?;
-            Some(Connector::new(config, files.server_name.clone()))
+            Some(Connector::to_upstream(&settings.tls)?)
         } else {
             None
         };
@@ -151,6 +148,11 @@ impl Cluster {
             outlier::start(&cluster, settings);
         }
         Ok(cluster)
+    }
+
+    /// TLS towards its `https` endpoints.
+    pub const fn tls(&self) -> Option<&Connector> {
+        self.maker.tls.as_ref()
     }
 
     /// What it was made from.

@@ -42,6 +42,6 @@ pub use resolve::{DnsSettings, Families};
 pub use retry::{Backoff, Cause, HedgePolicy, RetryOn, RetryPolicy, is_idempotent, retry_after};
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointSettings, EndpointSource,
-    EndpointTarget, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
+    EndpointTarget, UpstreamLimits, UpstreamTimeouts,
 };
 pub use standing::{Health, LastFailure, Load, Standing};

@@ -4,6 +4,7 @@ use super::health::HealthSettings;
 use super::outlier::OutlierSettings;
 use super::retry::RetryPolicy;
 use super::{BalanceSettings, DnsSettings};
+use crate::tls::ClientTls;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ pub struct ClusterSettings {
     /// Deadlines.
     pub timeouts: UpstreamTimeouts,
     /// TLS towards `https` endpoints.
-    pub tls: UpstreamTls,
+    pub tls: ClientTls,
     /// Bounds.
     pub limits: UpstreamLimits,
     /// Whether requests find out by themselves how many it can take at a time.
@@ -55,7 +56,7 @@ impl ClusterSettings {
             balance: BalanceSettings::default(),
             dns: DnsSettings::default(),
             timeouts: UpstreamTimeouts::default(),
-            tls: UpstreamTls::default(),
+            tls: ClientTls::default(),
             limits: UpstreamLimits::default(),
             retries: None,
             health: None,
@@ -184,17 +185,6 @@ impl Default for UpstreamTimeouts {
             idle: Duration::from_secs(60),
         }
     }
-}
-
-/// TLS towards an upstream. Files are read when the upstream is built.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// PEM file of the authority to trust instead of the machine's roots.
-    pub ca: Option<PathBuf>,
-    /// PEM files of our certificate chain and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Name to ask for and to verify, instead of the endpoint's host.
-    pub server_name: Option<Arc<str>>,
 }
 
 /// Bounds of an upstream.

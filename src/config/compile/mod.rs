@@ -20,6 +20,7 @@ mod retry;
 mod routes;
 mod sampling;
 mod telemetry;
+mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;

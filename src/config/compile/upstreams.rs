@@ -1,14 +1,11 @@
 //! Upstreams.
 
-use super::{Compiler, balance, health, retry};
+use super::{Compiler, balance, health, retry, tls};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
-use crate::config::scalar;
 use crate::trace::resource::ResourceValue;
-use crate::upstream::{
-    ClusterSettings, EndpointProtocol, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
-};
+use crate::upstream::{ClusterSettings, EndpointProtocol, UpstreamLimits, UpstreamTimeouts};
 use std::sync::Arc;
 
 pub(super) fn compile(
@@ -59,7 +56,7 @@ fn one(
         tls: upstream
             .tls
             .as_ref()
-            .map(|written| tls(&written.value, compiler))
+            .map(|written| tls::upstream(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
         adaptive: upstream.overload.adaptive == Some(true),
@@ -84,20 +81,6 @@ fn timeouts(written: &raw::UpstreamTimeouts, compiler: &mut Compiler<'_>) -> Ups
             .off_or_duration(written.request.as_ref())
             .unwrap_or(default.request),
         idle: compiler.duration_or(written.idle.as_ref(), default.idle),
-    }
-}
-
-fn tls(written: &raw::UpstreamTls, compiler: &mut Compiler<'_>) -> UpstreamTls {
-    UpstreamTls {
-        ca: compiler.authority(written.ca.as_ref()),
-        identity: written
-            .certificate
-            .as_ref()
-            .and_then(|files| compiler.certificate(files)),
-        server_name: written.server_name.as_ref().and_then(|name| {
-            let read = scalar::host_name(&name.value.0);
-            compiler.value(&name.span, Code::Host, read).map(Arc::from)
-        }),
     }
 }
 

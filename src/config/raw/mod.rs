@@ -15,6 +15,7 @@ mod retry;
 mod route;
 mod scalar;
 mod telemetry;
+mod tls;
 mod trace;
 mod upstream;
 
@@ -24,8 +25,7 @@ pub(in crate::config) use export::{
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
-    Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
-    ListenerTimeouts,
+    EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
@@ -40,16 +40,20 @@ pub(in crate::config) use route::{
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
-    OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText, SizeOrOff,
-    SizeText, Status,
+    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
+    OffOrDuration, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText,
+    SizeOrOff, SizeText, Status,
 };
 pub(in crate::config) use telemetry::Telemetry;
+pub(in crate::config) use tls::{
+    Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,
+    ProxyProtocol, TlsVersion, UpstreamTls,
+};
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
     ValueType,
 };
-pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls};
+pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
 
 use super::decode::{Entries, Spanned};
 use schemars::JsonSchema;

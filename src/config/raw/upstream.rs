@@ -1,8 +1,8 @@
 //! Upstreams as they are written.
 
 use super::{
-    Balance, Certificate, Count, Dns, DurationText, EndpointEntry, FileText, Health, HostText,
-    OffOrDuration, Outlier, Rate, Retries,
+    Balance, Count, Dns, DurationText, EndpointEntry, Health, OffOrDuration, Outlier, Rate,
+    Retries, UpstreamTls,
 };
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
@@ -81,18 +81,6 @@ pub(in crate::config) struct UpstreamTimeouts {
     /// Longest silence in a body, and longest life of an idle connection.
     #[schemars(extend("default" = "60s"))]
     pub(in crate::config) idle: Option<Spanned<DurationText>>,
-}
-
-/// TLS towards an upstream.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct UpstreamTls {
-    /// PEM file of the authority to trust instead of the machine's.
-    pub(in crate::config) ca: Option<Spanned<FileText>>,
-    /// The certificate that edgespan shows.
-    pub(in crate::config) certificate: Option<Certificate>,
-    /// The name to ask for and to verify, instead of the endpoint's host.
-    pub(in crate::config) server_name: Option<Spanned<HostText>>,
 }
 
 /// Bounds of an upstream.

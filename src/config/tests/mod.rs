@@ -7,6 +7,8 @@ mod health;
 mod examples;
 mod limits;
 mod meaning;
+mod message;
+mod retries;
 mod secrets;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};

@@ -6,6 +6,7 @@
 
 mod attempts;
 mod connections;
+mod edge;
 mod endpoints;
 mod exposition;
 mod histogram;
@@ -20,6 +21,7 @@ mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use edge::CertificateExpiry;
 pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
@@ -32,6 +34,7 @@ pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
+use edge::EdgeMetrics;
 use endpoints::EndpointMetrics;
 use http::HttpMetrics;
 use message::MessageMetrics;
@@ -52,6 +55,7 @@ pub struct Metrics {
     connections: ConnectionMetrics,
     endpoints: EndpointMetrics,
     message: MessageMetrics,
+    edge: EdgeMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
@@ -72,6 +76,7 @@ impl Metrics {
             connections: ConnectionMetrics::new(),
             endpoints: EndpointMetrics::new(),
             message: MessageMetrics::default(),
+            edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
@@ -105,6 +110,22 @@ impl Metrics {
     pub fn tls_error(&self, listener: &Arc<str>) {
         self.connections
             .listener_error(listener, ListenerError::Tls);
+    }
+
+    /// A client's connection was closed for what it did, or did not do. `reason` is a word in the
+    /// source.
+    pub fn connection_cut(&self, listener: &Arc<str>, reason: &'static str) {
+        self.edge.cut(listener, reason);
+    }
+
+    /// Every certificate in use, instead of those told before.
+    pub fn certificates(&self, expiries: Vec<CertificateExpiry>) {
+        self.edge.certificates(expiries);
+    }
+
+    /// Certificates changed on disk, and were taken or refused.
+    pub fn certificates_renewed(&self, taken: bool) {
+        self.edge.renewed(taken);
     }
 
     /// A task panicked; its request is lost, the process goes on.
@@ -232,6 +253,7 @@ impl Metrics {
         self.connections.render(page);
         self.endpoints.render(page);
         self.message.render(page);
+        self.edge.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);

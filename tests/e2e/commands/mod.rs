@@ -2,6 +2,7 @@
 //!
 //! Each test runs the real program, with an environment of its own and an empty home folder.
 
+mod bulk;
 mod completions;
 mod demo;
 mod ending;
