@@ -7,7 +7,6 @@ use super::error::ProxyError;
 use super::gate::Onward;
 use super::retry::{self, Retrying};
 use super::{call, edit, hedge, mirror, upgrade};
-use crate::clock;
 use crate::message::hop_by_hop;
 use crate::message::request_body::BodyLimits;
 use crate::route::rewrite_path;
@@ -30,6 +29,7 @@ pub(super) async fn forward(
         return Err(ProxyError::Overloaded { what: "upstream" });
     }
     let mut prepared = prepare(context, onward)?;
+    prepared.pick_first().await;
     let outcome = loop {
         let outcome = match prepared.retrying.as_ref().and_then(|it| it.hedge()) {
             None => attempt::once(context, &mut prepared).await,
@@ -99,16 +99,14 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
+    let hash = cluster.hash_of(request.headers(), context.client);
     let mut asking = Asking::new(request, progress, downstream.is_some(), due);
-    let retrying = plan
+    let policy = plan
         .retries
         .as_ref()
         .or(cluster.settings().retries.as_ref());
-    let retrying = retrying.map(|policy| {
-        cluster.expect_retries();
-        let due = clock::instant() + timeouts.first_byte;
-        Retrying::new(Arc::clone(policy), &mut asking, due)
-    });
+    let retrying =
+        policy.and_then(|policy| Retrying::begin(policy, &cluster, &mut asking, &timeouts));
     Ok(Prepared {
         cluster,
         asking: Some(asking),
@@ -119,6 +117,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         same_path: rewrite.path.is_none(),
         gated: limits.gated,
         body_bytes_max,
+        hash,
         asked: None,
         next: None,
         tried: Vec::new(),

@@ -6,6 +6,7 @@ mod bulk;
 mod completions;
 mod demo;
 mod ending;
+mod logs;
 mod program;
 mod refusals;
 mod run;
