@@ -2,19 +2,24 @@
 
 use super::replay::ReplayReader;
 use super::trailers;
+use crate::clock;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// How long a client that sent `Expect: 100-continue` waits for the upstream's word before its
 /// body is asked for anyway (RFC 9110 section 10.1.1 lets nobody wait for ever).
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a client may be waited for before its rate counts.
+pub const RATE_GRACE: Duration = Duration::from_secs(10);
 
 /// What a request sends upstream.
 #[derive(Debug, Default)]
@@ -113,6 +118,8 @@ pub struct BodyLimits {
     pub bytes_max: u64,
     /// Longest silence.
     pub idle: Duration,
+    /// Least bytes a second of waiting, on average after [`RATE_GRACE`]; None: any number.
+    pub bytes_per_second_min: Option<NonZeroU64>,
     /// Whether nothing is read until [`BodyProgress::open_gate`].
     pub gated: bool,
 }
@@ -124,6 +131,9 @@ pub struct StreamedBody {
     limits: BodyLimits,
     progress: Arc<BodyProgress>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// How long the client was waited for so far, where a rate is asked of it.
+    waited: Duration,
+    waiting_since: Option<Instant>,
 }
 
 impl RequestBody {
@@ -140,6 +150,8 @@ impl RequestBody {
             limits,
             progress,
             timer: None,
+            waited: Duration::ZERO,
+            waiting_since: None,
         };
         (Self::Streamed(Box::new(body)), Some(shared))
     }
@@ -165,6 +177,18 @@ impl StreamedBody {
         self.timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
             .as_mut()
+    }
+
+    /// The longest that the client is waited for now: the idle time, or until it has come below
+    /// the least rate. The time that the upstream takes is not the client's.
+    fn patience(&mut self) -> Duration {
+        let idle = self.limits.idle;
+        let Some(rate) = self.limits.bytes_per_second_min else {
+            return idle;
+        };
+        self.waiting_since.get_or_insert_with(clock::instant);
+        let paid = Duration::from_secs(self.progress.bytes() / rate);
+        idle.min((RATE_GRACE + paid).saturating_sub(self.waited))
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestBodyError> {
@@ -197,8 +221,8 @@ impl Body for RequestBody {
             .store(polled.is_pending(), Ordering::Relaxed);
         match polled {
             Poll::Pending => {
-                let idle = body.limits.idle;
-                ready!(body.timer(idle).poll(cx));
+                let patience = body.patience();
+                ready!(body.timer(patience).poll(cx));
                 Poll::Ready(Some(Err(body.progress.fail(BodyFault::Idle))))
             }
             Poll::Ready(None) => {
@@ -210,6 +234,9 @@ impl Body for RequestBody {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 body.timer = None;
+                if let Some(since) = body.waiting_since.take() {
+                    body.waited += clock::instant().saturating_duration_since(since);
+                }
                 body.count(&frame)?;
                 if body.incoming.is_end_stream() {
                     body.progress.done.store(true, Ordering::Relaxed);

@@ -169,6 +169,7 @@ impl ProxyError {
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
+            | Self::Misdirected
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
