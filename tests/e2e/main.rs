@@ -18,6 +18,7 @@ mod bodies;
 mod commands;
 mod conformance;
 mod context;
+mod edge;
 mod endings;
 mod exchange;
 mod export;
