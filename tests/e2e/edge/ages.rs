@@ -11,7 +11,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 async fn front(origin: &Origin, settings: &str) -> Proxy {
     Setup::front(origin)
@@ -105,11 +105,19 @@ async fn what_is_in_flight_at_the_lifetimes_end_finishes_within_the_grace() {
     );
     assert!(counted(&proxy, &cut("lifetime_grace")).await >= 1.0);
 
-    let origin = Origin::answering(|_| {
-        std::thread::sleep(Duration::from_millis(300));
-        crate::support::origin::text(200, "late")
-    })
-    .await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin {
+        address: listener.local_addr().unwrap(),
+        ..Origin::detached()
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate";
+        stream.write_all(answer).await.unwrap();
+        std::future::pending::<()>().await;
+    });
     let proxy = front(&origin, "timeouts: {lifetime: 100ms, grace: 8s}").await;
     let answer = raw(proxy.address, &gets(1)).await;
     assert!(answer.contains("connection: close"), "{answer}");

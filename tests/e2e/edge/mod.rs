@@ -11,7 +11,13 @@ use crate::support::proxy::Proxy;
 
 /// Waits until a line of `/metrics` begins like this, and gives its number.
 #[track_caller]
-fn counted(proxy: &Proxy, series: &str) -> impl Future<Output = f64> {
+fn counted(proxy: &Proxy, series: &str) -> impl Future<Output = f64> + use<> {
+    counted_any(proxy, &[series.to_owned()])
+}
+
+/// The same for the first that is there of several.
+#[track_caller]
+fn counted_any(proxy: &Proxy, series: &[String]) -> impl Future<Output = f64> + use<> {
     let (admin, series) = (proxy.admin, series.to_owned());
     let place = std::panic::Location::caller();
     async move {
@@ -20,7 +26,9 @@ fn counted(proxy: &Proxy, series: &str) -> impl Future<Output = f64> {
                 let page = get(admin, "/metrics", &[("host", "localhost")])
                     .await
                     .text();
-                let line = page.lines().find(|line| line.starts_with(&series));
+                let line = page
+                    .lines()
+                    .find(|line| series.iter().any(|one| line.starts_with(one)));
                 if let Some(number) = line.and_then(|line| line.rsplit(' ').next()) {
                     return number.parse().unwrap();
                 }
@@ -29,7 +37,7 @@ fn counted(proxy: &Proxy, series: &str) -> impl Future<Output = f64> {
         });
         waited
             .await
-            .unwrap_or_else(|_| panic!("no {series} at {place}"))
+            .unwrap_or_else(|_| panic!("no {series:?} at {place}"))
     }
 }
 
