@@ -4,7 +4,7 @@ use crate::config::Plan;
 use crate::export::{ExportError, Exporter};
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::{RouteAction, RoutePlan};
-use crate::proxy::{LiveAction, LiveRoute, Snapshot, TraceRule};
+use crate::proxy::{LiveAction, LiveMirror, LiveRoute, LiveSplit, Snapshot, TraceRule};
 use crate::ratelimit::{RateLimits, StoreError};
 use crate::route::{RouteSpec, RouteTable};
 use crate::server::MemoryPressure;
@@ -183,16 +183,29 @@ fn live_route(
     limits: &RateLimits,
     trace: &TraceSettings,
 ) -> Result<Arc<LiveRoute>, StartError> {
+    let cluster = |upstream: &Arc<str>| {
+        let found = clusters.get(upstream).cloned();
+        found.ok_or_else(|| StartError::UnknownUpstream {
+            route: Arc::clone(&route.name),
+            upstream: Arc::clone(upstream),
+        })
+    };
     let action = match &route.action {
         RouteAction::Forward { upstream, rewrite } => LiveAction::Forward {
-            cluster: clusters.get(upstream).cloned().ok_or_else(|| {
-                StartError::UnknownUpstream {
-                    route: Arc::clone(&route.name),
-                    upstream: Arc::clone(upstream),
-                }
-            })?,
+            cluster: cluster(upstream)?,
             rewrite: rewrite.clone(),
         },
+        RouteAction::Split { split, rewrite } => {
+            let branches = split.branches.iter().map(|branch| {
+                let flags = FeatureFlags::new(&branch.feature_flags, &trace.limits);
+                Ok((cluster(&branch.upstream)?, flags))
+            });
+            let branches = branches.collect::<Result<_, StartError>>()?;
+            LiveAction::Split {
+                split: LiveSplit::new(split, branches),
+                rewrite: rewrite.clone(),
+            }
+        }
         RouteAction::Redirect(redirect) => LiveAction::Redirect(redirect.clone()),
         RouteAction::Answer {
             status,
@@ -204,7 +217,12 @@ fn live_route(
             body: body.clone(),
         },
     };
+    let mirror = route.mirror.as_ref().map(|mirror| {
+        let cluster = cluster(&mirror.upstream)?;
+        Ok(Arc::new(LiveMirror::new(mirror.clone(), cluster)))
+    });
     Ok(Arc::new(LiveRoute {
+        mirror: mirror.transpose()?,
         action,
         trace: TraceRule {
             sampler: HeadSampler::new(&route.sampling),

@@ -5,7 +5,9 @@
 
 pub mod authority;
 mod client_address;
+pub mod compression;
 pub mod forwarded;
+pub mod grpc;
 pub mod hop_by_hop;
 pub mod normalize;
 pub mod refusal;
@@ -13,4 +15,5 @@ pub mod replay;
 pub mod request_body;
 pub mod respond;
 pub mod target;
+pub mod tee;
 pub mod trailers;

@@ -1,6 +1,8 @@
 //! A request's body on its way to the upstream: streamed, bounded, counted, never buffered.
 
+use super::grpc::{MessageReader, Wire};
 use super::replay::ReplayReader;
+use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
 use crate::clock;
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep};
 
 /// How long a client that sent `Expect: 100-continue` waits for the upstream's word before its
@@ -29,6 +32,8 @@ pub enum RequestBody {
     Empty,
     /// What the client sends, as it sends it.
     Streamed(Box<StreamedBody>),
+    /// A copy that was kept of what a client sent.
+    Kept(Box<KeptBody>),
     /// The same for one attempt of several.
     Replayed(Box<ReplayReader>),
 }
@@ -53,6 +58,8 @@ pub struct RequestBodyError(pub(super) BodyFault);
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
+    messages: AtomicU64,
+    answered: AtomicBool,
     awaited: AtomicBool,
     done: AtomicBool,
     fault: AtomicU8,
@@ -64,6 +71,16 @@ impl BodyProgress {
     /// Bytes handed on so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Messages of a gRPC call handed on so far.
+    pub fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// A part of the answer has come: a client that listens may be silent.
+    pub fn note_answer(&self) {
+        self.answered.store(true, Ordering::Relaxed);
     }
 
     /// Whether the client is waited for at this moment. If it is not and the body is not done
@@ -134,6 +151,34 @@ pub struct StreamedBody {
     /// How long the client was waited for so far, where a rate is asked of it.
     waited: Duration,
     waiting_since: Option<Instant>,
+    watched: Watched,
+}
+
+/// Who else looks at the body as it goes by.
+#[derive(Debug, Default)]
+struct Watched {
+    messages: Option<Box<MessageReader>>,
+    tee: Option<Box<Tee>>,
+}
+
+impl Watched {
+    fn see(&mut self, frame: &Frame<Bytes>, progress: &BodyProgress) {
+        if let (Some(reader), Some(data)) = (&mut self.messages, frame.data_ref()) {
+            reader.read(data);
+            progress
+                .messages
+                .store(reader.messages(), Ordering::Relaxed);
+        }
+        if let Some(tee) = &mut self.tee {
+            tee.take_in(frame);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(tee) = &mut self.tee {
+            tee.end();
+        }
+    }
 }
 
 impl RequestBody {
@@ -152,8 +197,36 @@ impl RequestBody {
             timer: None,
             waited: Duration::ZERO,
             waiting_since: None,
+            watched: Watched::default(),
         };
         (Self::Streamed(Box::new(body)), Some(shared))
+    }
+
+    /// Counts the messages of a gRPC call from here on.
+    pub fn count_messages(&mut self, wire: Wire) {
+        if let Self::Streamed(body) = self {
+            body.watched.messages = Some(Box::new(MessageReader::new(wire)));
+        }
+    }
+
+    /// Keeps a copy of at most `bytes_max` while the body goes by. None: there is no body.
+    pub fn tee(&mut self, bytes_max: usize) -> Option<oneshot::Receiver<Kept>> {
+        let Self::Streamed(body) = self else {
+            return None;
+        };
+        let (tee, kept) = Tee::new(bytes_max);
+        body.watched.tee = Some(Box::new(tee));
+        Some(kept)
+    }
+}
+
+impl KeptBody {
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        if self.data.is_empty() {
+            self.trailers.take().map(Frame::trailers)
+        } else {
+            Some(Frame::data(std::mem::take(&mut self.data)))
+        }
     }
 }
 
@@ -173,22 +246,36 @@ impl StreamedBody {
         Poll::Ready(())
     }
 
+    /// Ready when the client has been silent for too long, and the answer, too: who listens to a
+    /// long answer may have nothing to say.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let left = self.left_by_rate().unwrap_or(Duration::MAX);
+            let idle = self.limits.idle;
+            ready!(self.timer(idle.min(left)).poll(cx));
+            let too_slow = self.left_by_rate().is_some_and(|left| left.is_zero());
+            if too_slow || !self.progress.answered.swap(false, Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+            self.timer = None;
+        }
+    }
+
+    /// How long the client may be waited for until it is below the least rate, if one is asked of
+    /// it. The time that the upstream takes is not the client's.
+    fn left_by_rate(&mut self) -> Option<Duration> {
+        let rate = self.limits.bytes_per_second_min?;
+        let now = clock::instant();
+        let since = *self.waiting_since.get_or_insert(now);
+        let waited = self.waited + now.saturating_duration_since(since);
+        let paid = Duration::from_secs(self.progress.bytes() / rate);
+        Some((RATE_GRACE + paid).saturating_sub(waited))
+    }
+
     fn timer(&mut self, limit: Duration) -> Pin<&mut Sleep> {
         self.timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)))
             .as_mut()
-    }
-
-    /// The longest that the client is waited for now: the idle time, or until it has come below
-    /// the least rate. The time that the upstream takes is not the client's.
-    fn patience(&mut self) -> Duration {
-        let idle = self.limits.idle;
-        let Some(rate) = self.limits.bytes_per_second_min else {
-            return idle;
-        };
-        self.waiting_since.get_or_insert_with(clock::instant);
-        let paid = Duration::from_secs(self.progress.bytes() / rate);
-        idle.min((RATE_GRACE + paid).saturating_sub(self.waited))
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) -> Result<(), RequestBodyError> {
@@ -211,6 +298,7 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let body = match &mut *self {
             Self::Empty => return Poll::Ready(None),
+            Self::Kept(body) => return Poll::Ready(body.next().map(Ok)),
             Self::Streamed(body) => body,
             Self::Replayed(body) => return body.poll_frame(cx),
         };
@@ -221,12 +309,12 @@ impl Body for RequestBody {
             .store(polled.is_pending(), Ordering::Relaxed);
         match polled {
             Poll::Pending => {
-                let patience = body.patience();
-                ready!(body.timer(patience).poll(cx));
+                ready!(body.poll_silence(cx));
                 Poll::Ready(Some(Err(body.progress.fail(BodyFault::Idle))))
             }
             Poll::Ready(None) => {
                 body.progress.done.store(true, Ordering::Relaxed);
+                body.watched.end();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(_))) => {
@@ -238,10 +326,13 @@ impl Body for RequestBody {
                     body.waited += clock::instant().saturating_duration_since(since);
                 }
                 body.count(&frame)?;
+                let frame = trailers::forwardable(frame);
+                body.watched.see(&frame, &body.progress);
                 if body.incoming.is_end_stream() {
                     body.progress.done.store(true, Ordering::Relaxed);
+                    body.watched.end();
                 }
-                Poll::Ready(Some(Ok(trailers::forwardable(frame))))
+                Poll::Ready(Some(Ok(frame)))
             }
         }
     }
@@ -249,6 +340,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Kept(body) => body.data.is_empty() && body.trailers.is_none(),
             Self::Streamed(body) => body.incoming.is_end_stream(),
             Self::Replayed(body) => body.is_end_stream(),
         }
@@ -257,6 +349,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Kept(body) => SizeHint::with_exact(body.data.len() as u64),
             Self::Streamed(body) => body.incoming.size_hint(),
             Self::Replayed(body) => body.size_hint(),
         }

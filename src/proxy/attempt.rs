@@ -1,5 +1,6 @@
 //! One attempt upstream: endpoint, CLIENT span, place, report.
 
+use super::call;
 use super::context::{Attempt, RequestContext};
 use super::error::ProxyError;
 use super::informational;
@@ -7,7 +8,6 @@ use super::plan::HostRewrite;
 use super::retry::Retrying;
 use crate::clock;
 use crate::message::request_body::BodyProgress;
-use crate::message::respond::is_grpc;
 use crate::trace::client_span::ClientStart;
 use crate::upstream::{
     Answered, AskError, Asking, AttemptReport, Cause, Choice, Cluster, Endpoint, EndpointTarget,
@@ -145,9 +145,10 @@ fn start_span(
         service: Some(&prepared.cluster.settings().service),
         resend_count: context.attempts,
         flow: context.flow(),
-        flags: &context.trace_rule().flags,
+        flags: context.flags(),
         template,
-        is_grpc: is_grpc(request.headers()),
+        is_grpc: call::wire(context).is_some(),
+        is_mirror: false,
     };
     let mut span = context.client_span(now, &start)?;
     if let Some(cause) = prepared.cause {

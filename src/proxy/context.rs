@@ -1,18 +1,23 @@
 //! What a request carries from its head to its last byte: its clock, its spans, its facts.
 
+use super::call;
 use super::error::ProxyError;
 use super::informational::Heard;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
+use super::split::LiveBranch;
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
+use crate::message::compression::Wanted;
+use crate::message::grpc::MessageReader;
 use crate::message::request_body::{BodyFault, BodyProgress};
 use crate::message::respond::Form;
 use crate::ratelimit::Charges;
 use crate::server::{InFlight, RequestInFlight};
 use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::trace::flags::FeatureFlags;
 use crate::trace::ids;
-use crate::trace::rpc::GrpcStatus;
+use crate::trace::rpc::{GrpcStatus, Messages};
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
@@ -102,6 +107,14 @@ pub(super) struct RequestContext {
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) request_body: Option<Arc<BodyProgress>>,
+    /// The branch that it takes, if its route is split.
+    pub(super) branch: Option<Arc<LiveBranch>>,
+    /// What it says of compression, if its route compresses.
+    pub(super) compression: Option<Box<Wanted>>,
+    /// How its answer was compressed, and the bytes of that before.
+    pub(super) compressed: Option<(&'static str, u64)>,
+    /// Counts the messages of a gRPC call's answer.
+    pub(super) answer_messages: Option<Box<MessageReader>>,
     pub(super) status: Option<StatusCode>,
     /// The HTTP version of the answer as it came to us; of our own answers, the client's.
     pub(super) answer_version: Version,
@@ -159,6 +172,10 @@ impl RequestContext {
             attempts: 0,
             upstream: None,
             request_body: None,
+            branch: None,
+            compression: None,
+            compressed: None,
+            answer_messages: None,
             status: None,
             answer_version: request.version(),
             error_type: None,
@@ -181,6 +198,14 @@ impl RequestContext {
         self.route
             .as_ref()
             .map_or(&self.live.unmatched, |route| &route.trace)
+    }
+
+    /// What its spans say of feature flags.
+    pub(super) fn flags(&self) -> &FeatureFlags {
+        match &self.branch {
+            Some(branch) => &branch.flags,
+            None => &self.trace_rule().flags,
+        }
     }
 
     /// The flow of this request's route.
@@ -258,6 +283,7 @@ impl RequestContext {
             attempt.peer = peer;
         }
         self.answer_version = response.version();
+        self.answer_messages = call::answer_reader(self, response.headers());
         self.note_grpc_status(response.headers());
     }
 
@@ -320,7 +346,9 @@ impl RequestContext {
         if let Some(heard) = &attempt.heard {
             heard.record(&mut span);
         }
+        let messages = call::messages(self).map(Messages::from_the_other_side);
         let end = ClientEnd {
+            messages,
             status: attempt.status.map(|status| status.as_u16()),
             error_type,
             grpc_status: attempt.grpc_status,
@@ -344,6 +372,9 @@ impl RequestContext {
     pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.response_bytes += data.len() as u64;
+            if let Some(reader) = &mut self.answer_messages {
+                reader.read(data);
+            }
         } else if let Some(trailers) = frame.trailers_ref() {
             self.note_grpc_status(trailers);
         }
@@ -352,10 +383,15 @@ impl RequestContext {
     /// Takes in `grpc-status`, from trailers or from the head of an answer without a body.
     pub(super) fn note_grpc_status(&mut self, fields: &HeaderMap) {
         if let Some(status) = GrpcStatus::from_headers(fields) {
-            self.grpc_status = Some(status);
-            if let Some(attempt) = &mut self.attempt {
-                attempt.grpc_status = Some(status);
-            }
+            self.note_status(status);
+        }
+    }
+
+    /// Takes in how a gRPC call went.
+    pub(super) fn note_status(&mut self, status: GrpcStatus) {
+        self.grpc_status = Some(status);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.grpc_status = Some(status);
         }
     }
 

@@ -6,7 +6,7 @@ use super::context::RequestContext;
 use super::error::ProxyError;
 use super::gate::Onward;
 use super::retry::{self, Retrying};
-use super::{edit, hedge, upgrade};
+use super::{call, edit, hedge, mirror, upgrade};
 use crate::clock;
 use crate::message::hop_by_hop;
 use crate::message::request_body::{BodyLimits, RequestBody};
@@ -78,7 +78,9 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         bytes_per_second_min: rate.filter(|_| !is_grpc(&parts.headers)),
         gated: parts.headers.contains_key(EXPECT),
     };
-    let (body, progress) = RequestBody::streamed(body, limits);
+    call::bound(context, &parts.headers, &mut timeouts);
+    let (mut body, progress) = RequestBody::streamed(body, limits);
+    call::count_request(context, &mut body);
     context.request_body = progress.clone();
 
     // On a request with a body it would have to wait for its end: ignored, as any server may
@@ -99,6 +101,9 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         Some(path) => rewritten(&parts.uri, path, prefix)?,
         None => parts.uri,
     };
+    if downstream.is_none() {
+        mirror::begin(context, &mut request, host.as_ref());
+    }
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);

@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::time::Sleep;
+use tracing::debug;
 
 type Asked = Pin<Box<dyn Future<Output = Result<Answered, Unanswered>> + Send>>;
 
@@ -24,11 +25,8 @@ struct Rival {
     place: Option<Admission>,
 }
 
-/// What happens next in a race.
-enum Event {
-    Finished(usize, Result<Answered, Unanswered>),
-    Slow,
-}
+/// Which attempt ended, and how.
+type Finished = (usize, Result<Answered, Unanswered>);
 
 /// Asks one endpoint, and another one whenever the time of `policy` passes without a good answer.
 pub(super) async fn race(
@@ -42,12 +40,12 @@ pub(super) async fn race(
     loop {
         let slow = (left > 0).then_some(&mut timer);
         match next(&mut rivals, slow).await {
-            Event::Slow => {
+            None => {
                 left -= 1;
                 timer.as_mut().reset(clock::instant() + policy.after);
                 rivals.extend(hedge(context, prepared, &rivals));
             }
-            Event::Finished(index, result) => {
+            Some((index, result)) => {
                 let rival = rivals.swap_remove(index);
                 promote(context, rival.number);
                 let good = matches!(&result, Ok(answered) if fault(prepared, answered).is_none());
@@ -70,16 +68,16 @@ pub(super) async fn race(
     }
 }
 
-/// Whichever comes first: the end of an attempt, or the time for another one.
-async fn next(rivals: &mut [Rival], mut slow: Option<&mut Pin<Box<Sleep>>>) -> Event {
+/// Whichever comes first: the end of an attempt, or, None, the time for another one.
+async fn next(rivals: &mut [Rival], mut slow: Option<&mut Pin<Box<Sleep>>>) -> Option<Finished> {
     poll_fn(|cx: &mut Context<'_>| {
         for (index, rival) in rivals.iter_mut().enumerate() {
             if let Poll::Ready(result) = rival.asked.as_mut().poll(cx) {
-                return Poll::Ready(Event::Finished(index, result));
+                return Poll::Ready(Some((index, result)));
             }
         }
         match &mut slow {
-            Some(timer) => timer.as_mut().poll(cx).map(|()| Event::Slow),
+            Some(timer) => timer.as_mut().poll(cx).map(|()| None),
             None => Poll::Pending,
         }
     })
@@ -111,7 +109,7 @@ fn enter(
 fn hedge(context: &mut RequestContext, prepared: &mut Prepared, rivals: &[Rival]) -> Option<Rival> {
     let retrying = prepared.retrying.as_ref()?;
     if !retrying.is_whole() {
-        context.note("edgespan.retry.denied", "body");
+        debug!("request is not hedged: its body has not come yet, or is larger than is kept");
         return None;
     }
     let place = prepared.cluster.admit_retry(&retrying.policy).ok()?;

@@ -52,7 +52,9 @@ impl Retrying {
         let request = &mut asking.request;
         let body = match std::mem::take(request.body_mut()) {
             RequestBody::Empty => None,
-            body => Some(ReplayBody::new(body, policy.body_bytes_max)),
+            body @ (RequestBody::Streamed(_) | RequestBody::Replayed(_) | RequestBody::Kept(_)) => {
+                Some(ReplayBody::new(body, policy.body_bytes_max))
+            }
         };
         if let Some(body) = &body {
             *request.body_mut() = body.read();

@@ -1,6 +1,8 @@
 //! What requests share and a reload replaces. A request keeps the one it began with.
 
+use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
+use super::split::LiveSplit;
 use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
 use crate::server::MemoryPressure;
@@ -57,6 +59,8 @@ pub struct LiveRoute {
     pub plan: RoutePlan,
     /// What becomes of its requests.
     pub action: LiveAction,
+    /// Where copies of them go.
+    pub mirror: Option<Arc<LiveMirror>>,
     /// How they are traced.
     pub trace: TraceRule,
     /// The rate limits of its requests.
@@ -71,6 +75,13 @@ pub enum LiveAction {
     Forward {
         /// Which.
         cluster: Arc<Cluster>,
+        /// Path and host changes.
+        rewrite: Rewrite,
+    },
+    /// It goes to one of several upstreams.
+    Split {
+        /// Which.
+        split: LiveSplit,
         /// Path and host changes.
         rewrite: Rewrite,
     },

@@ -179,6 +179,9 @@ impl Body for AnswerBody {
         match self.poll_inner(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silent_since = None;
+                if let Some(request) = &self.request {
+                    request.note_answer();
+                }
                 // Nothing follows trailers, so nobody asks for more: hyper drops the body here.
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.recycle();

@@ -12,6 +12,7 @@ mod flows;
 mod headers;
 mod health;
 mod listeners;
+mod message;
 mod ratelimit;
 mod resource;
 mod retry;
@@ -69,6 +70,7 @@ pub(in crate::config) fn compile(
     let upstreams = upstreams::compile(&config.upstreams, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
+        compression: message::compression(config.compression.as_ref(), compiler),
         config,
         flows: &flows,
         default,

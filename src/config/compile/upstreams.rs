@@ -56,6 +56,7 @@ fn one(
             .map(|written| tls::upstream(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
+        adaptive: upstream.overload.adaptive == Some(true),
         retries: retry::compile(upstream.retries.as_ref(), compiler),
         health: upstream
             .health

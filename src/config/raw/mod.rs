@@ -7,6 +7,7 @@
 mod export;
 mod health;
 mod listener;
+mod message;
 mod process;
 mod ratelimit;
 mod retry;
@@ -22,6 +23,9 @@ pub(in crate::config) use export::{
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
+};
+pub(in crate::config) use message::{
+    Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use ratelimit::{
@@ -76,6 +80,8 @@ pub(in crate::config) struct Config {
     pub(in crate::config) overload: Overload,
     /// Business processes that routes belong to, by name.
     pub(in crate::config) flows: Entries<Flow>,
+    /// Which answers are compressed, for routes that do not say otherwise. Without it none is.
+    pub(in crate::config) compression: Option<Spanned<Compression>>,
     /// Which requests go where. The most specific route wins; the order decides nothing.
     pub(in crate::config) routes: Vec<Spanned<Route>>,
     /// How many traces are kept.

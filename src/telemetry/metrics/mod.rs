@@ -10,6 +10,7 @@ mod edge;
 mod exposition;
 mod histogram;
 mod http;
+mod message;
 mod overload;
 mod process;
 mod ratelimit;
@@ -23,7 +24,8 @@ pub use edge::CertificateExpiry;
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
-pub use overload::MemoryGauges;
+pub use message::MirrorOutcome;
+pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 
@@ -32,6 +34,8 @@ use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use edge::EdgeMetrics;
 use http::HttpMetrics;
+use message::MessageMetrics;
+use overload::AdaptiveMetrics;
 use ratelimit::RateLimitMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
@@ -46,11 +50,13 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
+    adaptive: AdaptiveMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -64,11 +70,13 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
+            adaptive: AdaptiveMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -162,6 +170,21 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// An answer was compressed: `algorithm`, and its bytes before and after.
+    pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
+        self.message.compressed(algorithm, before, after);
+    }
+
+    /// An answer went as it is, because as many as may be are being compressed.
+    pub fn compression_refused(&self) {
+        self.message.compression_refused();
+    }
+
+    /// A copy for a shadow upstream has ended, or was not made.
+    pub fn mirrored(&self, outcome: MirrorOutcome) {
+        self.message.mirrored(outcome);
+    }
+
     /// The counts of an upstream's retries, hedges and circuit breakers.
     pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
         self.attempts.of(upstream)
@@ -192,6 +215,11 @@ impl Metrics {
         Arc::clone(&self.memory)
     }
 
+    /// The limit that an upstream's requests find.
+    pub fn adaptive_limit(&self, upstream: &Arc<str>) -> Arc<AdaptiveGauges> {
+        self.adaptive.upstream(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -212,11 +240,13 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.message.render(page);
         self.edge.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.memory.render(page);
+        self.adaptive.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
