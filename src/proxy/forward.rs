@@ -9,6 +9,7 @@ use super::retry::{self, Retrying};
 use super::{call, edit, hedge, mirror, upgrade};
 use crate::message::hop_by_hop;
 use crate::message::request_body::BodyLimits;
+use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::upstream::{Answered, Asking};
 use http::header::{EXPECT, HOST};
@@ -68,9 +69,13 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let mut timeouts = cluster.settings().timeouts;
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
+    let listener = &context.conn.listener;
+    // A stream of gRPC may rest between its messages.
+    let rate = listener.limits.body_bytes_per_second_min;
     let limits = BodyLimits {
         bytes_max: body_bytes_max,
-        idle: context.conn.listener.timeouts.idle,
+        idle: listener.timeouts.idle,
+        bytes_per_second_min: rate.filter(|_| !is_grpc(&parts.headers)),
         gated: parts.headers.contains_key(EXPECT),
     };
     call::bound(context, &parts.headers, &mut timeouts);

@@ -21,6 +21,7 @@ mod commands;
 mod compression;
 mod conformance;
 mod context;
+mod edge;
 mod endings;
 mod exchange;
 mod events;

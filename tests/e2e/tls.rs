@@ -17,20 +17,20 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// An authority of its own, with a folder for what it signs.
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
+    pub folder: TempDir,
 }
 
-struct Signed {
-    chain: PathBuf,
-    key: PathBuf,
-    certificate: CertificateDer<'static>,
-    private: PrivateKeyDer<'static>,
+pub struct Signed {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+    pub certificate: CertificateDer<'static>,
+    pub private: PrivateKeyDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer =
@@ -40,13 +40,20 @@ impl Authority {
         Self { issuer, folder }
     }
 
-    fn ca(&self) -> PathBuf {
+    pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    fn sign(&self, name: &str) -> Signed {
+    pub fn sign(&self, name: &str) -> Signed {
+        self.sign_as(
+            name,
+            &CertificateParams::new(vec![name.to_owned()]).unwrap(),
+        )
+    }
+
+    /// For whomever the parameters say; `name` is the file's.
+    pub fn sign_as(&self, name: &str, parameters: &CertificateParams) -> Signed {
         let key = KeyPair::generate().unwrap();
-        let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         let file = |end: &str| {
             self.folder
@@ -64,14 +71,14 @@ impl Authority {
         }
     }
 
-    fn roots(&self) -> RootCertStore {
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         roots
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -163,7 +170,7 @@ async fn each_name_gets_its_certificate() {
     }
 }
 
-async fn tls_origin(
+pub async fn tls_origin(
     authority: &Authority,
     signed: &Signed,
     client_auth: bool,
@@ -209,7 +216,7 @@ async fn tls_origin(
     origin
 }
 
-fn to_tls(origin: &Origin, tls: &str) -> Setup {
+pub fn to_tls(origin: &Origin, tls: &str) -> Setup {
     Setup::new(
         "upstreams: {origin: {endpoints: ['https://localhost:${port}'], tls: {${tls}}}}\n\
          routes: [{name: all, match: {prefix: /}, upstream: origin}]\n",
