@@ -168,6 +168,7 @@ impl ProxyError {
             Self::RateLimitUnknown { .. } => Some("rate_limit_store"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }
