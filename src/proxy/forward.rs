@@ -10,7 +10,6 @@ use super::{call, edit, hedge, mirror, upgrade};
 use crate::clock;
 use crate::message::hop_by_hop;
 use crate::message::request_body::{BodyLimits, RequestBody};
-use crate::message::respond::is_grpc;
 use crate::route::rewrite_path;
 use crate::upstream::{Answered, Asking};
 use http::header::{EXPECT, HOST};
@@ -75,7 +74,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let limits = BodyLimits {
         bytes_max: body_bytes_max,
         idle: listener.timeouts.idle,
-        bytes_per_second_min: rate.filter(|_| !is_grpc(&parts.headers)),
+        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
         gated: parts.headers.contains_key(EXPECT),
     };
     call::bound(context, &parts.headers, &mut timeouts);

@@ -262,7 +262,7 @@ mod tests {
             read.uris,
             [Box::<str>::from("spiffe://prod.example/ns/shop")]
         );
-        assert_eq!(read.emails, ["ops@example.com".into()]);
+        assert_eq!(read.emails, [Box::<str>::from("ops@example.com")]);
         assert_eq!(&*read.subject, "CN=shop\\, the, O=Example");
         assert_eq!(read.identity(), Some("spiffe://prod.example/ns/shop"));
         assert!(read.not_after > 1_700_000_000);
