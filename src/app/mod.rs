@@ -3,6 +3,7 @@
 mod accounts;
 mod build;
 mod connections;
+mod in_force;
 mod run;
 mod signal;
 mod telemetry;

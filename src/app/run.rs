@@ -3,6 +3,7 @@
 use super::accounts::{ReadAccount, span_accounts};
 use super::build::{self, Door, StartError};
 use super::connections::Connections;
+use super::in_force;
 use super::telemetry::{OwnTelemetry, Readings};
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
@@ -117,21 +118,9 @@ impl Running {
             metrics,
             readiness: readiness.clone(),
             accounts: span_accounts(exporters.clone(), options.accounts),
-            telemetry: {
-                let telemetry = telemetry.clone();
-                Arc::new(move || telemetry.accounts())
-            },
-            upstreams: {
-                let live = Arc::clone(&live);
-                Arc::new(move || {
-                    live.load()
-                        .clusters
-                        .iter()
-                        .map(|one| one.reading())
-                        .collect()
-                })
-            },
-            config: Arc::new(move || Arc::clone(&live.load().config)),
+            telemetry: telemetry.read_accounts(),
+            upstreams: in_force::upstreams(&live),
+            config: in_force::config(&live),
             drain: Arc::clone(&drain_asked),
         };
         let readings = telemetry.read(state.clone());

@@ -57,8 +57,13 @@ impl OwnTelemetry {
         })
     }
 
-    /// The accounts, for `/metrics`.
-    pub(super) fn accounts(&self) -> Vec<TelemetryAccount> {
+    /// Reads the accounts at the moment of the call, for `/metrics`.
+    pub(super) fn read_accounts(&self) -> Arc<dyn Fn() -> Vec<TelemetryAccount> + Send + Sync> {
+        let this = self.clone();
+        Arc::new(move || this.accounts())
+    }
+
+    fn accounts(&self) -> Vec<TelemetryAccount> {
         let metrics = self.metrics.iter();
         let metrics = metrics.map(|(one, _)| ("metrics", one.account().snapshot()));
         let logs = self.logs.iter();
@@ -87,17 +92,22 @@ impl OwnTelemetry {
         Readings { task, over }
     }
 
-    /// Sends what is left, within `limit` for each.
+    /// Sends what is left, within `limit`.
     pub(super) async fn shutdown(&self, limit: Duration) {
         if let Some(outlet) = &self.outlet {
             outlet.connect(None);
         }
-        if let Some((exporter, _)) = &self.metrics {
-            exporter.shutdown(limit).await;
-        }
-        if let Some(exporter) = &self.logs {
-            exporter.shutdown(limit).await;
-        }
+        let metrics = async {
+            if let Some((exporter, _)) = &self.metrics {
+                exporter.shutdown(limit).await;
+            }
+        };
+        let logs = async {
+            if let Some(exporter) = &self.logs {
+                exporter.shutdown(limit).await;
+            }
+        };
+        tokio::join!(metrics, logs);
     }
 }
 

@@ -17,6 +17,7 @@ mod process;
 mod ratelimit;
 mod reading;
 mod series;
+mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
@@ -30,6 +31,7 @@ pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
+pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
@@ -44,6 +46,7 @@ use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use upstreams::UpstreamMetrics;
+use websocket::WebSocketMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -54,6 +57,7 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     endpoints: EndpointMetrics,
+    websocket: WebSocketMetrics,
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
@@ -75,6 +79,7 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             endpoints: EndpointMetrics::new(),
+            websocket: WebSocketMetrics::default(),
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
@@ -181,6 +186,11 @@ impl Metrics {
         self.endpoints.of(upstream)
     }
 
+    /// A WebSocket was opened; it is open until the guard is dropped.
+    pub fn websocket(self: &Arc<Self>) -> WebSocketGuard {
+        WebSocketMetrics::opened(self)
+    }
+
     /// An answer was compressed: `algorithm`, and its bytes before and after.
     pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
         self.message.compressed(algorithm, before, after);
@@ -252,6 +262,7 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.endpoints.render(page);
+        self.websocket.render(page);
         self.message.render(page);
         self.edge.render(page);
         self.attempts.render(page);
