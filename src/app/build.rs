@@ -10,7 +10,7 @@ use crate::route::{RouteSpec, RouteTable};
 use crate::server::MemoryPressure;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::tls::{Acceptor, CertificateSource, TlsFileError};
+use crate::tls::{Acceptor, Keeper, Tickets, TlsFileError};
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
 use crate::trace::redact::Redaction;
@@ -58,15 +58,6 @@ pub enum StartError {
         #[source]
         source: TlsFileError,
     },
-    /// The crypto library refuses.
-    #[error("TLS of {owner} cannot be set up")]
-    Tls {
-        /// Whose.
-        owner: String,
-        /// Why.
-        #[source]
-        source: rustls::Error,
-    },
     /// An exporter cannot be made.
     #[error("spans cannot be exported")]
     Export(#[source] ExportError),
@@ -93,6 +84,7 @@ pub enum StartError {
 pub(super) fn snapshot(
     plan: &Plan,
     metrics: &Arc<Metrics>,
+    keeper: &Keeper,
     sinks: Vec<Arc<dyn SpanSink>>,
     access_log: Option<Arc<AccessLog>>,
     before: Option<&Snapshot>,
@@ -107,7 +99,7 @@ pub(super) fn snapshot(
         known_methods: KnownMethods::new(tracing.known_methods.clone()),
         peer_service: tracing.peer_service,
     };
-    let clusters = clusters(plan, metrics)?;
+    let clusters = clusters(plan, metrics, keeper)?;
     let limits = rate_limits(plan, metrics, before)?;
     let routes = plan
         .routes
@@ -119,7 +111,12 @@ pub(super) fn snapshot(
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
+    let in_order = plan.upstreams.iter();
     Ok(Snapshot {
+        clusters: in_order
+            .filter_map(|settings| clusters.get(&settings.name).cloned())
+            .collect(),
+        config: Arc::clone(&plan.text),
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
         unmatched: TraceRule {
             sampler: HeadSampler::new(&tracing.default_sampling),
@@ -165,6 +162,7 @@ fn memory(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Arc<Memo
 fn clusters(
     plan: &Plan,
     metrics: &Arc<Metrics>,
+    keeper: &Keeper,
 ) -> Result<HashMap<Arc<str>, Arc<Cluster>>, StartError> {
     plan.upstreams
         .iter()
@@ -175,6 +173,9 @@ fn clusters(
                     owner: format!("upstream {name}"),
                     source,
                 })?;
+            if let Some(tls) = cluster.tls() {
+                keeper.watch_upstream(&name, tls);
+            }
             Ok((name, cluster))
         })
         .collect()
@@ -243,33 +244,34 @@ pub(super) fn exporters(plan: &Plan) -> Result<Vec<Exporter>, StartError> {
     if !plan.tracing.recording {
         return Ok(Vec::new());
     }
-    let resource = bytes::Bytes::from(crate::trace::resource::encode_resource(
-        &plan.tracing.resource,
-    ));
+    let resource = resource(plan);
     plan.export
         .iter()
         .map(|settings| Exporter::start(settings, resource.clone()).map_err(StartError::Export))
         .collect()
 }
 
-/// TLS of a listener, if it has certificates.
-pub(super) fn acceptor(listener: &ListenerSettings) -> Result<Option<Acceptor>, StartError> {
-    if listener.certificates.is_empty() {
+/// The encoded resource of everything that is exported.
+pub(super) fn resource(plan: &Plan) -> bytes::Bytes {
+    let attributes = &plan.tracing.resource;
+    bytes::Bytes::from(crate::trace::resource::encode_resource(attributes))
+}
+
+/// TLS of a listener, if it has any. Its files are watched from here on.
+pub(super) fn acceptor(
+    listener: &ListenerSettings,
+    tickets: &Arc<Tickets>,
+    keeper: &Keeper,
+) -> Result<Option<Acceptor>, StartError> {
+    let Some(settings) = &listener.tls else {
         return Ok(None);
-    }
-    let owner = || format!("listener {}", listener.name);
-    let files = listener
-        .certificates
-        .iter()
-        .map(|pair| (&*pair.chain, &*pair.key));
-    let certificates = CertificateSource::read(files).map_err(|source| StartError::TlsFile {
-        owner: owner(),
-        source,
-    })?;
-    Acceptor::new(certificates)
-        .map(Some)
-        .map_err(|source| StartError::Tls {
-            owner: owner(),
+    };
+    let acceptor = Acceptor::new(settings.clone(), Arc::clone(tickets)).map_err(|source| {
+        StartError::TlsFile {
+            owner: format!("listener {}", listener.name),
             source,
-        })
+        }
+    })?;
+    keeper.watch_listener(&listener.name, &acceptor);
+    Ok(Some(acceptor))
 }

@@ -5,6 +5,7 @@ mod build;
 mod connections;
 mod run;
 mod signal;
+mod telemetry;
 
 pub use accounts::ReadAccount;
 pub use build::{Door, StartError};

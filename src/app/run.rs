@@ -3,6 +3,7 @@
 use super::accounts::{ReadAccount, span_accounts};
 use super::build::{self, Door, StartError};
 use super::connections::Connections;
+use super::telemetry::{OwnTelemetry, Readings};
 use crate::admin::{self, AdminState, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
@@ -10,9 +11,9 @@ use crate::listener::{ListenerSettings, accept_loop, bind};
 use crate::proxy::{Live, Pipeline};
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::log::LogFormat;
+use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::Acceptor;
+use crate::tls::{Acceptor, Keeper, Tickets};
 use crate::trace::sink::SpanSink;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Options {
     pub accounts: Vec<ReadAccount>,
     /// The form of the access log's lines, if there shall be any.
     pub access_log: Option<LogFormat>,
+    /// Where the process's log can be had for export, if there is a log.
+    pub log: Option<LogOutlet>,
 }
 
 /// A proxy at work. Dropping it without [`Self::stop`] leaves its tasks to the runtime.
@@ -47,8 +50,11 @@ pub struct Running {
     pub drain_asked: Arc<Notify>,
     drain: Drain,
     readiness: Readiness,
+    keeper: Arc<Keeper>,
     exporters: Vec<Exporter>,
     access_log: Option<Arc<AccessLog>>,
+    telemetry: OwnTelemetry,
+    readings: Readings,
     over: CancellationToken,
     drain_max: Duration,
 }
@@ -68,7 +74,9 @@ impl Running {
     /// [`StartError`].
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let doorways = doorways(&plan)?;
+        let tickets = Tickets::new();
+        let keeper = Keeper::new(Arc::clone(&metrics));
+        let doorways = doorways(&plan, &tickets, &keeper)?;
         let doors = admin::bind(&plan.admin)
             .await
             .map_err(|error| StartError::Listen {
@@ -93,7 +101,10 @@ impl Running {
             .map(|format| AccessLog::start(format, &metrics).map(Arc::new))
             .transpose()
             .map_err(StartError::AccessLog)?;
-        let live = build::snapshot(&plan, &metrics, sinks, access_log.clone(), None)?;
+        let log = access_log.clone();
+        let resource = build::resource(&plan);
+        let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
+        let live = build::snapshot(&plan, &metrics, &keeper, sinks, log, None)?;
 
         let drain = Drain::new();
         let live = Arc::new(Live::new(live));
@@ -106,10 +117,30 @@ impl Running {
             metrics,
             readiness: readiness.clone(),
             accounts: span_accounts(exporters.clone(), options.accounts),
+            telemetry: {
+                let telemetry = telemetry.clone();
+                Arc::new(move || telemetry.accounts())
+            },
+            upstreams: {
+                let live = Arc::clone(&live);
+                Arc::new(move || {
+                    live.load()
+                        .clusters
+                        .iter()
+                        .map(|one| one.reading())
+                        .collect()
+                })
+            },
+            config: Arc::new(move || Arc::clone(&live.load().config)),
             drain: Arc::clone(&drain_asked),
         };
+        let readings = telemetry.read(state.clone());
         let over = CancellationToken::new();
         tokio::spawn(admin::serve(doors, state, over.clone()));
+        tokio::spawn(
+            over.clone()
+                .run_until_cancelled_owned(Arc::clone(&keeper).run()),
+        );
         readiness.ready();
         let drain_max = plan.drain;
         Ok(Self {
@@ -119,8 +150,11 @@ impl Running {
             drain_asked,
             drain,
             readiness,
+            keeper,
             exporters,
             access_log,
+            telemetry,
+            readings,
             over,
             drain_max,
         })
@@ -129,6 +163,12 @@ impl Running {
     /// Requests in flight at this moment.
     pub fn requests(&self) -> usize {
         self.drain.requests()
+    }
+
+    /// Looks at every certificate, key and authority now, and serves what has changed. Reads from
+    /// disk.
+    pub fn renew_certificates(&self) {
+        self.keeper.look();
     }
 
     /// How long a drain may take.
@@ -146,6 +186,8 @@ impl Running {
         for exporter in &self.exporters {
             accounts.push(exporter.shutdown(FLUSH_MAX).await);
         }
+        self.readings.end().await;
+        self.telemetry.shutdown(FLUSH_MAX).await;
         if let Some(log) = self.access_log {
             // Blocks for a moment at the very end, when nobody else is served any more.
             log.close(FLUSH_MAX);
@@ -163,7 +205,11 @@ struct Doorway {
 }
 
 /// Binds every data listener and reads what its TLS needs.
-fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
+fn doorways(
+    plan: &Plan,
+    tickets: &Arc<Tickets>,
+    keeper: &Keeper,
+) -> Result<Vec<Doorway>, StartError> {
     let bound = |settings: &ListenerSettings| {
         let address = settings.address;
         let socket = bind(address).map_err(|source| StartError::Listen {
@@ -172,7 +218,7 @@ fn doorways(plan: &Plan) -> Result<Vec<Doorway>, StartError> {
             source,
         })?;
         Ok(Doorway {
-            acceptor: build::acceptor(settings)?,
+            acceptor: build::acceptor(settings, tickets, keeper)?,
             settings: Arc::new(settings.clone()),
             socket,
         })

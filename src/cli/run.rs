@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, TerminalExport};
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
+use crate::upstream::EndpointSource;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
@@ -30,7 +31,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let loaded = load(args, console)?;
     let shows_itself = args.to.is_some() || console.stderr.is_terminal;
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console)?;
+    let log = begin_log(&args.output, form, console)?;
     warn(&loaded, form, console);
     let plan = loaded.plan;
     let prints = args.prints_spans(console.stdout.is_terminal)
@@ -44,6 +45,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .unwrap_or(args.to.is_none() && !prints && !console.stdout.is_terminal),
         log_form: args.output.log_form(console.stdout.is_terminal).into(),
         after_first: None,
+        log: Some(log.outlet()),
     };
     let flags = Flags {
         listen: args.to.is_some(),
@@ -55,12 +57,14 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .upstreams
             .first()
             .and_then(|one| one.endpoints.first())
-            .cloned();
+            .map(|one| one.source.clone());
         let tls = has_tls(&plan);
         let (running, ending) = serving.start(plan, console, flags).await?;
         if shows_itself {
             let knocked = match (&args.to, &upstream) {
-                (Some(to), Some(endpoint)) => Some((to.as_str(), reach::knock(endpoint).await)),
+                (Some(to), Some(EndpointSource::Address(endpoint))) => {
+                    Some((to.as_str(), reach::knock(endpoint).await))
+                }
                 _ => None,
             };
             let address = upstream.map(|one| one.authority()).unwrap_or_default();
@@ -86,7 +90,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
 pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let started = clock::instant();
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console)?;
+    let log = begin_log(&args.output, form, console)?;
     runtime()?.block_on(async {
         let services = Services::start().await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the demo's services cannot start").because(error)
@@ -111,6 +115,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             logs_access: loaded.plan.access_log.unwrap_or(false),
             log_form: args.output.log_form(console.stdout.is_terminal).into(),
             after_first: (prints && !args.no_traffic).then_some(after_first),
+            log: Some(log.outlet()),
         };
         let flags = Flags {
             listen: true,
@@ -253,7 +258,7 @@ fn has_tls(plan: &Plan) -> Vec<Arc<str>> {
     let with = plan
         .listeners
         .iter()
-        .filter(|listener| !listener.certificates.is_empty());
+        .filter(|listener| listener.tls.is_some());
     with.map(|listener| Arc::clone(&listener.name)).collect()
 }
 
@@ -323,7 +328,6 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
             source,
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
-        | StartError::Tls { .. }
         | StartError::Export(_)
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)

@@ -9,7 +9,7 @@ use crate::admin::SpanAccount;
 use crate::app::{Options, ReadAccount, Running, Signals, Stop};
 use crate::clock;
 use crate::config::Plan;
-use crate::telemetry::log::LogFormat;
+use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::trace::sink::SpanSink;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ pub(super) struct Serving {
     pub(super) logs_access: bool,
     pub(super) log_form: LogFormat,
     pub(super) after_first: Option<AfterFirst>,
+    pub(super) log: Option<LogOutlet>,
 }
 
 /// What has to be ended with a proxy.
@@ -75,6 +76,7 @@ impl Serving {
             sinks,
             accounts,
             access_log,
+            log: self.log,
         };
         // Before anybody is told that it listens: from then on a signal means a drain.
         let signals = Signals::listen().map_err(|error| {

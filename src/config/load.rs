@@ -10,6 +10,7 @@ use crate::config::compile::files::reason;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Largest file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -82,7 +83,7 @@ fn compile_in(
 ) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
     let mut mask = Mask::default();
-    let plan = passes(
+    let mut plan = passes(
         text,
         folder,
         environment,
@@ -92,6 +93,10 @@ fn compile_in(
     );
     let harmless = findings.are_harmless();
     let report = Report::new(name, text, &mask, findings.in_line_order());
+    if let Some(plan) = &mut plan {
+        mask.hide_comments(text);
+        plan.text = Arc::from(mask.apply(text));
+    }
     match plan {
         Some(plan) if harmless => Ok(Loaded {
             plan,

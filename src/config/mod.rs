@@ -31,7 +31,7 @@ pub use diagnostic::{Code, Diagnostic, Look, Report, Severity};
 pub use document::{errors_markdown, reference_markdown};
 pub use env::Environment;
 pub use load::{Loaded, Refused, compile_text, load};
-pub use plan::{Plan, TerminalExport, TracingPlan};
+pub use plan::{Plan, TelemetryPlan, TerminalExport, TracingPlan};
 pub use run_to::run_to;
 pub use schema::schema;
 pub use secret::Secret;

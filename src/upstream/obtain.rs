@@ -2,13 +2,14 @@
 
 use super::EndpointProtocol;
 use super::asking::AskError;
-use super::connect::{ConnectError, Connected, connect};
+use super::connect::{ConnectError, Connected, Way, connect};
 use super::endpoint::Endpoint;
 use super::http2;
 use super::link::Link;
 use super::pool::{SharedLink, TooManyPending};
 use super::upgrade::Upgrade;
 use crate::clock;
+use crate::tls::Connector;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -135,7 +136,16 @@ impl Endpoint {
     /// A new connection that the pool knows nothing of, for health checks. The caller holds the
     /// deadline.
     pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
-        connect(&self.address, self.tls.as_ref()).await
+        connect(&self.way(self.tls.as_ref())).await
+    }
+
+    fn way<'a>(&'a self, tls: Option<&'a Connector>) -> Way<'a> {
+        Way {
+            address: &self.address,
+            reach: &self.reach,
+            tls_name: &self.tls_name,
+            tls,
+        }
     }
 
     /// Makes a connection, or shares the one that another request has made meanwhile.
@@ -152,7 +162,7 @@ impl Endpoint {
         } else {
             None
         };
-        let connected = connect(&self.address, tls.as_ref()).await?;
+        let connected = connect(&self.way(tls.as_ref())).await?;
         Ok((self.begin(connected).await?, true))
     }
 

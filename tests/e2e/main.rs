@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod balancing;
 mod bodies;
 mod breaker;
 mod commands;
@@ -32,13 +33,15 @@ mod framing;
 mod garbage;
 mod grpc;
 mod headers;
+mod health;
 mod hedging;
 mod life_cycle;
 mod limits;
-mod protocols;
 mod mirror;
+mod protocols;
 mod rate_limits;
 mod refused;
+mod resolving;
 mod retries;
 mod routing;
 mod sampling;
@@ -46,6 +49,7 @@ mod spans;
 mod split;
 mod stalls;
 mod support;
+mod telemetry;
 mod tls;
 mod upgrades;
 mod websocket;
