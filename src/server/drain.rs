@@ -20,6 +20,7 @@ pub struct Drain(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
+    leaving: Moment,
     begun: Moment,
     over: Moment,
     connections: TaskTracker,
@@ -32,8 +33,31 @@ impl Drain {
         Self::default()
     }
 
+    /// Says goodbye: each HTTP/1 answer from now on closes its connection, HTTP/2 connections get
+    /// their GOAWAY. Idle HTTP/1 connections stay for a last request: who closes them now could
+    /// meet a request that is on its way.
+    pub fn leave(&self) {
+        self.0.leaving.reach();
+    }
+
+    /// Whether goodbye was said.
+    pub fn is_leaving(&self) -> bool {
+        self.0.leaving.is_reached()
+    }
+
+    /// Resolves when goodbye is said. For one task.
+    pub fn leaving(&self) -> Reached {
+        self.0.leaving.reached()
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> usize {
+        self.0.connections.len()
+    }
+
     /// Begins to drain. Idle connections close, busy ones after their answer.
     pub fn begin(&self) {
+        self.0.leaving.reach();
         self.0.begun.reach();
         self.0.connections.close();
     }
