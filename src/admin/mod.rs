@@ -13,7 +13,7 @@ mod settings;
 mod spans;
 mod visitor;
 
-pub use bind::{AdminListeners, BindError, bind};
+pub use bind::{AdminListeners, BindError, HandedDoors, bind};
 pub use readiness::{Readiness, ReadinessState};
 pub use serve::serve;
 pub use settings::AdminSettings;

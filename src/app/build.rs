@@ -1,7 +1,8 @@
 //! Live objects out of a plan.
 
+use super::parts::Clusters;
 use crate::config::Plan;
-use crate::export::{ExportError, Exporter};
+use crate::export::ExportError;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::{RouteAction, RoutePlan};
 use crate::proxy::{LiveAction, LiveRoute, Snapshot, TraceRule};
@@ -16,8 +17,6 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
-use crate::upstream::Cluster;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -87,6 +86,7 @@ pub enum StartError {
 /// What the requests of this plan read.
 pub(super) fn snapshot(
     plan: &Plan,
+    clusters: &Clusters,
     metrics: &Arc<Metrics>,
     sinks: Vec<Arc<dyn SpanSink>>,
     access_log: Option<Arc<AccessLog>>,
@@ -101,11 +101,10 @@ pub(super) fn snapshot(
         known_methods: KnownMethods::new(tracing.known_methods.clone()),
         peer_service: tracing.peer_service,
     };
-    let clusters = clusters(plan, metrics)?;
     let routes = plan
         .routes
         .iter()
-        .map(|(spec, route)| Ok((spec.clone(), live_route(spec, route, &clusters, &trace)?)))
+        .map(|(spec, route)| Ok((spec.clone(), live_route(spec, route, clusters, &trace)?)))
         .collect::<Result<Vec<_>, StartError>>()?;
     Ok(Snapshot {
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
@@ -123,38 +122,21 @@ pub(super) fn snapshot(
     })
 }
 
-fn clusters(
-    plan: &Plan,
-    metrics: &Arc<Metrics>,
-) -> Result<HashMap<Arc<str>, Arc<Cluster>>, StartError> {
-    plan.upstreams
-        .iter()
-        .map(|settings| {
-            let name = Arc::clone(&settings.name);
-            let cluster =
-                Cluster::new(settings.clone(), metrics).map_err(|source| StartError::TlsFile {
-                    owner: format!("upstream {name}"),
-                    source,
-                })?;
-            Ok((name, cluster))
-        })
-        .collect()
-}
-
 fn live_route(
     spec: &RouteSpec,
     route: &RoutePlan,
-    clusters: &HashMap<Arc<str>, Arc<Cluster>>,
+    clusters: &Clusters,
     trace: &TraceSettings,
 ) -> Result<Arc<LiveRoute>, StartError> {
     let action = match &route.action {
         RouteAction::Forward { upstream, rewrite } => LiveAction::Forward {
-            cluster: clusters.get(upstream).cloned().ok_or_else(|| {
-                StartError::UnknownUpstream {
+            cluster: clusters
+                .get(upstream)
+                .map(|made| Arc::clone(&made.cluster))
+                .ok_or_else(|| StartError::UnknownUpstream {
                     route: Arc::clone(&route.name),
                     upstream: Arc::clone(upstream),
-                }
-            })?,
+                })?,
             rewrite: rewrite.clone(),
         },
         RouteAction::Redirect(redirect) => LiveAction::Redirect(redirect.clone()),
@@ -177,20 +159,6 @@ fn live_route(
         template: spec.path.name().into(),
         plan: route.clone(),
     }))
-}
-
-/// One exporter for each destination.
-pub(super) fn exporters(plan: &Plan) -> Result<Vec<Exporter>, StartError> {
-    if !plan.tracing.recording {
-        return Ok(Vec::new());
-    }
-    let resource = bytes::Bytes::from(crate::trace::resource::encode_resource(
-        &plan.tracing.resource,
-    ));
-    plan.export
-        .iter()
-        .map(|settings| Exporter::start(settings, resource.clone()).map_err(StartError::Export))
-        .collect()
 }
 
 /// TLS of a listener, if it has certificates.

@@ -6,17 +6,24 @@ use crate::proxy::Pipeline;
 use crate::server::{Drain, Ended, serve};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, HandshakeError};
+use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
 
+/// What a listener is at this moment. A connection keeps what it began with.
+pub(super) struct Terms {
+    pub(super) listener: Arc<ListenerSettings>,
+    pub(super) acceptor: Option<Acceptor>,
+}
+
 /// Takes the connections of one listener.
 #[derive(Clone)]
 pub(super) struct Connections {
-    pub(super) listener: Arc<ListenerSettings>,
-    pub(super) acceptor: Option<Acceptor>,
+    /// What the next connection gets.
+    pub(super) terms: Arc<ArcSwap<Terms>>,
     pub(super) pipeline: Pipeline,
     pub(super) drain: Drain,
     pub(super) metrics: Arc<Metrics>,
@@ -24,15 +31,30 @@ pub(super) struct Connections {
 
 impl TakeConnection for Connections {
     fn take(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        let this = self.clone();
+        let arrived = Arrived {
+            terms: self.terms.load_full(),
+            pipeline: self.pipeline.clone(),
+            drain: self.drain.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
         self.drain.spawn(async move {
-            let open = this.metrics.connection(&this.listener.name);
-            this.connection(stream, peer, Place { permit, open }).await;
+            let open = arrived.metrics.connection(&arrived.terms.listener.name);
+            arrived
+                .connection(stream, peer, Place { permit, open })
+                .await;
         });
     }
 }
 
-impl Connections {
+/// One connection, with everything it needs until its end.
+struct Arrived {
+    terms: Arc<Terms>,
+    pipeline: Pipeline,
+    drain: Drain,
+    metrics: Arc<Metrics>,
+}
+
+impl Arrived {
     async fn connection(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
         let Ok(local) = stream.local_addr() else {
             return;
@@ -41,13 +63,13 @@ impl Connections {
             return; // The other side has left already.
         }
         let ends = Ends { peer, local };
-        let Some(acceptor) = &self.acceptor else {
+        let Some(acceptor) = &self.terms.acceptor else {
             let conn = self.conn_info(ends, None, place);
             let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
             self.account(&ended, peer);
             return;
         };
-        let handshake = acceptor.accept(stream, self.listener.timeouts.header);
+        let handshake = acceptor.accept(stream, self.terms.listener.timeouts.header);
         let shaken = tokio::select! {
             biased;
             shaken = handshake => shaken,
@@ -70,18 +92,23 @@ impl Connections {
     }
 
     fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>, place: Place) -> Arc<ConnInfo> {
-        Arc::new(ConnInfo::new(Arc::clone(&self.listener), ends, tls, place))
+        Arc::new(ConnInfo::new(
+            Arc::clone(&self.terms.listener),
+            ends,
+            tls,
+            place,
+        ))
     }
 
     fn refused(&self, error: &HandshakeError, peer: SocketAddr) {
-        self.metrics.tls_error(&self.listener.name);
+        self.metrics.tls_error(&self.terms.listener.name);
         let cause: &(dyn std::error::Error + 'static) = error;
-        debug!(listener = %self.listener.name, %peer, error = cause, "no TLS");
+        debug!(listener = %self.terms.listener.name, %peer, error = cause, "no TLS");
     }
 
     /// What the HTTP parser refuses has no span: it is counted and logged here.
     fn account(&self, ended: &Ended, peer: SocketAddr) {
-        let listener = &self.listener.name;
+        let listener = &self.terms.listener.name;
         match ended {
             Ended::Clean => {}
             Ended::ParseError(error) => {

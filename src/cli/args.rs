@@ -86,6 +86,12 @@ pub struct RunArgs {
     /// Name of the service that the spans stand for
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
+    /// Do not look whether the file changes; SIGHUP still reads it anew
+    #[arg(long, conflicts_with = "to")]
+    pub no_watch: bool,
+    /// Take the listening sockets of the process at this Unix socket, then hand them over there
+    #[arg(long, value_name = "SOCKET", conflicts_with = "to")]
+    pub takeover: Option<PathBuf>,
     /// What is printed.
     #[command(flatten)]
     pub output: OutputArgs,

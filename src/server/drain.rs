@@ -50,9 +50,10 @@ impl Drain {
         self.0.leaving.reached()
     }
 
-    /// Connections that are open.
-    pub fn connections(&self) -> usize {
-        self.0.connections.len()
+    /// Resolves when no connection is open any more. Only once nothing is accepted.
+    pub async fn emptied(&self) {
+        self.0.connections.close();
+        self.0.connections.wait().await;
     }
 
     /// Begins to drain. Idle connections close, busy ones after their answer.
@@ -109,6 +110,11 @@ impl Drain {
     pub fn requests(&self) -> usize {
         let counts = self.counts();
         counts.iter().map(|one| one.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Whether it has begun and nothing is open any more.
+    pub fn is_over(&self) -> bool {
+        self.has_begun() && self.0.connections.is_empty() && self.requests() == 0
     }
 
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its

@@ -30,6 +30,7 @@ mod headers;
 mod life_cycle;
 mod limits;
 mod protocols;
+mod reload;
 mod routing;
 mod sampling;
 mod spans;

@@ -9,16 +9,19 @@ mod exposition;
 mod histogram;
 mod http;
 mod process;
+mod reloads;
 mod series;
 
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use reloads::ReloadOutcome;
 
 use crate::clock::{self, Timestamp};
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
+use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -35,6 +38,7 @@ pub struct Metrics {
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
     access_log_dropped: AtomicU64,
+    reloads: ReloadMetrics,
 }
 
 impl Metrics {
@@ -48,6 +52,7 @@ impl Metrics {
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
             access_log_dropped: AtomicU64::new(0),
+            reloads: ReloadMetrics::new(),
         })
     }
 
@@ -121,6 +126,11 @@ impl Metrics {
         self.connections.connect_failed(upstream);
     }
 
+    /// The configuration was read anew.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.reloads.count(outcome);
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -156,6 +166,7 @@ impl Metrics {
             help: "Access log lines that found their queue full.",
         });
         page.sample(&[], self.access_log_dropped.load(Ordering::Relaxed));
+        self.reloads.render(page);
         page.family(Family {
             name: "edgespan_build",
             kind: Kind::Info,

@@ -5,8 +5,11 @@
 mod completions;
 mod demo;
 mod ending;
+mod handover;
 mod program;
 mod refusals;
+mod reload;
 mod run;
+mod service;
 mod terminal;
 mod usage;

@@ -2,8 +2,8 @@
 
 use super::collector::Collector;
 use super::origin::Origin;
-use edgespan::app::{Options, Running, Stopped};
-use edgespan::config::{self, Environment, Overrides};
+use edgespan::app::{Changes, Next, Options, Running, StartError, Stopped};
+use edgespan::config::{self, Environment, Overrides, Plan};
 use std::net::SocketAddr;
 
 pub struct Proxy {
@@ -69,7 +69,20 @@ impl Setup {
         ))
     }
 
-    pub async fn start(mut self) -> Proxy {
+    pub async fn start(self) -> Proxy {
+        let running = Running::start(self.plan(), Options::default())
+            .await
+            .expect("a proxy");
+        let address = running.listeners()[0].1;
+        let admin = running.admin.expect("an admin address");
+        Proxy {
+            address,
+            admin,
+            running,
+        }
+    }
+
+    fn plan(mut self) -> Plan {
         let has = |text: &str, key: &str| text.lines().any(|line| line.starts_with(key));
         for (key, default) in [
             ("listeners:", "listeners: {web: {address: '127.0.0.1:0'}}"),
@@ -86,31 +99,23 @@ impl Setup {
         let environment = Environment::from_iter(variables);
         let compiled =
             config::compile_text("test.yaml", &self.text, &environment, &Overrides::default());
-        let plan = compiled
+        compiled
             .unwrap_or_else(|refused| panic!("{refused:?}\n{}", self.text))
-            .plan;
-        let running = Running::start(plan, Options::default())
-            .await
-            .expect("a proxy");
-        let address = running.listeners[0].1;
-        let admin = running.admin.expect("an admin address");
-        Proxy {
-            address,
-            admin,
-            running,
-        }
+            .plan
     }
 }
 
 impl Proxy {
     /// The address of a listener by its name.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        let found = self
-            .running
-            .listeners
-            .iter()
-            .find(|(listener, _)| &**listener == name);
+        let listeners = self.running.listeners();
+        let found = listeners.iter().find(|(listener, _)| &**listener == name);
         found.expect("a listener of that name").1
+    }
+
+    /// Puts another configuration in force.
+    pub async fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
+        self.running.reload(setup.plan()).await
     }
 
     pub fn requests(&self) -> usize {
@@ -118,6 +123,6 @@ impl Proxy {
     }
 
     pub async fn stop(self) -> Stopped {
-        self.running.stop().await
+        self.running.stop(Next::Nobody).await
     }
 }
