@@ -43,8 +43,8 @@ pub(super) struct Doorway {
     pub(super) drain: Drain,
     terms: Arc<ArcSwap<Terms>>,
     files: Fingerprint,
-    /// The same socket as the accept loop's, to be handed on.
-    socket: TcpListener,
+    /// The same socket as the accept loop's, to be handed on. None once it is shut.
+    socket: Option<TcpListener>,
     permits: Arc<Semaphore>,
     shut: CancellationToken,
     taker: Connections,
@@ -115,7 +115,7 @@ impl Bound {
             drain,
             terms,
             files: self.files,
-            socket: self.socket,
+            socket: Some(self.socket),
             permits: Arc::new(Semaphore::new(settings.limits.connections_max)),
             shut: CancellationToken::new(),
             taker,
@@ -145,7 +145,8 @@ impl Doorway {
 
     /// The listening socket once more.
     pub(super) fn socket(&self) -> io::Result<TcpListener> {
-        self.socket.try_clone()
+        let closed = || io::Error::from(io::ErrorKind::NotConnected);
+        self.socket.as_ref().ok_or_else(closed)?.try_clone()
     }
 
     /// New terms for connections that come from now on.
@@ -170,11 +171,14 @@ impl Doorway {
 
     /// Takes no new connections. Those that the system has accepted already are still served,
     /// unless a successor has the socket and will find them.
-    pub(super) fn shut(&self, is_handed_over: bool) {
+    pub(super) fn shut(&mut self, is_handed_over: bool) {
         self.shut.cancel();
+        let Some(socket) = self.socket.take() else {
+            return;
+        };
         while !is_handed_over && let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             // The socket does not wait: an error is the end of the queue.
-            let Ok((stream, peer)) = self.socket.accept() else {
+            let Ok((stream, peer)) = socket.accept() else {
                 return;
             };
             let stream = stream
@@ -187,7 +191,7 @@ impl Doorway {
     }
 
     /// Closes a listener that the configuration no longer has: what is open may finish.
-    pub(super) fn leave(self, linger: Duration, limit: Duration) -> Drain {
+    pub(super) fn leave(mut self, linger: Duration, limit: Duration) -> Drain {
         self.shut(false);
         let drain = self.drain.clone();
         drop(self);

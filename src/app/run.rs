@@ -203,17 +203,17 @@ impl Running {
 
     /// A successor has the sockets and takes connections: from here on this process takes none.
     /// Its door for operators closes, too: the successor answers there.
-    pub fn hand_over(&self) {
+    pub fn hand_over(&mut self) {
         self.readiness.draining();
         self.over.cancel();
-        for doorway in &self.doorways {
+        for doorway in &mut self.doorways {
             doorway.shut(true);
         }
     }
 
     /// Refuses new connections, lets requests finish within the drain's time, sends the last
     /// spans.
-    pub async fn stop(self, next: Next) -> Stopped {
+    pub async fn stop(mut self, next: Next) -> Stopped {
         self.readiness.draining();
         let drains = self.drains();
         let times = self.plan.drain;
@@ -228,7 +228,7 @@ impl Running {
             }
             Next::Successor => times.timeout / 2,
         };
-        for doorway in &self.doorways {
+        for doorway in &mut self.doorways {
             doorway.shut(next == Next::Successor);
         }
         let mut ending = JoinSet::new();
