@@ -5,8 +5,10 @@ use crate::config::Plan;
 use crate::export::ExportError;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::{RouteAction, RoutePlan};
-use crate::proxy::{LiveAction, LiveRoute, Snapshot, TraceRule};
+use crate::proxy::{LiveAction, LiveMirror, LiveRoute, LiveSplit, Snapshot, TraceRule};
+use crate::ratelimit::{RateLimits, StoreError};
 use crate::route::{RouteSpec, RouteTable};
+use crate::server::MemoryPressure;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, CertificateSource, TlsFileError};
@@ -70,6 +72,9 @@ pub enum StartError {
     /// The access log's writer cannot be started.
     #[error("the access log cannot be written")]
     AccessLog(#[source] io::Error),
+    /// The Redis that limits share cannot be set up.
+    #[error("rate limits cannot be shared")]
+    RateLimitStore(#[source] StoreError),
     /// The routes contradict each other.
     #[error("routes cannot be served")]
     Routes(#[source] crate::route::BuildError),
@@ -83,13 +88,14 @@ pub enum StartError {
     },
 }
 
-/// What the requests of this plan read.
+/// What the requests of this plan read. What the snapshot `before` remembers of clients goes on.
 pub(super) fn snapshot(
     plan: &Plan,
     clusters: &Clusters,
     metrics: &Arc<Metrics>,
     sinks: Vec<Arc<dyn SpanSink>>,
     access_log: Option<Arc<AccessLog>>,
+    before: Option<&Snapshot>,
 ) -> Result<Snapshot, StartError> {
     let tracing = &plan.tracing;
     let trace = TraceSettings {
@@ -101,10 +107,16 @@ pub(super) fn snapshot(
         known_methods: KnownMethods::new(tracing.known_methods.clone()),
         peer_service: tracing.peer_service,
     };
+    let limits = rate_limits(plan, metrics, before)?;
     let routes = plan
         .routes
         .iter()
-        .map(|(spec, route)| Ok((spec.clone(), live_route(spec, route, clusters, &trace)?)))
+        .map(|(spec, route)| {
+            Ok((
+                spec.clone(),
+                live_route(spec, route, clusters, &limits, &trace)?,
+            ))
+        })
         .collect::<Result<Vec<_>, StartError>>()?;
     Ok(Snapshot {
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
@@ -118,27 +130,67 @@ pub(super) fn snapshot(
         sinks,
         response_trace_id: tracing.response_trace_id,
         metrics: Arc::clone(metrics),
+        limits,
+        memory: memory(plan, metrics, before),
         access_log,
     })
+}
+
+fn rate_limits(
+    plan: &Plan,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> Result<RateLimits, StartError> {
+    let before = before.map(|snapshot| &snapshot.limits);
+    let redis = plan.redis.as_ref();
+    let mut limits = RateLimits::new(&plan.rate_limits, redis, metrics, before)
+        .map_err(StartError::RateLimitStore)?;
+    for listener in &plan.listeners {
+        limits.apply_to_listener(&listener.name, &listener.rate_limits);
+    }
+    Ok(limits)
+}
+
+fn memory(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Arc<MemoryPressure> {
+    let same = before
+        .map(|snapshot| &snapshot.memory)
+        .filter(|memory| memory.watermark() == plan.memory);
+    same.map_or_else(
+        || MemoryPressure::watch(plan.memory, metrics.memory()),
+        Arc::clone,
+    )
 }
 
 fn live_route(
     spec: &RouteSpec,
     route: &RoutePlan,
     clusters: &Clusters,
+    limits: &RateLimits,
     trace: &TraceSettings,
 ) -> Result<Arc<LiveRoute>, StartError> {
+    let cluster = |upstream: &Arc<str>| {
+        let found = clusters.get(upstream).map(|made| Arc::clone(&made.cluster));
+        found.ok_or_else(|| StartError::UnknownUpstream {
+            route: Arc::clone(&route.name),
+            upstream: Arc::clone(upstream),
+        })
+    };
     let action = match &route.action {
         RouteAction::Forward { upstream, rewrite } => LiveAction::Forward {
-            cluster: clusters
-                .get(upstream)
-                .map(|made| Arc::clone(&made.cluster))
-                .ok_or_else(|| StartError::UnknownUpstream {
-                    route: Arc::clone(&route.name),
-                    upstream: Arc::clone(upstream),
-                })?,
+            cluster: cluster(upstream)?,
             rewrite: rewrite.clone(),
         },
+        RouteAction::Split { split, rewrite } => {
+            let branches = split.branches.iter().map(|branch| {
+                let flags = FeatureFlags::new(&branch.feature_flags, &trace.limits);
+                Ok((cluster(&branch.upstream)?, flags))
+            });
+            let branches = branches.collect::<Result<_, StartError>>()?;
+            LiveAction::Split {
+                split: LiveSplit::new(split, branches),
+                rewrite: rewrite.clone(),
+            }
+        }
         RouteAction::Redirect(redirect) => LiveAction::Redirect(redirect.clone()),
         RouteAction::Answer {
             status,
@@ -150,12 +202,18 @@ fn live_route(
             body: body.clone(),
         },
     };
+    let mirror = route.mirror.as_ref().map(|mirror| {
+        let cluster = cluster(&mirror.upstream)?;
+        Ok(Arc::new(LiveMirror::new(mirror.clone(), cluster)))
+    });
     Ok(Arc::new(LiveRoute {
+        mirror: mirror.transpose()?,
         action,
         trace: TraceRule {
             sampler: HeadSampler::new(&route.sampling),
             flags: FeatureFlags::new(&route.feature_flags, &trace.limits),
         },
+        limits: limits.named(&route.rate_limits),
         template: spec.path.name().into(),
         plan: route.clone(),
     }))

@@ -48,7 +48,9 @@ impl Running {
         let destinations = parts::destinations(&plan, &self.destinations)?;
         let log = self.access_log.of(&plan).map_err(StartError::AccessLog)?;
         let sinks = all_sinks(&self.sinks, &destinations);
-        let snapshot = build::snapshot(&plan, &clusters, &self.behind.metrics, sinks, log)?;
+        let (before, metrics) = (self.behind.live.load(), &self.behind.metrics);
+        let snapshot = build::snapshot(&plan, &clusters, metrics, sinks, log, Some(&before))?;
+        let before = Arc::downgrade(&before);
 
         let mut told = self.compare(&plan, &clusters);
         for destination in &destinations {
@@ -57,7 +59,6 @@ impl Running {
                 told.exporters_made += 1;
             }
         }
-        let before = Arc::downgrade(&self.behind.live.load());
         self.behind.live.replace(snapshot);
         self.clusters = clusters;
         self.retire(destinations, &before);

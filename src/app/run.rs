@@ -103,7 +103,7 @@ impl Running {
         let mut access_log = AccessLogs::new(options.access_log, &metrics);
         let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
         let sinks = all_sinks(&options.sinks, &destinations);
-        let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log)?;
+        let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),

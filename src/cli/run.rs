@@ -353,6 +353,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         StartError::TlsFile { .. }
         | StartError::Tls { .. }
         | StartError::Export(_)
+        | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)
         | StartError::Routes(_)
         | StartError::UnknownUpstream { .. } => {

@@ -4,7 +4,9 @@ use crate::admin::AdminSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::RoutePlan;
+use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
+use crate::server::MemoryWatermark;
 use crate::trace::resource::ResourceValue;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
@@ -20,6 +22,12 @@ pub struct Plan {
     pub upstreams: Vec<ClusterSettings>,
     /// Routes, in the file's order (which decides nothing).
     pub routes: Vec<(RouteSpec, RoutePlan)>,
+    /// Rate limits, in the file's order.
+    pub rate_limits: Vec<RateLimitSettings>,
+    /// The Redis that some of them share. There if one of them does.
+    pub redis: Option<RedisSettings>,
+    /// Where too much memory begins.
+    pub memory: MemoryWatermark,
     /// How traces are made.
     pub tracing: TracingPlan,
     /// The collectors that spans go to.

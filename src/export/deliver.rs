@@ -52,6 +52,8 @@ pub(super) struct Delivery<W> {
     pub(super) attempts: Arc<Attempts>,
     /// The collector's address as the log may tell it.
     pub(super) destination: String,
+    /// What the log calls what is sent.
+    noun: &'static str,
     pause: Pause,
     faults: Faults,
 }
@@ -99,6 +101,7 @@ impl<W: Wire> Delivery<W> {
         wire: W,
         backoff: Backoff,
         destination: String,
+        noun: &'static str,
     ) -> Self {
         Self {
             queue,
@@ -107,6 +110,7 @@ impl<W: Wire> Delivery<W> {
             closing: CancellationToken::new(),
             attempts: Arc::default(),
             destination,
+            noun,
             pause: Pause::default(),
             faults: Faults::default(),
         }
@@ -187,9 +191,10 @@ impl<W: Wire> Delivery<W> {
                 destination = self.destination,
                 reason = reason.name(),
                 error.r#type = failure.kind.name(),
-                spans = since.spans,
+                count = since.spans,
                 times = since.times,
-                "spans dropped: {}",
+                "{} dropped: {}",
+                self.noun,
                 failure.detail
             );
         }
@@ -202,7 +207,8 @@ impl<W: Wire> Delivery<W> {
                 destination = self.destination,
                 error.r#type = failure.kind.name(),
                 times = since.times,
-                "export failed, spans wait and are sent again: {}",
+                "export failed, {} wait and are sent again: {}",
+                self.noun,
                 failure.detail
             );
         }
@@ -216,9 +222,10 @@ impl<W: Wire> Delivery<W> {
             if let Some(since) = self.faults.rejected.note(arrived.rejected) {
                 warn!(
                     destination = self.destination,
-                    spans = since.spans,
+                    count = since.spans,
                     times = since.times,
-                    "the collector rejected spans: {}",
+                    "the collector rejected {}: {}",
+                    self.noun,
                     arrived.message
                 );
             }
@@ -228,7 +235,8 @@ impl<W: Wire> Delivery<W> {
             warn!(
                 destination = self.destination,
                 times = since.times,
-                "the collector took the spans and says: {}",
+                "the collector took the {} and says: {}",
+                self.noun,
                 arrived.message
             );
         }

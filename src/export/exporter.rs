@@ -9,7 +9,7 @@ use super::otlp_http::OtlpHttp;
 use super::queue::SpanQueue;
 use super::reply::FailureKind;
 use super::retry::Backoff;
-use super::settings::{BatchSettings, OtlpSettings, Protocol};
+use super::settings::{BatchSettings, OtlpSettings, Protocol, Signal};
 use crate::tls::TlsFileError;
 use crate::trace::sink::{FinishedSpans, SpanSink};
 use bytes::Bytes;
@@ -69,6 +69,7 @@ struct Inner {
     attempts: Arc<Attempts>,
     closing: CancellationToken,
     destination: String,
+    noun: &'static str,
     overflow: FaultLog,
     /// Taken by the first shutdown.
     lanes: Mutex<JoinSet<()>>,
@@ -100,11 +101,33 @@ impl Exporter {
     /// # Errors
     /// If the address, a certificate or a key cannot be used, or there is no runtime.
     pub fn start(settings: &OtlpSettings, resource: Bytes) -> Result<Self, ExportError> {
-        Self::start_with(settings, &resource, Backoff::default())
+        Self::start_for(Signal::Traces, settings, &resource)
     }
 
-    /// The same with another backoff.
+    /// The same for any signal. What is pushed then has to be records of that signal.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_for(
+        signal: Signal,
+        settings: &OtlpSettings,
+        resource: &[u8],
+    ) -> Result<Self, ExportError> {
+        Self::connect(signal, settings, resource, Backoff::default())
+    }
+
+    /// Spans, with another backoff.
+    #[cfg(test)]
     pub(super) fn start_with(
+        settings: &OtlpSettings,
+        resource: &[u8],
+        backoff: Backoff,
+    ) -> Result<Self, ExportError> {
+        Self::connect(Signal::Traces, settings, resource, backoff)
+    }
+
+    fn connect(
+        signal: Signal,
         settings: &OtlpSettings,
         resource: &[u8],
         backoff: Backoff,
@@ -113,22 +136,41 @@ impl Exporter {
         let envelope = Envelope::new(resource);
         let wire = match settings.protocol {
             Protocol::HttpProtobuf => Otlp::Http(OtlpHttp::new(settings, envelope)?),
-            Protocol::Grpc => Otlp::Grpc(OtlpGrpc::new(settings, envelope)?),
+            Protocol::Grpc => Otlp::Grpc(OtlpGrpc::new(signal, settings, envelope)?),
         };
         let destination = printable(&settings.endpoint);
-        Ok(Self::over(wire, &settings.batch, backoff, destination))
+        let noun = signal.noun();
+        Ok(Self::sending(
+            wire,
+            &settings.batch,
+            backoff,
+            destination,
+            noun,
+        ))
     }
 
     /// Starts over any wire.
+    #[cfg(test)]
     pub(super) fn over<W: Wire>(
         wire: W,
         batch: &BatchSettings,
         backoff: Backoff,
         destination: String,
     ) -> Self {
+        Self::sending(wire, batch, backoff, destination, Signal::Traces.noun())
+    }
+
+    fn sending<W: Wire>(
+        wire: W,
+        batch: &BatchSettings,
+        backoff: Backoff,
+        destination: String,
+        noun: &'static str,
+    ) -> Self {
         let account = Arc::new(Account::new());
         let queue = Arc::new(SpanQueue::new(batch, Arc::clone(&account)));
-        let delivery = Delivery::new(Arc::clone(&queue), wire, backoff, destination.clone());
+        let destined = destination.clone();
+        let delivery = Delivery::new(Arc::clone(&queue), wire, backoff, destined, noun);
         let delivery = Arc::new(delivery);
         let mut lanes = JoinSet::new();
         for _ in 0..LANES {
@@ -140,6 +182,7 @@ impl Exporter {
             attempts: Arc::clone(&delivery.attempts),
             closing: delivery.closing.clone(),
             destination,
+            noun,
             overflow: FaultLog::default(),
             lanes: Mutex::new(lanes),
         }))
@@ -203,15 +246,28 @@ impl SpanSink for Exporter {
     }
 }
 
+impl Exporter {
+    /// Takes one record of the exporter's signal, encoded as field 2 of its scope's message, or
+    /// counts it as dropped. Never waits.
+    pub(super) fn push(&self, record: Vec<u8>) {
+        let one = FinishedSpans {
+            bytes: record,
+            count: 1,
+        };
+        self.accept(&one);
+    }
+}
+
 impl Inner {
     fn tell_dropped(&self, spans: u64, reason: DropReason) {
         if let Some(since) = self.overflow.note(spans) {
             warn!(
                 destination = self.destination,
                 reason = reason.name(),
-                spans = since.spans,
+                count = since.spans,
                 times = since.times,
-                "spans dropped before export"
+                "{} dropped before export",
+                self.noun
             );
         }
     }

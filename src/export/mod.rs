@@ -17,6 +17,8 @@ mod encode;
 mod connect;
 mod otlp_http;
 mod otlp_grpc;
+mod metrics;
+mod logs;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -24,8 +26,10 @@ mod tests;
 
 pub use account::{Account, AccountSnapshot, DropReason, Dropped};
 pub use exporter::{ExportError, Exporter, ExporterStats};
+pub use logs::LogExporter;
+pub use metrics::MetricsExporter;
 pub use reply::FailureKind;
-pub use settings::{BatchSettings, Compression, OtlpSettings, Protocol, TlsSettings};
+pub use settings::{BatchSettings, Compression, OtlpSettings, Protocol, Signal, TlsSettings};
 
 /// Bytes of a collector's answer that are read; more is not needed for a partial success.
 const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;

@@ -1,4 +1,4 @@
-//! OTLP over gRPC: `TraceService/Export` on one HTTP/2 connection that tonic keeps.
+//! OTLP over gRPC: `TraceService/Export` and its siblings on one HTTP/2 connection that tonic keeps.
 //!
 //! The message goes out as the bytes it was encoded to and comes back as bytes: the generated
 //! types would cost a decoding and an encoding of every span.
@@ -7,7 +7,7 @@ use super::connect::{Collector, Connection};
 use super::encode::{Envelope, ExportRequest};
 use super::exporter::ExportError;
 use super::reply::{Arrived, Failure, Reply};
-use super::settings::{Compression, OtlpSettings};
+use super::settings::{Compression, OtlpSettings, Signal};
 use super::{ANSWER_BYTES_MAX, USER_AGENT};
 use crate::telemetry::plain_chain;
 use bytes::{Buf as _, BufMut as _, Bytes};
@@ -27,13 +27,11 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
-const EXPORT: PathAndQuery =
-    PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
-
 /// The wire to one collector.
 pub(super) struct OtlpGrpc {
     grpc: Grpc<Channel>,
     envelope: Envelope,
+    method: PathAndQuery,
     /// The operator's headers. Holds secrets: never printed.
     metadata: MetadataMap,
     timeout: Duration,
@@ -45,7 +43,11 @@ impl OtlpGrpc {
     ///
     /// # Errors
     /// If the endpoint or a certificate cannot be used.
-    pub(super) fn new(settings: &OtlpSettings, envelope: Envelope) -> Result<Self, ExportError> {
+    pub(super) fn new(
+        signal: Signal,
+        settings: &OtlpSettings,
+        envelope: Envelope,
+    ) -> Result<Self, ExportError> {
         let collector = Collector::new(&settings.endpoint, &settings.tls, b"h2")?;
         let origin: Uri =
             settings.endpoint.as_str().parse().map_err(|_| {
@@ -73,6 +75,7 @@ impl OtlpGrpc {
             .accept_compressed(CompressionEncoding::Gzip)
             .accept_compressed(CompressionEncoding::Zstd),
             envelope,
+            method: PathAndQuery::from_static(signal.grpc_path()),
             metadata: metadata(settings),
             timeout: settings.timeout,
         })
@@ -94,7 +97,7 @@ impl OtlpGrpc {
         if let Err(error) = grpc.ready().await {
             return Err(Failure::connection(plain_chain(&error)));
         }
-        match grpc.unary(request, EXPORT, RawCodec).await {
+        match grpc.unary(request, self.method.clone(), RawCodec).await {
             Ok(response) => Ok(Arrived::from_body(&response.into_inner())),
             Err(status) => Err(failure(&status)),
         }

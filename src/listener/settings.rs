@@ -27,6 +27,8 @@ pub struct ListenerSettings {
     pub limits: ListenerLimits,
     /// What to do with paths that servers read in two ways.
     pub paths: PathPolicy,
+    /// Names of the rate limits of all its requests; exist in the plan.
+    pub rate_limits: Vec<Arc<str>>,
 }
 
 /// PEM files of one certificate. Its names are read from the certificate itself.

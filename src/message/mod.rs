@@ -5,11 +5,15 @@
 
 pub mod authority;
 mod client_address;
+pub mod compression;
 pub mod forwarded;
+pub mod grpc;
 pub mod hop_by_hop;
 pub mod normalize;
 pub mod refusal;
+pub mod replay;
 pub mod request_body;
 pub mod respond;
 pub mod target;
+pub mod tee;
 pub mod trailers;

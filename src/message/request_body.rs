@@ -1,5 +1,8 @@
 //! A request's body on its way to the upstream: streamed, bounded, counted, never buffered.
 
+use super::grpc::{MessageReader, Wire};
+use super::replay::ReplayReader;
+use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -9,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
 /// How long a client that sent `Expect: 100-continue` waits for the upstream's word before its
@@ -23,6 +27,10 @@ pub enum RequestBody {
     Empty,
     /// What the client sends, as it sends it.
     Streamed(Box<StreamedBody>),
+    /// A copy that was kept of what a client sent.
+    Kept(Box<KeptBody>),
+    /// The same for one attempt of several.
+    Replayed(Box<ReplayReader>),
 }
 
 /// Why a request's body ended early.
@@ -39,12 +47,14 @@ pub enum BodyFault {
 /// The error that hyper sees when a request's body ends early.
 #[derive(Debug, thiserror::Error)]
 #[error("the request's body ended early: {0:?}")]
-pub struct RequestBodyError(BodyFault);
+pub struct RequestBodyError(pub(super) BodyFault);
 
 /// What is known of a request's body while it is on its way. Shared with the request.
 #[derive(Debug, Default)]
 pub struct BodyProgress {
     bytes: AtomicU64,
+    messages: AtomicU64,
+    answered: AtomicBool,
     awaited: AtomicBool,
     done: AtomicBool,
     fault: AtomicU8,
@@ -56,6 +66,16 @@ impl BodyProgress {
     /// Bytes handed on so far.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Messages of a gRPC call handed on so far.
+    pub fn messages(&self) -> u64 {
+        self.messages.load(Ordering::Relaxed)
+    }
+
+    /// A part of the answer has come: a client that listens may be silent.
+    pub fn note_answer(&self) {
+        self.answered.store(true, Ordering::Relaxed);
     }
 
     /// Whether the client is waited for at this moment. If it is not and the body is not done
@@ -121,6 +141,34 @@ pub struct StreamedBody {
     limits: BodyLimits,
     progress: Arc<BodyProgress>,
     timer: Option<Pin<Box<Sleep>>>,
+    watched: Watched,
+}
+
+/// Who else looks at the body as it goes by.
+#[derive(Debug, Default)]
+struct Watched {
+    messages: Option<Box<MessageReader>>,
+    tee: Option<Box<Tee>>,
+}
+
+impl Watched {
+    fn see(&mut self, frame: &Frame<Bytes>, progress: &BodyProgress) {
+        if let (Some(reader), Some(data)) = (&mut self.messages, frame.data_ref()) {
+            reader.read(data);
+            progress
+                .messages
+                .store(reader.messages(), Ordering::Relaxed);
+        }
+        if let Some(tee) = &mut self.tee {
+            tee.take_in(frame);
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(tee) = &mut self.tee {
+            tee.end();
+        }
+    }
 }
 
 impl RequestBody {
@@ -137,8 +185,36 @@ impl RequestBody {
             limits,
             progress,
             timer: None,
+            watched: Watched::default(),
         };
         (Self::Streamed(Box::new(body)), Some(shared))
+    }
+
+    /// Counts the messages of a gRPC call from here on.
+    pub fn count_messages(&mut self, wire: Wire) {
+        if let Self::Streamed(body) = self {
+            body.watched.messages = Some(Box::new(MessageReader::new(wire)));
+        }
+    }
+
+    /// Keeps a copy of at most `bytes_max` while the body goes by. None: there is no body.
+    pub fn tee(&mut self, bytes_max: usize) -> Option<oneshot::Receiver<Kept>> {
+        let Self::Streamed(body) = self else {
+            return None;
+        };
+        let (tee, kept) = Tee::new(bytes_max);
+        body.watched.tee = Some(Box::new(tee));
+        Some(kept)
+    }
+}
+
+impl KeptBody {
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        if self.data.is_empty() {
+            self.trailers.take().map(Frame::trailers)
+        } else {
+            Some(Frame::data(std::mem::take(&mut self.data)))
+        }
     }
 }
 
@@ -156,6 +232,19 @@ impl StreamedBody {
         self.timer = None;
         self.progress.gate_open.store(true, Ordering::Relaxed);
         Poll::Ready(())
+    }
+
+    /// Ready when the client has been silent for too long, and the answer, too: who listens to a
+    /// long answer may have nothing to say.
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let idle = self.limits.idle;
+        loop {
+            ready!(self.timer(idle).poll(cx));
+            if !self.progress.answered.swap(false, Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+            self.timer = None;
+        }
     }
 
     fn timer(&mut self, limit: Duration) -> Pin<&mut Sleep> {
@@ -182,8 +271,11 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let Self::Streamed(body) = &mut *self else {
-            return Poll::Ready(None);
+        let body = match &mut *self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Kept(body) => return Poll::Ready(body.next().map(Ok)),
+            Self::Streamed(body) => body,
+            Self::Replayed(body) => return body.poll_frame(cx),
         };
         ready!(body.poll_gate(cx));
         let polled = Pin::new(&mut body.incoming).poll_frame(cx);
@@ -192,12 +284,12 @@ impl Body for RequestBody {
             .store(polled.is_pending(), Ordering::Relaxed);
         match polled {
             Poll::Pending => {
-                let idle = body.limits.idle;
-                ready!(body.timer(idle).poll(cx));
+                ready!(body.poll_silence(cx));
                 Poll::Ready(Some(Err(body.progress.fail(BodyFault::Idle))))
             }
             Poll::Ready(None) => {
                 body.progress.done.store(true, Ordering::Relaxed);
+                body.watched.end();
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(_))) => {
@@ -206,10 +298,13 @@ impl Body for RequestBody {
             Poll::Ready(Some(Ok(frame))) => {
                 body.timer = None;
                 body.count(&frame)?;
+                let frame = trailers::forwardable(frame);
+                body.watched.see(&frame, &body.progress);
                 if body.incoming.is_end_stream() {
                     body.progress.done.store(true, Ordering::Relaxed);
+                    body.watched.end();
                 }
-                Poll::Ready(Some(Ok(trailers::forwardable(frame))))
+                Poll::Ready(Some(Ok(frame)))
             }
         }
     }
@@ -217,14 +312,18 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
+            Self::Kept(body) => body.data.is_empty() && body.trailers.is_none(),
             Self::Streamed(body) => body.incoming.is_end_stream(),
+            Self::Replayed(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Empty => SizeHint::with_exact(0),
+            Self::Kept(body) => SizeHint::with_exact(body.data.len() as u64),
             Self::Streamed(body) => body.incoming.size_hint(),
+            Self::Replayed(body) => body.size_hint(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! A fixed sentence for each code: who can act, whether trying again helps, what to quote. Never
 //! a host, an address or a cause; those are in the log.
 
+use super::grpc::Wire;
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
@@ -19,15 +20,15 @@ pub enum Form {
     /// A plain page, for a browser.
     Page,
     /// `grpc-status` and `grpc-message` without a body, for a gRPC client.
-    Grpc,
+    Grpc(Wire),
 }
 
 impl Form {
     /// The form for a request with these headers: gRPC by its content type, a page if HTML is
     /// asked for by name, else a problem document.
     pub fn of(headers: &HeaderMap) -> Self {
-        if is_grpc(headers) {
-            return Self::Grpc;
+        if let Some(wire) = Wire::of(headers) {
+            return Self::Grpc(wire);
         }
         let asks_for_html = headers.get_all(ACCEPT).iter().any(|value| {
             value.to_str().is_ok_and(|text| {
@@ -43,18 +44,6 @@ impl Form {
             Self::Problem
         }
     }
-}
-
-/// Whether a request or reply is gRPC, by its content type: `application/grpc`, perhaps with
-/// `+proto` or parameters, but not `application/grpc-web`, which has another framing.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(CONTENT_TYPE) else {
-        return false;
-    };
-    let Some((start, rest)) = value.as_bytes().split_at_checked("application/grpc".len()) else {
-        return false;
-    };
-    start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest, [] | [b'+' | b';' | b' ', ..])
 }
 
 /// One failure as a caller sees it.
@@ -79,7 +68,9 @@ pub fn failure(failure: &Failure<'_>, form: Form) -> Response<Bytes> {
     let (content_type, body) = match form {
         Form::Problem => ("application/problem+json", problem(failure)),
         Form::Page => ("text/html; charset=utf-8", page(failure)),
-        Form::Grpc => ("application/grpc", String::new()),
+        Form::Grpc(Wire::Grpc) => ("application/grpc", String::new()),
+        Form::Grpc(Wire::Web) => ("application/grpc-web", String::new()),
+        Form::Grpc(Wire::WebText) => ("application/grpc-web-text", String::new()),
     };
     let mut response = Response::new(Bytes::from(body));
     let headers = response.headers_mut();
@@ -92,8 +83,9 @@ pub fn failure(failure: &Failure<'_>, form: Form) -> Response<Bytes> {
     if let Some(seconds) = failure.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if form == Form::Grpc {
-        // Trailers alone, in the head of an answer without a body (gRPC over HTTP/2).
+    if matches!(form, Form::Grpc(_)) {
+        // Trailers alone, in the head of an answer without a body (gRPC over HTTP/2); clients of
+        // grpc-web read them there, too.
         headers.insert(
             "grpc-status",
             HeaderValue::from(u16::from(failure.grpc_status)),
@@ -161,18 +153,22 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_known_by_its_content_type_and_grpc_web_is_not_grpc() {
-        let is = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert("content-type", HeaderValue::from_static(value));
-            is_grpc(&headers)
-        };
-
-        assert!(
-            is("application/grpc") && is("application/grpc+proto") && is("Application/gRPC; x=1")
-        );
-        assert!(!is("application/grpc-web") && !is("application/json") && !is("application/grpcs"));
-        assert!(!is_grpc(&HeaderMap::new()));
+    fn a_grpc_client_of_either_kind_gets_trailers_alone_in_its_own_content_type() {
+        for (content_type, wire) in [
+            ("application/grpc", Wire::Grpc),
+            ("application/grpc-web", Wire::Web),
+            ("application/grpc-web-text", Wire::WebText),
+        ] {
+            let form = form("content-type", content_type);
+            assert_eq!(form, Form::Grpc(wire));
+            let response = failure(&REFUSED, form);
+            assert_eq!(
+                (response.status(), response.body().len()),
+                (StatusCode::OK, 0)
+            );
+            assert_eq!(response.headers().get("grpc-status").unwrap(), "14");
+            assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), content_type);
+        }
     }
 
     #[test]
@@ -184,7 +180,10 @@ mod tests {
         );
         assert_eq!(form("accept", "*/*"), Form::Problem);
         assert_eq!(form("accept", "application/json"), Form::Problem);
-        assert_eq!(form("content-type", "application/grpc+proto"), Form::Grpc);
+        assert_eq!(
+            form("content-type", "application/grpc+proto"),
+            Form::Grpc(Wire::Grpc)
+        );
         assert_eq!(Form::of(&HeaderMap::new()), Form::Problem);
     }
 

@@ -164,6 +164,27 @@ pub(super) const OVERLOADED: Answer = Answer::new(
 )
 .retry_after(1);
 
+/// A rate limit is used up; when one more fits is written beside it.
+pub(super) const RATE_LIMITED: Answer = Answer::new(
+    StatusCode::TOO_MANY_REQUESTS,
+    Fault::Downstream,
+    "rate_limited",
+    GRPC_RESOURCE_EXHAUSTED,
+    "Too many requests in too short a time. Try again after the time in Retry-After.",
+)
+.retry_after(1);
+
+/// A rate limit's store cannot be asked, and the limit refuses then.
+pub(super) const RATE_LIMIT_UNKNOWN: Answer = Answer::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    Fault::Internal,
+    "rate_limit_unknown",
+    GRPC_UNAVAILABLE,
+    "Whether this request is within its limits cannot be told at the moment. \
+         Try again in a moment, or quote the trace_id.",
+)
+.retry_after(1);
+
 /// Something of ours failed.
 pub(super) const INTERNAL: Answer = Answer::new(
     StatusCode::INTERNAL_SERVER_ERROR,

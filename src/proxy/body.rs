@@ -1,6 +1,8 @@
 //! The body of an answer on its way to the client. The request is over when it is.
 
+use super::call;
 use super::context::{Outcome, RequestContext};
+use crate::message::compression::Compressed;
 use crate::server::BoxError;
 use crate::upstream::AnswerBody;
 use bytes::Bytes;
@@ -18,6 +20,8 @@ pub(super) enum Body {
     Full(Bytes),
     /// The upstream.
     Answer(Box<AnswerBody>),
+    /// Another one, compressed.
+    Compressed(Box<Compressed<Self>>),
 }
 
 impl From<Bytes> for Body {
@@ -48,6 +52,7 @@ impl HttpBody for Body {
             Self::Answer(body) => Pin::new(body.as_mut())
                 .poll_frame(cx)
                 .map_err(|error| Box::new(error) as BoxError),
+            Self::Compressed(body) => Pin::new(body.as_mut()).poll_frame(cx),
         }
     }
 
@@ -56,6 +61,7 @@ impl HttpBody for Body {
             Self::Empty => true,
             Self::Full(_) => false,
             Self::Answer(body) => body.is_end_stream(),
+            Self::Compressed(body) => body.is_end_stream(),
         }
     }
 
@@ -64,6 +70,7 @@ impl HttpBody for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Answer(body) => body.size_hint(),
+            Self::Compressed(body) => body.size_hint(),
         }
     }
 }
@@ -88,6 +95,9 @@ impl TracedBody {
 
     fn end(&mut self, outcome: Outcome) {
         if let Some(mut context) = self.context.take() {
+            if let Body::Compressed(body) = &self.inner {
+                context.compressed = Some((body.algorithm().name(), body.bytes_in()));
+            }
             context.end(outcome);
         }
     }
@@ -125,7 +135,13 @@ impl HttpBody for TracedBody {
                     .as_ref()
                     .and_then(|context| context.body_fault());
                 let outcome = Outcome::of_answer_error(error.as_ref(), request);
+                let context = self.context.as_deref_mut();
+                let last = context.and_then(|context| call::last_words(context, error));
                 self.end(outcome);
+                if let Some(frame) = last {
+                    self.inner = Body::Empty;
+                    return Poll::Ready(Some(Ok(frame)));
+                }
             }
             Poll::Ready(None) => self.end(Outcome::Complete),
         }

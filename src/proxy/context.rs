@@ -1,21 +1,27 @@
 //! What a request carries from its head to its last byte: its clock, its spans, its facts.
 
+use super::call;
 use super::error::ProxyError;
 use super::informational::Heard;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
+use super::split::LiveBranch;
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
+use crate::message::compression::Wanted;
+use crate::message::grpc::MessageReader;
 use crate::message::request_body::{BodyFault, BodyProgress};
 use crate::message::respond::Form;
+use crate::ratelimit::Charges;
 use crate::server::{InFlight, RequestInFlight};
 use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::trace::flags::FeatureFlags;
 use crate::trace::ids;
-use crate::trace::rpc::GrpcStatus;
+use crate::trace::rpc::{GrpcStatus, Messages};
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{Admission, AnswerError};
+use crate::upstream::{Admission, AnswerError, Load};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -57,9 +63,15 @@ impl Outcome {
 
 /// One attempt at an upstream, while it runs.
 pub(super) struct Attempt {
-    span: Option<OpenSpan>,
+    pub(super) span: Option<OpenSpan>,
+    /// Which of the request's attempts, counted from one.
+    pub(super) number: u32,
     /// When it began, from the request's start.
-    began: Duration,
+    pub(super) began: Duration,
+    /// 1xx responses so far.
+    pub(super) heard: Option<Arc<Heard>>,
+    /// Its place at the endpoint.
+    _load: Load,
     pub(super) status: Option<StatusCode>,
     pub(super) version: Option<Version>,
     pub(super) peer: Option<SocketAddr>,
@@ -90,11 +102,19 @@ pub(super) struct RequestContext {
     pub(super) server_id: SpanId,
     pub(super) server: Option<OpenSpan>,
     pub(super) attempt: Option<Attempt>,
+    /// Attempts beside that one; see `hedge`.
+    pub(super) rivals: Vec<Attempt>,
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) request_body: Option<Arc<BodyProgress>>,
-    /// 1xx responses of the attempt.
-    pub(super) heard: Option<Arc<Heard>>,
+    /// The branch that it takes, if its route is split.
+    pub(super) branch: Option<Arc<LiveBranch>>,
+    /// What it says of compression, if its route compresses.
+    pub(super) compression: Option<Box<Wanted>>,
+    /// How its answer was compressed, and the bytes of that before.
+    pub(super) compressed: Option<(&'static str, u64)>,
+    /// Counts the messages of a gRPC call's answer.
+    pub(super) answer_messages: Option<Box<MessageReader>>,
     pub(super) status: Option<StatusCode>,
     /// The HTTP version of the answer as it came to us; of our own answers, the client's.
     pub(super) answer_version: Version,
@@ -105,6 +125,8 @@ pub(super) struct RequestContext {
     /// Since when edgespan itself is at work again, from the request's start.
     pub(super) at_work_since: Option<Duration>,
     pub(super) admission: Option<Admission>,
+    /// Its buckets, where rate limits apply.
+    pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
     spans: FinishedSpans,
     ended: bool,
@@ -146,10 +168,14 @@ impl RequestContext {
             server_id: SpanId::INVALID,
             server: None,
             attempt: None,
+            rivals: Vec::new(),
             attempts: 0,
             upstream: None,
             request_body: None,
-            heard: None,
+            branch: None,
+            compression: None,
+            compressed: None,
+            answer_messages: None,
             status: None,
             answer_version: request.version(),
             error_type: None,
@@ -157,6 +183,7 @@ impl RequestContext {
             internal: Duration::ZERO,
             at_work_since: Some(Duration::ZERO),
             admission: None,
+            charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
             ended: false,
@@ -171,6 +198,14 @@ impl RequestContext {
         self.route
             .as_ref()
             .map_or(&self.live.unmatched, |route| &route.trace)
+    }
+
+    /// What its spans say of feature flags.
+    pub(super) fn flags(&self) -> &FeatureFlags {
+        match &self.branch {
+            Some(branch) => &branch.flags,
+            None => &self.trace_rule().flags,
+        }
     }
 
     /// The flow of this request's route.
@@ -210,8 +245,10 @@ impl RequestContext {
         &mut self,
         now: Duration,
         span: Option<OpenSpan>,
+        heard: Option<Arc<Heard>>,
+        load: Load,
         headers: &mut HeaderMap,
-    ) {
+    ) -> Attempt {
         self.hand_over(now);
         if let Some(head) = &self.head {
             let span_id = match &span {
@@ -223,14 +260,19 @@ impl RequestContext {
                 .inject(headers, &head.outgoing(span_id));
         }
         self.attempts += 1;
-        self.attempt = Some(Attempt {
+        // What an attempt before this one said counts no more.
+        self.grpc_status = None;
+        Attempt {
             span,
+            number: self.attempts,
             began: now,
+            heard,
+            _load: load,
             status: None,
             version: None,
             peer: None,
             grpc_status: None,
-        });
+        }
     }
 
     /// The attempt has the head of an answer.
@@ -241,7 +283,15 @@ impl RequestContext {
             attempt.peer = peer;
         }
         self.answer_version = response.version();
+        self.answer_messages = call::answer_reader(self, response.headers());
         self.note_grpc_status(response.headers());
+    }
+
+    /// The attempt is over, with an answer that is not passed on.
+    pub(super) fn abandon_attempt(&mut self) {
+        let now = self.watch.elapsed();
+        self.take_back(now);
+        self.end_attempt(now, None, false);
     }
 
     /// The attempt failed without an answer.
@@ -263,9 +313,19 @@ impl RequestContext {
         error_type: Option<&'static str>,
         cancelled_by_client: bool,
     ) {
-        let Some(attempt) = self.attempt.take() else {
-            return;
-        };
+        if let Some(attempt) = self.attempt.take() {
+            self.close(attempt, now, error_type, cancelled_by_client);
+        }
+    }
+
+    /// Writes how an attempt ended, and ends its span.
+    pub(super) fn close(
+        &mut self,
+        attempt: Attempt,
+        now: Duration,
+        error_type: Option<&'static str>,
+        cancelled_by_client: bool,
+    ) {
         if let Some(upstream) = &self.upstream {
             let recorded = self.head.as_ref().filter(|head| head.record);
             let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
@@ -283,10 +343,12 @@ impl RequestContext {
             });
         }
         let Some(mut span) = attempt.span else { return };
-        if let Some(heard) = &self.heard {
+        if let Some(heard) = &attempt.heard {
             heard.record(&mut span);
         }
+        let messages = call::messages(self).map(Messages::from_the_other_side);
         let end = ClientEnd {
+            messages,
             status: attempt.status.map(|status| status.as_u16()),
             error_type,
             grpc_status: attempt.grpc_status,
@@ -299,10 +361,20 @@ impl RequestContext {
         self.spans.count += 1;
     }
 
+    /// Says something of the request as a whole.
+    pub(super) fn note(&mut self, key: &str, value: &str) {
+        if let Some(span) = &mut self.server {
+            span.str(key, value);
+        }
+    }
+
     /// A frame of the answer goes to the client.
     pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {
             self.response_bytes += data.len() as u64;
+            if let Some(reader) = &mut self.answer_messages {
+                reader.read(data);
+            }
         } else if let Some(trailers) = frame.trailers_ref() {
             self.note_grpc_status(trailers);
         }
@@ -311,10 +383,15 @@ impl RequestContext {
     /// Takes in `grpc-status`, from trailers or from the head of an answer without a body.
     pub(super) fn note_grpc_status(&mut self, fields: &HeaderMap) {
         if let Some(status) = GrpcStatus::from_headers(fields) {
-            self.grpc_status = Some(status);
-            if let Some(attempt) = &mut self.attempt {
-                attempt.grpc_status = Some(status);
-            }
+            self.note_status(status);
+        }
+    }
+
+    /// Takes in how a gRPC call went.
+    pub(super) fn note_status(&mut self, status: GrpcStatus) {
+        self.grpc_status = Some(status);
+        if let Some(attempt) = &mut self.attempt {
+            attempt.grpc_status = Some(status);
         }
     }
 
@@ -328,6 +405,9 @@ impl RequestContext {
 
     /// Ends a running attempt as its request ends, `now` after its start.
     pub(super) fn end_attempt_with(&mut self, now: Duration, outcome: Outcome) {
+        for rival in std::mem::take(&mut self.rivals) {
+            self.close(rival, now, None, true);
+        }
         match outcome {
             Outcome::Complete => self.end_attempt(now, None, false),
             Outcome::Canceled => self.end_attempt(now, None, true),

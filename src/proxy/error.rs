@@ -3,6 +3,7 @@
 use super::answer::{self, Answer};
 use crate::message::request_body::BodyFault;
 use crate::upstream::{AskError, ConnectError};
+use std::sync::Arc;
 
 /// Why a request got no answer from an upstream.
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +44,22 @@ pub enum ProxyError {
     /// Too many requests are in flight.
     #[error("too many requests in flight ({what})")]
     Overloaded {
-        /// Which bound: `listener` or `upstream`.
+        /// Which bound: `listener`, `upstream`, `upstream_pending`, `memory`, `adaptive`.
         what: &'static str,
+    },
+    /// A rate limit is used up.
+    #[error("rate limit `{rule}` is used up")]
+    RateLimited {
+        /// Its name.
+        rule: Arc<str>,
+        /// Seconds until one more request fits.
+        retry_after: u32,
+    },
+    /// A rate limit's store cannot be asked, and the limit refuses then.
+    #[error("the store of a rate limit cannot be asked ({fault})")]
+    RateLimitUnknown {
+        /// Why.
+        fault: &'static str,
     },
     /// No endpoint takes a connection.
     #[error("no connection to upstream `{upstream}`")]
@@ -99,6 +114,11 @@ impl ProxyError {
             Self::BodyIdle => answer::BODY_IDLE,
             Self::ClientGone => answer::CLIENT_GONE,
             Self::Overloaded { .. } => answer::OVERLOADED,
+            Self::RateLimited { retry_after, .. } => Answer {
+                retry_after: Some(*retry_after),
+                ..answer::RATE_LIMITED
+            },
+            Self::RateLimitUnknown { .. } => answer::RATE_LIMIT_UNKNOWN,
             Self::Timeout { .. }
             | Self::Connect {
                 source: ConnectError::Timeout { .. },
@@ -114,7 +134,12 @@ impl ProxyError {
     pub fn attempt_error_type(&self) -> Option<&'static str> {
         match self {
             Self::Connect { source, .. } => Some(source.kind()),
+            Self::Reset {
+                source: AskError::Refused { .. },
+                ..
+            } => Some("refused_stream"),
             Self::Reset { .. } => Some("connection_reset"),
+            Self::Overloaded { .. } => Some("overloaded"),
             Self::BadAnswer { .. } => Some("invalid_response"),
             Self::Timeout { .. } => Some("timeout"),
             Self::BadRequest { .. }
@@ -124,7 +149,30 @@ impl ProxyError {
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone
-            | Self::Overloaded { .. }
+            | Self::RateLimited { .. }
+            | Self::RateLimitUnknown { .. }
+            | Self::Rewrite { .. } => None,
+        }
+    }
+
+    /// Why the request was refused early, to spare us or an upstream; counted, and on its span.
+    /// Each of these is a 503 that says when to try again.
+    pub const fn shed_reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Overloaded { what } => Some(what),
+            Self::RateLimitUnknown { .. } => Some("rate_limit_store"),
+            Self::BadRequest { .. }
+            | Self::HeadersTooLarge { .. }
+            | Self::NoRoute
+            | Self::NotServed { .. }
+            | Self::BodyTooLarge { .. }
+            | Self::BodyIdle
+            | Self::ClientGone
+            | Self::RateLimited { .. }
+            | Self::Connect { .. }
+            | Self::Reset { .. }
+            | Self::BadAnswer { .. }
+            | Self::Timeout { .. }
             | Self::Rewrite { .. } => None,
         }
     }

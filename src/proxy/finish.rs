@@ -3,8 +3,9 @@
 use super::body::{Body, TracedBody};
 use super::context::{Outcome, RequestContext};
 use super::error::ProxyError;
-use super::{cors, edit, upgrade};
+use super::{call, compress, cors, edit, upgrade};
 use crate::message::{forwarded, respond};
+use crate::ratelimit;
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
@@ -34,6 +35,9 @@ pub(super) fn finish(
         context.close_after = true;
     }
     head(&mut context, response.headers_mut());
+    if context.compression.is_some() {
+        response = compress::begin(&mut context, response);
+    }
     // HTTP/1.0 has no chunks: a body without a length ends with the connection. hyper would offer
     // to keep it all the same, unless the answer is of that version.
     if context.version < Version::HTTP_11 && response.body().size_hint().exact().is_none() {
@@ -55,6 +59,9 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         }
         edit::apply(&route.plan.response_headers, headers);
     }
+    if let Some(told) = context.charges.as_ref().and_then(|charges| charges.told()) {
+        ratelimit::tell(&told, headers);
+    }
     if context.live.response_trace_id
         && let Some(id) = context
             .trace_id()
@@ -72,8 +79,11 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
 /// The log gets the chain and the fault; the client a status, a sentence and an id.
 fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Body> {
     let answer = error.answer();
-    if let ProxyError::Overloaded { what } = error {
-        context.live.metrics.shed(what);
+    if let Some(reason) = error.shed_reason() {
+        context.live.metrics.shed(reason);
+        if let Some(span) = &mut context.server {
+            span.str("edgespan.shed.reason", reason);
+        }
     }
     let trace_id = context.trace_id();
     let span_id = context.server_id.to_string();
@@ -107,6 +117,7 @@ fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
 /// Ends every span of the request and tells everybody who counts.
 pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
     let duration = context.watch.elapsed();
+    call::note_web_status(context);
     context.end_attempt_with(duration, outcome);
     context.hand_over(duration);
     let error_type = match outcome {
@@ -125,7 +136,13 @@ pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
         internal: context.internal,
         request_body_bytes: context.request_bytes(),
         response_body_bytes: context.response_bytes(),
+        messages: call::messages(context),
+        compression: context.compressed,
     };
+    if let Some((algorithm, before)) = context.compressed {
+        let metrics = &context.live.metrics;
+        metrics.compressed(algorithm, before, context.response_bytes());
+    }
     if let Some(mut span) = context.server.take() {
         end_server(&mut span, &server_end);
         let at = context.watch.started().plus(duration);

@@ -1,23 +1,20 @@
 //! The request goes to an upstream: rewritten, with context, endpoint after endpoint.
 
+use super::attempt::{self, Prepared};
 use super::body::Body;
 use super::context::RequestContext;
-use super::edit;
 use super::error::ProxyError;
 use super::gate::Onward;
-use super::plan::HostRewrite;
-use super::{informational, upgrade};
+use super::retry::{self, Retrying};
+use super::{call, edit, hedge, mirror, upgrade};
+use crate::clock;
 use crate::message::hop_by_hop;
-use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
-use crate::message::respond::is_grpc;
+use crate::message::request_body::{BodyLimits, RequestBody};
 use crate::route::rewrite_path;
-use crate::trace::client_span::ClientStart;
-use crate::upstream::{
-    Answered, AskError, Asking, Choice, Endpoint, EndpointTarget, UpstreamTimeouts,
-};
+use crate::upstream::{Answered, Asking};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 
@@ -32,52 +29,27 @@ pub(super) async fn forward(
     if context.admission.is_none() {
         return Err(ProxyError::Overloaded { what: "upstream" });
     }
-    let limit = onward.body_bytes_max;
     let mut prepared = prepare(context, onward)?;
-    let (mut last, mut tried) = (None, Vec::new());
-    while let Some(endpoint) = cluster.pick(&Choice {
-        hash: None,
-        tried: &tried,
-    }) {
-        set_host(&mut prepared, &endpoint);
-        begin_attempt(
-            context,
-            &mut prepared,
-            &endpoint,
-            &cluster.settings().service,
-        );
-        match endpoint.ask(prepared.asking, &prepared.timeouts).await {
-            Ok(answered) => {
-                return Ok(accept(context, answered, prepared.downstream));
-            }
-            Err((error, unsent)) => {
-                let progress = context.request_body.as_deref();
-                let error = failed(error, progress, limit, &cluster.settings().name);
-                context.fail_attempt(&error);
-                let Some(asking) = unsent else {
-                    return Err(error);
-                };
-                // Nothing was sent: the next endpoint may be asked.
-                prepared.asking = asking;
-                last = Some(error);
-                tried.push(endpoint);
-            }
+    let outcome = loop {
+        let outcome = match prepared.retrying.as_ref().and_then(|it| it.hedge()) {
+            None => attempt::once(context, &mut prepared).await,
+            // Large, and seldom asked for: kept out of the future that every request carries.
+            Some(hedge) => Box::pin(hedge::race(context, &mut prepared, hedge)).await,
+        };
+        let again = match &outcome {
+            Ok(answered) => retry::after_answer(context, &mut prepared, answered),
+            Err(failed) => retry::after_failure(context, &mut prepared, failed),
+        };
+        match again {
+            None => break outcome,
+            Some(wait) => Box::pin(retry::pause(context, outcome, wait)).await,
         }
+    };
+    retry::conclude(&prepared, &outcome);
+    match outcome {
+        Ok(answered) => Ok(accept(context, answered, prepared.downstream)),
+        Err(failed) => Err(failed.error),
     }
-    Err(last.unwrap_or(ProxyError::Rewrite {
-        reason: "upstream without endpoints",
-    }))
-}
-
-/// A request made ready for any endpoint.
-struct Prepared {
-    asking: Box<Asking>,
-    timeouts: UpstreamTimeouts,
-    host: HostRewrite,
-    client_host: Option<HeaderValue>,
-    downstream: Option<OnUpgrade>,
-    /// Whether the path is still the route's own, so that its template holds upstream, too.
-    same_path: bool,
 }
 
 fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared, ProxyError> {
@@ -101,7 +73,9 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         idle: context.conn.listener.timeouts.idle,
         gated: parts.headers.contains_key(EXPECT),
     };
-    let (body, progress) = RequestBody::streamed(body, limits);
+    call::bound(context, &parts.headers, &mut timeouts);
+    let (mut body, progress) = RequestBody::streamed(body, limits);
+    call::count_request(context, &mut body);
     context.request_body = progress.clone();
 
     // On a request with a body it would have to wait for its end: ignored, as any server may
@@ -122,25 +96,38 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         Some(path) => rewritten(&parts.uri, path, prefix)?,
         None => parts.uri,
     };
-    let gate = progress.clone().filter(|_| limits.gated);
-    let records = context.records();
-    context.heard = informational::listen(&mut request, gate, records, context.watch);
+    if downstream.is_none() {
+        mirror::begin(context, &mut request, host.as_ref());
+    }
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
+    let mut asking = Asking::new(request, progress, downstream.is_some(), due);
+    let retrying = plan
+        .retries
+        .as_ref()
+        .or(cluster.settings().retries.as_ref());
+    let retrying = retrying.map(|policy| {
+        cluster.expect_retries();
+        let due = clock::instant() + timeouts.first_byte;
+        Retrying::new(Arc::clone(policy), &mut asking, due)
+    });
     Ok(Prepared {
-        asking: Box::new(Asking {
-            request,
-            host: HeaderValue::from_static(""),
-            progress,
-            upgrade: downstream.is_some(),
-            due,
-        }),
+        cluster,
+        asking: Some(asking),
         timeouts,
         host: rewrite.host,
         client_host: host,
         downstream,
         same_path: rewrite.path.is_none(),
+        gated: limits.gated,
+        body_bytes_max,
+        asked: None,
+        next: None,
+        tried: Vec::new(),
+        passed_over: 0,
+        cause: None,
+        retrying,
     })
 }
 
@@ -153,74 +140,6 @@ fn rewritten(uri: &Uri, new: &str, prefix: Option<usize>) -> Result<Uri, ProxyEr
     target.map(Uri::from).map_err(|_| ProxyError::Rewrite {
         reason: "path is no path",
     })
-}
-
-fn set_host(prepared: &mut Prepared, endpoint: &Endpoint) {
-    prepared.asking.host = match (&prepared.host, &prepared.client_host) {
-        (HostRewrite::To(host), _) => host.clone(),
-        (HostRewrite::Keep, Some(host)) => host.clone(),
-        (HostRewrite::Keep, None) | (HostRewrite::Endpoint, _) => endpoint.authority.clone(),
-    };
-}
-
-fn begin_attempt(
-    context: &mut RequestContext,
-    prepared: &mut Prepared,
-    endpoint: &Endpoint,
-    service: &str,
-) {
-    let request = &mut prepared.asking.request;
-    let now = context.watch.elapsed();
-    let span = if context.records() {
-        let port = match &endpoint.address.target {
-            EndpointTarget::Tcp { port, .. } => Some(*port),
-            EndpointTarget::Unix(_) => None,
-        };
-        let template = context
-            .route
-            .as_ref()
-            .filter(|_| prepared.same_path)
-            .map(|route| &*route.template);
-        let start = ClientStart {
-            method: &context.method,
-            scheme: endpoint.address.protocol.url_scheme(),
-            server_address: &endpoint.server_address,
-            server_port: port,
-            path: request.uri().path(),
-            query: request.uri().query(),
-            service: Some(service),
-            resend_count: context.attempts,
-            flow: context.flow(),
-            flags: &context.trace_rule().flags,
-            template,
-            is_grpc: is_grpc(request.headers()),
-        };
-        context.client_span(now, &start)
-    } else {
-        None
-    };
-    context.begin_attempt(now, span, request.headers_mut());
-}
-
-/// What an endpoint's failure means for the request. If its body was at fault, that comes first:
-/// the upstream only saw a request break off.
-fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &str) -> ProxyError {
-    if let Some(fault) = body.and_then(BodyProgress::fault) {
-        return ProxyError::of_body(fault, limit);
-    }
-    let upstream = upstream.to_owned();
-    match error {
-        AskError::Connect(source) => ProxyError::Connect { upstream, source },
-        AskError::FirstByte { .. } => ProxyError::Timeout { upstream },
-        AskError::Reset { .. } => ProxyError::Reset {
-            upstream,
-            source: error,
-        },
-        AskError::BadAnswer { .. } => ProxyError::BadAnswer {
-            upstream,
-            source: error,
-        },
-    }
 }
 
 fn accept(

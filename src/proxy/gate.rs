@@ -2,17 +2,17 @@
 
 use super::body::Body;
 use super::context::RequestContext;
-use super::cors;
 use super::error::ProxyError;
+use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
 use super::snapshot::{LiveAction, LiveRoute};
+use super::{call, compress, cors};
 use crate::message::authority::Authority;
 use crate::message::forwarded::{self, ForwardedPolicy};
 use crate::message::hop_by_hop;
 use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
 use crate::message::refusal::Refusal;
-use crate::message::respond::is_grpc;
 use crate::message::target::PathRules;
 use crate::route::{RouteMatch, RouteRequest};
 use crate::trace::ids;
@@ -76,10 +76,12 @@ pub(super) fn gate(
             None
         }
     };
+    limit::begin(context, &parts.headers, preflight.is_some());
     let normalized = normalized.map_err(refused)?;
     let Some(Found { route, prefix }) = found else {
         return Err(ProxyError::NoRoute);
     };
+    compress::note(context, &parts.headers);
     if let Some(policy) = &route.plan.cors {
         context.origin = parts.headers.get(ORIGIN).cloned();
         if preflight.is_some() && cors::answers_preflights(policy) {
@@ -90,6 +92,14 @@ pub(super) fn gate(
     check_length(&parts.headers, body_bytes_max)?;
     let (cluster, rewrite) = match &route.action {
         LiveAction::Forward { cluster, rewrite } => (Arc::clone(cluster), rewrite.clone()),
+        LiveAction::Split { rewrite, .. } => match &context.branch {
+            Some(branch) => (Arc::clone(&branch.cluster), rewrite.clone()),
+            None => {
+                return Err(ProxyError::Rewrite {
+                    reason: "split without a branch",
+                });
+            }
+        },
         LiveAction::Redirect(to) => return answer_redirect(context, &parts, to, prefix),
         LiveAction::Answer {
             status,
@@ -197,11 +207,14 @@ fn open_span(
     context.route = matched.map(|matched| Arc::clone(matched.value));
     let live = Arc::clone(&context.live);
     if !live.recording {
+        choose_branch(context, parts);
         return;
     }
     let inbound = live.propagators.extract(&parts.headers);
-    let head = context.trace_rule().sampler.decide(inbound.as_ref());
+    context.head = Some(context.trace_rule().sampler.decide(inbound.as_ref()));
+    choose_branch(context, parts);
     context.server_id = ids::span_id();
+    let Some(head) = &context.head else { return };
     if head.record {
         let route = context.route.as_ref();
         let start = ServerStart {
@@ -222,11 +235,11 @@ fn open_span(
             route_name: route.map(|route| &*route.plan.name),
             span_name: route.and_then(|route| route.plan.span_name.as_ref()),
             flow: context.flow(),
-            flags: &context.trace_rule().flags,
-            is_grpc: is_grpc(&parts.headers),
+            flags: context.flags(),
+            is_grpc: call::wire(context).is_some(),
         };
         let (at, path) = (context.watch.started(), parts.uri.path());
-        let mut span = start_server(&live.trace, &head, context.server_id, at, &start);
+        let mut span = start_server(&live.trace, head, context.server_id, at, &start);
         if let (Some(matched), Some(flow)) =
             (matched, route.and_then(|route| route.plan.flow.as_ref()))
         {
@@ -238,7 +251,16 @@ fn open_span(
         }
         context.server = Some(span);
     }
-    context.head = Some(head);
+}
+
+/// Which branch of a split it takes. The SERVER span says so from its begin, and a branch may
+/// hang on the trace: so it is chosen between the two.
+fn choose_branch(context: &mut RequestContext, parts: &Parts) {
+    if let Some(route) = &context.route
+        && let LiveAction::Split { split, .. } = &route.action
+    {
+        context.branch = split.branch_of(context, &parts.headers);
+    }
 }
 
 fn refused(refusal: Refusal) -> ProxyError {

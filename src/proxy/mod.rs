@@ -1,7 +1,10 @@
 //! One request, start to finish.
 
 mod answer;
+mod attempt;
 mod body;
+mod call;
+mod compress;
 mod context;
 mod cors;
 mod edit;
@@ -9,15 +12,22 @@ mod error;
 mod finish;
 mod forward;
 mod gate;
+mod hedge;
 mod informational;
+mod mirror;
+mod limit;
 mod pipeline;
 pub mod plan;
 mod redirect;
+mod retry;
 mod snapshot;
+mod split;
 mod upgrade;
 
 pub use answer::{Answer, Fault};
 pub use body::TracedBody;
 pub use error::ProxyError;
+pub use mirror::LiveMirror;
 pub use pipeline::Pipeline;
 pub use snapshot::{Live, LiveAction, LiveRoute, Snapshot, TraceRule};
+pub use split::{LiveBranch, LiveSplit, is_cookie_name};

@@ -6,6 +6,7 @@ use super::error::ProxyError;
 use super::finish::finish;
 use super::forward::forward;
 use super::gate::{Gated, gate};
+use super::limit::limit;
 use super::snapshot::Live;
 use crate::listener::ConnInfo;
 use crate::server::{Drain, Handle, InFlight, RequestCount};
@@ -47,9 +48,14 @@ impl Handle for Pipeline {
 
         let outcome = match gate(&mut context, incoming) {
             Ok(_) if !admitted => Err(ProxyError::Overloaded { what: "listener" }),
-            Ok(Gated::Forward(onward)) => forward(&mut context, onward).await,
-            Ok(Gated::Answer(response)) => Ok(response),
-            Err(error) => Err(error),
+            Ok(_) if context.live.memory.is_high() => {
+                Err(ProxyError::Overloaded { what: "memory" })
+            }
+            gated => match (limit(&mut context).await, gated) {
+                (Ok(()), Ok(Gated::Forward(onward))) => forward(&mut context, onward).await,
+                (Ok(()), Ok(Gated::Answer(response))) => Ok(response),
+                (Ok(()), Err(error)) | (Err(error), _) => Err(error),
+            },
         };
 
         finish(context, outcome, &self.drain)

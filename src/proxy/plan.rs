@@ -1,7 +1,10 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
+use crate::message::compression::CompressionRules;
+use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
 use crate::trace::sampler::SamplingRule;
+use crate::upstream::RetryPolicy;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use std::sync::Arc;
@@ -20,12 +23,20 @@ pub struct RoutePlan {
     pub response_headers: HeaderEdits,
     /// Cross-origin rules.
     pub cors: Option<CorsPolicy>,
+    /// Which answers are compressed on their way to the client; None: none.
+    pub compression: Option<Arc<CompressionRules>>,
+    /// Copies for a shadow upstream.
+    pub mirror: Option<MirrorPlan>,
     /// Overrides the upstream's first-byte deadline.
     pub first_byte_timeout: Option<Duration>,
     /// Overrides the upstream's whole-request deadline; `Some(None)` takes it away.
     pub request_timeout: Option<Option<Duration>>,
+    /// Replaces the upstream's rules of retrying.
+    pub retries: Option<Arc<RetryPolicy>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
+    /// Names of the rate limits of its requests; exist in the plan.
+    pub rate_limits: Vec<Arc<str>>,
     /// Replaces the SERVER span's name.
     pub span_name: Option<Arc<str>>,
     /// Head sampling, resolved from route, flow, environment and default.
@@ -46,6 +57,13 @@ pub enum RouteAction {
         /// Path and host changes.
         rewrite: Rewrite,
     },
+    /// It goes to one of several upstreams.
+    Split {
+        /// Which.
+        split: SplitPlan,
+        /// Path and host changes.
+        rewrite: Rewrite,
+    },
     /// The client is sent elsewhere.
     Redirect(Redirect),
     /// A fixed answer.
@@ -57,6 +75,76 @@ pub enum RouteAction {
         /// Body of the answer.
         body: Bytes,
     },
+}
+
+/// Branches that requests are split over.
+#[derive(Clone, Debug)]
+pub struct SplitPlan {
+    /// The feature flag whose variants the branches are.
+    pub flag: Arc<str>,
+    /// What ties a request to its branch; None: chance alone.
+    pub sticky: Option<Sticky>,
+    /// In the file's order. At least one has a weight.
+    pub branches: Vec<BranchPlan>,
+}
+
+/// One branch of a split.
+#[derive(Clone, Debug)]
+pub struct BranchPlan {
+    /// The flag's variant.
+    pub variant: Arc<str>,
+    /// The upstream's name; exists in the plan.
+    pub upstream: Arc<str>,
+    /// Its part of the sum of weights.
+    pub weight: u32,
+    /// Conditions by which a request asks for it, whatever the weights. Empty: it cannot.
+    pub headers: Vec<HeaderRule>,
+    /// Feature flags of its spans: the route's and its own, as `(key, variant)` in key order.
+    pub feature_flags: Arc<[(Arc<str>, Arc<str>)]>,
+}
+
+/// What ties a request to its branch of a split.
+#[derive(Clone, Debug)]
+pub enum Sticky {
+    /// Its trace.
+    Trace,
+    /// The client's address.
+    Address,
+    /// A header's first value.
+    Header(HeaderName),
+    /// A cookie's value.
+    Cookie(Box<str>),
+}
+
+/// Copies of requests for a shadow upstream.
+#[derive(Clone, Debug)]
+pub struct MirrorPlan {
+    /// The upstream's name; exists in the plan.
+    pub upstream: Arc<str>,
+    /// Share of requests that are copied, 0 to 1.
+    pub share: f64,
+    /// Largest body that is copied, in bytes. A request with a larger one is not.
+    pub body_bytes_max: u64,
+    /// Copies in flight; one more is left out.
+    pub requests_max: usize,
+    /// How long a copy may take once it is sent.
+    pub timeout: Duration,
+    /// What the shadow sees as host.
+    pub host: MirrorHost,
+}
+
+/// What a shadow sees as host.
+#[derive(Clone, Debug, Default)]
+pub enum MirrorHost {
+    /// What the client asked for.
+    #[default]
+    Keep,
+    /// That with `-shadow` behind the name.
+    Shadow,
+    /// The endpoint's own host and port.
+    Endpoint,
+    /// This.
+    To(HeaderValue),
 }
 
 /// Path and host changes on the way to an upstream.

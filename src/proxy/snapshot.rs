@@ -1,7 +1,11 @@
 //! What requests share and a reload replaces. A request keeps the one it began with.
 
+use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
+use super::split::LiveSplit;
+use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
+use crate::server::MemoryPressure;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::flags::FeatureFlags;
@@ -33,6 +37,10 @@ pub struct Snapshot {
     pub response_trace_id: bool,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Rate limits, and what they remember.
+    pub limits: RateLimits,
+    /// Whether there is too much in memory.
+    pub memory: Arc<MemoryPressure>,
     /// One line a request, if asked for.
     pub access_log: Option<Arc<AccessLog>>,
 }
@@ -51,8 +59,12 @@ pub struct LiveRoute {
     pub plan: RoutePlan,
     /// What becomes of its requests.
     pub action: LiveAction,
+    /// Where copies of them go.
+    pub mirror: Option<Arc<LiveMirror>>,
     /// How they are traced.
     pub trace: TraceRule,
+    /// The rate limits of its requests.
+    pub limits: Vec<Arc<Rule>>,
     /// Its `http.route`.
     pub template: Arc<str>,
 }
@@ -63,6 +75,13 @@ pub enum LiveAction {
     Forward {
         /// Which.
         cluster: Arc<Cluster>,
+        /// Path and host changes.
+        rewrite: Rewrite,
+    },
+    /// It goes to one of several upstreams.
+    Split {
+        /// Which.
+        split: LiveSplit,
         /// Path and host changes.
         rewrite: Rewrite,
     },

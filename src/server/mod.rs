@@ -5,6 +5,7 @@ mod connection;
 mod deadline;
 mod drain;
 mod io;
+mod memory;
 mod moment;
 mod streams;
 
@@ -12,3 +13,4 @@ pub use activity::InFlight;
 pub use connection::{BoxError, Ended, Handle, serve};
 pub use deadline::Overdue;
 pub use drain::{Drain, RequestCount, RequestInFlight};
+pub use memory::{MemoryPressure, MemoryWatermark};

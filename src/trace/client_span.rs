@@ -6,7 +6,7 @@
 use super::address::AddressText;
 use super::error_type::ErrorType;
 use super::flags::FeatureFlags;
-use super::rpc::{self, GrpcStatus};
+use super::rpc::{self, GrpcStatus, Messages};
 use super::sampler::Head;
 use super::settings::{TraceSettings, protocol_version};
 use super::span::{OpenSpan, SpanIds};
@@ -42,6 +42,8 @@ pub struct ClientStart<'a> {
     pub template: Option<&'a str>,
     /// Whether the request is gRPC, by its content type.
     pub is_grpc: bool,
+    /// Whether it is a copy for a shadow, whose answer nobody gets.
+    pub is_mirror: bool,
 }
 
 /// What is known after an attempt.
@@ -59,6 +61,8 @@ pub struct ClientEnd<'a> {
     pub version: Option<Version>,
     /// `network.peer.address` and `.port`, once connected; None on a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// Of a gRPC call, messages that went by.
+    pub messages: Option<Messages>,
 }
 
 /// Opens the span of an attempt, under the SERVER span `parent`.
@@ -118,6 +122,9 @@ pub fn start_client(
         span.str("flow", flow);
     }
     start.flags.write(&mut span);
+    if start.is_mirror {
+        span.bool("edgespan.mirror", true);
+    }
     span
 }
 
@@ -174,6 +181,9 @@ pub fn end_client(span: &mut OpenSpan, end: &ClientEnd<'_>) {
         span.str("network.peer.address", AddressText::new(peer.ip()).as_str());
         span.int("network.peer.port", peer.port().into());
     }
+    if let Some(messages) = end.messages {
+        messages.write(span);
+    }
     // Of an attempt that was given up because our client had left, only a status that had come
     // already makes an error.
     let cause = end.error_type.filter(|_| !end.cancelled_by_client);
@@ -204,6 +214,7 @@ mod tests {
             flags,
             template: None,
             is_grpc: false,
+            is_mirror: false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! gRPC as spans tell it: RPC semantic conventions 1.44, and the status codes of gRPC.
 
+use super::span::OpenSpan;
 use http::{HeaderMap, HeaderName};
 
 /// The names of the status codes, in the order of their numbers.
@@ -69,6 +70,33 @@ impl GrpcStatus {
     /// Whether a CLIENT span with it is an error: everything but OK.
     pub const fn is_client_error(self) -> bool {
         self.0 != 0
+    }
+}
+
+/// Messages of one call as one of its spans sees them: a SERVER span receives requests and sends
+/// answers, a CLIENT span the other way round. The conventions have no names for these counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Messages {
+    /// Sent by the side whose span it is.
+    pub sent: u64,
+    /// Received by it.
+    pub received: u64,
+}
+
+impl Messages {
+    /// The same counts, seen from the other side.
+    #[must_use]
+    pub const fn from_the_other_side(self) -> Self {
+        Self {
+            sent: self.received,
+            received: self.sent,
+        }
+    }
+
+    pub(super) fn write(self, span: &mut OpenSpan) {
+        let saturated = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        span.int("edgespan.rpc.messages_sent", saturated(self.sent));
+        span.int("edgespan.rpc.messages_received", saturated(self.received));
     }
 }
 

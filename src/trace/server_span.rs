@@ -3,7 +3,7 @@
 use super::address::AddressText;
 use super::error_type::ErrorType;
 use super::flags::FeatureFlags;
-use super::rpc::{self, GrpcStatus};
+use super::rpc::{self, GrpcStatus, Messages};
 use super::sampler::Head;
 use super::settings::{TraceSettings, protocol_version};
 use super::span::{OpenSpan, SpanIds};
@@ -72,6 +72,10 @@ pub struct ServerEnd<'a> {
     pub request_body_bytes: u64,
     /// Bytes of the response's body that were sent.
     pub response_body_bytes: u64,
+    /// Of a gRPC call, messages that went by.
+    pub messages: Option<Messages>,
+    /// If the response was compressed here: how, and the bytes of its body before.
+    pub compression: Option<(&'static str, u64)>,
 }
 
 /// Opens the span of a request.
@@ -191,6 +195,13 @@ pub fn end_server(span: &mut OpenSpan, end: &ServerEnd<'_>) {
         "http.response.body.size",
         saturated(end.response_body_bytes),
     );
+    if let Some(messages) = end.messages {
+        messages.write(span);
+    }
+    if let Some((algorithm, bytes)) = end.compression {
+        span.str("edgespan.compression.algorithm", algorithm);
+        span.int("edgespan.compression.original_bytes", saturated(bytes));
+    }
     span.double("edgespan.internal.duration", end.internal.as_secs_f64());
 }
 

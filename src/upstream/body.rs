@@ -16,6 +16,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// Most bytes that are read of an answer that nobody gets.
+const DISCARDED_BYTES_MAX: usize = 64 * 1024;
+
 /// Why an answer's body ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum AnswerError {
@@ -86,6 +89,19 @@ impl AnswerBody {
             body.recycle();
         }
         body
+    }
+
+    /// Nobody wants it. What has come already is read, so that the connection of a short answer
+    /// goes back to the pool; a longer one's is closed.
+    pub fn discard(mut self) {
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        let mut read_bytes = 0;
+        while let Poll::Ready(Some(Ok(frame))) = Pin::new(&mut self).poll_frame(cx) {
+            read_bytes += frame.data_ref().map_or(0, Bytes::len);
+            if read_bytes > DISCARDED_BYTES_MAX {
+                return;
+            }
+        }
     }
 
     /// The connection goes back, unless the request is still being sent: then it is closed.
@@ -163,6 +179,9 @@ impl Body for AnswerBody {
         match self.poll_inner(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.silent_since = None;
+                if let Some(request) = &self.request {
+                    request.note_answer();
+                }
                 // Nothing follows trailers, so nobody asks for more: hyper drops the body here.
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.recycle();

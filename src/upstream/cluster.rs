@@ -1,9 +1,12 @@
 //! One upstream: its endpoints in turn, and how many requests it may have.
 
+use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
+use super::outlier::Outliers;
 use super::pool::Pool;
-use super::{ClusterSettings, EndpointProtocol};
-use crate::telemetry::metrics::Metrics;
+use super::retry::RetryPolicy;
+use super::{ClusterSettings, EndpointProtocol, health, outlier};
+use crate::telemetry::metrics::{AttemptCounts, Metrics, RetryOutcome};
 use crate::tls::{Connector, TlsFileError, client_config};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +20,8 @@ pub struct Cluster {
     settings: ClusterSettings,
     endpoints: Box<[Arc<Endpoint>]>,
     next: AtomicUsize,
-    in_flight: Arc<AtomicUsize>,
+    breaker: Breaker,
+    outliers: Option<Outliers>,
 }
 
 /// What an attempt asks of balancing.
@@ -36,16 +40,6 @@ pub struct AttemptReport {
     pub status: Option<http::StatusCode>,
     /// From the attempt's begin to the answer's head, or to its failure.
     pub duration: Duration,
-}
-
-/// One request's place in an upstream. Dropping it gives the place back, on every way out.
-#[derive(Debug)]
-pub struct Admission(Arc<AtomicUsize>);
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Cluster {
@@ -70,11 +64,13 @@ impl Cluster {
         } else {
             None
         };
+        let breaker = Breaker::new(&settings.limits, metrics.attempts(&settings.name));
         let endpoints = settings
             .endpoints
             .iter()
             .map(|address| {
-                let pool = Pool::new(settings.limits.idle_connections_max, settings.timeouts.idle);
+                let pending = Arc::clone(&breaker.pending);
+                let pool = Pool::new(&settings.limits, settings.timeouts.idle, pending);
                 let name = Arc::clone(&settings.name);
                 let metrics = Arc::clone(metrics);
                 Arc::new(Endpoint::new(
@@ -86,13 +82,23 @@ impl Cluster {
                 ))
             })
             .collect();
+        let outliers = settings
+            .outlier
+            .map(|settings| Outliers::new(settings, metrics));
         let cluster = Arc::new(Self {
+            outliers,
             settings,
             endpoints,
             next: AtomicUsize::new(0),
-            in_flight: Arc::default(),
+            breaker,
         });
         cluster.spawn_reaper();
+        if let Some(settings) = &cluster.settings.health {
+            health::start(&cluster, settings, metrics);
+        }
+        if let Some(settings) = &cluster.settings.outlier {
+            outlier::start(&cluster, settings);
+        }
         Ok(cluster)
     }
 
@@ -103,14 +109,30 @@ impl Cluster {
 
     /// A place for one more request, unless the upstream has all it may have.
     pub fn admit(&self) -> Option<Admission> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let admission = Admission(Arc::clone(&self.in_flight));
-        (before < self.settings.limits.requests_max).then_some(admission)
+        self.breaker.request()
     }
 
     /// Requests in flight.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Relaxed)
+        self.breaker.requests()
+    }
+
+    /// A request that may be retried has come: it adds to what retries are a share of.
+    pub fn expect_retries(&self) {
+        self.breaker.deposit();
+    }
+
+    /// A place for one more retry or hedge, until it is dropped.
+    ///
+    /// # Errors
+    /// Which bound is reached: the budget of `policy` or `limits.retries`. It has been counted.
+    pub fn admit_retry(&self, policy: &RetryPolicy) -> Result<Admission, RetryOutcome> {
+        self.breaker.retry(policy)
+    }
+
+    /// Where retries and hedges are counted.
+    pub fn attempt_counts(&self) -> &AttemptCounts {
+        &self.breaker.counts
     }
 
     /// The endpoint for one attempt, unless all have been tried.
@@ -122,7 +144,21 @@ impl Cluster {
     }
 
     /// Takes in how an attempt went.
-    pub const fn report(&self, _endpoint: &Endpoint, _report: AttemptReport) {}
+    pub fn report(&self, endpoint: &Endpoint, report: AttemptReport) {
+        if let Some(outliers) = &self.outliers {
+            outliers.report(self, endpoint, report);
+        }
+    }
+
+    /// Outlier detection, if there is any.
+    pub(super) const fn outliers(&self) -> Option<&Outliers> {
+        self.outliers.as_ref()
+    }
+
+    /// The endpoints there are now.
+    pub fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        self.endpoints.to_vec()
+    }
 
     fn spawn_reaper(self: &Arc<Self>) {
         let [often, seldom] = REAP_EVERY;

@@ -7,6 +7,7 @@
 //! is a [`Relay`], which the connection keeps while the tasks behind it change.
 
 use super::connect::Stream;
+use super::kept::KeptHead;
 use super::patience::HeadPatience;
 use super::relay::Relay;
 use crate::clock::{self, LazyTimer};
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// Most fields in an answer's head.
@@ -40,6 +42,10 @@ pub(super) struct Link {
     timer: LazyTimer,
     pub(super) peer: Option<SocketAddr>,
     pub(super) idle_since: Instant,
+    /// Room for the head of the request that uses it.
+    pub(super) kept: KeptHead,
+    /// One of the endpoint's connections in use, where their number is bounded.
+    pub(super) place: Option<OwnedSemaphorePermit>,
     _open: UpstreamConnectionGuard,
 }
 
@@ -60,6 +66,8 @@ impl Link {
             timer: LazyTimer::default(),
             peer,
             idle_since: clock::instant(),
+            kept: KeptHead::default(),
+            place: None,
             _open: open,
         })
     }

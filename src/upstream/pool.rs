@@ -1,7 +1,9 @@
 //! Connections that wait for the next request, for each endpoint.
 
 use super::body::Carrier;
+use super::breaker::Gate;
 use super::link::Link;
+use super::settings::UpstreamLimits;
 use crate::clock;
 use crate::message::request_body::RequestBody;
 use hyper::client::conn::http2;
@@ -9,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// Streams that one HTTP/2 connection carries at a time before another one is opened.
@@ -20,7 +23,14 @@ pub(super) struct Pool {
     idle_max: usize,
     idle_life: Duration,
     shared: Mutex<Vec<SharedLink>>,
+    /// HTTP/1.1 connections that may be in use, if there is a bound.
+    places: Option<Arc<Semaphore>>,
+    /// Requests that wait for one.
+    pending: Arc<Gate>,
 }
+
+/// Too many requests wait for a connection already.
+pub(super) struct TooManyPending;
 
 /// One HTTP/2 connection, shared by its streams. hyper's own task drives it.
 #[derive(Clone)]
@@ -61,13 +71,36 @@ impl SharedLink {
 }
 
 impl Pool {
-    pub(super) fn new(idle_max: usize, idle_life: Duration) -> Self {
+    pub(super) fn new(limits: &UpstreamLimits, idle_life: Duration, pending: Arc<Gate>) -> Self {
         Self {
             idle: Mutex::new(VecDeque::new()),
-            idle_max,
+            idle_max: limits.idle_connections_max,
             idle_life,
             shared: Mutex::new(Vec::new()),
+            places: limits
+                .connections_max
+                .map(|max| Arc::new(Semaphore::new(max))),
+            pending,
         }
+    }
+
+    /// Whether connections are bounded.
+    pub(super) const fn is_bounded(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// A place for one more connection in use, waited for if need be, first come first served.
+    /// None if there is no bound. The caller holds the deadline.
+    pub(super) async fn place(&self) -> Result<Option<OwnedSemaphorePermit>, TooManyPending> {
+        let Some(places) = &self.places else {
+            return Ok(None);
+        };
+        if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+            return Ok(Some(place));
+        }
+        let _waiting = self.pending.enter().ok_or(TooManyPending)?;
+        // Nobody closes the semaphore.
+        Ok(Arc::clone(places).acquire_owned().await.ok())
     }
 
     fn idle(&self) -> MutexGuard<'_, VecDeque<Box<Link>>> {
@@ -98,10 +131,14 @@ impl Pool {
         }
         link.rest();
         link.idle_since = clock::instant();
+        // Given back last, so that whoever waits for it finds the connection.
+        let place = link.place.take();
         let mut idle = self.idle();
         if idle.len() < self.idle_max {
             idle.push_back(link);
         }
+        drop(idle);
+        drop(place);
     }
 
     /// An HTTP/2 connection with a free stream.

@@ -1,5 +1,8 @@
 //! What an upstream is, as compiled from the configuration.
 
+use super::health::HealthSettings;
+use super::outlier::OutlierSettings;
+use super::retry::RetryPolicy;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,37 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// When a request is sent once more; a route may have its own.
+    pub retries: Option<Arc<RetryPolicy>>,
+    /// Active checks; None: there are none.
+    pub health: Option<HealthSettings>,
+    /// Outlier detection; None: there is none.
+    pub outlier: Option<OutlierSettings>,
+}
+
+#[cfg(test)]
+impl ClusterSettings {
+    /// An upstream of plain HTTP/1.1 endpoints on this machine, everything else by default.
+    pub(crate) fn local(ports: impl IntoIterator<Item = u16>) -> Self {
+        let address = |port| EndpointAddress {
+            protocol: EndpointProtocol::Http1,
+            target: EndpointTarget::Tcp {
+                host: "127.0.0.1".into(),
+                port,
+            },
+        };
+        Self {
+            name: "content".into(),
+            service: "content".into(),
+            endpoints: ports.into_iter().map(address).collect(),
+            timeouts: UpstreamTimeouts::default(),
+            tls: UpstreamTls::default(),
+            limits: UpstreamLimits::default(),
+            retries: None,
+            health: None,
+            outlier: None,
+        }
+    }
 }
 
 /// Where one endpoint is and what it speaks.
@@ -97,6 +131,12 @@ pub struct UpstreamTls {
 pub struct UpstreamLimits {
     /// Requests in flight; one more gets 503.
     pub requests_max: usize,
+    /// Requests that wait for a connection; one more gets 503.
+    pub pending_max: usize,
+    /// HTTP/1.1 connections in use at each endpoint; None for no bound but that of requests.
+    pub connections_max: Option<usize>,
+    /// Retries and hedges in flight; one more is not made.
+    pub retries_max: usize,
     /// Idle connections kept for each endpoint.
     pub idle_connections_max: usize,
 }
@@ -105,6 +145,9 @@ impl Default for UpstreamLimits {
     fn default() -> Self {
         Self {
             requests_max: 10_000,
+            pending_max: 1_000,
+            connections_max: None,
+            retries_max: 100,
             idle_connections_max: 256,
         }
     }

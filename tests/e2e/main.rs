@@ -15,7 +15,9 @@
 )]
 
 mod bodies;
+mod breaker;
 mod commands;
+mod compression;
 mod conformance;
 mod context;
 mod endings;
@@ -26,14 +28,21 @@ mod first_hour;
 mod flows;
 mod framing;
 mod garbage;
+mod grpc;
 mod headers;
+mod hedging;
 mod life_cycle;
 mod limits;
 mod protocols;
 mod reload;
+mod mirror;
+mod rate_limits;
+mod refused;
+mod retries;
 mod routing;
 mod sampling;
 mod spans;
+mod split;
 mod stalls;
 mod support;
 mod tls;

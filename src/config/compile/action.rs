@@ -1,7 +1,7 @@
 //! What becomes of a request: it is forwarded, redirected or answered.
 
 use super::routes::{Index, Scope};
-use super::{Compiler, headers};
+use super::{Compiler, headers, message};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -24,44 +24,57 @@ pub(super) fn compile(
     let place = written.name.as_ref().map_or(&route.span, |name| &name.span);
     let actions = [
         ("upstream", written.upstream.is_some()),
+        ("split", written.split.is_some()),
         ("redirect", written.redirect.is_some()),
         ("answer", written.answer.is_some()),
     ];
     compiler.exactly_one(place, &actions);
-    if written.upstream.is_none() {
+    if written.upstream.is_none() && written.split.is_none() {
         refuse_forwarding_keys(written, compiler);
     }
     let redirect = written.redirect.as_ref().map(|one| redirect(one, compiler));
     let answer = written.answer.as_ref().map(|one| answer(one, compiler));
-    let forward = forward(written, scope, index, compiler);
-    redirect.or(answer).unwrap_or(forward)
+    let rewrite = rewrite(written, compiler);
+    if let Some(name) = &written.upstream {
+        known_upstream(name, scope, index, compiler);
+    }
+    let split = written.split.as_ref().map(|split| RouteAction::Split {
+        split: message::split(split, written, scope, index, compiler),
+        rewrite: rewrite.clone(),
+    });
+    redirect.or(answer).or(split).unwrap_or_else(|| {
+        let upstream = written.upstream.as_ref();
+        RouteAction::Forward {
+            upstream: Arc::from(upstream.map_or("", |name| &name.value)),
+            rewrite,
+        }
+    })
 }
 
-fn forward(
-    route: &raw::Route,
+/// Tells unless an upstream of this name exists.
+pub(super) fn known_upstream(
+    name: &Spanned<String>,
     scope: &Scope<'_>,
     index: &Index<'_>,
     compiler: &mut Compiler<'_>,
-) -> RouteAction {
-    if let Some(name) = &route.upstream
-        && !index.upstreams.contains_key(name.value.as_str())
-    {
+) {
+    if !index.upstreams.contains_key(name.value.as_str()) {
         let upstreams = scope.config.upstreams.iter();
         let defined: Vec<_> = upstreams
             .map(|(name, _)| (name.value.as_str(), &name.span))
             .collect();
         compiler.dangling("upstream", name, &defined);
     }
+}
+
+fn rewrite(route: &raw::Route, compiler: &mut Compiler<'_>) -> Rewrite {
     let rewrite = route.rewrite.as_ref().map(|rewrite| &rewrite.value);
-    RouteAction::Forward {
-        upstream: Arc::from(route.upstream.as_ref().map_or("", |name| &name.value)),
-        rewrite: Rewrite {
-            path: path(rewrite.and_then(|rewrite| rewrite.path.as_ref()), compiler),
-            host: rewrite
-                .and_then(|rewrite| rewrite.host.as_ref())
-                .and_then(|host| host_rewrite(host, compiler))
-                .unwrap_or_default(),
-        },
+    Rewrite {
+        path: path(rewrite.and_then(|rewrite| rewrite.path.as_ref()), compiler),
+        host: rewrite
+            .and_then(|rewrite| rewrite.host.as_ref())
+            .and_then(|host| host_rewrite(host, compiler))
+            .unwrap_or_default(),
     }
 }
 
@@ -73,6 +86,8 @@ fn refuse_forwarding_keys(route: &raw::Route, compiler: &mut Compiler<'_>) {
     let timeouts = &route.timeouts;
     let places = [
         ("rewrite", route.rewrite.as_ref().map(|one| &one.span)),
+        ("mirror", route.mirror.as_ref().map(|one| &one.span)),
+        ("retries", route.retries.as_ref().map(|one| &one.span)),
         (
             "timeouts.first_byte",
             timeouts.first_byte.as_ref().map(|one| &one.span),
@@ -84,14 +99,14 @@ fn refuse_forwarding_keys(route: &raw::Route, compiler: &mut Compiler<'_>) {
     ];
     for (key, place) in places {
         if let Some(place) = place {
-            let message = format!("`{key}` has no effect without `upstream`");
+            let message = format!("`{key}` has no effect without `upstream` or `split`");
             let diagnostic = Diagnostic::at(Code::Unfit, place, message);
             compiler.tell(diagnostic.label("this route forwards nothing"));
         }
     }
 }
 
-fn host_rewrite(
+pub(super) fn host_rewrite(
     written: &Spanned<raw::HostText>,
     compiler: &mut Compiler<'_>,
 ) -> Option<HostRewrite> {

@@ -84,7 +84,8 @@ fn path(conditions: &raw::Match, compiler: &mut Compiler<'_>) -> PathRule {
     template.or(prefix).or(regex).unwrap_or(PathRule::Any)
 }
 
-fn headers(
+/// Reads conditions on headers.
+pub(super) fn headers(
     written: &Entries<Spanned<raw::ValueMatch>>,
     compiler: &mut Compiler<'_>,
 ) -> Vec<HeaderRule> {

@@ -98,6 +98,7 @@ fn one(
             allow_encoded_slash: listener.paths.encoded_slash == Some(raw::EncodedSlash::Allow),
             allow_empty_segment: listener.paths.empty_segment == Some(raw::EmptySegment::Allow),
         },
+        rate_limits: Vec::new(),
     }
 }
 

@@ -10,8 +10,12 @@ pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
 mod headers;
+mod health;
 mod listeners;
+mod message;
+mod ratelimit;
 mod resource;
+mod retry;
 mod routes;
 mod sampling;
 mod unreachable;
@@ -60,10 +64,14 @@ pub(in crate::config) fn compile(
     let resource = resource::compile(&config.service, &variables, overrides, compiler);
     let default = sampling::default(&config.sampling, &resource, &variables);
     let flags = sampling::flags(&[&config.feature_flags], compiler);
-    let listeners = listeners::compile(&config.listeners, overrides, compiler);
+    let (rate_limits, redis) =
+        ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
+    let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
+    ratelimit::of_listeners(config, &mut listeners, compiler);
     let upstreams = upstreams::compile(&config.upstreams, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
+        compression: message::compression(config.compression.as_ref(), compiler),
         config,
         flows: &flows,
         default,
@@ -77,6 +85,9 @@ pub(in crate::config) fn compile(
         listeners,
         upstreams,
         routes,
+        rate_limits,
+        redis,
+        memory: ratelimit::overload(&config.overload, compiler),
         tracing: variables::tracing(config, variables, resource, default, flags),
         export,
         terminal,

@@ -3,10 +3,11 @@
 use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
-use super::{Compiler, action, conditions, cors, headers};
+use super::{Compiler, action, conditions, cors, headers, message, ratelimit, retry};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
+use crate::message::compression::CompressionRules;
 use crate::proxy::plan::RoutePlan;
 use crate::route::{PathRule, RouteSpec};
 use crate::trace::sampler::SamplingRule;
@@ -19,6 +20,8 @@ const SPAN_NAME_MAX: usize = 200;
 /// What routes refer to.
 pub(super) struct Scope<'a> {
     pub(super) config: &'a raw::Config,
+    /// The file's compression.
+    pub(super) compression: Option<Arc<CompressionRules>>,
     pub(super) flows: &'a [Compiled<'a>],
     pub(super) default: SamplingRule,
     pub(super) trace_debug: bool,
@@ -99,13 +102,20 @@ fn one(
             .cors
             .as_ref()
             .map(|cors| cors::compile(&cors.value, compiler)),
+        compression: message::route_compression(written, scope, compiler),
+        mirror: written
+            .mirror
+            .as_ref()
+            .map(|mirror| message::mirror(mirror, scope, index, compiler)),
         first_byte_timeout: written
             .timeouts
             .first_byte
             .as_ref()
             .and_then(|written| compiler.duration(&written.span, &written.value.0)),
         request_timeout: compiler.off_or_duration(written.timeouts.request.as_ref()),
+        retries: retry::compile(written.retries.as_ref(), compiler),
         body_bytes_max: compiler.size(written.limits.body_bytes.as_ref()),
+        rate_limits: ratelimit::names(&written.rate_limits, &scope.config.rate_limits, compiler),
         span_name: written
             .span_name
             .as_ref()

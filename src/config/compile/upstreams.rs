@@ -1,6 +1,6 @@
 //! Upstreams.
 
-use super::Compiler;
+use super::{Compiler, health, retry};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -58,6 +58,15 @@ fn one(
             .map(|written| tls(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
+        retries: retry::compile(upstream.retries.as_ref(), compiler),
+        health: upstream
+            .health
+            .as_ref()
+            .and_then(|written| health::health(written, compiler)),
+        outlier: upstream
+            .outlier
+            .as_ref()
+            .map(|written| health::outlier(written, compiler)),
     }
 }
 
@@ -94,6 +103,9 @@ fn limits(written: &raw::UpstreamLimits) -> UpstreamLimits {
     };
     UpstreamLimits {
         requests_max: count(&written.requests, default.requests_max),
+        pending_max: count(&written.pending, default.pending_max),
+        connections_max: written.connections.as_ref().map(|count| count.value.0),
+        retries_max: count(&written.retries, default.retries_max),
         idle_connections_max: count(&written.idle_connections, default.idle_connections_max),
     }
 }

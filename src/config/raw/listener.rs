@@ -28,6 +28,8 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) limits: ListenerLimits,
     /// Paths that servers read in two ways.
     pub(in crate::config) paths: Paths,
+    /// Rate limits of every request that arrives here, by name; also of those without a route.
+    pub(in crate::config) rate_limits: Vec<Spanned<String>>,
 }
 
 /// What a listener is for.

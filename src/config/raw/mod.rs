@@ -5,8 +5,12 @@
 //! pass tells what is missing before anything here is read.
 
 mod export;
+mod health;
 mod listener;
+mod message;
 mod process;
+mod ratelimit;
+mod retry;
 mod route;
 mod scalar;
 mod trace;
@@ -15,18 +19,27 @@ mod upstream;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
+pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
     Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
     ListenerTimeouts,
 };
+pub(in crate::config) use message::{
+    Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
+};
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use ratelimit::{
+    LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
+};
+pub(in crate::config) use retry::{Hedge, Retries, RetryBackoff, RetryWord};
 pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrDuration, OneOrMany,
-    PathText, Rate, RegexText, SecretText, SizeText, Status,
+    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
+    OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText, SizeOrOff,
+    SizeText, Status,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
@@ -55,8 +68,16 @@ pub(in crate::config) struct Config {
     pub(in crate::config) listeners: Entries<Listener>,
     /// Where requests go, by name.
     pub(in crate::config) upstreams: Entries<Upstream>,
+    /// How often clients may ask, by name. Routes and listeners name those that hold for them.
+    pub(in crate::config) rate_limits: Entries<RateLimit>,
+    /// The Redis that replicas share limits in.
+    pub(in crate::config) redis: Option<Spanned<Redis>>,
+    /// What happens when there is more than can be served.
+    pub(in crate::config) overload: Overload,
     /// Business processes that routes belong to, by name.
     pub(in crate::config) flows: Entries<Flow>,
+    /// Which answers are compressed, for routes that do not say otherwise. Without it none is.
+    pub(in crate::config) compression: Option<Spanned<Compression>>,
     /// Which requests go where. The most specific route wins; the order decides nothing.
     pub(in crate::config) routes: Vec<Spanned<Route>>,
     /// How many traces are kept.

@@ -2,15 +2,15 @@
 
 use super::scalar::Either;
 use super::{
-    DurationText, HeaderName, HeaderText, HostText, MethodText, OffOrDuration, OneOrMany, PathText,
-    Rate, RegexText, SizeText, Status, UnsampledParent,
+    DurationText, HeaderName, HeaderText, HostText, MethodText, Mirror, OffOrDuration, OneOrMany,
+    PathText, Rate, RegexText, Retries, RouteCompression, SizeText, Split, Status, UnsampledParent,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-/// Which requests go where. Exactly one of `upstream`, `redirect` and `answer`.
+/// Which requests go where. Exactly one of `upstream`, `split`, `redirect` and `answer`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name"]))]
@@ -22,12 +22,18 @@ pub(in crate::config) struct Route {
     pub(in crate::config) conditions: Match,
     /// The upstream that gets the request.
     pub(in crate::config) upstream: Option<Spanned<String>>,
+    /// Several upstreams, of which one gets the request.
+    pub(in crate::config) split: Option<Spanned<Split>>,
     /// Sends the client elsewhere.
     pub(in crate::config) redirect: Option<Spanned<Redirect>>,
     /// A fixed answer.
     pub(in crate::config) answer: Option<Spanned<Answer>>,
     /// Changes of path and host on the way to the upstream.
     pub(in crate::config) rewrite: Option<Spanned<Rewrite>>,
+    /// Copies for a shadow upstream.
+    pub(in crate::config) mirror: Option<Spanned<Mirror>>,
+    /// Whether and how answers are compressed, instead of as the file says.
+    pub(in crate::config) compression: Option<Spanned<RouteCompression>>,
     /// Changes of headers.
     pub(in crate::config) headers: HeaderSides,
     /// Which other sites' scripts may call this (the Fetch standard's CORS).
@@ -36,6 +42,10 @@ pub(in crate::config) struct Route {
     pub(in crate::config) timeouts: RouteTimeouts,
     /// Bounds that replace the listener's.
     pub(in crate::config) limits: RouteLimits,
+    /// When a request is sent once more; replaces all of the upstream's `retries`.
+    pub(in crate::config) retries: Option<Spanned<Retries>>,
+    /// Rate limits, by name. All of them have to let a request pass.
+    pub(in crate::config) rate_limits: Vec<Spanned<String>>,
     /// The flow that the route belongs to.
     pub(in crate::config) flow: Option<Spanned<String>>,
     /// Replaces the SERVER span's name, such as `api.login`.

@@ -38,6 +38,8 @@ texts! {
     DurationText "duration" "15s"
     /// A duration, or `off` for none.
     OffOrDuration "duration or `off`" "30s"
+    /// How many, at least one, or `off` for none.
+    OffOrCount "count or `off`" "5"
     /// IP address and port.
     AddressText "address" "0.0.0.0:8080"
     /// IP address and port, or `off`.
@@ -50,6 +52,10 @@ texts! {
     EndpointText "endpoint" "http://127.0.0.1:3000"
     /// A header's name.
     HeaderName "header name" "x-request-source"
+    /// A number of requests and a unit of time.
+    RequestRateText "rate of requests" "100/s"
+    /// Where a Redis is.
+    RedisText "URL of a Redis" "redis://127.0.0.1:6379"
     /// A method.
     MethodText "method" "GET"
     /// A host or a wildcard.
@@ -76,6 +82,26 @@ impl JsonSchema for SizeText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": ["string", "integer"], "title": "byte size", "examples": ["64KiB"]})
+    }
+}
+
+/// A number of bytes, or `off`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(in crate::config) struct SizeOrOff(pub(in crate::config) String);
+
+impl JsonSchema for SizeOrOff {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("SizeOrOff")
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let types = ["string", "integer"];
+        json_schema!({"type": types, "title": "byte size or `off`", "examples": ["1GiB"]})
     }
 }
 

@@ -1,6 +1,9 @@
 //! Upstreams as they are written.
 
-use super::{Certificate, Count, DurationText, EndpointText, FileText, HostText, OffOrDuration};
+use super::{
+    Certificate, Count, DurationText, EndpointText, FileText, Health, HostText, OffOrDuration,
+    Outlier, Retries,
+};
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,6 +26,13 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<Spanned<UpstreamTls>>,
     /// Bounds.
     pub(in crate::config) limits: UpstreamLimits,
+    /// When a request is sent once more. Without it only to another endpoint while nothing was
+    /// sent, and once if a connection that waited in the pool turns out to be closed.
+    pub(in crate::config) retries: Option<Spanned<Retries>>,
+    /// Endpoints are checked, and get requests only while they pass.
+    pub(in crate::config) health: Option<Spanned<Health>>,
+    /// Endpoints that fail where others do not get no requests for a while.
+    pub(in crate::config) outlier: Option<Spanned<Outlier>>,
 }
 
 /// Deadlines towards an upstream.
@@ -62,6 +72,15 @@ pub(in crate::config) struct UpstreamLimits {
     /// Requests in flight; one more gets 503.
     #[schemars(extend("default" = 10_000))]
     pub(in crate::config) requests: Option<Spanned<Count>>,
+    /// HTTP/1.1 connections in use at each endpoint. Without it as many as there are requests.
+    pub(in crate::config) connections: Option<Spanned<Count>>,
+    /// Requests that wait for a connection where `connections` are bounded, at most for
+    /// `timeouts.connect`; one more gets 503.
+    #[schemars(extend("default" = 1_000))]
+    pub(in crate::config) pending: Option<Spanned<Count>>,
+    /// Retries and hedges in flight; one more is not made.
+    #[schemars(extend("default" = 100))]
+    pub(in crate::config) retries: Option<Spanned<Count>>,
     /// Idle connections kept for each endpoint.
     #[schemars(extend("default" = 256))]
     pub(in crate::config) idle_connections: Option<Spanned<Count>>,

@@ -8,6 +8,8 @@ mod endpoint;
 mod header;
 mod host;
 mod path;
+mod redis;
+mod request_rate;
 mod size;
 
 pub(in crate::config) use duration::duration;
@@ -15,6 +17,8 @@ pub(in crate::config) use endpoint::{collector, endpoint};
 pub(in crate::config) use header::{Purpose, header_name, header_value, method, token};
 pub(in crate::config) use host::{authority, host_name, host_pattern};
 pub(in crate::config) use path::plain_path;
+pub(in crate::config) use redis::redis;
+pub(in crate::config) use request_rate::request_rate;
 pub(in crate::config) use size::size;
 
 /// Why a text is not the value it should be. Never quotes the text: it may be a secret.

@@ -3,6 +3,7 @@
 mod diagnostics;
 mod environment;
 mod examples;
+mod limits;
 mod meaning;
 mod secrets;
 

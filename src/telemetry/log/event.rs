@@ -19,16 +19,16 @@ const SHORT_ID_CHARS: usize = 12;
 #[derive(Clone)]
 pub(super) struct LogLine {
     pub(super) level: Level,
-    target: &'static str,
-    message: String,
-    error: Option<String>,
-    trace_id: Option<String>,
-    span_id: Option<String>,
-    others: Vec<(&'static str, Value)>,
+    pub(super) target: &'static str,
+    pub(super) message: String,
+    pub(super) error: Option<String>,
+    pub(super) trace_id: Option<String>,
+    pub(super) span_id: Option<String>,
+    pub(super) others: Vec<(&'static str, Value)>,
 }
 
 #[derive(Clone)]
-enum Value {
+pub(super) enum Value {
     Text(String),
     /// A number or a boolean, as JSON writes it.
     Literal(String),
@@ -211,7 +211,7 @@ fn cut(mut text: String) -> String {
 }
 
 /// Lines of libraries say whose they are.
-fn is_ours(target: &str) -> bool {
+pub(super) fn is_ours(target: &str) -> bool {
     let ours = env!("CARGO_CRATE_NAME");
     target
         .strip_prefix(ours)

@@ -9,9 +9,11 @@
 
 mod capture;
 mod event;
+mod outlet;
 mod repeat;
 
 pub use capture::Captured;
+pub use outlet::{LogOutlet, LogRecord, LogSink, LogValue};
 
 use crate::clock::{self, Timestamp};
 use event::LogLine;
@@ -78,6 +80,13 @@ pub fn init(
 #[must_use = "dropping it ends the counting of repeated faults"]
 pub struct LogGuard(Arc<Log>);
 
+impl LogGuard {
+    /// Where somebody else can be given the same lines.
+    pub fn outlet(&self) -> LogOutlet {
+        LogOutlet::of(&self.0)
+    }
+}
+
 impl Drop for LogGuard {
     fn drop(&mut self) {
         self.0.finish();
@@ -90,6 +99,8 @@ struct Log {
     colour: bool,
     out: Mutex<Box<dyn Write + Send>>,
     repeats: Mutex<Pending>,
+    /// Who gets the same lines.
+    sink: Mutex<Option<Arc<dyn LogSink>>>,
     /// Woken when `repeats` is no longer empty, and at the end.
     changed: Condvar,
 }
@@ -128,6 +139,7 @@ impl Log {
                 repeats: Repeats::new(),
                 finished: false,
             }),
+            sink: Mutex::default(),
             changed: Condvar::new(),
         })
     }
@@ -203,6 +215,8 @@ impl Log {
         out.write_all(text.as_bytes())
             .and_then(|()| out.flush())
             .unwrap_or_default();
+        drop(out);
+        self.hand_on(line, at, repeated);
     }
 }
 

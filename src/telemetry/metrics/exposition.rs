@@ -4,6 +4,7 @@
 //! library then is the escaping of three characters.
 
 use super::histogram::{Exemplar, Snapshot};
+use super::reading::{self, FamilyReading, Value};
 use crate::telemetry::rfc3339::unix_seconds;
 use std::fmt::{self, Display, Write};
 
@@ -62,7 +63,7 @@ pub enum Kind {
 }
 
 /// One family: what stands above its samples.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Family {
     /// Without the suffixes of its samples. Ends in its unit, if it has one.
     pub name: &'static str,
@@ -81,6 +82,8 @@ pub struct Exposition {
     text: String,
     format: TextFormat,
     family: Option<Family>,
+    /// Where numbers go instead of into the text.
+    gathered: Option<Vec<FamilyReading>>,
 }
 
 impl Exposition {
@@ -90,11 +93,27 @@ impl Exposition {
             text: String::new(),
             format,
             family: None,
+            gathered: None,
         }
+    }
+
+    /// Gathers the numbers that `render` writes, instead of their text: whoever sends them
+    /// elsewhere sends exactly what is on the page.
+    pub fn gather(render: impl FnOnce(&mut Self)) -> Vec<FamilyReading> {
+        let mut page = Self {
+            gathered: Some(Vec::new()),
+            ..Self::new(TextFormat::OpenMetrics)
+        };
+        render(&mut page);
+        page.gathered.unwrap_or_default()
     }
 
     /// Begins a family. Each is begun once, with all its samples after it.
     pub fn family(&mut self, family: Family) {
+        if let Some(gathered) = &mut self.gathered {
+            gathered.push(FamilyReading::of(family));
+            return;
+        }
         let suffix = match (self.format, family.kind) {
             (TextFormat::Prometheus, Kind::Counter | Kind::Info) => sample_suffix(family.kind),
             _ => "",
@@ -118,6 +137,11 @@ impl Exposition {
 
     /// One number of the family begun last; for histograms see `histogram`.
     pub fn sample(&mut self, labels: &Labels<'_>, value: impl Display) {
+        if let Some(gathered) = &mut self.gathered {
+            let value = Value::read(&value.to_string());
+            reading::point(gathered, labels, value);
+            return;
+        }
         let Some(family) = self.family else { return };
         self.name_and_labels(family.name, sample_suffix(family.kind), labels, None);
         self.put(format_args!(" {value}\n"));
@@ -125,6 +149,11 @@ impl Exposition {
 
     /// One histogram of the family begun last, in seconds.
     pub(super) fn histogram(&mut self, labels: &Labels<'_>, histogram: &Snapshot) {
+        if let Some(gathered) = &mut self.gathered {
+            let value = Value::Histogram(reading::histogram(histogram));
+            reading::point(gathered, labels, value);
+            return;
+        }
         let Some(family) = self.family else { return };
         let mut cumulative = 0_u64;
         for bucket in &histogram.buckets {

@@ -4,27 +4,42 @@
 //! requests, not from the sampled ones. Nothing here waits, and once a series exists nothing
 //! allocates.
 
+mod attempts;
 mod connections;
 mod exposition;
 mod histogram;
 mod http;
+mod message;
+mod overload;
 mod process;
 mod reloads;
+mod ratelimit;
+mod reading;
 mod series;
+mod upstreams;
 
+pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use message::MirrorOutcome;
+pub use overload::MemoryGauges;
+pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
+pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
 
 use crate::clock::{self, Timestamp};
+use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
+use message::MessageMetrics;
+use ratelimit::RateLimitMetrics;
 use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use upstreams::UpstreamMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -34,6 +49,11 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    message: MessageMetrics,
+    attempts: AttemptMetrics,
+    upstreams: UpstreamMetrics,
+    rate_limits: RateLimitMetrics,
+    memory: Arc<MemoryGauges>,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -48,6 +68,11 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            message: MessageMetrics::default(),
+            attempts: AttemptMetrics::new(),
+            upstreams: UpstreamMetrics::new(),
+            rate_limits: RateLimitMetrics::new(),
+            memory: Arc::default(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -131,9 +156,59 @@ impl Metrics {
         self.reloads.count(outcome);
     }
 
+    /// An answer was compressed: `algorithm`, and its bytes before and after.
+    pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
+        self.message.compressed(algorithm, before, after);
+    }
+
+    /// An answer went as it is, because as many as may be are being compressed.
+    pub fn compression_refused(&self) {
+        self.message.compression_refused();
+    }
+
+    /// A copy for a shadow upstream has ended, or was not made.
+    pub fn mirrored(&self, outcome: MirrorOutcome) {
+        self.message.mirrored(outcome);
+    }
+
+    /// The counts of an upstream's retries, hedges and circuit breakers.
+    pub fn attempts(&self, upstream: &str) -> Arc<AttemptCounts> {
+        self.attempts.of(upstream)
+    }
+
+    /// A health check of an endpoint has ended: `pass`, or a word for what it failed by.
+    pub fn health_check(&self, upstream: &Arc<str>, outcome: &'static str) {
+        self.upstreams.checked(upstream, outcome);
+    }
+
+    /// An endpoint was ejected, or would have been but for a bound (`withheld`).
+    pub fn ejection(&self, upstream: &Arc<str>, reason: &'static str) {
+        self.upstreams.ejected(upstream, reason);
+    }
+
+    /// The numbers of the rate limit of this name.
+    pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
+        self.rate_limits.rule(rule)
+    }
+
+    /// The numbers of the Redis that limits share.
+    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+        self.rate_limits.store()
+    }
+
+    /// Memory against its watermark.
+    pub fn memory(&self) -> Arc<MemoryGauges> {
+        Arc::clone(&self.memory)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// When the process started: since when everything is counted.
+    pub const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// Writes every family.
@@ -146,6 +221,11 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.message.render(page);
+        self.attempts.render(page);
+        self.upstreams.render(page);
+        self.rate_limits.render(page);
+        self.memory.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,

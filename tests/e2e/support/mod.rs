@@ -5,6 +5,7 @@ pub mod client;
 pub mod collector;
 pub mod origin;
 pub mod proxy;
+pub mod script;
 pub mod spans;
 
 use std::time::Duration;

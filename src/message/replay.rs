@@ -1,0 +1,192 @@
+//! A request's body that can be sent again: what was read from the client is kept up to a bound.
+//!
+//! Attempts read it one after the other, or at the same time once it is whole. An attempt that was
+//! given up reads nothing from the client any more.
+
+use super::request_body::{BodyFault, RequestBody, RequestBodyError};
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+/// One request's body, for as many attempts as need it.
+#[derive(Clone, Debug)]
+pub struct ReplayBody(Arc<Mutex<Source>>);
+
+#[derive(Debug)]
+struct Source {
+    client: RequestBody,
+    /// Everything that was read, unless it was too much.
+    kept: Vec<u8>,
+    kept_bytes_max: usize,
+    /// More was read than is kept: it cannot be sent again.
+    outgrown: bool,
+    trailers: Option<HeaderMap>,
+    ended: bool,
+    /// Bytes that the client has sent.
+    read_bytes: u64,
+    /// Which reader may read from the client: the one begun last.
+    reader: u32,
+    length: Option<u64>,
+}
+
+/// One attempt's view of it.
+#[derive(Debug)]
+pub struct ReplayReader {
+    source: Arc<Mutex<Source>>,
+    number: u32,
+    /// Bytes handed on so far.
+    position: u64,
+    finished: bool,
+}
+
+impl ReplayBody {
+    /// Keeps up to `kept_bytes_max` bytes of `client`.
+    pub fn new(client: RequestBody, kept_bytes_max: usize) -> Self {
+        let length = client.size_hint().exact();
+        Self(Arc::new(Mutex::new(Source {
+            client,
+            kept: Vec::new(),
+            kept_bytes_max,
+            outgrown: false,
+            trailers: None,
+            ended: false,
+            read_bytes: 0,
+            reader: 0,
+            length,
+        })))
+    }
+
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The body for one more attempt. Those before it read nothing from the client from now on.
+    pub fn read(&self) -> RequestBody {
+        let mut source = self.source();
+        source.reader = source.reader.wrapping_add(1);
+        RequestBody::Replayed(Box::new(ReplayReader {
+            source: Arc::clone(&self.0),
+            number: source.reader,
+            position: 0,
+            finished: false,
+        }))
+    }
+
+    /// Whether it can be sent from its first byte.
+    pub fn is_kept(&self) -> bool {
+        !self.source().outgrown
+    }
+
+    /// Whether all of it is here, so that several attempts can send it at the same time.
+    pub fn is_whole(&self) -> bool {
+        let source = self.source();
+        source.ended && !source.outgrown
+    }
+}
+
+impl Source {
+    fn keep(&mut self, data: &Bytes) {
+        self.read_bytes += data.len() as u64;
+        if self.outgrown {
+            return;
+        }
+        if self.kept.len() + data.len() > self.kept_bytes_max {
+            self.outgrown = true;
+            self.kept = Vec::new();
+        } else {
+            self.kept.extend_from_slice(data);
+        }
+    }
+
+    /// What was kept from `position` on; empty if nothing more was.
+    fn rest(&self, position: u64) -> &[u8] {
+        let position = usize::try_from(position).unwrap_or(usize::MAX);
+        self.kept.get(position..).unwrap_or_default()
+    }
+
+    fn poll_client(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        let polled = ready!(Pin::new(&mut self.client).poll_frame(cx));
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.keep(data);
+                } else {
+                    self.trailers = frame.trailers_ref().cloned();
+                }
+                self.ended = self.client.is_end_stream() || frame.is_trailers();
+            }
+            Some(Err(_)) => {}
+            None => self.ended = true,
+        }
+        Poll::Ready(polled)
+    }
+}
+
+impl ReplayReader {
+    fn source(&self) -> MutexGuard<'_, Source> {
+        self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        if self.finished {
+            return Poll::Ready(None);
+        }
+        let shared = Arc::clone(&self.source);
+        let mut source = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = source.rest(self.position);
+        if !rest.is_empty() {
+            let data = Bytes::copy_from_slice(rest);
+            self.position += data.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if self.position != source.read_bytes {
+            // What stood between is kept no more.
+            return Poll::Ready(Some(Err(given_up())));
+        }
+        if source.ended {
+            self.finished = true;
+            let trailers = source.trailers.clone().map(Frame::trailers);
+            return Poll::Ready(trailers.map(Ok));
+        }
+        if self.number != source.reader {
+            return Poll::Ready(Some(Err(given_up())));
+        }
+        let polled = ready!(source.poll_client(cx));
+        match &polled {
+            Some(Ok(frame)) => {
+                self.position += frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.finished = frame.is_trailers();
+            }
+            Some(Err(_)) => {}
+            None => self.finished = true,
+        }
+        Poll::Ready(polled)
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        let source = self.source();
+        self.finished
+            || (source.ended && source.trailers.is_none() && self.position == source.read_bytes)
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        match self.source().length {
+            Some(length) => SizeHint::with_exact(length.saturating_sub(self.position)),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// What an attempt gets that is read by nobody any more. No fault of the client's is noted.
+const fn given_up() -> RequestBodyError {
+    RequestBodyError(BodyFault::Client)
+}

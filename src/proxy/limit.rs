@@ -1,0 +1,103 @@
+//! How often a client may ask: the question to `ratelimit`, and what its answer means here.
+//!
+//! Comes between gate and forward, whatever the gate came to: also a request without a route is one
+//! more of its listener's. Nobody has been asked anything yet.
+
+use super::context::RequestContext;
+use super::error::ProxyError;
+use crate::ratelimit::{KeyFacts, Refused};
+use crate::trace::span::OpenSpan;
+use http::HeaderMap;
+use std::sync::Arc;
+
+/// `ratelimit.algorithm`; there is one.
+const ALGORITHM: &str = "gcra";
+
+/// Notes whose buckets the request takes from, while its headers are at hand.
+pub(super) fn begin(context: &mut RequestContext, headers: &HeaderMap, is_preflight: bool) {
+    let route = context.route.as_ref();
+    let facts = KeyFacts {
+        client: context.client,
+        headers,
+        route: route.map(|route| &*route.plan.name),
+        listener: &context.conn.listener.name,
+        is_preflight,
+    };
+    let limits = route.map_or(&[][..], |route| &route.limits);
+    context.charges = context.live.limits.begin(limits, &facts);
+}
+
+/// Lets the request pass, or not.
+pub(super) async fn limit(context: &mut RequestContext) -> Result<(), ProxyError> {
+    if context.charges.is_none() {
+        return Ok(());
+    }
+    // In a box: most requests never wait here, and all would carry the room for it.
+    Box::pin(charge(context)).await
+}
+
+async fn charge(context: &mut RequestContext) -> Result<(), ProxyError> {
+    let now = context.watch.started_instant();
+    let Some(charges) = &mut context.charges else {
+        return Ok(());
+    };
+    let mut charged = charges.charge_local(now);
+    if charged.is_ok() && charges.asks_store() {
+        let handed_over = context.watch.elapsed();
+        charged = charges.charge_shared(now).await;
+        context.hand_over(handed_over);
+        context.take_back(context.watch.elapsed());
+    }
+    record(context);
+    let told = context.charges.as_ref().and_then(|one| one.decision());
+    match (charged, told) {
+        (Ok(()), _) => Ok(()),
+        (Err(Refused::Limited), Some(decision)) => {
+            // At least one: a client that comes back at once would be refused again.
+            let wait = decision.verdict.retry_after.as_secs_f64().ceil().max(1.0);
+            Err(ProxyError::RateLimited {
+                rule: Arc::clone(&decision.rule.settings().name),
+                retry_after: clamp(wait),
+            })
+        }
+        (Err(Refused::Unknown(fault)), _) => Err(ProxyError::RateLimitUnknown {
+            fault: fault.name(),
+        }),
+        (Err(Refused::Limited), None) => Err(ProxyError::RateLimitUnknown { fault: "none" }),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a cast from a float saturates, which is what is wanted"
+)]
+const fn clamp(seconds: f64) -> u32 {
+    seconds as u32
+}
+
+/// What the SERVER span says of it.
+fn record(context: &mut RequestContext) {
+    let (Some(charges), Some(span)) = (&context.charges, &mut context.server) else {
+        return;
+    };
+    if let Some(fault) = charges.fault() {
+        span.str("edgespan.ratelimit.store.error", fault.name());
+    }
+    let Some(decision) = charges.decision() else {
+        return;
+    };
+    let settings = decision.rule.settings();
+    span.bool("ratelimit.allowed", decision.verdict.admitted);
+    span.int("ratelimit.limit", settings.quota.burst().into());
+    span.int("ratelimit.remaining", decision.verdict.remaining.into());
+    span.str("ratelimit.algorithm", ALGORITHM);
+    span.str("ratelimit.rule", &settings.name);
+    if !settings.enforce {
+        note_shadow(span);
+    }
+}
+
+fn note_shadow(span: &mut OpenSpan) {
+    span.bool("edgespan.ratelimit.enforced", false);
+}

@@ -1,0 +1,148 @@
+//! What rate limits are, as compiled from the configuration.
+
+use super::gcra::Quota;
+use http::HeaderName;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One rate limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitSettings {
+    /// Its name in the configuration; `ratelimit.rule` of spans.
+    pub name: Arc<str>,
+    /// How much it lets through for each key.
+    pub quota: Quota,
+    /// Whose requests share a bucket. Empty: everybody's.
+    pub key: Vec<KeyPart>,
+    /// What becomes of a request that lacks a header or cookie of the key.
+    pub missing: MissingKey,
+    /// How many leading bits of an IPv6 address are one client: 1 to 128.
+    pub ipv6_prefix: u8,
+    /// Where its buckets are kept.
+    pub store: RateLimitStore,
+    /// Keys that are remembered in this process, at least.
+    pub keys_max: usize,
+    /// Whether it refuses; if not, it only records what it would have done.
+    pub enforce: bool,
+    /// Whether CORS preflights are counted.
+    pub preflights: bool,
+    /// What answers say of it.
+    pub headers: LimitHeaders,
+}
+
+/// One part of what tells buckets apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyPart {
+    /// The client's address, by trusted peers' word.
+    Address,
+    /// All values of a header, in order.
+    Header(HeaderName),
+    /// The first cookie of this name.
+    Cookie(Box<str>),
+    /// The route; requests without one share a bucket.
+    Route,
+    /// The listener.
+    Listener,
+}
+
+/// What becomes of a request that lacks a header or cookie of the key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MissingKey {
+    /// All such requests share the bucket of those that have nothing there, so that leaving a
+    /// header out is no way round the limit.
+    #[default]
+    Share,
+    /// The limit does not apply.
+    Pass,
+}
+
+/// Where buckets are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimitStore {
+    /// In this process.
+    Local,
+    /// In Redis, shared by all replicas.
+    Redis {
+        /// What becomes of requests while Redis cannot be asked.
+        on_failure: OnStoreFailure,
+    },
+}
+
+/// What becomes of requests while Redis cannot be asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnStoreFailure {
+    /// They pass.
+    #[default]
+    Open,
+    /// They are refused with 503.
+    Closed,
+    /// This process limits by itself, with the same quota.
+    Local,
+}
+
+/// Which headers of an answer tell of a limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LimitHeaders {
+    /// `RateLimit` and `RateLimit-Policy` as structured fields (draft-ietf-httpapi-ratelimit-headers).
+    #[default]
+    Draft,
+    /// `RateLimit-Limit`, `RateLimit-Remaining`, `RateLimit-Reset`, as earlier drafts had them.
+    Separate,
+    /// All of them.
+    Both,
+    /// None. A refusal still has `Retry-After`.
+    Off,
+}
+
+/// The Redis that limits share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// Host name or address.
+    pub host: Arc<str>,
+    /// Port.
+    pub port: u16,
+    /// Number of the database.
+    pub database: u16,
+    /// TLS; None in the clear.
+    pub tls: Option<RedisTls>,
+    /// ACL user; None: `default`.
+    pub username: Option<Arc<str>>,
+    /// Password.
+    pub password: Option<Password>,
+    /// Longest wait of a request for Redis.
+    pub timeout: Duration,
+    /// What all keys begin with. Its hash tag keeps the keys of one request in one slot.
+    pub prefix: Arc<str>,
+}
+
+/// TLS towards Redis.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedisTls {
+    /// PEM file of the authority to trust instead of the machine's roots.
+    pub ca: Option<PathBuf>,
+    /// PEM files of our certificate chain and key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// A password, shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(Arc<str>);
+
+impl Password {
+    /// Takes it.
+    pub fn new(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The password itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Password(...)")
+    }
+}

@@ -1,0 +1,187 @@
+//! A connection for one request: out of the pool, shared, waited for, or made.
+
+use super::asking::AskError;
+use super::connect::{ConnectError, Connected, Stream, connect};
+use super::endpoint::Endpoint;
+use super::link::Link;
+use super::pool::{SharedLink, TooManyPending};
+use crate::clock;
+use crate::message::request_body::RequestBody;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Largest header list that an HTTP/2 upstream may answer with, in bytes.
+const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
+
+/// What kind of connection a request needs.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted {
+    /// One that can change its protocol: HTTP/1.1.
+    pub(super) upgrade: bool,
+    /// None that waited in the pool, if it is HTTP/1.1.
+    pub(super) fresh: bool,
+}
+
+pub(super) enum AnyLink {
+    Own(Box<Link>),
+    Shared(SharedLink),
+}
+
+impl Endpoint {
+    /// An open connection, and whether it was just made.
+    pub(super) async fn link(
+        &self,
+        now: Instant,
+        limit: Duration,
+        wanted: Wanted,
+    ) -> Result<(AnyLink, bool), AskError> {
+        if self.pool.is_bounded() {
+            return Box::pin(self.link_in_turn(limit, wanted)).await;
+        }
+        match self.pooled(now, wanted) {
+            Some(link) => Ok((link, false)),
+            // Seldom, and large: kept out of the future that every request carries.
+            None => Box::pin(self.open_within(limit, wanted))
+                .await
+                .map_err(AskError::Connect),
+        }
+    }
+
+    /// The same where connections are bounded: requests wait for each other.
+    async fn link_in_turn(
+        &self,
+        limit: Duration,
+        wanted: Wanted,
+    ) -> Result<(AnyLink, bool), AskError> {
+        let began = clock::instant();
+        let endpoint = || self.address.to_string();
+        let place = match tokio::time::timeout(limit, self.pool.place()).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(TooManyPending)) => {
+                let endpoint = endpoint();
+                return Err(AskError::Pending { endpoint });
+            }
+            Err(_) => {
+                let endpoint = endpoint();
+                return Err(AskError::Connect(ConnectError::Timeout { endpoint }));
+            }
+        };
+        let now = clock::instant();
+        if wanted.fresh {
+            // A new one takes the place of one that is open.
+            drop(self.pool.take(now));
+        }
+        let (mut link, fresh) = match self.pooled(now, wanted) {
+            Some(link) => (link, false),
+            None => {
+                let left = limit.saturating_sub(now.saturating_duration_since(began));
+                let opened = self.open_within(left, wanted).await;
+                opened.map_err(AskError::Connect)?
+            }
+        };
+        if let AnyLink::Own(link) = &mut link {
+            link.place = place;
+        }
+        Ok((link, fresh))
+    }
+
+    async fn open_within(
+        &self,
+        limit: Duration,
+        wanted: Wanted,
+    ) -> Result<(AnyLink, bool), ConnectError> {
+        // Waiting for another request's attempt is waiting for a connection, too.
+        let opened = tokio::time::timeout(limit, self.open(wanted)).await;
+        let opened = opened.unwrap_or_else(|_| {
+            let endpoint = self.address.to_string();
+            Err(ConnectError::Timeout { endpoint })
+        });
+        if opened.is_err() {
+            self.metrics.upstream_connect_failed(&self.upstream);
+        }
+        opened
+    }
+
+    /// A new connection that the pool knows nothing of, for health checks. The caller holds the
+    /// deadline.
+    pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
+        connect(&self.address, self.tls.as_ref()).await
+    }
+
+    /// Makes a connection, or shares the one that another request has made meanwhile.
+    async fn open(&self, wanted: Wanted) -> Result<(AnyLink, bool), ConnectError> {
+        let upgrade = wanted.upgrade;
+        let tls = if upgrade { &self.tls_http1 } else { &self.tls };
+        let _connecting = if self.shares.load(Ordering::Relaxed) && !upgrade {
+            // Many requests at once shall not make one HTTP/2 connection each.
+            let connecting = self.connecting.lock().await;
+            if let Some(link) = self.pooled(clock::instant(), wanted) {
+                return Ok((link, false));
+            }
+            Some(connecting)
+        } else {
+            None
+        };
+        let connected = connect(&self.address, tls.as_ref()).await?;
+        Ok((self.begin(connected).await?, true))
+    }
+
+    fn pooled(&self, now: Instant, wanted: Wanted) -> Option<AnyLink> {
+        let Wanted { upgrade, fresh } = wanted;
+        let shares = self.shares.load(Ordering::Relaxed);
+        let shared = if upgrade || !shares {
+            None
+        } else {
+            self.pool.share().map(AnyLink::Shared)
+        };
+        let pooled = match shared {
+            None if fresh => None,
+            None => self.pool.take(now).map(AnyLink::Own),
+            shared => shared,
+        };
+        if pooled.is_some() {
+            self.metrics.upstream_connection_reused(&self.upstream);
+        }
+        pooled
+    }
+
+    async fn begin(&self, connected: Connected) -> Result<AnyLink, ConnectError> {
+        let Connected { stream, peer, h2 } = connected;
+        let failed = |source| ConnectError::Handshake {
+            endpoint: self.address.to_string(),
+            source,
+        };
+        let open = self.metrics.upstream_connection(&self.upstream);
+        if !h2 {
+            let link = Link::open(stream, peer, open).await.map_err(failed)?;
+            return Ok(AnyLink::Own(Box::new(link)));
+        }
+        self.shares.store(true, Ordering::Relaxed);
+        let (sender, connection) = begin_h2(stream).await.map_err(failed)?;
+        tokio::spawn(async move {
+            // How it ends is seen by the streams it carries.
+            drop(connection.await);
+            drop(open);
+        });
+        let link = SharedLink::new(sender, peer);
+        self.pool.keep_shared(link.clone());
+        Ok(AnyLink::Shared(link))
+    }
+}
+
+type H2Connection = http2::Connection<TokioIo<Stream>, RequestBody, TokioExecutor>;
+
+async fn begin_h2(
+    stream: Stream,
+) -> Result<(http2::SendRequest<RequestBody>, H2Connection), hyper::Error> {
+    // No PINGs: gRPC servers close connections that send them more often than every five minutes.
+    // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
+    http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_header_list_size(H2_HEADER_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+}
