@@ -44,7 +44,7 @@ pub enum ProxyError {
     /// Too many requests are in flight.
     #[error("too many requests in flight ({what})")]
     Overloaded {
-        /// Which bound: `listener`, `upstream`, `upstream_pending`, `memory`, `adaptive`.
+        /// Which bound: `listener`, `upstream`, `upstream_pending`, `memory` or `adaptive`.
         what: &'static str,
     },
     /// A rate limit is used up.

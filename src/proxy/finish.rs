@@ -81,9 +81,7 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     let answer = error.answer();
     if let Some(reason) = error.shed_reason() {
         context.live.metrics.shed(reason);
-        if let Some(span) = &mut context.server {
-            span.str("edgespan.shed.reason", reason);
-        }
+        context.note("edgespan.shed.reason", reason);
     }
     let trace_id = context.trace_id();
     let span_id = context.server_id.to_string();

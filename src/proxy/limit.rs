@@ -3,11 +3,15 @@
 //! Comes between gate and forward, whatever the gate came to: also a request without a route is one
 //! more of its listener's. Nobody has been asked anything yet.
 
+use super::body::Body;
 use super::context::RequestContext;
 use super::error::ProxyError;
+use super::forward::forward;
+use super::gate::Onward;
+use crate::clock;
 use crate::ratelimit::{KeyFacts, Refused};
 use crate::trace::span::OpenSpan;
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use std::sync::Arc;
 
 /// `ratelimit.algorithm`; there is one.
@@ -74,6 +78,30 @@ async fn charge(context: &mut RequestContext) -> Result<(), ProxyError> {
 )]
 const fn clamp(seconds: f64) -> u32 {
     seconds as u32
+}
+
+/// Goes on to the upstream, if it can take one more by its own finding.
+pub(super) async fn within(
+    context: &mut RequestContext,
+    onward: Box<Onward>,
+) -> Result<Response<Body>, ProxyError> {
+    let Some(limit) = onward.cluster.adaptive() else {
+        return forward(context, onward).await;
+    };
+    let Some(place) = limit.enter(clock::instant()) else {
+        context.upstream = Some(Arc::clone(&onward.cluster.settings().name));
+        return Err(ProxyError::Overloaded { what: "adaptive" });
+    };
+    let outcome = forward(context, onward).await;
+    // What fails at once would make the upstream look quick.
+    let telling = match &outcome {
+        Ok(response) => !response.status().is_server_error(),
+        Err(error) => matches!(error, ProxyError::Timeout { .. }),
+    };
+    if telling {
+        place.answered(clock::instant());
+    }
+    outcome
 }
 
 /// What the SERVER span says of it.

@@ -4,9 +4,8 @@ use super::body::TracedBody;
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::finish::finish;
-use super::forward::forward;
 use super::gate::{Gated, gate};
-use super::limit::limit;
+use super::limit::{limit, within};
 use super::snapshot::Live;
 use crate::listener::ConnInfo;
 use crate::server::{Drain, Handle, InFlight, RequestCount};
@@ -52,7 +51,7 @@ impl Handle for Pipeline {
                 Err(ProxyError::Overloaded { what: "memory" })
             }
             gated => match (limit(&mut context).await, gated) {
-                (Ok(()), Ok(Gated::Forward(onward))) => forward(&mut context, onward).await,
+                (Ok(()), Ok(Gated::Forward(onward))) => within(&mut context, onward).await,
                 (Ok(()), Ok(Gated::Answer(response))) => Ok(response),
                 (Ok(()), Err(error)) | (Err(error), _) => Err(error),
             },

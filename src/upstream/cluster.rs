@@ -1,11 +1,13 @@
 //! One upstream: its endpoints in turn, and how many requests it may have.
 
+use super::adaptive::AdaptiveLimit;
 use super::breaker::{Admission, Breaker};
 use super::endpoint::Endpoint;
 use super::outlier::Outliers;
 use super::pool::Pool;
 use super::retry::RetryPolicy;
 use super::{ClusterSettings, EndpointProtocol, health, outlier};
+use crate::clock;
 use crate::telemetry::metrics::{AttemptCounts, Metrics, RetryOutcome};
 use crate::tls::{Connector, TlsFileError, client_config};
 use std::sync::Arc;
@@ -18,6 +20,7 @@ const REAP_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_se
 /// One upstream at work.
 pub struct Cluster {
     settings: ClusterSettings,
+    adaptive: Option<Arc<AdaptiveLimit>>,
     endpoints: Box<[Arc<Endpoint>]>,
     next: AtomicUsize,
     breaker: Breaker,
@@ -82,12 +85,17 @@ impl Cluster {
                 ))
             })
             .collect();
+        let adaptive = settings.adaptive.then(|| {
+            let gauges = metrics.adaptive_limit(&settings.name);
+            AdaptiveLimit::new(settings.limits.requests_max, clock::instant(), gauges)
+        });
         let outliers = settings
             .outlier
             .map(|settings| Outliers::new(settings, metrics));
         let cluster = Arc::new(Self {
             outliers,
             settings,
+            adaptive,
             endpoints,
             next: AtomicUsize::new(0),
             breaker,
@@ -105,6 +113,11 @@ impl Cluster {
     /// What it was made from.
     pub const fn settings(&self) -> &ClusterSettings {
         &self.settings
+    }
+
+    /// The limit that finds itself, if the upstream has one.
+    pub const fn adaptive(&self) -> Option<&Arc<AdaptiveLimit>> {
+        self.adaptive.as_ref()
     }
 
     /// A place for one more request, unless the upstream has all it may have.

@@ -1,5 +1,6 @@
 //! Which upstream gets the request, and how it is asked.
 
+mod adaptive;
 mod asking;
 mod body;
 mod breaker;
@@ -21,6 +22,7 @@ mod retry;
 mod settings;
 mod standing;
 
+pub use adaptive::{AdaptiveLimit, AdaptivePlace};
 pub use asking::{Answered, AskError, Asking, Unanswered};
 pub use body::{AnswerBody, AnswerError};
 pub use breaker::Admission;

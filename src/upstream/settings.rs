@@ -24,6 +24,8 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// Whether requests find out by themselves how many it can take at a time.
+    pub adaptive: bool,
     /// When a request is sent once more; a route may have its own.
     pub retries: Option<Arc<RetryPolicy>>,
     /// Active checks; None: there are none.
@@ -53,6 +55,7 @@ impl ClusterSettings {
             retries: None,
             health: None,
             outlier: None,
+            adaptive: false,
         }
     }
 }

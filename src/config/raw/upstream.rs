@@ -26,6 +26,8 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) tls: Option<Spanned<UpstreamTls>>,
     /// Bounds.
     pub(in crate::config) limits: UpstreamLimits,
+    /// What happens when there is more than it can take.
+    pub(in crate::config) overload: UpstreamOverload,
     /// When a request is sent once more. Without it only to another endpoint while nothing was
     /// sent, and once if a connection that waited in the pool turns out to be closed.
     pub(in crate::config) retries: Option<Spanned<Retries>>,
@@ -33,6 +35,16 @@ pub(in crate::config) struct Upstream {
     pub(in crate::config) health: Option<Spanned<Health>>,
     /// Endpoints that fail where others do not get no requests for a while.
     pub(in crate::config) outlier: Option<Spanned<Outlier>>,
+}
+
+/// What happens when there is more than an upstream can take.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct UpstreamOverload {
+    /// Whether the number of requests at a time finds itself, by how long answers take; one more
+    /// gets 503. Never above `limits.requests`. For upstreams of which nobody knows the number.
+    #[schemars(extend("default" = false))]
+    pub(in crate::config) adaptive: Option<bool>,
 }
 
 /// Deadlines towards an upstream.

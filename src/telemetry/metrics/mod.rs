@@ -24,7 +24,7 @@ pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 pub use message::MirrorOutcome;
-pub use overload::MemoryGauges;
+pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
@@ -34,6 +34,7 @@ use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use http::HttpMetrics;
 use message::MessageMetrics;
+use overload::AdaptiveMetrics;
 use ratelimit::RateLimitMetrics;
 use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
@@ -54,6 +55,7 @@ pub struct Metrics {
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
+    adaptive: AdaptiveMetrics,
     active_requests: AtomicI64,
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
@@ -73,6 +75,7 @@ impl Metrics {
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
+            adaptive: AdaptiveMetrics::new(),
             active_requests: AtomicI64::new(0),
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
@@ -201,6 +204,11 @@ impl Metrics {
         Arc::clone(&self.memory)
     }
 
+    /// The limit that an upstream's requests find.
+    pub fn adaptive_limit(&self, upstream: &Arc<str>) -> Arc<AdaptiveGauges> {
+        self.adaptive.upstream(upstream)
+    }
+
     /// A line of the access log found its queue full.
     pub(super) fn access_log_dropped(&self) {
         self.access_log_dropped.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +234,7 @@ impl Metrics {
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.memory.render(page);
+        self.adaptive.render(page);
         page.family(Family {
             name: "edgespan_requests_shed",
             kind: Kind::Counter,
