@@ -38,11 +38,23 @@ impl TakeConnection for Connections {
             metrics: Arc::clone(&self.metrics),
         };
         self.drain.spawn(async move {
+            let _watch = PanicWatch(Arc::clone(&arrived.metrics));
             let open = arrived.metrics.connection(&arrived.terms.listener.name);
             arrived
                 .connection(stream, peer, Place { permit, open })
                 .await;
         });
+    }
+}
+
+/// Counts a panic of the task that holds it.
+struct PanicWatch(Arc<Metrics>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked();
+        }
     }
 }
 

@@ -52,7 +52,7 @@ impl Retrying {
         let request = &mut asking.request;
         let body = match std::mem::take(request.body_mut()) {
             RequestBody::Empty => None,
-            body @ (RequestBody::Streamed(_) | RequestBody::Replayed(_)) => {
+            body @ (RequestBody::Streamed(_) | RequestBody::Kept(_) | RequestBody::Replayed(_)) => {
                 Some(ReplayBody::new(body, policy.body_bytes_max))
             }
         };

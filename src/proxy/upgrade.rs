@@ -46,6 +46,8 @@ pub(super) fn begin(
     let Some(splice) = response.extensions_mut().remove::<Splice>() else {
         return Some(context);
     };
+    let mut context = context;
+    context.has_own_task = true;
     drain.spawn(run(splice, context));
     None
 }

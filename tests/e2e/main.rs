@@ -33,6 +33,7 @@ mod headers;
 mod hedging;
 mod life_cycle;
 mod limits;
+mod panics;
 mod protocols;
 mod reload;
 mod mirror;

@@ -4,7 +4,9 @@ use super::collector::Collector;
 use super::origin::Origin;
 use edgespan::app::{Changes, Next, Options, Running, StartError, Stopped};
 use edgespan::config::{self, Environment, Overrides, Plan};
+use edgespan::trace::sink::SpanSink;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub struct Proxy {
     pub address: SocketAddr,
@@ -15,6 +17,7 @@ pub struct Proxy {
 /// What a proxy is made of: `${origin}` and `${collector}` in the text are filled in.
 pub struct Setup {
     text: String,
+    sinks: Vec<Arc<dyn SpanSink>>,
     variables: Vec<(String, String)>,
 }
 
@@ -24,6 +27,7 @@ impl Setup {
     pub fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
+            sinks: Vec::new(),
             variables: Vec::new(),
         }
     }
@@ -69,10 +73,18 @@ impl Setup {
         ))
     }
 
-    pub async fn start(self) -> Proxy {
-        let running = Running::start(self.plan(), Options::default())
-            .await
-            .expect("a proxy");
+    /// Hands spans to this, too.
+    pub fn sink(mut self, sink: impl SpanSink + 'static) -> Self {
+        self.sinks.push(Arc::new(sink));
+        self
+    }
+
+    pub async fn start(mut self) -> Proxy {
+        let options = Options {
+            sinks: std::mem::take(&mut self.sinks),
+            ..Options::default()
+        };
+        let running = Running::start(self.plan(), options).await.expect("a proxy");
         let address = running.listeners()[0].1;
         let admin = running.admin.expect("an admin address");
         Proxy {
