@@ -106,6 +106,7 @@ fn client_span(bencher: Bencher<'_, '_>) {
         flags: &flags,
         template: Some("/api/v1/orders/{order_id}"),
         is_grpc: false,
+        is_mirror: false,
     };
     let end = ClientEnd {
         status: Some(200),

@@ -11,6 +11,8 @@ mod routes;
 mod serve;
 mod settings;
 mod spans;
+mod telemetry;
+mod upstreams;
 mod visitor;
 
 pub use bind::{AdminListeners, BindError, HandedDoors, bind};
@@ -18,8 +20,10 @@ pub use readiness::{Readiness, ReadinessState};
 pub use serve::serve;
 pub use settings::AdminSettings;
 pub use spans::SpanAccount;
+pub use telemetry::TelemetryAccount;
 
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Exposition, FamilyReading, Metrics};
+use crate::upstream::ClusterReading;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -32,8 +36,28 @@ pub struct AdminState {
     pub readiness: Readiness,
     /// The span account of each exporter, as of the call.
     pub accounts: Arc<dyn Fn() -> Vec<SpanAccount> + Send + Sync>,
+    /// What was sent about edgespan itself, as of the call.
+    pub telemetry: Arc<dyn Fn() -> Vec<TelemetryAccount> + Send + Sync>,
+    /// How each upstream in force stands, as of the call.
+    pub upstreams: Arc<dyn Fn() -> Vec<ClusterReading> + Send + Sync>,
+    /// The configuration in force, its secrets hidden, as of the call.
+    pub config: Arc<dyn Fn() -> Arc<str> + Send + Sync>,
     /// Told once for each `POST /drain`. It keeps one notice for whoever waits later.
     pub drain: Arc<Notify>,
+}
+
+impl AdminState {
+    /// Writes every family of the process.
+    fn render(&self, page: &mut Exposition) {
+        self.metrics.render(page);
+        spans::render(&(self.accounts)(), page);
+        telemetry::render(&(self.telemetry)(), page);
+    }
+
+    /// Every family of the process, as numbers.
+    pub fn gather(&self) -> Vec<FamilyReading> {
+        Exposition::gather(|page| self.render(page))
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! browser can do it.
 
 use super::visitor::admit;
-use super::{AdminState, ReadinessState, spans};
+use super::{AdminState, ReadinessState, upstreams};
 use crate::net::Ends;
 use crate::telemetry::metrics::{Exposition, TextFormat};
 use axum::extract::{Request, State};
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
 
 const INDEX: &str = concat!(
     "edgespan ",
@@ -23,6 +23,8 @@ const INDEX: &str = concat!(
 GET  /live     200 while the process runs
 GET  /ready    200 while it takes requests, 503 before and while it drains
 GET  /metrics  numbers for Prometheus (OpenMetrics)
+GET  /upstreams  how upstreams and their endpoints stand (?format=json for programs)
+GET  /config   the configuration in force, secrets hidden
 POST /drain    takes no new connections, finishes requests in flight, stops
 "
 );
@@ -33,6 +35,8 @@ pub(super) fn admin(state: AdminState) -> Router {
     Router::new()
         .route("/", get(INDEX))
         .route("/drain", post(drain))
+        .route("/upstreams", get(upstreams_page))
+        .route("/config", get(config))
         .merge(readings())
         .fallback(nothing_here)
         .layer(middleware::from_fn(only_visitors_of_ours))
@@ -94,14 +98,42 @@ async fn drain(State(state): State<AdminState>) -> (StatusCode, &'static str) {
     (StatusCode::ACCEPTED, "draining\n")
 }
 
+/// For people, unless JSON is asked for.
+async fn upstreams_page(
+    State(state): State<AdminState>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> ([(http::HeaderName, &'static str); 1], String) {
+    let clusters = (state.upstreams)();
+    let accept = headers.get(ACCEPT).map(HeaderValue::as_bytes);
+    let accepts = accept.is_some_and(|accept| accept.starts_with(b"application/json"));
+    let mut query = uri.query().unwrap_or_default().split('&');
+    if accepts || query.any(|pair| pair == "format=json") {
+        (
+            [(CONTENT_TYPE, "application/json")],
+            upstreams::json(&clusters),
+        )
+    } else {
+        let kind = "text/plain; charset=utf-8";
+        ([(CONTENT_TYPE, kind)], upstreams::text(&clusters))
+    }
+}
+
+async fn config(
+    State(state): State<AdminState>,
+) -> ([(http::HeaderName, &'static str); 1], String) {
+    // Browsers show text and save YAML.
+    let kind = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+    (kind, String::from(&*(state.config)()))
+}
+
 async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Response {
     let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
     let format = TextFormat::accepted_by(accept);
     // A page of thousands of series takes milliseconds, which requests on this thread would wait.
     let page = tokio::task::spawn_blocking(move || {
         let mut page = Exposition::new(format);
-        state.metrics.render(&mut page);
-        spans::render(&(state.accounts)(), &mut page);
+        state.render(&mut page);
         page.finish()
     });
     match page.await {

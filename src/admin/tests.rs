@@ -40,6 +40,9 @@ impl Doors {
             metrics: Metrics::new(),
             readiness: Readiness::new(),
             accounts: Arc::new(move || vec![account.clone()]),
+            telemetry: Arc::new(Vec::new),
+            upstreams: Arc::new(Vec::new),
+            config: Arc::new(|| "listeners: {}\n".into()),
             drain: Arc::new(Notify::new()),
         };
         let cancel = CancellationToken::new();
@@ -100,13 +103,25 @@ async fn the_index_lists_what_is_there() {
     let doors = Doors::open().await;
     let (status, index) = get(doors.admin, "/").await;
     assert_eq!(status, 200);
-    for path in ["/live", "/ready", "/metrics", "/drain"] {
+    for path in [
+        "/live",
+        "/ready",
+        "/metrics",
+        "/upstreams",
+        "/config",
+        "/drain",
+    ] {
         assert!(index.contains(path), "{index}");
     }
     assert!(index.contains("content-type: text/plain"));
     assert!(index.contains("x-content-type-options: nosniff"));
     assert!(index.contains("cache-control: no-store"));
-    assert_eq!(get(doors.admin, "/config").await.0, 404);
+    for path in ["/upstreams", "/config"] {
+        assert_eq!(get(doors.admin, path).await.0, 200);
+        // Only for the operator, never where anybody may ask.
+        assert_eq!(get(doors.probes, path).await.0, 404);
+    }
+    assert_eq!(get(doors.admin, "/nothing").await.0, 404);
 }
 
 #[tokio::test]

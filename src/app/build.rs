@@ -11,7 +11,7 @@ use crate::route::{RouteSpec, RouteTable};
 use crate::server::MemoryPressure;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::tls::{Acceptor, CertificateSource, TlsFileError};
+use crate::tls::{Acceptor, Keeper, Tickets, TlsFileError};
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
 use crate::trace::redact::Redaction;
@@ -56,15 +56,6 @@ pub enum StartError {
         /// Why.
         #[source]
         source: TlsFileError,
-    },
-    /// The crypto library refuses.
-    #[error("TLS of {owner} cannot be set up")]
-    Tls {
-        /// Whose.
-        owner: String,
-        /// Why.
-        #[source]
-        source: rustls::Error,
     },
     /// An exporter cannot be made.
     #[error("spans cannot be exported")]
@@ -118,7 +109,13 @@ pub(super) fn snapshot(
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
+    let in_order = plan.upstreams.iter();
     Ok(Snapshot {
+        clusters: in_order
+            .filter_map(|settings| clusters.get(&settings.name))
+            .map(|made| Arc::clone(&made.cluster))
+            .collect(),
+        config: Arc::clone(&plan.text),
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
         unmatched: TraceRule {
             sampler: HeadSampler::new(&tracing.default_sampling),
@@ -219,24 +216,27 @@ fn live_route(
     }))
 }
 
-/// TLS of a listener, if it has certificates.
-pub(super) fn acceptor(listener: &ListenerSettings) -> Result<Option<Acceptor>, StartError> {
-    if listener.certificates.is_empty() {
+/// The encoded resource of everything that is exported.
+pub(super) fn resource(plan: &Plan) -> bytes::Bytes {
+    let attributes = &plan.tracing.resource;
+    bytes::Bytes::from(crate::trace::resource::encode_resource(attributes))
+}
+
+/// TLS of a listener, if it has any. Its files are watched from here on.
+pub(super) fn acceptor(
+    listener: &ListenerSettings,
+    tickets: &Arc<Tickets>,
+    keeper: &Keeper,
+) -> Result<Option<Acceptor>, StartError> {
+    let Some(settings) = &listener.tls else {
         return Ok(None);
-    }
-    let owner = || format!("listener {}", listener.name);
-    let files = listener
-        .certificates
-        .iter()
-        .map(|pair| (&*pair.chain, &*pair.key));
-    let certificates = CertificateSource::read(files).map_err(|source| StartError::TlsFile {
-        owner: owner(),
-        source,
-    })?;
-    Acceptor::new(certificates)
-        .map(Some)
-        .map_err(|source| StartError::Tls {
-            owner: owner(),
+    };
+    let acceptor = Acceptor::new(settings.clone(), Arc::clone(tickets)).map_err(|source| {
+        StartError::TlsFile {
+            owner: format!("listener {}", listener.name),
             source,
-        })
+        }
+    })?;
+    keeper.watch_listener(&listener.name, &acceptor);
+    Ok(Some(acceptor))
 }

@@ -1,6 +1,9 @@
 //! What happens to an accepted connection: TLS, HTTP, and an account of how it ended.
 
-use crate::listener::{ConnInfo, ListenerSettings, Place, TakeConnection, TlsInfo};
+use crate::listener::{
+    ConnInfo, ListenerSettings, Place, ProxyProtocol, ProxyProtocolError, TakeConnection, TlsInfo,
+    Told, read_proxy_header,
+};
 use crate::net::{self, Ends};
 use crate::proxy::Pipeline;
 use crate::server::{Drain, Ended, serve};
@@ -67,16 +70,29 @@ struct Arrived {
 }
 
 impl Arrived {
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr, place: Place) {
+    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, place: Place) {
         let Ok(local) = stream.local_addr() else {
             return;
         };
         if net::tune(&stream).is_err() {
             return; // The other side has left already.
         }
-        let ends = Ends { peer, local };
+        let mut ends = Ends { peer, local };
+        if let Some(settings) = &self.terms.listener.proxy_protocol {
+            match Box::pin(self.proxied(&mut stream, peer, settings)).await {
+                Some(Ok(Some(told))) => {
+                    ends = Ends {
+                        peer: told.source,
+                        local: told.destination,
+                    };
+                }
+                Some(Ok(None)) => {}
+                Some(Err(error)) => return self.no_proxy_header(&error, peer),
+                None => return,
+            }
+        }
         let Some(acceptor) = &self.terms.acceptor else {
-            let conn = self.conn_info(ends, None, place);
+            let conn = self.conn_info(ends, peer, None, place);
             let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
             self.account(&ended, peer);
             return;
@@ -89,33 +105,67 @@ impl Arrived {
             () = self.drain.begun() => return,
         };
         match shaken {
-            Ok(stream) => {
-                let session = stream.get_ref().1;
+            Ok(accepted) => {
+                let session = accepted.stream.get_ref().1;
                 let tls = TlsInfo {
                     sni: session.server_name().map(Into::into),
                     alpn_h2: session.alpn_protocol() == Some(b"h2"),
+                    client: accepted.client.map(Box::new),
+                    shown: accepted.shown,
                 };
-                let conn = self.conn_info(ends, Some(tls), place);
-                let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
-                self.account(&ended, peer);
+                let conn = self.conn_info(ends, peer, Some(tls), place);
+                let served = serve(accepted.stream, conn, self.pipeline.clone(), &self.drain);
+                self.account(&served.await, peer);
             }
-            Err(error) => self.refused(&error, peer),
+            Err(error) => self.no_tls(&error, peer),
         }
     }
 
-    fn conn_info(&self, ends: Ends, tls: Option<TlsInfo>, place: Place) -> Arc<ConnInfo> {
-        Arc::new(ConnInfo::new(
-            Arc::clone(&self.terms.listener),
-            ends,
-            tls,
-            place,
-        ))
+    /// Reads the PROXY header; None when the drain begins first.
+    async fn proxied(
+        &self,
+        stream: &mut TcpStream,
+        peer: SocketAddr,
+        settings: &ProxyProtocol,
+    ) -> Option<Result<Option<Told>, ProxyProtocolError>> {
+        let deadline = self.terms.listener.timeouts.header;
+        tokio::select! {
+            biased;
+            read = read_proxy_header(stream, peer.ip(), settings, deadline) => Some(read),
+            () = self.drain.begun() => None,
+        }
     }
 
-    fn refused(&self, error: &HandshakeError, peer: SocketAddr) {
+    fn conn_info(
+        &self,
+        ends: Ends,
+        socket_peer: SocketAddr,
+        tls: Option<TlsInfo>,
+        place: Place,
+    ) -> Arc<ConnInfo> {
+        let listener = Arc::clone(&self.terms.listener);
+        Arc::new(ConnInfo::new(listener, ends, socket_peer, tls, place))
+    }
+
+    fn no_tls(&self, error: &HandshakeError, peer: SocketAddr) {
         self.metrics.tls_error(&self.terms.listener.name);
         let cause: &(dyn std::error::Error + 'static) = error;
         debug!(listener = %self.terms.listener.name, %peer, error = cause, "no TLS");
+    }
+
+    fn no_proxy_header(&self, error: &ProxyProtocolError, peer: SocketAddr) {
+        let listener = &self.terms.listener.name;
+        let reason = match error {
+            ProxyProtocolError::Untrusted => "proxy_protocol_untrusted",
+            ProxyProtocolError::Missing | ProxyProtocolError::Malformed(_) => {
+                "proxy_protocol_invalid"
+            }
+            ProxyProtocolError::Timeout => "proxy_protocol_timeout",
+            ProxyProtocolError::Broken(_) => return, // a port check
+        };
+        self.metrics.connection_cut(listener, reason);
+        let cause: &(dyn std::error::Error + 'static) = error;
+        info!(%listener, %peer, error = cause, "connection closed");
     }
 
     /// What the HTTP parser refuses has no span: it is counted and logged here.
@@ -128,7 +178,18 @@ impl Arrived {
                 let error: &(dyn std::error::Error + 'static) = error;
                 info!(%listener, %peer, error, "parse_error: no request could be read");
             }
-            Ended::Overdue(overdue) => debug!(%listener, %peer, ?overdue, "connection closed"),
+            Ended::Overdue(overdue) => {
+                self.metrics.connection_cut(listener, overdue.name());
+                debug!(%listener, %peer, ?overdue, "connection closed");
+            }
+            Ended::Flood(flood) => {
+                self.metrics.connection_cut(listener, flood.name());
+                info!(%listener, %peer, flood = flood.name(), "connection cut");
+            }
+            Ended::Calmed(error) => {
+                self.metrics.connection_cut(listener, "http2_misbehaved");
+                info!(%listener, %peer, %error, "connection cut");
+            }
             Ended::Broken(error) => debug!(%listener, %peer, %error, "connection broke"),
         }
     }

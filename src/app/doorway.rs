@@ -3,15 +3,14 @@
 use super::build::{self, Door, StartError};
 use super::connections::{Connections, Terms};
 use super::inherited::Inherited;
-use crate::config::Fingerprint;
 use crate::listener::{ListenerSettings, TakeConnection, accept_loop, bind};
 use crate::proxy::{Live, Pipeline};
 use crate::server::Drain;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::{Keeper, Tickets};
 use arc_swap::ArcSwap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -22,12 +21,19 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Behind {
     pub(super) live: Arc<Live>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) tls: TlsShared,
+}
+
+/// What TLS keeps over reloads: ticket keys, and an eye on every file.
+#[derive(Clone)]
+pub(super) struct TlsShared {
+    pub(super) tickets: Arc<Tickets>,
+    pub(super) keeper: Arc<Keeper>,
 }
 
 /// A data listener that is bound and does not serve yet.
 pub(super) struct Bound {
     terms: Terms,
-    files: Fingerprint,
     socket: TcpListener,
     /// The same, for the accept loop.
     accepting: tokio::net::TcpListener,
@@ -42,7 +48,6 @@ pub(super) struct Doorway {
     /// Connections and requests that came in here.
     pub(super) drain: Drain,
     terms: Arc<ArcSwap<Terms>>,
-    files: Fingerprint,
     /// The same socket as the accept loop's, to be handed on. None once it is shut.
     socket: Option<TcpListener>,
     permits: Arc<Semaphore>,
@@ -53,11 +58,7 @@ pub(super) struct Doorway {
 /// What becomes of one listener of a new plan.
 pub(super) enum Change {
     /// The one at this place goes on, on new terms or on the old ones.
-    Keep {
-        at: usize,
-        terms: Option<Terms>,
-        files: Fingerprint,
-    },
+    Keep { at: usize, terms: Option<Terms> },
     /// One more.
     Open(Box<Bound>),
 }
@@ -68,17 +69,19 @@ impl Bound {
     pub(super) fn new(
         settings: &ListenerSettings,
         inherited: &mut Inherited,
+        tls: &TlsShared,
     ) -> Result<Self, StartError> {
         let socket = match inherited.take(&settings.name, settings.address) {
             Some(socket) => Ok(socket),
             None => bind(settings.address),
         };
-        Self::on(settings, socket)
+        Self::on(settings, socket, tls)
     }
 
     fn on(
         settings: &ListenerSettings,
         socket: io::Result<TcpListener>,
+        tls: &TlsShared,
     ) -> Result<Self, StartError> {
         let twice = socket.and_then(|socket| {
             let again = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
@@ -90,8 +93,7 @@ impl Bound {
             source,
         })?;
         Ok(Self {
-            files: tls_files(settings),
-            terms: terms(settings)?,
+            terms: terms(settings, None, tls)?,
             address: socket.local_addr().unwrap_or(settings.address),
             socket,
             accepting,
@@ -114,7 +116,6 @@ impl Bound {
             address: self.address,
             drain,
             terms,
-            files: self.files,
             socket: Some(self.socket),
             permits: Arc::new(Semaphore::new(settings.limits.connections_max)),
             shut: CancellationToken::new(),
@@ -150,11 +151,10 @@ impl Doorway {
     }
 
     /// New terms for connections that come from now on.
-    pub(super) fn change(&mut self, terms: Terms, files: Fingerprint) {
+    pub(super) fn change(&mut self, terms: Terms) {
         let before = self.settings().limits.connections_max;
         let now = terms.listener.limits.connections_max;
         self.terms.store(Arc::new(terms));
-        self.files = files;
         if now >= before {
             self.permits.add_permits(now - before);
             return;
@@ -216,6 +216,7 @@ pub(super) async fn linger_and_finish(drain: Drain, linger: Duration, limit: Dur
 pub(super) fn changes(
     settings: &[ListenerSettings],
     open: &[Doorway],
+    tls: &TlsShared,
 ) -> Result<Vec<Change>, StartError> {
     let change = |settings: &ListenerSettings| {
         let same_address = |one: &&Doorway| one.settings().address == settings.address;
@@ -223,33 +224,39 @@ pub(super) fn changes(
         if let Some(at) = open.iter().position(same)
             && let Some(doorway) = open.get(at)
         {
-            let files = tls_files(settings);
-            let is_same = *doorway.settings() == *settings && doorway.files == files;
-            let terms = (!is_same).then(|| terms(settings)).transpose()?;
-            return Ok(Change::Keep { at, terms, files });
+            let before = doorway.terms.load();
+            let is_same = *before.listener == *settings;
+            let terms = (!is_same).then(|| terms(settings, Some(&before), tls));
+            let terms = terms.transpose()?;
+            return Ok(Change::Keep { at, terms });
         }
         // Another name on the same socket; a port that the system chose is no such thing.
         let renamed = open.iter().find(same_address);
         let bound = match renamed.filter(|_| settings.address.port() != 0) {
-            Some(doorway) => Bound::on(settings, doorway.socket())?,
-            None => Bound::new(settings, &mut Inherited::default())?,
+            Some(doorway) => Bound::on(settings, doorway.socket(), tls)?,
+            None => Bound::new(settings, &mut Inherited::default(), tls)?,
         };
         Ok(Change::Open(Box::new(bound)))
     };
     settings.iter().map(change).collect()
 }
 
-fn terms(settings: &ListenerSettings) -> Result<Terms, StartError> {
+/// The terms of these settings. TLS that is the same goes on with the certificates it has, which
+/// the keeper renews.
+fn terms(
+    settings: &ListenerSettings,
+    before: Option<&Terms>,
+    tls: &TlsShared,
+) -> Result<Terms, StartError> {
+    let same = before.filter(|before| {
+        before.listener.tls == settings.tls && before.listener.name == settings.name
+    });
+    let acceptor = match same {
+        Some(before) => before.acceptor.clone(),
+        None => build::acceptor(settings, &tls.tickets, &tls.keeper)?,
+    };
     Ok(Terms {
-        acceptor: build::acceptor(settings)?,
+        acceptor,
         listener: Arc::new(settings.clone()),
     })
-}
-
-fn tls_files(settings: &ListenerSettings) -> Fingerprint {
-    let files = settings
-        .certificates
-        .iter()
-        .flat_map(|pair| [&pair.chain, &pair.key]);
-    Fingerprint::of(files.map(AsRef::<Path>::as_ref))
 }

@@ -5,6 +5,7 @@ mod build;
 mod connections;
 mod doorway;
 mod handover;
+mod in_force;
 mod inherited;
 mod orphans;
 mod parts;
@@ -12,6 +13,7 @@ mod reload;
 mod run;
 pub mod service_manager;
 mod signal;
+mod telemetry;
 
 pub use accounts::ReadAccount;
 pub use build::{Door, StartError};

@@ -2,11 +2,12 @@
 //! exporters with their queues.
 
 use super::accounts::Ledger;
-use super::build::StartError;
+use super::build::{self, StartError};
 use crate::config::{Fingerprint, Plan};
 use crate::export::{Exporter, OtlpSettings};
 use crate::proxy::Snapshot;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Keeper;
 use crate::upstream::{Cluster, ClusterSettings};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -20,26 +21,24 @@ const LAST_REQUEST_EVERY: Duration = Duration::from_millis(250);
 /// The upstreams at work, by name.
 pub(super) type Clusters = HashMap<Arc<str>, MadeCluster>;
 
-/// An upstream, and what it was made of beside its settings.
+/// An upstream at work. Its certificates are renewed by the keeper.
 #[derive(Clone)]
 pub(super) struct MadeCluster {
     pub(super) cluster: Arc<Cluster>,
-    files: Fingerprint,
 }
 
-/// The upstreams of a plan: those of `before` whose settings and files are still the same, and new
-/// ones.
+/// The upstreams of a plan: those of `before` whose settings are still the same, and new ones.
 pub(super) fn clusters(
     plan: &Plan,
     before: &Clusters,
     metrics: &Arc<Metrics>,
+    keeper: &Keeper,
 ) -> Result<Clusters, StartError> {
     let made = |settings: &ClusterSettings| {
         let name = Arc::clone(&settings.name);
-        let files = cluster_files(settings);
         let kept = before
             .get(&name)
-            .filter(|made| made.cluster.settings() == settings && made.files == files);
+            .filter(|made| made.cluster.settings() == settings);
         if let Some(kept) = kept {
             return Ok((name, kept.clone()));
         }
@@ -48,15 +47,12 @@ pub(super) fn clusters(
                 owner: format!("upstream {name}"),
                 source,
             })?;
-        Ok((name, MadeCluster { cluster, files }))
+        if let Some(tls) = cluster.tls() {
+            keeper.watch_upstream(&name, tls);
+        }
+        Ok((name, MadeCluster { cluster }))
     };
     plan.upstreams.iter().map(made).collect()
-}
-
-fn cluster_files(settings: &ClusterSettings) -> Fingerprint {
-    let tls = &settings.tls;
-    let pair = tls.identity.iter().flat_map(|(chain, key)| [chain, key]);
-    Fingerprint::of(tls.ca.iter().chain(pair).map(AsRef::<Path>::as_ref))
 }
 
 /// An exporter at work, and what it was made of.
@@ -78,9 +74,7 @@ pub(super) fn destinations(
     if !plan.tracing.recording {
         return Ok(Vec::new());
     }
-    let resource = Bytes::from(crate::trace::resource::encode_resource(
-        &plan.tracing.resource,
-    ));
+    let resource = build::resource(plan);
     let mut left: Vec<&Destination> = before.iter().collect();
     let mut found = Vec::new();
     for settings in &plan.export {

@@ -43,8 +43,11 @@ impl Running {
     pub async fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
         self.leaving.retain(|drain| !drain.is_over());
         self.retiring.retain(|(_, ending)| !ending.is_finished());
-        let steps = changes(&plan.listeners, &self.doorways)?;
-        let clusters = parts::clusters(&plan, &self.clusters, &self.behind.metrics)?;
+        let steps = changes(&plan.listeners, &self.doorways, &self.behind.tls)?;
+        let clusters = {
+            let keeper = &self.behind.tls.keeper;
+            parts::clusters(&plan, &self.clusters, &self.behind.metrics, keeper)?
+        };
         let destinations = parts::destinations(&plan, &self.destinations)?;
         let log = self.access_log.of(&plan).map_err(StartError::AccessLog)?;
         let sinks = all_sinks(&self.sinks, &destinations);
@@ -104,12 +107,12 @@ impl Running {
                     told.opened.push(Arc::clone(&doorway.name));
                     doorway
                 }
-                Change::Keep { at, terms, files } => {
+                Change::Keep { at, terms } => {
                     let Some(mut doorway) = old.get_mut(at).and_then(Option::take) else {
                         continue;
                     };
                     if let Some(terms) = terms {
-                        doorway.change(terms, files);
+                        doorway.change(terms);
                         told.changed.push(Arc::clone(&doorway.name));
                     }
                     doorway
@@ -134,6 +137,9 @@ fn at_next_start(before: &Plan, now: &Plan) -> Vec<&'static str> {
     }
     if before.admin.probes != now.admin.probes {
         keys.push("admin.probes");
+    }
+    if before.telemetry != now.telemetry {
+        keys.push("telemetry");
     }
     if before.terminal_exports() != now.terminal_exports() {
         // The account of the terminal is opened, or not, when it begins to print.

@@ -2,17 +2,20 @@
 
 use super::accounts::{Ledger, ReadAccount};
 use super::build::{self, Door, StartError};
-use super::doorway::{Behind, Bound, Doorway, linger_and_finish};
+use super::doorway::{Behind, Bound, Doorway, TlsShared, linger_and_finish};
+use super::in_force;
 use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
+use super::telemetry::{OwnTelemetry, Readings};
 use crate::admin::{self, AdminState, HandedDoors, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
 use crate::proxy::Live;
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::log::LogFormat;
+use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::{Keeper, Tickets};
 use crate::trace::sink::SpanSink;
 use std::io;
 use std::net::SocketAddr;
@@ -34,6 +37,8 @@ pub struct Options {
     pub accounts: Vec<ReadAccount>,
     /// The form of the access log's lines, and whether there are any where the plan does not say.
     pub access_log: Option<(LogFormat, bool)>,
+    /// Where the process's log can be had for export, if there is a log.
+    pub log: Option<LogOutlet>,
     /// Listening sockets that are open already.
     pub inherited: Inherited,
 }
@@ -58,6 +63,8 @@ pub struct Running {
     pub(super) ledger: Ledger,
     pub(super) sinks: Vec<Arc<dyn SpanSink>>,
     pub(super) access_log: AccessLogs,
+    telemetry: OwnTelemetry,
+    readings: Readings,
     doors: HandedDoors,
     readiness: Readiness,
     over: CancellationToken,
@@ -87,14 +94,18 @@ impl Running {
     /// [`StartError`].
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
+        let tls = TlsShared {
+            tickets: Tickets::new(),
+            keeper: Keeper::new(Arc::clone(&metrics)),
+        };
         let mut inherited = options.inherited;
-        let bind = |settings| Bound::new(settings, &mut inherited);
+        let bind = |settings| Bound::new(settings, &mut inherited, &tls);
         let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let doors = open_doors(&plan, &mut inherited).await?;
         for (name, address) in inherited.left() {
             tracing::warn!(name, %address, "no listener of the configuration takes this socket");
         }
-        let clusters = parts::clusters(&plan, &Clusters::new(), &metrics)?;
+        let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = Ledger::default();
         for destination in &destinations {
@@ -103,11 +114,14 @@ impl Running {
         let mut access_log = AccessLogs::new(options.access_log, &metrics);
         let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
         let sinks = all_sinks(&options.sinks, &destinations);
+        let resource = build::resource(&plan);
+        let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),
+            tls,
         };
         let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
         let readiness = Readiness::new();
@@ -117,9 +131,15 @@ impl Running {
             metrics,
             readiness: readiness.clone(),
             accounts: ledger.reader(options.accounts),
+            telemetry: telemetry.read_accounts(),
+            upstreams: in_force::upstreams(&behind.live),
+            config: in_force::config(&behind.live),
             drain: Arc::clone(&drain_asked),
         };
+        let readings = telemetry.read(state.clone());
         let over = CancellationToken::new();
+        let keeper = Arc::clone(&behind.tls.keeper);
+        tokio::spawn(over.clone().run_until_cancelled_owned(keeper.run()));
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
@@ -138,6 +158,8 @@ impl Running {
             ledger,
             sinks: options.sinks,
             access_log,
+            telemetry,
+            readings,
             doors: again,
             readiness,
             over,
@@ -153,6 +175,12 @@ impl Running {
     /// The numbers of the process.
     pub const fn metrics(&self) -> &Arc<Metrics> {
         &self.behind.metrics
+    }
+
+    /// Looks at every certificate, key and authority now, and serves what has changed. Reads from
+    /// disk.
+    pub fn renew_certificates(&self) {
+        self.behind.tls.keeper.look();
     }
 
     /// Requests in flight at this moment.
@@ -240,6 +268,8 @@ impl Running {
         for exporter in exporters.chain(self.retiring.iter().map(|(exporter, _)| exporter)) {
             exporter.shutdown(FLUSH_MAX).await;
         }
+        self.readings.end().await;
+        self.telemetry.shutdown(FLUSH_MAX).await;
         self.access_log.close(FLUSH_MAX);
         self.over.cancel();
         let totals = self.ledger.totals();

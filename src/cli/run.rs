@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, Report, TerminalExport};
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
+use crate::upstream::EndpointSource;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use tokio::runtime::Runtime;
@@ -30,7 +31,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let loaded = load(args, console)?;
     let shows_itself = args.to.is_some() || console.stderr.is_terminal;
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console)?;
+    let log = begin_log(&args.output, form, console)?;
     tell(&loaded.warnings, form, console);
     let Loaded { plan, files, .. } = loaded;
     let inherited = Inherited::from_service_manager().map_err(|error| {
@@ -51,6 +52,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         after_first: None,
         inherited,
         takeover: args.takeover.clone(),
+        log: Some(log.outlet()),
     };
     let flags = Flags {
         listen: args.to.is_some(),
@@ -62,7 +64,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .upstreams
             .first()
             .and_then(|one| one.endpoints.first())
-            .cloned();
+            .map(|one| one.source.clone());
         let tls = has_tls(&plan);
         let (running, mut ending) = serving.start(plan, console, flags).await?;
         if let Some(file) = &args.config {
@@ -71,7 +73,9 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
         }
         if shows_itself {
             let knocked = match (&args.to, &upstream) {
-                (Some(to), Some(endpoint)) => Some((to.as_str(), reach::knock(endpoint).await)),
+                (Some(to), Some(EndpointSource::Address(endpoint))) => {
+                    Some((to.as_str(), reach::knock(endpoint).await))
+                }
                 _ => None,
             };
             let address = upstream.map(|one| one.authority()).unwrap_or_default();
@@ -97,7 +101,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
 pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     let started = clock::instant();
     let form = args.output.log_form(console.stderr.is_terminal);
-    let _log = begin_log(&args.output, form, console)?;
+    let log = begin_log(&args.output, form, console)?;
     runtime()?.block_on(async {
         let services = Services::start().await.map_err(|error| {
             Failure::new(ExitStatus::Failed, "the demo's services cannot start").because(error)
@@ -124,6 +128,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             after_first: (prints && !args.no_traffic).then_some(after_first),
             inherited: Inherited::default(),
             takeover: None,
+            log: Some(log.outlet()),
         };
         let flags = Flags {
             listen: true,
@@ -281,7 +286,7 @@ fn has_tls(plan: &Plan) -> Vec<Arc<str>> {
     let with = plan
         .listeners
         .iter()
-        .filter(|listener| !listener.certificates.is_empty());
+        .filter(|listener| listener.tls.is_some());
     with.map(|listener| Arc::clone(&listener.name)).collect()
 }
 
@@ -351,7 +356,6 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
             source,
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
-        | StartError::Tls { .. }
         | StartError::Export(_)
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)

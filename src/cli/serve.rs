@@ -15,7 +15,7 @@ use crate::app::{
 };
 use crate::clock;
 use crate::config::{Overrides, Plan};
-use crate::telemetry::log::LogFormat;
+use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::trace::sink::SpanSink;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ pub(super) struct Serving {
     pub(super) inherited: Inherited,
     /// Where sockets are taken from a process that runs, and handed to one that comes.
     pub(super) takeover: Option<PathBuf>,
+    pub(super) log: Option<LogOutlet>,
 }
 
 /// What has to be ended with a proxy.
@@ -95,6 +96,7 @@ impl Serving {
             accounts,
             access_log,
             inherited,
+            log: self.log,
         };
         // Before anybody is told that it listens: from then on a signal means a drain.
         let signals = Signals::listen().map_err(|error| {

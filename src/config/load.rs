@@ -10,6 +10,7 @@ use crate::config::compile::files::reason;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Largest file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -84,7 +85,7 @@ fn compile_in(
 ) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
     let mut mask = Mask::default();
-    let passed = passes(
+    let mut passed = passes(
         text,
         folder,
         environment,
@@ -94,6 +95,10 @@ fn compile_in(
     );
     let harmless = findings.are_harmless();
     let report = Report::new(name, text, &mask, findings.in_line_order());
+    if let Some((plan, _)) = &mut passed {
+        mask.hide_comments(text);
+        plan.text = Arc::from(mask.apply(text));
+    }
     match passed {
         Some((plan, files)) if harmless => Ok(Loaded {
             plan,

@@ -6,7 +6,7 @@
 use super::diagnostic::{Code, Diagnostic, Findings};
 use super::env::Environment;
 use super::otlp_env::OtlpVariables;
-use crate::export::BatchSettings;
+use crate::export::{BatchSettings, Signal};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,12 +35,27 @@ pub(in crate::config) struct OtelVariables {
     pub(in crate::config) otlp: OtlpVariables,
     /// `OTEL_BSP_*`
     pub(in crate::config) batch: BatchVariables,
+    /// `OTEL_METRICS_EXPORTER` and what belongs to it
+    pub(in crate::config) metrics: SignalVariables,
+    /// `OTEL_METRIC_EXPORT_INTERVAL`
+    pub(in crate::config) metric_interval: Option<Duration>,
+    /// `OTEL_LOGS_EXPORTER` and what belongs to it, `OTEL_BLRP_*` among it
+    pub(in crate::config) logs: SignalVariables,
     /// `OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT`
     pub(in crate::config) attribute_count_max: usize,
     /// `OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT`, `OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT`
     pub(in crate::config) attribute_value_max: Option<usize>,
     /// `OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS`
     pub(in crate::config) known_methods: Option<Vec<Arc<str>>>,
+}
+
+/// What the variables say of a signal that edgespan sends about itself.
+#[derive(Debug)]
+pub(in crate::config) struct SignalVariables {
+    /// Whether it is sent over OTLP; None: nobody says.
+    pub(in crate::config) over_otlp: Option<bool>,
+    pub(in crate::config) otlp: OtlpVariables,
+    pub(in crate::config) batch: BatchVariables,
 }
 
 /// A sampler as `OTEL_TRACES_SAMPLER` names it.
@@ -89,12 +104,27 @@ impl OtelVariables {
             resource: reader.resource(),
             sampler: reader.sampler(),
             propagators: reader.propagators(),
-            exporters: reader.exporters(),
-            otlp: OtlpVariables::read(&mut reader),
+            exporters: reader.exporters("OTEL_TRACES_EXPORTER"),
+            otlp: OtlpVariables::read(Signal::Traces, &mut reader),
             batch: BatchVariables {
                 delay: reader.millis("OTEL_BSP_SCHEDULE_DELAY"),
                 queue: reader.count("OTEL_BSP_MAX_QUEUE_SIZE"),
                 batch: reader.count("OTEL_BSP_MAX_EXPORT_BATCH_SIZE"),
+            },
+            metrics: SignalVariables {
+                over_otlp: reader.over_otlp("OTEL_METRICS_EXPORTER"),
+                otlp: OtlpVariables::read(Signal::Metrics, &mut reader),
+                batch: BatchVariables::default(),
+            },
+            metric_interval: reader.millis("OTEL_METRIC_EXPORT_INTERVAL"),
+            logs: SignalVariables {
+                over_otlp: reader.over_otlp("OTEL_LOGS_EXPORTER"),
+                otlp: OtlpVariables::read(Signal::Logs, &mut reader),
+                batch: BatchVariables {
+                    delay: reader.millis("OTEL_BLRP_SCHEDULE_DELAY"),
+                    queue: reader.count("OTEL_BLRP_MAX_QUEUE_SIZE"),
+                    batch: reader.count("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"),
+                },
             },
             attribute_count_max: reader
                 .count("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT")
@@ -255,8 +285,26 @@ impl Reader<'_> {
         }
     }
 
-    fn exporters(&mut self) -> Option<Exporters> {
-        let name = "OTEL_TRACES_EXPORTER";
+    /// Whether a list of exporters has OTLP. What else there may be is there anyway: `console` is
+    /// the log on stderr, `prometheus` is `/metrics`.
+    fn over_otlp(&mut self, name: &str) -> Option<bool> {
+        let value = self.filled(name)?;
+        let mut known = None;
+        for one in value
+            .split(',')
+            .map(str::trim)
+            .filter(|one| !one.is_empty())
+        {
+            match one {
+                "otlp" => known = Some(true),
+                "none" | "console" | "prometheus" => known = known.or(Some(false)),
+                _ => self.ignore(name, Some(one), "an exporter known here", "it is left out"),
+            }
+        }
+        known
+    }
+
+    fn exporters(&mut self, name: &str) -> Option<Exporters> {
         let value = self.filled(name)?;
         let mut chosen: Option<Exporters> = None;
         for one in value

@@ -1,10 +1,11 @@
-//! `OTEL_EXPORTER_OTLP_*` and their `_TRACES_` forms, which win.
+//! `OTEL_EXPORTER_OTLP_*` and their forms for one signal (`_TRACES_`, `_METRICS_`, `_LOGS_`), which
+//! win.
 
 use super::compile::export::{plain, with_signal_path};
 use super::diagnostic::{Code, Diagnostic, Findings};
 use super::otel_env::{Reader, pairs};
 use super::scalar::{self, Purpose};
-use crate::export::{Compression, OtlpSettings, Protocol};
+use crate::export::{Compression, OtlpSettings, Protocol, Signal};
 use http::{HeaderName, HeaderValue};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,8 +16,8 @@ const DEFAULT_HTTP: &str = "http://localhost:4318";
 const DEFAULT_GRPC: &str = "http://localhost:4317";
 
 /// What the variables of the OTLP exporter say.
-#[derive(Default)]
 pub(in crate::config) struct OtlpVariables {
+    signal: Signal,
     pub(in crate::config) endpoint: Option<Endpoint>,
     protocol: Option<Protocol>,
     headers: Option<Vec<(HeaderName, HeaderValue)>>,
@@ -32,6 +33,7 @@ pub(in crate::config) struct OtlpVariables {
 pub(in crate::config) struct Endpoint {
     url: Url,
     base: bool,
+    signal: Signal,
 }
 
 /// Headers are secrets, so nothing of this is told.
@@ -44,21 +46,33 @@ impl std::fmt::Debug for OtlpVariables {
 }
 
 impl OtlpVariables {
-    pub(in crate::config) fn read(reader: &mut Reader<'_>) -> Self {
+    pub(in crate::config) fn read(signal: Signal, reader: &mut Reader<'_>) -> Self {
         let path = |reader: &Reader<'_>, suffix: &str| {
-            of_signal(reader, suffix).map(|(_, value)| PathBuf::from(value))
+            of_signal(signal, reader, suffix).map(|(_, value)| PathBuf::from(value))
         };
         Self {
-            endpoint: endpoint(reader),
-            protocol: protocol(reader),
-            headers: headers(reader),
-            timeout: millis(reader, "TIMEOUT"),
-            export_timeout: reader.millis("OTEL_BSP_EXPORT_TIMEOUT"),
-            compression: compression(reader),
+            signal,
+            endpoint: endpoint(signal, reader),
+            protocol: protocol(signal, reader),
+            headers: headers(signal, reader),
+            timeout: millis(signal, reader, "TIMEOUT"),
+            export_timeout: reader.millis(match signal {
+                Signal::Traces => "OTEL_BSP_EXPORT_TIMEOUT",
+                Signal::Metrics => "OTEL_METRIC_EXPORT_TIMEOUT",
+                Signal::Logs => "OTEL_BLRP_EXPORT_TIMEOUT",
+            }),
+            compression: compression(signal, reader),
             ca: path(reader, "CERTIFICATE"),
             client_chain: path(reader, "CLIENT_CERTIFICATE"),
             client_key: path(reader, "CLIENT_KEY"),
         }
+    }
+
+    /// Whether an endpoint is named for this signal alone, and not for all of them.
+    pub(in crate::config) fn names_own_endpoint(&self) -> bool {
+        self.endpoint
+            .as_ref()
+            .is_some_and(|endpoint| !endpoint.base)
     }
 
     /// Overrides a file's exporter where the variables say something.
@@ -99,7 +113,7 @@ impl OtlpVariables {
                     Protocol::HttpProtobuf => DEFAULT_HTTP,
                     Protocol::Grpc => DEFAULT_GRPC,
                 };
-                with_signal_path(Url::parse(default).ok()?, protocol)
+                with_signal_path(Url::parse(default).ok()?, protocol, self.signal)
             }
         };
         let mut settings = plain(url, protocol);
@@ -115,8 +129,8 @@ impl Endpoint {
             return self.url.clone();
         }
         let mut url = self.url.clone();
-        let path = format!("{}/v1/traces", self.url.path().trim_end_matches('/'));
-        url.set_path(&path);
+        let base = self.url.path().trim_end_matches('/');
+        url.set_path(&format!("{base}{}", self.signal.http_path()));
         url
     }
 }
@@ -128,20 +142,30 @@ fn likely_grpc() -> Diagnostic {
         .help("set OTEL_EXPORTER_OTLP_PROTOCOL=grpc, or http/protobuf if that is meant")
 }
 
-/// The `_TRACES_` form if it is set, else the general one; with the name that it has.
-fn of_signal(reader: &Reader<'_>, suffix: &str) -> Option<(String, String)> {
-    ["OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_"]
+/// What the variables of one signal begin with.
+const fn prefix(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "OTEL_EXPORTER_OTLP_TRACES_",
+        Signal::Metrics => "OTEL_EXPORTER_OTLP_METRICS_",
+        Signal::Logs => "OTEL_EXPORTER_OTLP_LOGS_",
+    }
+}
+
+/// The signal's form if it is set, else the general one; with the name that it has.
+fn of_signal(signal: Signal, reader: &Reader<'_>, suffix: &str) -> Option<(String, String)> {
+    [prefix(signal), "OTEL_EXPORTER_OTLP_"]
         .iter()
         .map(|prefix| format!("{prefix}{suffix}"))
         .find_map(|name| reader.filled(&name).map(|value| (name, value)))
 }
 
-fn endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
-    let (name, value) = of_signal(reader, "ENDPOINT")?;
+fn endpoint(signal: Signal, reader: &mut Reader<'_>) -> Option<Endpoint> {
+    let (name, value) = of_signal(signal, reader, "ENDPOINT")?;
     match scalar::collector(&value) {
         Ok(url) => Some(Endpoint {
             url,
-            base: !name.contains("_TRACES_"),
+            base: !name.starts_with(prefix(signal)),
+            signal,
         }),
         Err(_) => {
             // It may hold a password.
@@ -156,8 +180,8 @@ fn endpoint(reader: &mut Reader<'_>) -> Option<Endpoint> {
     }
 }
 
-fn protocol(reader: &mut Reader<'_>) -> Option<Protocol> {
-    let (name, value) = of_signal(reader, "PROTOCOL")?;
+fn protocol(signal: Signal, reader: &mut Reader<'_>) -> Option<Protocol> {
+    let (name, value) = of_signal(signal, reader, "PROTOCOL")?;
     match value.as_str() {
         "grpc" => Some(Protocol::Grpc),
         "http/protobuf" => Some(Protocol::HttpProtobuf),
@@ -173,8 +197,8 @@ fn protocol(reader: &mut Reader<'_>) -> Option<Protocol> {
     }
 }
 
-fn compression(reader: &mut Reader<'_>) -> Option<Compression> {
-    let (name, value) = of_signal(reader, "COMPRESSION")?;
+fn compression(signal: Signal, reader: &mut Reader<'_>) -> Option<Compression> {
+    let (name, value) = of_signal(signal, reader, "COMPRESSION")?;
     match value.as_str() {
         "gzip" => Some(Compression::Gzip),
         "zstd" => Some(Compression::Zstd),
@@ -186,13 +210,13 @@ fn compression(reader: &mut Reader<'_>) -> Option<Compression> {
     }
 }
 
-fn millis(reader: &mut Reader<'_>, suffix: &str) -> Option<Duration> {
-    let (name, _) = of_signal(reader, suffix)?;
+fn millis(signal: Signal, reader: &mut Reader<'_>, suffix: &str) -> Option<Duration> {
+    let (name, _) = of_signal(signal, reader, suffix)?;
     reader.millis(&name)
 }
 
-fn headers(reader: &mut Reader<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let (name, value) = of_signal(reader, "HEADERS")?;
+fn headers(signal: Signal, reader: &mut Reader<'_>) -> Option<Vec<(HeaderName, HeaderValue)>> {
+    let (name, value) = of_signal(signal, reader, "HEADERS")?;
     let field = |(key, value): (String, String)| {
         let key = scalar::header_name(&key, Purpose::Edit).ok()?;
         let mut value = scalar::header_value(&value).ok()?;

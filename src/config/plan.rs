@@ -34,6 +34,11 @@ pub struct Plan {
     pub export: Vec<OtlpSettings>,
     /// Whether the terminal counts as an exporter, too.
     pub terminal: TerminalExport,
+    /// Where edgespan's own metrics and logs go beside `/metrics` and stderr.
+    pub telemetry: TelemetryPlan,
+    /// The document that this was compiled from, for an operator to read: secrets are drawn as
+    /// `*`, and placeholders stand as they were written. Set once all of it was read.
+    pub text: Arc<str>,
     /// The operator's doors.
     pub admin: AdminSettings,
     /// Whether each request writes a line to the access log; None: the command decides.
@@ -72,6 +77,15 @@ impl Plan {
             TerminalExport::Never => false,
         }
     }
+}
+
+/// Where edgespan's own metrics and logs go.
+#[derive(Clone, Default, PartialEq)]
+pub struct TelemetryPlan {
+    /// The collector of metrics, and how often it gets them.
+    pub metrics: Option<(OtlpSettings, Duration)>,
+    /// The collector of logs.
+    pub logs: Option<OtlpSettings>,
 }
 
 /// How traces are made, for the whole process.

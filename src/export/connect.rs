@@ -58,7 +58,7 @@ impl Collector {
                 let identity = settings.identity.as_ref();
                 let config = client_config(settings.ca.as_deref(), identity, &[alpn])
                     .map_err(ExportError::Tls)?;
-                Some(Connector::new(config, None))
+                Some(Connector::new(config))
             }
             _ => return refuse("only http and https can be exported to"),
         };

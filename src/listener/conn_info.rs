@@ -4,7 +4,9 @@ use super::ListenerSettings;
 use crate::message::forwarded;
 use crate::net::Ends;
 use crate::telemetry::metrics::ConnectionGuard;
+use crate::tls::{ClientIdentity, Served};
 use http::HeaderValue;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -13,8 +15,10 @@ use tokio::sync::OwnedSemaphorePermit;
 pub struct ConnInfo {
     /// The listener it came in by.
     pub listener: Arc<ListenerSettings>,
-    /// Both ends.
+    /// Both ends; the other one as a PROXY header has it, if there was one.
     pub ends: Ends,
+    /// The other side of the socket itself: who sent that header, or the same as in `ends`.
+    pub socket_peer: SocketAddr,
     /// What TLS told, if there was TLS.
     pub tls: Option<TlsInfo>,
     /// The peer as `X-Forwarded-For` has it, see [`forwarded::text_of`].
@@ -33,12 +37,17 @@ pub struct Place {
 }
 
 /// What a TLS handshake told.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct TlsInfo {
     /// The name the client asked for (RFC 6066 section 3).
     pub sni: Option<Box<str>>,
     /// Whether ALPN chose HTTP/2.
     pub alpn_h2: bool,
+    /// Who the client is, if it showed a certificate.
+    pub client: Option<Box<ClientIdentity>>,
+    /// The certificate that the client was shown, where requests for hosts that it does not cover
+    /// are refused.
+    pub shown: Option<Arc<Served>>,
 }
 
 impl ConnInfo {
@@ -46,6 +55,7 @@ impl ConnInfo {
     pub fn new(
         listener: Arc<ListenerSettings>,
         ends: Ends,
+        socket_peer: SocketAddr,
         tls: Option<TlsInfo>,
         place: Place,
     ) -> Self {
@@ -53,10 +63,30 @@ impl ConnInfo {
         Self {
             listener,
             ends,
+            socket_peer,
             tls,
             peer_text,
             place,
         }
+    }
+
+    /// Who the client is by its certificate.
+    pub fn identity(&self) -> Option<&ClientIdentity> {
+        self.tls.as_ref()?.client.as_deref()
+    }
+
+    /// Whether a request for `host` came to the wrong door: the certificate that was shown for the
+    /// name the client asked for does not cover it.
+    pub fn is_misdirected(&self, host: &str) -> bool {
+        let Some(TlsInfo {
+            sni: Some(asked),
+            shown: Some(shown),
+            ..
+        }) = &self.tls
+        else {
+            return false;
+        };
+        !asked.eq_ignore_ascii_case(host) && !shown.covers(host)
     }
 
     /// `https` under TLS, else `http`.

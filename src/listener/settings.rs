@@ -1,9 +1,10 @@
 //! What a listener is, as compiled from the configuration.
 
+use super::ProxyProtocol;
 use crate::net::TrustedPeers;
+use crate::tls::ServerTls;
 use http::HeaderName;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +15,10 @@ pub struct ListenerSettings {
     pub name: Arc<str>,
     /// Where it listens; port 0 takes a free one.
     pub address: SocketAddr,
-    /// Certificates; empty means no TLS.
-    pub certificates: Vec<CertificateFiles>,
+    /// Whose PROXY headers are read; None: nobody's.
+    pub proxy_protocol: Option<ProxyProtocol>,
+    /// TLS; None: in the clear.
+    pub tls: Option<ServerTls>,
     /// Peers that may speak for others.
     pub trusted_proxies: TrustedPeers,
     /// A header in which a trusted peer names the client instead of `X-Forwarded-For`,
@@ -31,13 +34,12 @@ pub struct ListenerSettings {
     pub rate_limits: Vec<Arc<str>>,
 }
 
-/// PEM files of one certificate. Its names are read from the certificate itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateFiles {
-    /// Chain, leaf first.
-    pub chain: PathBuf,
-    /// Private key.
-    pub key: PathBuf,
+impl ListenerSettings {
+    /// The header in which upstreams are told of a client's certificate.
+    pub fn identity_header(&self) -> Option<HeaderName> {
+        let header = self.tls.as_ref()?.client.as_ref()?.header?;
+        Some(header.name())
+    }
 }
 
 /// Deadlines of a listener.
@@ -49,6 +51,10 @@ pub struct ListenerTimeouts {
     /// Longest silence of a connection with no request, of a request body, and of a client that
     /// does not take its answer.
     pub idle: Duration,
+    /// Age at which a connection is told to end; None: it may get as old as it likes.
+    pub lifetime: Option<Duration>,
+    /// How long requests in flight have from then on; None: as long as they take.
+    pub grace: Option<Duration>,
 }
 
 impl Default for ListenerTimeouts {
@@ -56,6 +62,8 @@ impl Default for ListenerTimeouts {
         Self {
             header: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            lifetime: None,
+            grace: Some(Duration::from_secs(60)),
         }
     }
 }
@@ -73,6 +81,11 @@ pub struct ListenerLimits {
     pub header_count_max: usize,
     /// Bytes of a request body; more gets 413. None: no bound.
     pub body_bytes_max: Option<u64>,
+    /// Requests on one connection; it is told to end with the last of them. None: no bound.
+    pub requests_per_connection_max: Option<u64>,
+    /// Least bytes a second of a request body that is waited for, after its first ten seconds;
+    /// less ends it. None: silence alone is bounded.
+    pub body_bytes_per_second_min: Option<u64>,
 }
 
 impl Default for ListenerLimits {
@@ -83,6 +96,8 @@ impl Default for ListenerLimits {
             header_bytes_max: 64 * 1024,
             header_count_max: 100,
             body_bytes_max: None,
+            requests_per_connection_max: None,
+            body_bytes_per_second_min: None,
         }
     }
 }

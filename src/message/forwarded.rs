@@ -16,9 +16,11 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Fields by which a proxy speaks for its client, beside the families below.
-const CLAIMS: [&str; 9] = [
+const CLAIMS: [&str; 11] = [
     "cf-connecting-ip",
     "cf-connecting-ipv6",
+    "client-cert",
+    "client-cert-chain",
     "forwarded",
     "true-client-ip",
     "x-client-ip",
@@ -172,6 +174,21 @@ pub(super) fn is_claim(name: &str) -> bool {
         .iter()
         .any(|claim| name.len() == claim.len() && folds_to(name, claim))
         || CLAIM_FAMILIES.iter().any(|family| folds_to(name, family))
+}
+
+/// Sets what we proved, or nothing: whatever stood there under any spelling is gone.
+pub fn assert_field(headers: &mut HeaderMap, name: &HeaderName, value: Option<&HeaderValue>) {
+    let field = name.as_str();
+    let spelt = |other: &&HeaderName| {
+        other.as_str().len() == field.len() && folds_to(other.as_str(), field)
+    };
+    let spellings: Vec<HeaderName> = headers.keys().filter(spelt).cloned().collect();
+    for spelling in &spellings {
+        headers.remove(spelling);
+    }
+    if let Some(value) = value {
+        headers.insert(name.clone(), value.clone());
+    }
 }
 
 fn is_plain_spelling(name: &str) -> bool {

@@ -190,3 +190,112 @@ impl ReplayReader {
 const fn given_up() -> RequestBodyError {
     RequestBodyError(BodyFault::Client)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::request_body::BodyLimits;
+    use http_body_util::BodyExt;
+    use hyper_util::rt::TokioIo;
+    use std::time::Duration;
+    use tokio::io::{AsyncWriteExt, DuplexStream};
+    use tokio::sync::mpsc;
+
+    /// The body of a request whose bytes the test writes as it likes.
+    async fn body_of(head: &str) -> (DuplexStream, RequestBody) {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (sender, mut requests) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let service = hyper::service::service_fn(move |request| {
+                let sender = sender.clone();
+                async move {
+                    sender.send(request).await.unwrap();
+                    std::future::pending::<Result<http::Response<String>, std::io::Error>>().await
+                }
+            });
+            let builder = hyper::server::conn::http1::Builder::new();
+            drop(
+                builder
+                    .serve_connection(TokioIo::new(server), service)
+                    .await,
+            );
+        });
+        client.write_all(head.as_bytes()).await.unwrap();
+        let request: http::Request<hyper::body::Incoming> = requests.recv().await.unwrap();
+        let limits = BodyLimits {
+            bytes_max: u64::MAX,
+            idle: Duration::from_secs(60),
+            gated: false,
+        };
+        (client, RequestBody::streamed(request.into_body(), limits).0)
+    }
+
+    async fn of_length(text: &str) -> (DuplexStream, RequestBody) {
+        let length = text.len();
+        body_of(&format!(
+            "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{text}"
+        ))
+        .await
+    }
+
+    async fn read(body: RequestBody) -> Result<String, RequestBodyError> {
+        let whole = body.collect().await?.to_bytes();
+        Ok(String::from_utf8(whole.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_attempt_reads_the_same_up_to_the_bound_and_none_beyond_it() {
+        for (text, kept) in [("abc", true), ("abcd", true), ("abcde", false)] {
+            let (_client, body) = of_length(text).await;
+            let replay = ReplayBody::new(body, 4);
+
+            assert!(replay.is_kept() && !replay.is_whole());
+            assert_eq!(
+                read(replay.read()).await.unwrap(),
+                text,
+                "the first reads all"
+            );
+            assert_eq!((replay.is_kept(), replay.is_whole()), (kept, kept));
+            let again = read(replay.read()).await;
+            assert_eq!(again.ok().as_deref(), kept.then_some(text));
+        }
+    }
+
+    #[tokio::test]
+    async fn two_attempts_read_a_whole_body_at_the_same_time() {
+        let (_client, body) = of_length("abcd").await;
+        let replay = ReplayBody::new(body, 4);
+        read(replay.read()).await.unwrap();
+
+        let (one, other) = (replay.read(), replay.read());
+
+        assert_eq!(one.size_hint().exact(), Some(4));
+        let (one, other) = tokio::join!(read(one), read(other));
+        assert_eq!((&*one.unwrap(), &*other.unwrap()), ("abcd", "abcd"));
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_was_given_up_takes_nothing_from_the_one_that_counts() {
+        let head = "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        let (mut client, body) = body_of(head).await;
+        let replay = ReplayBody::new(body, 64);
+        let mut given_up = replay.read();
+        client.write_all(b"2\r\nab\r\n").await.unwrap();
+        let frame = given_up.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "ab");
+
+        let counts = replay.read();
+        assert!(given_up.frame().await.unwrap().is_err());
+        client
+            .write_all(b"2\r\ncd\r\n0\r\nx-end: 1\r\n\r\n")
+            .await
+            .unwrap();
+
+        let whole = counts.collect().await.unwrap();
+        assert_eq!(whole.trailers().unwrap()["x-end"], "1");
+        assert_eq!(whole.to_bytes(), "abcd");
+        let once_more = replay.read().collect().await.unwrap();
+        assert_eq!(once_more.trailers().unwrap()["x-end"], "1");
+        assert_eq!(once_more.to_bytes(), "abcd");
+    }
+}

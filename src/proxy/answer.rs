@@ -118,6 +118,15 @@ pub(super) const NO_ROUTE: Answer = Answer::new(
     "Nothing is served at this address. Check the address, or quote the trace_id.",
 );
 
+/// It came in by a connection that is for other hosts (RFC 9110 section 15.5.20).
+pub(super) const MISDIRECTED: Answer = Answer::new(
+    StatusCode::MISDIRECTED_REQUEST,
+    Fault::Downstream,
+    "misdirected",
+    GRPC_UNAVAILABLE,
+    "This connection is not for the host that was asked for. Try again on a connection of its own.",
+);
+
 /// This kind of request is not served.
 pub(super) const NOT_SERVED: Answer = Answer::new(
     StatusCode::METHOD_NOT_ALLOWED,
@@ -152,6 +161,15 @@ pub(super) const CLIENT_GONE: Answer = Answer::new(
     "client_gone",
     GRPC_CANCELLED,
     "The request was broken off. Try again.",
+);
+
+/// No endpoint of the upstream is well.
+pub(super) const NO_ENDPOINT: Answer = Answer::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    Fault::Upstream,
+    "no_healthy_upstream",
+    GRPC_UNAVAILABLE,
+    "The service is not well at the moment. Try again later, or quote the trace_id.",
 );
 
 /// Too many requests are in flight.

@@ -1,7 +1,7 @@
 //! One attempt upstream: endpoint, CLIENT span, place, report.
 
 use super::call;
-use super::context::{Attempt, RequestContext};
+use super::context::{Attempt, PANIC, RequestContext};
 use super::error::ProxyError;
 use super::informational;
 use super::plan::HostRewrite;
@@ -10,8 +10,8 @@ use crate::clock;
 use crate::message::request_body::BodyProgress;
 use crate::trace::client_span::ClientStart;
 use crate::upstream::{
-    Answered, AskError, Asking, AttemptReport, Cause, Choice, Cluster, Endpoint, EndpointTarget,
-    Unanswered, UpstreamTimeouts,
+    Answered, AskError, Asking, AttemptReport, Cause, Choice, Cluster, Endpoint, Unanswered,
+    UpstreamTimeouts,
 };
 use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
@@ -32,6 +32,8 @@ pub(super) struct Prepared {
     pub(super) gated: bool,
     /// Most bytes of the client's body.
     pub(super) body_bytes_max: u64,
+    /// What consistent hashing goes by.
+    pub(super) hash: Option<u64>,
     /// Who was asked last.
     pub(super) asked: Option<Arc<Endpoint>>,
     /// Who is asked next, if that was decided before.
@@ -56,11 +58,10 @@ pub(super) struct Failed {
 }
 
 impl Failed {
-    const fn without_endpoint() -> Self {
+    fn without_endpoint(upstream: &str) -> Self {
+        let upstream = upstream.to_owned();
         Self {
-            error: ProxyError::Rewrite {
-                reason: "upstream without endpoints",
-            },
+            error: ProxyError::NoEndpoint { upstream },
             cause: None,
             unsent: false,
         }
@@ -70,10 +71,24 @@ impl Failed {
 impl Prepared {
     /// An endpoint that was not asked in vain.
     pub(super) fn pick(&self) -> Option<Arc<Endpoint>> {
-        self.cluster.pick(&Choice {
-            hash: None,
+        self.cluster.pick(&self.choice())
+    }
+
+    /// The first endpoint. Where a name has no answer yet, it is waited for.
+    pub(super) async fn pick_first(&mut self) {
+        self.next = self.pick();
+        if self.next.as_ref().is_some_and(|one| one.awaits_an_answer()) {
+            let (choice, limit) = (self.choice(), self.timeouts.connect);
+            // Only in the first moments of an upstream: kept out of every request's future.
+            self.next = Box::pin(self.cluster.pick_after_answer(&choice, limit)).await;
+        }
+    }
+
+    fn choice(&self) -> Choice<'_> {
+        Choice {
+            hash: self.hash,
             tried: &self.tried,
-        })
+        }
     }
 }
 
@@ -95,7 +110,7 @@ pub(super) fn begin(
 ) -> Result<(Arc<Endpoint>, Box<Asking>, Attempt), Failed> {
     let next = prepared.next.take().or_else(|| prepared.pick());
     let (Some(endpoint), Some(mut asking)) = (next, prepared.asking.take()) else {
-        return Err(Failed::without_endpoint());
+        return Err(Failed::without_endpoint(&prepared.cluster.settings().name));
     };
     asking.host = match (&prepared.host, &prepared.client_host) {
         (HostRewrite::To(host), _) => host.clone(),
@@ -110,6 +125,9 @@ pub(super) fn begin(
     let heard = informational::listen(&mut asking.request, gate, records, watch);
     let now = context.watch.elapsed();
     let span = start_span(context, prepared, &endpoint, &asking, now);
+    if !endpoint.standing.is_available() {
+        context.say_panic();
+    }
     let load = endpoint.standing.enter();
     let attempt = context.begin_attempt(now, span, heard, load, asking.request.headers_mut());
     Ok((endpoint, asking, attempt))
@@ -126,10 +144,6 @@ fn start_span(
         return None;
     }
     let request = &asking.request;
-    let port = match &endpoint.address.target {
-        EndpointTarget::Tcp { port, .. } => Some(*port),
-        EndpointTarget::Unix(_) => None,
-    };
     let template = context
         .route
         .as_ref()
@@ -139,7 +153,7 @@ fn start_span(
         method: &context.method,
         scheme: endpoint.address.protocol.url_scheme(),
         server_address: &endpoint.server_address,
-        server_port: port,
+        server_port: endpoint.server_port,
         path: request.uri().path(),
         query: request.uri().query(),
         service: Some(&prepared.cluster.settings().service),
@@ -153,6 +167,10 @@ fn start_span(
     let mut span = context.client_span(now, &start)?;
     if let Some(cause) = prepared.cause {
         cause.with_text(|cause| span.str("edgespan.retry.cause", cause));
+    }
+    // Balancing gives an endpoint that is not well only where too few are.
+    if !endpoint.standing.is_available() {
+        span.bool(PANIC, true);
     }
     Some(span)
 }

@@ -32,6 +32,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Too few endpoints are well, so that this one was asked although it is not.
+pub(super) const PANIC: &str = "edgespan.upstream.panic";
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -109,6 +112,8 @@ pub(super) struct RequestContext {
     pub(super) rivals: Vec<Attempt>,
     pub(super) attempts: u32,
     pub(super) upstream: Option<Arc<str>>,
+    /// Whether the SERVER span says that no endpoint was well.
+    pub(super) said_panic: bool,
     pub(super) request_body: Option<Arc<BodyProgress>>,
     /// The branch that it takes, if its route is split.
     pub(super) branch: Option<Arc<LiveBranch>>,
@@ -175,6 +180,7 @@ impl RequestContext {
             rivals: Vec::new(),
             attempts: 0,
             upstream: None,
+            said_panic: false,
             request_body: None,
             branch: None,
             compression: None,
@@ -244,6 +250,15 @@ impl RequestContext {
         Some(start_client(trace, head, ids::span_id(), parent, at, to))
     }
 
+    /// The SERVER span says that a request went to an endpoint that is not well.
+    pub(super) fn say_panic(&mut self) {
+        if !std::mem::replace(&mut self.said_panic, true)
+            && let Some(span) = &mut self.server
+        {
+            span.bool(PANIC, true);
+        }
+    }
+
     /// An attempt begins: `headers` get the context that makes the upstream's span its child.
     pub(super) fn begin_attempt(
         &mut self,
@@ -266,6 +281,7 @@ impl RequestContext {
         self.attempts += 1;
         // What an attempt before this one said counts no more.
         self.grpc_status = None;
+        self.answer_messages = None;
         Attempt {
             span,
             number: self.attempts,

@@ -23,6 +23,9 @@ pub enum ProxyError {
     /// No route takes it.
     #[error("no route matches")]
     NoRoute,
+    /// It is for a host that the certificate shown to its client does not cover.
+    #[error("the certificate of this connection is not for the request's host")]
+    Misdirected,
     /// `CONNECT` or another thing that is not served.
     #[error("not served: {reason}")]
     NotServed {
@@ -94,6 +97,12 @@ pub enum ProxyError {
         /// Its name.
         upstream: String,
     },
+    /// No endpoint is well, and the upstream's settings forbid to ask one that is not.
+    #[error("upstream {upstream} has no healthy endpoint")]
+    NoEndpoint {
+        /// Its name.
+        upstream: String,
+    },
     /// A header or address of ours could not be written.
     #[error("request could not be rewritten: {reason}")]
     Rewrite {
@@ -109,6 +118,7 @@ impl ProxyError {
             Self::BadRequest { .. } => answer::BAD_REQUEST,
             Self::HeadersTooLarge { .. } => answer::HEADERS_TOO_LARGE,
             Self::NoRoute => answer::NO_ROUTE,
+            Self::Misdirected => answer::MISDIRECTED,
             Self::NotServed { .. } => answer::NOT_SERVED,
             Self::BodyTooLarge { .. } => answer::BODY_TOO_LARGE,
             Self::BodyIdle => answer::BODY_IDLE,
@@ -125,6 +135,7 @@ impl ProxyError {
                 ..
             } => answer::UPSTREAM_TIMEOUT,
             Self::Connect { .. } | Self::Reset { .. } | Self::BadAnswer { .. } => answer::UPSTREAM,
+            Self::NoEndpoint { .. } => answer::NO_ENDPOINT,
             Self::Rewrite { .. } => answer::INTERNAL,
         }
     }
@@ -145,12 +156,14 @@ impl ProxyError {
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
+            | Self::Misdirected
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone
             | Self::RateLimited { .. }
             | Self::RateLimitUnknown { .. }
+            | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
     }
@@ -163,6 +176,7 @@ impl ProxyError {
             Self::RateLimitUnknown { .. } => Some("rate_limit_store"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
+            | Self::Misdirected
             | Self::NoRoute
             | Self::NotServed { .. }
             | Self::BodyTooLarge { .. }
@@ -173,6 +187,7 @@ impl ProxyError {
             | Self::Reset { .. }
             | Self::BadAnswer { .. }
             | Self::Timeout { .. }
+            | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
     }

@@ -7,9 +7,8 @@ use super::error::ProxyError;
 use super::gate::Onward;
 use super::retry::{self, Retrying};
 use super::{call, edit, hedge, mirror, upgrade};
-use crate::clock;
 use crate::message::hop_by_hop;
-use crate::message::request_body::{BodyLimits, RequestBody};
+use crate::message::request_body::BodyLimits;
 use crate::route::rewrite_path;
 use crate::upstream::{Answered, Asking};
 use http::header::{EXPECT, HOST};
@@ -30,6 +29,7 @@ pub(super) async fn forward(
         return Err(ProxyError::Overloaded { what: "upstream" });
     }
     let mut prepared = prepare(context, onward)?;
+    prepared.pick_first().await;
     let outcome = loop {
         let outcome = match prepared.retrying.as_ref().and_then(|it| it.hedge()) {
             None => attempt::once(context, &mut prepared).await,
@@ -74,8 +74,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         gated: parts.headers.contains_key(EXPECT),
     };
     call::bound(context, &parts.headers, &mut timeouts);
-    let (mut body, progress) = RequestBody::streamed(body, limits);
-    call::count_request(context, &mut body);
+    let (body, progress) = call::streamed(context, body, limits);
     context.request_body = progress.clone();
 
     // On a request with a body it would have to wait for its end: ignored, as any server may
@@ -96,22 +95,18 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         Some(path) => rewritten(&parts.uri, path, prefix)?,
         None => parts.uri,
     };
-    if downstream.is_none() {
-        mirror::begin(context, &mut request, host.as_ref());
-    }
+    mirror::begin(context, &mut request, host.as_ref(), downstream.is_some());
     let due = timeouts
         .request
         .map(|limit| context.watch.started_instant() + limit);
+    let hash = cluster.hash_of(request.headers(), context.client);
     let mut asking = Asking::new(request, progress, downstream.is_some(), due);
-    let retrying = plan
+    let policy = plan
         .retries
         .as_ref()
         .or(cluster.settings().retries.as_ref());
-    let retrying = retrying.map(|policy| {
-        cluster.expect_retries();
-        let due = clock::instant() + timeouts.first_byte;
-        Retrying::new(Arc::clone(policy), &mut asking, due)
-    });
+    let retrying =
+        policy.and_then(|policy| Retrying::begin(policy, &cluster, &mut asking, &timeouts));
     Ok(Prepared {
         cluster,
         asking: Some(asking),
@@ -122,6 +117,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         same_path: rewrite.path.is_none(),
         gated: limits.gated,
         body_bytes_max,
+        hash,
         asked: None,
         next: None,
         tried: Vec::new(),

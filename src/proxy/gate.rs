@@ -15,6 +15,8 @@ use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
 use crate::message::refusal::Refusal;
 use crate::message::target::PathRules;
 use crate::route::{RouteMatch, RouteRequest};
+use crate::tls::ClientIdentity;
+use crate::trace::client_certificate::ClientCertificate;
 use crate::trace::ids;
 use crate::trace::server_span::{ServerStart, start_server};
 use crate::upstream::Cluster;
@@ -63,7 +65,8 @@ pub(super) fn gate(
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
     // for a second reading of what follows.
-    context.close_after = chunked && context.version < Version::HTTP_2;
+    let ends = chunked || context.place.is_last();
+    context.close_after = ends && context.version < Version::HTTP_2;
     let (mut parts, body) = incoming.into_parts();
     let upgrade = hop_by_hop::strip_request(&mut parts.headers, &[]);
     read_client(context, &mut parts, normalized.as_ref().ok());
@@ -78,6 +81,9 @@ pub(super) fn gate(
     };
     limit::begin(context, &parts.headers, preflight.is_some());
     let normalized = normalized.map_err(refused)?;
+    if context.conn.is_misdirected(normalized.host()) {
+        return Err(ProxyError::Misdirected);
+    }
     let Some(Found { route, prefix }) = found else {
         return Err(ProxyError::NoRoute);
     };
@@ -155,6 +161,12 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
         host,
         &policy,
     );
+    if let Some(header) = listener.identity_header() {
+        let identity = context.conn.identity();
+        let told = identity.and_then(|identity| identity.header.as_ref());
+        let value = told.map(|(_, value)| value);
+        forwarded::assert_field(&mut parts.headers, &header, value);
+    }
     forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;
@@ -225,7 +237,7 @@ fn open_span(
             path: parts.uri.path(),
             query: parts.uri.query(),
             client_address: Some(context.client),
-            peer: Some(context.conn.ends.peer),
+            peer: Some(context.conn.socket_peer),
             version: context.version,
             user_agent: context
                 .user_agent
@@ -249,6 +261,9 @@ fn open_span(
                 &parts.headers,
             );
         }
+        if let Some(identity) = context.conn.identity() {
+            certificate(identity).write(&mut span);
+        }
         context.server = Some(span);
     }
 }
@@ -260,6 +275,15 @@ fn choose_branch(context: &mut RequestContext, parts: &Parts) {
         && let LiveAction::Split { split, .. } = &route.action
     {
         context.branch = split.branch_of(context, &parts.headers);
+    }
+}
+
+fn certificate(identity: &ClientIdentity) -> ClientCertificate<'_> {
+    ClientCertificate {
+        subject: &identity.facts.subject,
+        issuer: &identity.facts.issuer,
+        sha256: &identity.sha256,
+        identity: identity.facts.identity(),
     }
 }
 

@@ -100,6 +100,8 @@ pub(super) async fn within(
     };
     if telling {
         place.answered(clock::instant());
+    } else {
+        place.failed();
     }
     outcome
 }

@@ -18,7 +18,7 @@ use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
 use crate::upstream::{
-    AnswerBody, Answered, AskError, Asking, AttemptReport, Choice, Cluster, Endpoint,
+    AnswerBody, AnswerError, Answered, AskError, Asking, AttemptReport, Choice, Cluster, Endpoint,
     EndpointTarget,
 };
 use http::header::{CONTENT_LENGTH, EXPECT};
@@ -32,6 +32,8 @@ use tokio::sync::oneshot;
 
 /// Most of an answer that is read, so that its connection can be used again.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// `error.type` of a copy that took too long.
+const TIMEOUT: &str = "timeout";
 
 /// A mirror at work.
 pub struct LiveMirror {
@@ -67,15 +69,16 @@ impl LiveMirror {
 }
 
 /// Begins a copy of a request that is about to leave, if its route has a mirror and it is chosen.
-/// `host` is what the client asked for.
+/// `host` is what the client asked for. One that upgrades its connection is not copied.
 pub(super) fn begin(
     context: &RequestContext,
     request: &mut Request<RequestBody>,
     host: Option<&HeaderValue>,
+    upgrades: bool,
 ) {
     let Some(route) = &context.route else { return };
     let Some(mirror) = &route.mirror else { return };
-    if fastrand::f64() >= mirror.plan.share {
+    if upgrades || fastrand::f64() >= mirror.plan.share {
         return;
     }
     let metrics = &context.live.metrics;
@@ -164,17 +167,11 @@ impl Shadow {
         let exchange = async {
             match endpoint.ask(asking, &timeouts).await {
                 Ok(answered) => attempt.take(answered).await,
-                Err((error, _)) => {
-                    attempt.end.error_type = Some(error_type(&error));
-                    MirrorOutcome::Failed
-                }
+                Err((error, _)) => attempt.fail(error_type(&error)),
             }
         };
         let outcome = tokio::time::timeout(self.mirror.plan.timeout, exchange).await;
-        let outcome = outcome.unwrap_or_else(|_| {
-            attempt.end.error_type = Some("timeout");
-            MirrorOutcome::Timeout
-        });
+        let outcome = outcome.unwrap_or_else(|_| attempt.fail(TIMEOUT));
         let status = attempt.end.status;
         let report = AttemptReport {
             status: status.and_then(|status| http::StatusCode::from_u16(status).ok()),
@@ -271,7 +268,7 @@ fn shadowed(host: &HeaderValue) -> HeaderValue {
 fn error_type(error: &AskError) -> &'static str {
     match error {
         AskError::Connect(error) => error.kind(),
-        AskError::FirstByte { .. } => "timeout",
+        AskError::FirstByte { .. } => TIMEOUT,
         AskError::Pending { .. } => "request_aborted",
         AskError::Reset { .. } | AskError::Refused { .. } => "connection_reset",
         AskError::BadAnswer { .. } => "invalid_response",
@@ -292,10 +289,18 @@ impl Attempt<'_> {
         self.end.status = Some(response.status().as_u16());
         self.end.version = Some(response.version());
         self.end.peer = peer;
-        if drain(response).await {
-            MirrorOutcome::Answered
+        match drain(response).await {
+            Ok(()) => MirrorOutcome::Answered,
+            Err(AnswerError::Idle | AnswerError::Deadline) => self.fail(TIMEOUT),
+            Err(AnswerError::Reset(_) | AnswerError::Unfinished) => self.fail("connection_reset"),
+        }
+    }
+
+    fn fail(&mut self, error_type: &'static str) -> MirrorOutcome {
+        self.end.error_type = Some(error_type);
+        if error_type == TIMEOUT {
+            MirrorOutcome::Timeout
         } else {
-            self.end.error_type = Some("connection_reset");
             MirrorOutcome::Failed
         }
     }
@@ -333,19 +338,17 @@ impl Drop for Attempt<'_> {
     }
 }
 
-/// Reads an answer to its end, or to the bound: what is longer is left with its connection. False
-/// if it broke off.
-async fn drain(response: Response<AnswerBody>) -> bool {
+/// Reads an answer to its end, or to the bound: what is longer is left with its connection.
+async fn drain(response: Response<AnswerBody>) -> Result<(), AnswerError> {
     let mut body = response.into_body();
     let mut read = 0_usize;
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else { return false };
-        read = read.saturating_add(frame.data_ref().map_or(0, bytes::Bytes::len));
+        read = read.saturating_add(frame?.data_ref().map_or(0, bytes::Bytes::len));
         if read > ANSWER_BYTES_MAX {
             break;
         }
     }
-    true
+    Ok(())
 }
 
 #[cfg(test)]

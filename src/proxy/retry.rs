@@ -11,7 +11,8 @@ use crate::message::replay::ReplayBody;
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::RetryOutcome;
 use crate::upstream::{
-    Admission, Answered, Asking, Cause, HedgePolicy, RetryPolicy, is_idempotent, retry_after,
+    Admission, Answered, Asking, Cause, Cluster, HedgePolicy, RetryPolicy, UpstreamTimeouts,
+    is_idempotent, retry_after,
 };
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
@@ -47,12 +48,22 @@ struct Template {
 }
 
 impl Retrying {
-    /// Keeps what `asking` is made of. Its body is read through what keeps it from now on.
-    pub(super) fn new(policy: Arc<RetryPolicy>, asking: &mut Asking, due: Instant) -> Box<Self> {
+    /// Keeps what `asking` is made of, if `policy` may ask for it. Its body is read through what
+    /// keeps it from now on.
+    pub(super) fn begin(
+        policy: &Arc<RetryPolicy>,
+        cluster: &Cluster,
+        asking: &mut Asking,
+        timeouts: &UpstreamTimeouts,
+    ) -> Option<Box<Self>> {
+        if !policy.is_active() {
+            return None;
+        }
+        cluster.expect_retries();
         let request = &mut asking.request;
         let body = match std::mem::take(request.body_mut()) {
             RequestBody::Empty => None,
-            body @ (RequestBody::Streamed(_) | RequestBody::Kept(_) | RequestBody::Replayed(_)) => {
+            body @ (RequestBody::Streamed(_) | RequestBody::Replayed(_) | RequestBody::Kept(_)) => {
                 Some(ReplayBody::new(body, policy.body_bytes_max))
             }
         };
@@ -68,13 +79,13 @@ impl Retrying {
             upgrade: asking.upgrade,
             due: asking.due,
         };
-        Box::new(Self {
-            policy,
+        Some(Box::new(Self {
+            policy: Arc::clone(policy),
             template,
             made: 0,
-            due,
+            due: clock::instant() + timeouts.first_byte,
             _place: None,
-        })
+        }))
     }
 
     /// When the head of an answer has to be there, for an attempt that begins `now`; None for the

@@ -23,6 +23,10 @@ use std::sync::Arc;
 pub struct Snapshot {
     /// Which rule applies.
     pub routes: RouteTable<Arc<LiveRoute>>,
+    /// Where requests go, in the file's order.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// The configuration that this was made from, its secrets hidden.
+    pub config: Arc<str>,
     /// How requests without a route are traced.
     pub unmatched: TraceRule,
     /// How spans are made.

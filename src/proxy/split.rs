@@ -96,7 +96,7 @@ fn asks_for(rules: &[HeaderRule], headers: &HeaderMap) -> bool {
 
 /// Which weight `drawn` falls to, of all numbers of 64 bits in their ratio.
 fn position(drawn: u64, total: u64, weights: impl Iterator<Item = u32>) -> Option<usize> {
-    let place = u128::from(drawn) * u128::from(total) >> 64;
+    let place = (u128::from(drawn) * u128::from(total)) >> 64;
     let mut passed = 0;
     for (position, weight) in weights.enumerate() {
         passed += u128::from(weight);
@@ -137,9 +137,9 @@ fn hash(flag: &[u8], key: &[u8]) -> u64 {
     let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ hash >> 33
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
 }
 
 /// Checks a cookie's name for the configuration: a token (RFC 6265 section 4.1.1).

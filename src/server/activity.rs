@@ -1,8 +1,9 @@
 //! What a connection is doing, told by its socket and its requests to the watch that closes it.
 
+use super::frames::Flood;
 use super::streams::Reading;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// One connection's doings. Shared by its socket, its requests and its watch.
 #[derive(Debug)]
@@ -14,17 +15,22 @@ pub(super) struct Activity {
     writes: AtomicU32,
     /// HTTP/2: between requests come frames that are no part of a head.
     framed: AtomicBool,
+    /// Requests that there may be yet; the last one says goodbye.
+    requests_left: AtomicU64,
+    flood: OnceLock<Flood>,
 }
 
 impl Activity {
     /// A new connection: the deadline of its first head runs from here.
-    pub(super) fn begin() -> Arc<Self> {
+    pub(super) fn begin(requests_max: Option<u64>) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicU32::new(0),
             partial_head: AtomicBool::new(true),
             write_blocked: AtomicBool::new(false),
             writes: AtomicU32::new(0),
             framed: AtomicBool::new(false),
+            requests_left: AtomicU64::new(requests_max.unwrap_or(u64::MAX)),
+            flood: OnceLock::new(),
         })
     }
 
@@ -38,10 +44,29 @@ impl Activity {
     pub(super) fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.partial_head.store(false, Ordering::Relaxed);
+        // One task serves a connection's heads, so nobody else counts meanwhile.
+        let left = self.requests_left.load(Ordering::Relaxed).saturating_sub(1);
+        self.requests_left.store(left, Ordering::Relaxed);
         InFlight {
+            is_last: left == 0,
             activity: Arc::clone(self),
             reading: Arc::default(),
         }
+    }
+
+    /// Whether there have been as many requests as there may be.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.requests_left.load(Ordering::Relaxed) == 0
+    }
+
+    /// The client sent too much of what only makes work.
+    pub(super) fn flooded(&self, flood: Flood) {
+        self.flood.get_or_init(|| flood);
+    }
+
+    /// What it sent too much of, if it did.
+    pub(super) fn flood(&self) -> Option<Flood> {
+        self.flood.get().copied()
     }
 
     pub(super) fn bytes_read(&self) {
@@ -92,10 +117,16 @@ pub(super) enum Doing {
 #[derive(Debug)]
 pub struct InFlight {
     activity: Arc<Activity>,
+    is_last: bool,
     pub(super) reading: Arc<Reading>,
 }
 
 impl InFlight {
+    /// Whether the connection ends with this request.
+    pub const fn is_last(&self) -> bool {
+        self.is_last
+    }
+
     /// The client can take more of its answer.
     pub fn asked_for_frame(&self) {
         self.reading.asked();

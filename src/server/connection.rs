@@ -3,6 +3,7 @@
 use super::activity::{Activity, InFlight};
 use super::deadline::{Overdue, Watch};
 use super::drain::Drain;
+use super::frames::Flood;
 use super::io::ServerIo;
 use super::moment::Reached;
 use super::streams::Streams;
@@ -14,6 +15,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,6 +28,17 @@ const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams that one HTTP/2 client may have open at a time.
 const H2_STREAMS_MAX: u32 = 256;
+
+/// Streams that a client may have reset before we have looked at them.
+const H2_RESET_STREAMS_MAX: usize = 20;
+
+/// Streams of a client that we may have to reset because it broke the protocol on them
+/// (CVE-2025-8671) before the connection ends.
+const H2_STREAM_ERRORS_MAX: usize = 128;
+
+/// Bytes of an answer that wait for a client's window, but for what one read of the upstream
+/// brings.
+const H2_SEND_BYTES_MAX: usize = 256 * 1024;
 
 /// How far hyper's own limits stand above ours, so that ours answer.
 const LIBRARY_HEADROOM: usize = 2;
@@ -54,6 +67,10 @@ pub enum Ended {
     Clean,
     /// It did one thing for too long.
     Overdue(Overdue),
+    /// It sent too much of what only makes work.
+    Flood(Flood),
+    /// The HTTP library found it too troublesome and said so (ENHANCE_YOUR_CALM).
+    Calmed(BoxError),
     /// The HTTP parser refused what came; no request was seen.
     ParseError(hyper::Error),
     /// The connection broke.
@@ -68,8 +85,8 @@ where
 {
     let mut stream = stream;
     let timeouts = conn.listener.timeouts;
-    let activity = Activity::begin();
-    let watch = Watch::begin(Arc::clone(&activity), timeouts.header, timeouts.idle);
+    let activity = Activity::begin(conn.listener.limits.requests_per_connection_max);
+    let watch = Watch::begin(Arc::clone(&activity), &timeouts);
     let (h2, read_before) = match &conn.tls {
         Some(tls) => (tls.alpn_h2, Bytes::new()),
         None => {
@@ -90,7 +107,12 @@ where
     if h2 {
         activity.is_http2();
     }
-    let io = TokioIo::new(ServerIo::new(stream, read_before, Arc::clone(&activity)));
+    let mut io = ServerIo::new(stream, read_before, Arc::clone(&activity));
+    if h2 {
+        io = io.watching_frames();
+    }
+    let io = TokioIo::new(io);
+    let doings = Arc::clone(&activity);
     let limits = conn.listener.limits;
     let streams = Streams::new(timeouts.idle);
     let spawning = streams.clone();
@@ -101,7 +123,7 @@ where
         }
         async move { Ok::<_, Infallible>(handler.handle(conn, place, request).await) }
     });
-    if h2 {
+    let ended = if h2 {
         let connection =
             http2_builder(&limits, streams, timeouts.idle).serve_connection(io, service);
         watched(
@@ -122,7 +144,8 @@ where
             drain.begun(),
         )
         .await
-    }
+    };
+    doings.flood().map_or(ended, Ended::Flood)
 }
 
 /// Whether the client speaks HTTP/2 by prior knowledge, and what was read to find out. Reads no
@@ -170,6 +193,9 @@ fn http2_builder(
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_pending_accept_reset_streams(H2_RESET_STREAMS_MAX)
+        .max_local_error_reset_streams(H2_STREAM_ERRORS_MAX)
+        .max_send_buf_size(H2_SEND_BYTES_MAX)
         .keep_alive_interval(idle)
         .keep_alive_timeout(idle);
     // Extended CONNECT (RFC 8441) is not offered: browsers would open their WebSockets with it.
@@ -195,7 +221,22 @@ where
         if let Poll::Ready(result) = connection.as_mut().poll(cx) {
             return Poll::Ready(result.map_or_else(ended_by, |()| Ended::Clean));
         }
+        if !closing && watch.is_used_up() {
+            closing = true;
+            shut_down(connection.as_mut());
+            watch.leave();
+            cx.waker().wake_by_ref();
+        }
         match watch.poll(cx) {
+            Poll::Ready(Overdue::Lifetime) => {
+                watch.leave();
+                if !closing {
+                    closing = true;
+                    shut_down(connection.as_mut());
+                }
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
             Poll::Ready(Overdue::Idle) if !closing => {
                 // Says goodbye (GOAWAY, close_notify). A request may be on its way already, so the
                 // client has as long again to close before the connection is cut.
@@ -213,6 +254,15 @@ where
 }
 
 fn ended_by(error: hyper::Error) -> Ended {
+    let calmed = error
+        .source()
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(|cause| {
+            cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+        });
+    if calmed {
+        return Ended::Calmed(error.into());
+    }
     if error.is_parse() || error.is_parse_too_large() {
         Ended::ParseError(error)
     } else {

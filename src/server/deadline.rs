@@ -6,6 +6,7 @@
 
 use super::activity::{Activity, Doing};
 use crate::clock::{self, LazyTimer};
+use crate::listener::ListenerTimeouts;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -20,6 +21,31 @@ pub enum Overdue {
     Idle,
     /// The client did not read its answer.
     Reading,
+    /// It got as old as it may, or had as many requests. A goodbye is due.
+    Lifetime,
+    /// And what was in flight then did not end in time.
+    Grace,
+}
+
+impl Overdue {
+    /// A short name that never changes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Head => "header_timeout",
+            Self::Idle => "idle_timeout",
+            Self::Reading => "read_timeout",
+            Self::Lifetime => "lifetime",
+            Self::Grace => "lifetime_grace",
+        }
+    }
+}
+
+/// Until when a connection may live, whatever it does.
+#[derive(Clone, Copy, Debug)]
+enum Age {
+    Unbounded,
+    Living { until: Instant },
+    Leaving { until: Instant },
 }
 
 /// Watches what a connection does, and for how long.
@@ -30,20 +56,29 @@ pub(super) struct Watch {
     doing: Doing,
     writes: u32,
     since: Instant,
+    age: Age,
+    grace: Option<Duration>,
     timer: LazyTimer,
 }
 
 impl Watch {
     /// The head's deadline runs from now.
-    pub(super) fn begin(activity: Arc<Activity>, header: Duration, idle: Duration) -> Self {
+    pub(super) fn begin(activity: Arc<Activity>, timeouts: &ListenerTimeouts) -> Self {
         let since = clock::instant();
+        let age = timeouts
+            .lifetime
+            .map_or(Age::Unbounded, |lifetime| Age::Living {
+                until: since + lifetime,
+            });
         Self {
             activity,
-            header,
-            idle,
+            header: timeouts.header,
+            idle: timeouts.idle,
             doing: Doing::ReadingHead,
             writes: 0,
             since,
+            age,
+            grace: timeouts.grace,
             timer: LazyTimer::default(),
         }
     }
@@ -60,14 +95,47 @@ impl Watch {
                 self.begin_again();
             }
         }
-        let Some((limit, overdue)) = self.limit() else {
+        let by_doing = self
+            .limit()
+            .map(|(limit, overdue)| (self.since + limit, overdue));
+        let Some((due, overdue)) = self.sooner(by_doing) else {
             return Poll::Pending;
         };
-        if self.timer.has_passed(self.since + limit, cx) {
+        if self.timer.has_passed(due, cx) {
             Poll::Ready(overdue)
         } else {
             Poll::Pending
         }
+    }
+
+    /// That deadline, or the end of the connection's life if it comes first.
+    fn sooner(&self, by_doing: Option<(Instant, Overdue)>) -> Option<(Instant, Overdue)> {
+        let by_age = match self.age {
+            Age::Unbounded => return by_doing,
+            Age::Living { until } => (until, Overdue::Lifetime),
+            Age::Leaving { until } => (until, Overdue::Grace),
+        };
+        Some(
+            by_doing
+                .filter(|(due, _)| *due < by_age.0)
+                .unwrap_or(by_age),
+        )
+    }
+
+    /// Whether the connection has had as many requests as it may.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.activity.is_used_up()
+    }
+
+    /// A goodbye was said: what is in flight has the grace from now on.
+    pub(super) fn leave(&mut self) {
+        self.age = match (self.age, self.grace) {
+            (Age::Leaving { until }, _) => Age::Leaving { until },
+            (Age::Unbounded | Age::Living { .. }, Some(grace)) => Age::Leaving {
+                until: clock::instant() + grace,
+            },
+            (Age::Unbounded | Age::Living { .. }, None) => Age::Unbounded,
+        };
     }
 
     /// The deadline runs from now.

@@ -2,6 +2,7 @@
 //! with an eye on what the socket does.
 
 use super::activity::Activity;
+use super::frames::FrameWatch;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -25,6 +26,8 @@ pub(super) struct ServerIo<S> {
     stream: S,
     read_before: Bytes,
     activity: Arc<Activity>,
+    /// Of HTTP/2 alone.
+    frames: Option<Box<FrameWatch>>,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
@@ -34,7 +37,32 @@ impl<S> ServerIo<S> {
             stream,
             read_before,
             activity,
+            frames: None,
             lingering: None,
+        }
+    }
+
+    /// Watches over the frames of an HTTP/2 client.
+    pub(super) fn watching_frames(mut self) -> Self {
+        self.frames = Some(Box::new(FrameWatch::begin()));
+        self
+    }
+
+    /// Bytes were read: an error cuts the connection.
+    fn look_at(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(frames) = &mut self.frames else {
+            return Ok(());
+        };
+        frames.read(bytes).map_err(|flood| {
+            self.activity.flooded(flood);
+            io::Error::new(io::ErrorKind::ConnectionAborted, flood.name())
+        })
+    }
+
+    fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
+        self.activity.write(written.is_pending());
+        if let (Poll::Ready(Ok(count)), Some(frames)) = (written, &mut self.frames) {
+            frames.wrote(*count);
         }
     }
 }
@@ -76,12 +104,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for ServerIo<S> {
             let count = self.read_before.len().min(out.remaining());
             let chunk = self.read_before.split_to(count);
             out.put_slice(chunk.chunk());
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(self.look_at(&chunk));
         }
         let filled = out.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, out);
-        if out.filled().len() > filled {
+        if let Some(read) = out.filled().get(filled..).filter(|read| !read.is_empty()) {
             self.activity.bytes_read();
+            self.look_at(read)?;
         }
         polled
     }
@@ -94,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.activity.write(polled.is_pending());
+        self.wrote(&polled);
         polled
     }
 
@@ -104,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ServerIo<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = write_pieces(Pin::new(&mut self.stream), cx, slices);
-        self.activity.write(polled.is_pending());
+        self.wrote(&polled);
         polled
     }
 

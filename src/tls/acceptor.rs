@@ -1,17 +1,52 @@
 //! The TLS handshake of an arriving connection, under a deadline.
 
-use super::CertificateSource;
-use rustls::ServerConfig;
+use super::certs::{CertificateSource, Served};
+use super::contents::{Contents, Digest};
+use super::keeper::{Expiry, Material};
+use super::verify::{AllowedClients, is_allowed};
+use super::{CertificateFacts, ClientAuth, ClientIdentity, ServerTls, Tickets, TlsFileError};
+use crate::clock;
+use arc_swap::ArcSwap;
+use rustls::pki_types::CertificateDer;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{HandshakeKind, ServerConfig};
 use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Accepts TLS 1.2 and 1.3 and offers `h2` and `http/1.1` by ALPN (RFC 7301).
+/// Accepts TLS and offers `h2` and `http/1.1` by ALPN (RFC 7301). Clones are the same one: when
+/// its files change, all of them serve the new ones.
 #[derive(Clone)]
-pub struct Acceptor(TlsAcceptor);
+pub struct Acceptor(Arc<Inner>);
+
+struct Inner {
+    settings: ServerTls,
+    tickets: Arc<Tickets>,
+    now: ArcSwap<Set>,
+}
+
+/// What was made of one reading of the files.
+struct Set {
+    config: Arc<ServerConfig>,
+    certificates: Arc<CertificateSource>,
+    expiries: Vec<Expiry>,
+    digest: Digest,
+}
+
+/// A connection after its handshake.
+pub struct Accepted {
+    /// What is spoken over it.
+    pub stream: TlsStream<TcpStream>,
+    /// Who the client is, if it showed a certificate.
+    pub client: Option<ClientIdentity>,
+    /// The certificate it was shown, kept where requests for other hosts are refused.
+    pub shown: Option<Arc<Served>>,
+}
 
 /// Why a handshake came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -22,31 +57,178 @@ pub enum HandshakeError {
     /// It failed, or the client left.
     #[error("TLS handshake failed")]
     Failed(#[source] io::Error),
+    /// A resumed session's certificate is over, or is not allowed any more.
+    #[error("the client's certificate does not hold any more")]
+    Stale,
 }
 
 impl Acceptor {
-    /// Serves these certificates.
+    /// Reads the files. `tickets` are shared over reloads, so that sessions survive them.
     ///
     /// # Errors
-    /// When the crypto library supports none of the protocol versions.
-    pub fn new(certificates: CertificateSource) -> Result<Self, rustls::Error> {
-        let mut config = ServerConfig::builder_with_provider(super::provider())
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(certificates));
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    /// When a file cannot be used.
+    pub fn new(settings: ServerTls, tickets: Arc<Tickets>) -> Result<Self, TlsFileError> {
+        let set = Set::read(&settings, &tickets)?;
+        Ok(Self(Arc::new(Inner {
+            settings,
+            tickets,
+            now: ArcSwap::from_pointee(set),
+        })))
     }
 
     /// Shakes hands within `deadline`.
+    ///
+    /// # Errors
+    /// [`HandshakeError`]; an alert was sent if there was somebody to send it to.
     pub async fn accept(
         &self,
         stream: TcpStream,
         deadline: Duration,
-    ) -> Result<TlsStream<TcpStream>, HandshakeError> {
-        tokio::time::timeout(deadline, self.0.accept(stream))
+    ) -> Result<Accepted, HandshakeError> {
+        let set = self.0.now.load_full();
+        let acceptor = TlsAcceptor::from(Arc::clone(&set.config));
+        let stream = tokio::time::timeout(deadline, acceptor.accept(stream))
             .await
             .map_err(|_| HandshakeError::Timeout)?
-            .map_err(HandshakeError::Failed)
+            .map_err(HandshakeError::Failed)?;
+        let session = stream.get_ref().1;
+        let client = match (&self.0.settings.client, session.peer_certificates()) {
+            (Some(policy), Some([leaf, ..])) => {
+                let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
+                Some(identity(leaf, policy, resumed)?)
+            }
+            _ => None,
+        };
+        let shown = if self.0.settings.refuses_misdirected {
+            set.certificates.for_name(session.server_name()).cloned()
+        } else {
+            None
+        };
+        Ok(Accepted {
+            stream,
+            client,
+            shown,
+        })
+    }
+
+    /// What it was made from.
+    pub fn settings(&self) -> &ServerTls {
+        &self.0.settings
+    }
+
+    /// To be watched by a [`super::Keeper`].
+    pub(super) fn material(&self) -> Arc<dyn Material> {
+        Arc::clone(&self.0) as Arc<dyn Material>
+    }
+}
+
+/// Who a client is. A session that is resumed was verified when it began, maybe hours ago: what
+/// can have changed is looked at again.
+fn identity(
+    leaf: &CertificateDer<'_>,
+    policy: &ClientAuth,
+    resumed: bool,
+) -> Result<ClientIdentity, HandshakeError> {
+    let facts = CertificateFacts::read(leaf).ok_or(HandshakeError::Stale)?;
+    let now = i64::try_from(clock::wall().as_unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
+    if resumed && (facts.not_after < now || !is_allowed(&facts, &policy.allow)) {
+        return Err(HandshakeError::Stale);
+    }
+    Ok(ClientIdentity::new(facts, leaf, policy.header))
+}
+
+impl Set {
+    fn read(settings: &ServerTls, tickets: &Tickets) -> Result<Self, TlsFileError> {
+        let contents = Contents::read(paths(settings).map(PathBuf::as_path))?;
+        let certificates = Arc::new(CertificateSource::of(&settings.certificates, &contents)?);
+        let place = settings
+            .certificates
+            .first()
+            .map_or(Path::new(""), |pair| &pair.chain);
+        let unusable = |source| TlsFileError::Unusable {
+            path: place.to_owned(),
+            source,
+        };
+        let builder = ServerConfig::builder_with_provider(super::provider())
+            .with_protocol_versions(settings.min_version.versions())
+            .map_err(unusable)?;
+        let (builder, policy) = match &settings.client {
+            None => (builder.with_no_client_auth(), Digest::default()),
+            Some(client) => {
+                let verifier = verifier(client, &contents)?;
+                let trusted = client.ca.iter().chain(&client.crl).map(PathBuf::as_path);
+                let policy = contents.digest_of(trusted);
+                (builder.with_client_cert_verifier(verifier), policy)
+            }
+        };
+        let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        // Tickets hold the session, so that nothing is kept for clients that do not come back, and
+        // their keys change every six hours. A ticket says who its client is, so there are others
+        // as soon as others are trusted.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.ticketer = tickets
+            .of(policy, settings.client.as_ref())
+            .map_err(unusable)?;
+        let mut expiries = Vec::new();
+        for pair in &settings.certificates {
+            expiries.extend(Expiry::of(&pair.chain, &contents)?);
+        }
+        for file in settings.client.iter().flat_map(|client| &client.ca) {
+            expiries.extend(Expiry::of(file, &contents)?);
+        }
+        Ok(Self {
+            config: Arc::new(config),
+            certificates,
+            expiries,
+            digest: contents.digest(),
+        })
+    }
+}
+
+fn paths(settings: &ServerTls) -> impl Iterator<Item = &PathBuf> {
+    let own = settings.certificates.iter();
+    let own = own.flat_map(|pair| [&pair.chain, &pair.key]);
+    let client = settings.client.iter();
+    own.chain(client.flat_map(|client| client.ca.iter().chain(&client.crl)))
+}
+
+fn verifier(
+    client: &ClientAuth,
+    contents: &Contents,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsFileError> {
+    let roots = Arc::new(contents.roots(&client.ca)?);
+    let mut builder = WebPkiClientVerifier::builder_with_provider(roots, super::provider())
+        .with_crls(contents.revocations(&client.crl)?);
+    if !client.required {
+        builder = builder.allow_unauthenticated();
+    }
+    let signed = builder.build().map_err(|source| TlsFileError::Verifier {
+        path: client.ca.first().cloned().unwrap_or_default(),
+        source,
+    })?;
+    Ok(Arc::new(AllowedClients {
+        signed,
+        allow: client.allow.clone(),
+    }))
+}
+
+impl Material for Inner {
+    fn digest(&self) -> Result<Digest, TlsFileError> {
+        Contents::read(paths(&self.settings).map(PathBuf::as_path)).map(|read| read.digest())
+    }
+
+    fn used(&self) -> Digest {
+        self.now.load().digest
+    }
+
+    fn renew(&self) -> Result<(), TlsFileError> {
+        let set = Set::read(&self.settings, &self.tickets)?;
+        self.now.store(Arc::new(set));
+        Ok(())
+    }
+
+    fn expiries(&self) -> Vec<Expiry> {
+        self.now.load().expiries.clone()
     }
 }

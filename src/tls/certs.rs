@@ -1,9 +1,10 @@
 //! Certificates and keys, from PEM files to what rustls serves by SNI.
 
+use super::CertificateFiles;
+use super::contents::Contents;
 use rustls::client::verify_server_name;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, VerifierBuilderError};
 use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,85 +39,75 @@ pub enum TlsFileError {
         #[source]
         source: rustls::Error,
     },
-}
-
-/// The certificates of a PEM file, leaf first.
-pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFileError> {
-    let read = |source| TlsFileError::Read {
-        path: path.to_owned(),
-        source,
-    };
-    let chain = CertificateDer::pem_file_iter(path)
-        .map_err(read)?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(read)?;
-    if chain.is_empty() {
-        return Err(TlsFileError::NoCertificate {
-            path: path.to_owned(),
-        });
-    }
-    Ok(chain)
-}
-
-/// The first private key of a PEM file (PKCS #8, PKCS #1 or SEC 1).
-pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFileError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsFileError::Read {
-        path: path.to_owned(),
-        source,
-    })
-}
-
-/// One served certificate with what is needed to match names against it.
-struct Served {
-    key: Arc<CertifiedKey>,
-    leaf: CertificateDer<'static>,
+    /// The authorities that sign clients, or what they revoked, make no rule.
+    #[error("clients cannot be verified by {}", path.display())]
+    Verifier {
+        /// The first file of the authorities.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: VerifierBuilderError,
+    },
 }
 
 /// Picks a certificate by SNI, wildcards included; the first one serves names that none covers
 /// and clients that name nothing.
-pub struct CertificateSource {
-    served: Vec<Served>,
+pub(super) struct CertificateSource {
+    served: Vec<Arc<Served>>,
 }
 
 impl CertificateSource {
-    /// Reads every `(chain, key)` pair. A key that does not belong to its chain is an error.
-    pub fn read<'a>(
-        files: impl IntoIterator<Item = (&'a Path, &'a Path)>,
+    /// Takes every pair. A key that does not belong to its chain is an error.
+    pub(super) fn of(
+        files: &[CertificateFiles],
+        contents: &Contents,
     ) -> Result<Self, TlsFileError> {
         let served = files
-            .into_iter()
-            .map(|(chain, key)| served(chain, key))
+            .iter()
+            .map(|pair| served(pair, contents).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { served })
     }
 
-    fn for_name(&self, name: Option<&str>) -> Option<&Served> {
-        let named = name
-            .and_then(|name| ServerName::try_from(name).ok())
-            .and_then(|name| {
-                self.served.iter().find(|served| {
-                    ParsedCertificate::try_from(&served.leaf)
-                        .is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
-                })
-            });
+    /// What is shown to a client that asks for `name`.
+    pub(super) fn for_name(&self, name: Option<&str>) -> Option<&Arc<Served>> {
+        let named = name.and_then(|name| self.served.iter().find(|served| served.covers(name)));
         named.or_else(|| self.served.first())
     }
 }
 
-fn served(chain_file: &Path, key_file: &Path) -> Result<Served, TlsFileError> {
-    let chain = read_chain(chain_file)?;
-    let key = read_key(key_file)?;
+/// One served certificate with what is needed to match names against it.
+#[derive(Debug)]
+pub struct Served {
+    key: Arc<CertifiedKey>,
+    leaf: CertificateDer<'static>,
+}
+
+impl Served {
+    /// Whether it is valid for this host name or address.
+    pub fn covers(&self, host: &str) -> bool {
+        let Ok(name) = ServerName::try_from(host) else {
+            return false;
+        };
+        ParsedCertificate::try_from(&self.leaf)
+            .is_ok_and(|leaf| verify_server_name(&leaf, &name).is_ok())
+    }
+}
+
+fn served(files: &CertificateFiles, contents: &Contents) -> Result<Served, TlsFileError> {
+    let chain = contents.chain(&files.chain)?;
+    let key = contents.key(&files.key)?;
     let leaf = chain.first().cloned();
     let unusable = |path: &Path, source| TlsFileError::Unusable {
         path: path.to_owned(),
         source,
     };
     let key = CertifiedKey::from_der(chain, key, &super::provider())
-        .map_err(|source| unusable(key_file, source))?;
+        .map_err(|source| unusable(&files.key, source))?;
     let leaf = leaf.ok_or_else(|| TlsFileError::NoCertificate {
-        path: chain_file.to_owned(),
+        path: files.chain.clone(),
     })?;
-    ParsedCertificate::try_from(&leaf).map_err(|source| unusable(chain_file, source))?;
+    ParsedCertificate::try_from(&leaf).map_err(|source| unusable(&files.chain, source))?;
     Ok(Served {
         key: Arc::new(key),
         leaf,

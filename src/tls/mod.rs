@@ -3,10 +3,24 @@
 mod acceptor;
 mod certs;
 mod connector;
+mod contents;
+mod identity;
+mod keeper;
+mod names;
+mod settings;
+mod tickets;
+mod verify;
 
-pub use acceptor::{Acceptor, HandshakeError};
-pub use certs::{CertificateSource, TlsFileError, read_chain, read_key};
+pub use acceptor::{Accepted, Acceptor, HandshakeError};
+pub use certs::{Served, TlsFileError};
 pub use connector::{Connector, client_config};
+pub use identity::ClientIdentity;
+pub use keeper::Keeper;
+pub use names::{BadPattern, CertificateFacts, NamePattern};
+pub use settings::{
+    CertificateFiles, ClientAuth, ClientTls, IdentityHeader, ServerTls, TlsVersion,
+};
+pub use tickets::Tickets;
 
 use rustls::crypto::CryptoProvider;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! A connection to an endpoint is made.
 
+use super::reach::Reach;
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget};
 use crate::net;
 use crate::tls::Connector;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -90,20 +91,23 @@ impl ConnectError {
     }
 }
 
+/// How to get to an endpoint.
+pub(super) struct Way<'a> {
+    /// Where it is, as errors tell it.
+    pub(super) address: &'a EndpointAddress,
+    pub(super) reach: &'a Reach,
+    /// The name that its certificate has to have.
+    pub(super) tls_name: &'a str,
+    pub(super) tls: Option<&'a Connector>,
+}
+
 /// Connects and shakes hands. The caller holds the deadline.
-pub(super) async fn connect(
-    address: &EndpointAddress,
-    tls: Option<&Connector>,
-) -> Result<Connected, ConnectError> {
-    let (stream, host, peer) = match &address.target {
-        EndpointTarget::Unix(path) => {
-            let stream =
-                UnixStream::connect(path)
-                    .await
-                    .map_err(|source| ConnectError::Connect {
-                        endpoint: address.to_string(),
-                        source,
-                    })?;
+pub(super) async fn connect(way: &Way<'_>) -> Result<Connected, ConnectError> {
+    let address = way.address;
+    let stream = match (&address.target, way.reach) {
+        (EndpointTarget::Unix(path), _) => {
+            let stream = UnixStream::connect(path).await;
+            let stream = stream.map_err(|source| way.refused(source))?;
             let h2 = address.protocol == EndpointProtocol::H2c;
             return Ok(Connected {
                 stream: Stream::Unix(stream),
@@ -111,21 +115,31 @@ pub(super) async fn connect(
                 h2,
             });
         }
-        EndpointTarget::Tcp { host, port } => {
-            let stream = connect_tcp(host, *port, address).await?;
-            let peer = stream.peer_addr().ok();
-            (stream, host, peer)
+        (EndpointTarget::Tcp { .. }, Reach::At(addresses)) => {
+            let stream = addresses.connect().await;
+            stream.map_err(|source| way.refused(source))?
+        }
+        (EndpointTarget::Tcp { host, .. }, Reach::Unresolved(absent)) => {
+            return Err(ConnectError::Resolve {
+                host: host.to_string(),
+                source: absent.error(),
+            });
+        }
+        (EndpointTarget::Tcp { .. }, Reach::Unix) => {
+            return Err(way.refused(io::ErrorKind::Unsupported.into()));
         }
     };
-    match (address.protocol, tls) {
+    net::tune(&stream).map_err(|source| way.refused(source))?;
+    let peer = stream.peer_addr().ok();
+    match (address.protocol, way.tls) {
         (EndpointProtocol::Https, Some(tls)) => {
-            let stream = tls
-                .connect(host, stream)
-                .await
-                .map_err(|source| ConnectError::Tls {
-                    endpoint: address.to_string(),
-                    source,
-                })?;
+            let stream =
+                tls.connect(way.tls_name, stream)
+                    .await
+                    .map_err(|source| ConnectError::Tls {
+                        endpoint: address.to_string(),
+                        source,
+                    })?;
             let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
             Ok(Connected {
                 stream: Stream::Tls(Box::new(stream)),
@@ -144,31 +158,13 @@ pub(super) async fn connect(
     }
 }
 
-async fn connect_tcp(
-    host: &str,
-    port: u16,
-    address: &EndpointAddress,
-) -> Result<TcpStream, ConnectError> {
-    let stream = match host.parse::<IpAddr>() {
-        Ok(ip) => TcpStream::connect(SocketAddr::new(ip, port)).await,
-        Err(_) => {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
-                .await
-                .map_err(|source| ConnectError::Resolve {
-                    host: host.to_owned(),
-                    source,
-                })?
-                .collect();
-            TcpStream::connect(found.as_slice()).await
+impl Way<'_> {
+    fn refused(&self, source: io::Error) -> ConnectError {
+        ConnectError::Connect {
+            endpoint: self.address.to_string(),
+            source,
         }
-    };
-    let refused = |source| ConnectError::Connect {
-        endpoint: address.to_string(),
-        source,
-    };
-    let stream = stream.map_err(refused)?;
-    net::tune(&stream).map_err(refused)?;
-    Ok(stream)
+    }
 }
 
 impl AsyncRead for Stream {

@@ -7,6 +7,7 @@ use super::link::{Link, Sent};
 use super::obtain::{AnyLink, Wanted};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
+use super::reach::Reach;
 use super::retry::is_idempotent;
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
 use crate::clock::{self, LazyTimer};
@@ -28,10 +29,15 @@ pub struct Endpoint {
     pub authority: HeaderValue,
     /// `server.address` of CLIENT spans: the host, or the path of a Unix socket.
     pub server_address: Box<str>,
+    /// `server.port` of CLIENT spans; None for a Unix socket.
+    pub server_port: Option<u16>,
     /// How it stands at this moment.
     pub standing: Arc<Standing>,
     pub(super) pool: Pool,
     pub(super) upstream: Arc<str>,
+    pub(super) reach: Reach,
+    /// The name that its certificate has to have.
+    pub(super) tls_name: Arc<str>,
     pub(super) tls: Option<Connector>,
     /// The same without HTTP/2, on which no connection can be upgraded.
     pub(super) tls_http1: Option<Connector>,
@@ -44,16 +50,21 @@ pub struct Endpoint {
 impl Endpoint {
     pub(super) fn new(
         address: EndpointAddress,
+        (tls_name, reach): (Arc<str>, Reach),
         upstream: Arc<str>,
         pool: Pool,
         tls: Option<Connector>,
         metrics: Arc<Metrics>,
+        standing: Arc<Standing>,
     ) -> Self {
         let authority = HeaderValue::from_str(&address.authority())
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
-        let server_address = match &address.target {
-            EndpointTarget::Tcp { host, .. } => (&**host).into(),
-            EndpointTarget::Unix(path) => path.to_string_lossy().into(),
+        let (server_address, server_port) = match &address.target {
+            // Port 0 stands for one that an SRV record has yet to name.
+            EndpointTarget::Tcp { host, port } => {
+                ((&**host).into(), Some(*port).filter(|port| *port > 0))
+            }
+            EndpointTarget::Unix(path) => (path.to_string_lossy().into(), None),
         };
         let shares = AtomicBool::new(address.protocol == EndpointProtocol::H2c);
         let connecting = tokio::sync::Mutex::new(());
@@ -62,14 +73,35 @@ impl Endpoint {
             address,
             authority,
             server_address,
-            standing: Standing::new(),
+            server_port,
+            standing,
             pool,
             upstream,
+            reach,
+            tls_name,
             tls,
             tls_http1,
             shares,
             connecting,
             metrics,
+        }
+    }
+
+    /// Whether it stands for a name that has no address: asking it fails.
+    pub const fn is_unresolved(&self) -> bool {
+        matches!(self.reach, Reach::Unresolved(_))
+    }
+
+    /// Whether it stands for a name that nobody has said anything about yet.
+    pub fn awaits_an_answer(&self) -> bool {
+        matches!(&self.reach, Reach::Unresolved(absent) if absent.is_open())
+    }
+
+    /// The address that it is known by. None for a Unix socket and for a name without one.
+    pub const fn resolved(&self) -> Option<SocketAddr> {
+        match &self.reach {
+            Reach::At(addresses) => Some(addresses.first),
+            Reach::Unix | Reach::Unresolved(_) => None,
         }
     }
 

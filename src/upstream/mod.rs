@@ -2,6 +2,7 @@
 
 mod adaptive;
 mod asking;
+mod balance;
 mod body;
 mod breaker;
 mod budget;
@@ -12,29 +13,35 @@ mod endpoint;
 mod health;
 mod kept;
 mod link;
+mod names;
 mod obtain;
 mod outlier;
 mod patience;
 mod pool;
+mod reach;
 mod reading;
 mod relay;
+mod resolve;
 mod retry;
+mod roster;
 mod settings;
 mod standing;
 
 pub use adaptive::{AdaptiveLimit, AdaptivePlace};
 pub use asking::{Answered, AskError, Asking, Unanswered};
+pub use balance::{Algorithm, BalanceSettings, HashSource};
 pub use body::{AnswerBody, AnswerError};
 pub use breaker::Admission;
-pub use cluster::{AttemptReport, Choice, Cluster};
+pub use cluster::{AttemptReport, Choice, Cluster, EndpointState};
 pub use connect::ConnectError;
 pub use endpoint::Endpoint;
 pub use health::{HealthCheck, HealthSettings, HttpCheck};
 pub use outlier::{OutlierSettings, SuccessRateSettings};
 pub use reading::{ClusterReading, EndpointReading};
+pub use resolve::{DnsSettings, Families};
 pub use retry::{Backoff, Cause, HedgePolicy, RetryOn, RetryPolicy, is_idempotent, retry_after};
 pub use settings::{
-    ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
-    UpstreamTimeouts, UpstreamTls,
+    ClusterSettings, EndpointAddress, EndpointProtocol, EndpointSettings, EndpointSource,
+    EndpointTarget, UpstreamLimits, UpstreamTimeouts,
 };
 pub use standing::{Health, LastFailure, Load, Standing};

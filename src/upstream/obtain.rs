@@ -1,12 +1,13 @@
 //! A connection for one request: out of the pool, shared, waited for, or made.
 
 use super::asking::AskError;
-use super::connect::{ConnectError, Connected, Stream, connect};
+use super::connect::{ConnectError, Connected, Stream, Way, connect};
 use super::endpoint::Endpoint;
 use super::link::Link;
 use super::pool::{SharedLink, TooManyPending};
 use crate::clock;
 use crate::message::request_body::RequestBody;
+use crate::tls::Connector;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::sync::atomic::Ordering;
@@ -108,7 +109,16 @@ impl Endpoint {
     /// A new connection that the pool knows nothing of, for health checks. The caller holds the
     /// deadline.
     pub(super) async fn dial(&self) -> Result<Connected, ConnectError> {
-        connect(&self.address, self.tls.as_ref()).await
+        connect(&self.way(self.tls.as_ref())).await
+    }
+
+    fn way<'a>(&'a self, tls: Option<&'a Connector>) -> Way<'a> {
+        Way {
+            address: &self.address,
+            reach: &self.reach,
+            tls_name: &self.tls_name,
+            tls,
+        }
     }
 
     /// Makes a connection, or shares the one that another request has made meanwhile.
@@ -125,7 +135,7 @@ impl Endpoint {
         } else {
             None
         };
-        let connected = connect(&self.address, tls.as_ref()).await?;
+        let connected = connect(&self.way(tls.as_ref())).await?;
         Ok((self.begin(connected).await?, true))
     }
 

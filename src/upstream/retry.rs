@@ -156,6 +156,11 @@ pub fn is_idempotent(method: &Method) -> bool {
 }
 
 impl RetryPolicy {
+    /// Whether it ever makes another attempt.
+    pub const fn is_active(&self) -> bool {
+        self.attempts_max > 0 || self.hedge.is_some()
+    }
+
     /// Whether `cause` calls for another attempt.
     pub fn covers(&self, cause: Cause) -> bool {
         self.on.iter().any(|on| on.covers(cause))

@@ -3,6 +3,8 @@
 use super::health::HealthSettings;
 use super::outlier::OutlierSettings;
 use super::retry::RetryPolicy;
+use super::{BalanceSettings, DnsSettings};
+use crate::tls::ClientTls;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +18,16 @@ pub struct ClusterSettings {
     pub name: Arc<str>,
     /// `service.peer.name` of CLIENT spans; the name if the file gives none.
     pub service: Arc<str>,
-    /// Where it is; used in turn. Never empty.
-    pub endpoints: Vec<EndpointAddress>,
+    /// Where it is. Never empty.
+    pub endpoints: Vec<EndpointSettings>,
+    /// Which endpoint is next.
+    pub balance: BalanceSettings,
+    /// How names are resolved.
+    pub dns: DnsSettings,
     /// Deadlines.
     pub timeouts: UpstreamTimeouts,
     /// TLS towards `https` endpoints.
-    pub tls: UpstreamTls,
+    pub tls: ClientTls,
     /// Bounds.
     pub limits: UpstreamLimits,
     /// Whether requests find out by themselves how many it can take at a time.
@@ -48,14 +54,79 @@ impl ClusterSettings {
         Self {
             name: "content".into(),
             service: "content".into(),
-            endpoints: ports.into_iter().map(address).collect(),
+            endpoints: ports.into_iter().map(address).map(Into::into).collect(),
+            balance: BalanceSettings::default(),
+            dns: DnsSettings::default(),
             timeouts: UpstreamTimeouts::default(),
-            tls: UpstreamTls::default(),
+            tls: ClientTls::default(),
             limits: UpstreamLimits::default(),
             retries: None,
             health: None,
             outlier: None,
             adaptive: false,
+        }
+    }
+}
+
+/// One entry of an upstream's list of endpoints. A name stands for all its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointSettings {
+    /// Where it is, or who knows where it is.
+    pub source: EndpointSource,
+    /// How much it gets compared with others; at least one. Each address of a name has it; SRV
+    /// weights are multiplied by it.
+    pub weight: u32,
+    /// The zone it is in.
+    pub zone: Option<Arc<str>>,
+}
+
+/// Where an endpoint is, or who knows where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// A host and port, or a Unix socket.
+    Address(EndpointAddress),
+    /// SRV records under this name (RFC 2782): `srv+http://_http._tcp.example.com`.
+    Service {
+        /// What is spoken there.
+        protocol: EndpointProtocol,
+        /// The name of the records.
+        name: Arc<str>,
+    },
+}
+
+impl EndpointSource {
+    /// What is spoken there.
+    pub const fn protocol(&self) -> EndpointProtocol {
+        match self {
+            Self::Address(address) => address.protocol,
+            Self::Service { protocol, .. } => *protocol,
+        }
+    }
+
+    /// Host and port as a `Host` header has them; for a service the name of its records.
+    pub fn authority(&self) -> String {
+        match self {
+            Self::Address(address) => address.authority(),
+            Self::Service { name, .. } => name.to_string(),
+        }
+    }
+}
+
+impl From<EndpointAddress> for EndpointSettings {
+    fn from(address: EndpointAddress) -> Self {
+        Self {
+            source: EndpointSource::Address(address),
+            weight: 1,
+            zone: None,
+        }
+    }
+}
+
+impl std::fmt::Display for EndpointSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Service { protocol, name } => write!(f, "srv+{}://{name}", protocol.scheme()),
         }
     }
 }
@@ -116,17 +187,6 @@ impl Default for UpstreamTimeouts {
             idle: Duration::from_secs(60),
         }
     }
-}
-
-/// TLS towards an upstream. Files are read when the upstream is built.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// PEM file of the authority to trust instead of the machine's roots.
-    pub ca: Option<PathBuf>,
-    /// PEM files of our certificate chain and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-    /// Name to ask for and to verify, instead of the endpoint's host.
-    pub server_name: Option<Arc<str>>,
 }
 
 /// Bounds of an upstream.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 /// One endpoint's standing.
@@ -23,6 +23,8 @@ pub struct Standing {
     /// What outlier detection counts.
     pub(super) outlier: OutlierCounts,
     facts: Mutex<Facts>,
+    /// Goes up with every change that balancing has to see; shared by an upstream's endpoints.
+    changes: Arc<AtomicU64>,
 }
 
 /// What changes seldom.
@@ -69,6 +71,11 @@ impl Drop for Load {
 impl Standing {
     /// Unchecked, unused, available from now on.
     pub fn new() -> Arc<Self> {
+        Self::counting(Arc::default())
+    }
+
+    /// The same; a change of availability adds to `changes`.
+    pub(super) fn counting(changes: Arc<AtomicU64>) -> Arc<Self> {
         Arc::new(Self {
             in_flight: AtomicUsize::new(0),
             health: AtomicU8::new(Health::Unchecked as u8),
@@ -79,6 +86,7 @@ impl Standing {
                 changed: clock::wall(),
                 failure: None,
             }),
+            changes,
         })
     }
 
@@ -170,6 +178,9 @@ impl Standing {
         if begins_again {
             facts.available_since = clock::instant();
         }
+        drop(facts);
+        // Release: who sees the count sees what it counts.
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     fn facts(&self) -> MutexGuard<'_, Facts> {

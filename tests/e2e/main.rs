@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod balancing;
 mod bodies;
 mod breaker;
 mod commands;
@@ -30,6 +31,7 @@ mod framing;
 mod garbage;
 mod grpc;
 mod headers;
+mod health;
 mod hedging;
 mod life_cycle;
 mod limits;
@@ -37,8 +39,10 @@ mod panics;
 mod protocols;
 mod reload;
 mod mirror;
+mod protocols;
 mod rate_limits;
 mod refused;
+mod resolving;
 mod retries;
 mod routing;
 mod sampling;
@@ -46,5 +50,6 @@ mod spans;
 mod split;
 mod stalls;
 mod support;
+mod telemetry;
 mod tls;
 mod upgrades;

@@ -84,7 +84,7 @@ async fn the_shadow_gets_what_the_upstream_gets_and_its_span_says_so() {
     let context = copy.one("traceparent");
     assert_eq!(
         context,
-        format!("00-{}-{}-01", server.trace_id(), mirror.span_id())
+        format!("00-{}-{}-03", server.trace_id(), mirror.span_id())
     );
 }
 

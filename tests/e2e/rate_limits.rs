@@ -337,3 +337,61 @@ async fn above_the_memory_watermark_requests_are_503_and_the_operator_is_served(
     assert!(metric(&proxy, "edgespan_memory_high ").await > 0.0);
     assert!(origin.received().is_empty());
 }
+
+/// A limit in a Redis that nobody is.
+async fn without_redis(on_failure: &str, collector: &Collector) -> (Origin, Proxy) {
+    let origin = Origin::start().await;
+    // A port that was free a moment ago and is closed again.
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = closed.local_addr().unwrap().port();
+    drop(closed);
+    let limits = format!("{{a: {{rate: 2/h, store: redis, on_failure: {on_failure}}}}}");
+    let proxy = limited(&origin, &limits, "rate_limits: [a]")
+        .with(&format!(
+            "redis: {{url: 'redis://127.0.0.1:{port}', timeout: 10s}}"
+        ))
+        .export_to(collector)
+        .start()
+        .await;
+    (origin, proxy)
+}
+
+#[tokio::test]
+async fn without_redis_an_open_limit_lets_pass_a_closed_one_refuses_and_a_local_one_limits_here() {
+    for (on_failure, expected) in [
+        ("open", [200, 200, 200]),
+        ("closed", [503, 503, 503]),
+        ("local", [200, 200, 429]),
+    ] {
+        let collector = Collector::start().await;
+        let (_origin, proxy) = without_redis(on_failure, &collector).await;
+
+        let began = std::time::Instant::now();
+        assert_eq!(statuses(&proxy, 3, &[]).await, expected, "{on_failure}");
+
+        assert!(
+            began.elapsed().as_secs() < 8,
+            "nobody waits for the time-out"
+        );
+        let edges = collector.next_edges().await;
+        let server = edges.server();
+        assert_eq!(server.text("edgespan.ratelimit.store.error"), Some("down"));
+        let down = "edgespan_ratelimit_store_failures_total{error_type=\"down\"} ";
+        assert!((metric(&proxy, down).await - 3.0).abs() < f64::EPSILON);
+    }
+}
+
+#[tokio::test]
+async fn a_limit_that_cannot_be_asked_and_is_closed_says_when_to_try_again() {
+    let collector = Collector::start().await;
+    let (origin, proxy) = without_redis("closed", &collector).await;
+
+    let refused = get(proxy.address, "/", &[]).await;
+
+    assert_eq!(refused.json()["code"], "rate_limit_unknown");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    let edges = collector.next_edges().await;
+    let reason = edges.server().text("edgespan.shed.reason");
+    assert_eq!(reason, Some("rate_limit_store"));
+    assert!(origin.received().is_empty());
+}

@@ -435,3 +435,29 @@ async fn a_connection_that_is_refused_is_tried_again_with_every_method() {
         assert_eq!(client.text("error.type"), Some("connection_refused"));
     }
 }
+
+#[tokio::test]
+async fn at_most_five_endpoints_are_passed_over() {
+    for (dead, status, attempts) in [(5, 200, 6), (6, 502, 6)] {
+        let (collector, alive) = (Collector::start().await, Scripted::start([]).await);
+        let mut endpoints = Vec::new();
+        for _ in 0..dead {
+            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            endpoints.push(format!("'http://{}'", closed.local_addr().unwrap()));
+        }
+        endpoints.push(format!("'http://{}'", alive.address));
+        let proxy = Setup::new(&format!(
+            "upstreams: {{origin: {{endpoints: [{}]}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+            endpoints.join(", ")
+        ))
+        .export_to(&collector)
+        .start()
+        .await;
+
+        let reply = send(proxy.address, with_body(request("POST", "/", &[]), "body")).await;
+
+        assert_eq!(reply.status, status, "{dead} dead");
+        assert_eq!(collector.next_edges().await.clients().len(), attempts);
+    }
+}

@@ -8,9 +8,11 @@ so that two cores can offer ten times the origin's capacity.
 import asyncio
 import collections
 import json
-import multiprocessing
+import subprocess
+import sys
 import time
 
+# When a client leaves, in seconds.
 PATIENCE = 2.0
 
 
@@ -20,14 +22,28 @@ class SlowOrigin:
     def __init__(self, port, places, service):
         self.url = f"http://127.0.0.1:{port}"
         self.capacity = places / service
-        self._process = multiprocessing.Process(
-            target=lambda: asyncio.run(_serve(port, places, service)), daemon=True
-        )
-        self._process.start()
+        self._process = _start("serve", port, places, service, stdout=subprocess.DEVNULL)
 
     def stop(self):
         self._process.terminate()
-        self._process.join()
+        self._process.wait()
+
+
+class Offered:
+    """A load that runs."""
+
+    def __init__(self, port, rate, seconds):
+        self._process = _start("offer", port, rate, seconds, stdout=subprocess.PIPE)
+
+    def outcome(self):
+        """Waits for its end."""
+        text, _ = self._process.communicate()
+        return Outcome(json.loads(text))
+
+
+def _start(*arguments, stdout):
+    command = [sys.executable, __file__, *map(str, arguments)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=stdout)
 
 
 async def _serve(port, places, service):
@@ -50,24 +66,6 @@ async def _serve(port, places, service):
     server = await asyncio.start_server(connection, "127.0.0.1", port, backlog=4096)
     async with server:
         await server.serve_forever()
-
-
-def offer(port, rate, seconds):
-    """Offers `rate` requests a second. Gives what came of each, as an Outcome."""
-    context = multiprocessing.get_context("fork")
-    ours, theirs = context.Pipe()
-    process = context.Process(
-        target=lambda: theirs.send(json.dumps(asyncio.run(_offer(port, rate, seconds)))), daemon=True
-    )
-    process.start()
-    return process, ours
-
-
-def outcome(offered):
-    process, pipe = offered
-    answers = json.loads(pipe.recv())
-    process.join()
-    return Outcome(answers)
 
 
 class Outcome:
@@ -124,3 +122,12 @@ async def _offer(port, rate, seconds):
         await asyncio.sleep(0.002)
     await asyncio.gather(*running)
     return answers
+
+
+if __name__ == "__main__":
+    what, port, *numbers = sys.argv[1:]
+    if what == "serve":
+        asyncio.run(_serve(int(port), int(numbers[0]), float(numbers[1])))
+    else:
+        answers = asyncio.run(_offer(int(port), *map(float, numbers)))
+        json.dump(answers, sys.stdout)

@@ -7,14 +7,12 @@ use crate::config::otel_env::{Exporters, OtelVariables};
 use crate::config::plan::TerminalExport;
 use crate::config::raw;
 use crate::config::scalar::{self, Purpose};
-use crate::export::{BatchSettings, Compression, OtlpSettings, Protocol, TlsSettings};
+use crate::export::{BatchSettings, Compression, OtlpSettings, Protocol, Signal, TlsSettings};
 use std::time::Duration;
 use url::Url;
 
 /// How long one attempt may take if nobody says (OTLP exporter specification).
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What is added to a collector's URL that has no path.
-const SIGNAL_PATH: &str = "/v1/traces";
 
 pub(super) fn compile(
     written: &[Spanned<raw::Exporter>],
@@ -24,7 +22,7 @@ pub(super) fn compile(
     let mut compiled: Vec<OtlpSettings> = Vec::with_capacity(written.len());
     for exporter in written {
         if let Some(otlp) = &exporter.value.otlp {
-            compiled.extend(one(otlp, compiler));
+            compiled.extend(one(Signal::Traces, otlp, compiler));
         }
     }
     let over_otlp = variables.exporters.map(|exporters| exporters.otlp);
@@ -54,9 +52,9 @@ pub(super) const fn terminal(variables: &OtelVariables) -> TerminalExport {
 }
 
 /// Adds the signal's path to a URL of OTLP over HTTP that has none.
-pub(in crate::config) fn with_signal_path(mut url: Url, protocol: Protocol) -> Url {
+pub(in crate::config) fn with_signal_path(mut url: Url, protocol: Protocol, signal: Signal) -> Url {
     if protocol == Protocol::HttpProtobuf && matches!(url.path(), "" | "/") {
-        url.set_path(SIGNAL_PATH);
+        url.set_path(signal.http_path());
     }
     url
 }
@@ -74,7 +72,12 @@ pub(in crate::config) fn plain(endpoint: Url, protocol: Protocol) -> OtlpSetting
     }
 }
 
-fn one(otlp: &Spanned<raw::Otlp>, compiler: &mut Compiler<'_>) -> Option<OtlpSettings> {
+/// A collector that the file names.
+pub(super) fn one(
+    signal: Signal,
+    otlp: &Spanned<raw::Otlp>,
+    compiler: &mut Compiler<'_>,
+) -> Option<OtlpSettings> {
     let written = &otlp.value;
     let protocol = match written.protocol.as_ref().map(|protocol| protocol.value) {
         Some(raw::OtlpProtocol::Grpc) => Protocol::Grpc,
@@ -111,7 +114,7 @@ fn one(otlp: &Spanned<raw::Otlp>, compiler: &mut Compiler<'_>) -> Option<OtlpSet
             .unwrap_or_default(),
         batch: batch(&written.queue, compiler),
         // Read last: everything else of an exporter without an endpoint is looked at, too.
-        ..plain(with_signal_path(url?, protocol), protocol)
+        ..plain(with_signal_path(url?, protocol, signal), protocol)
     };
     Some(settings)
 }

@@ -10,7 +10,7 @@ use crate::config::raw;
 use crate::config::scalar::Misread;
 use crate::config::secret::Secret;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -40,6 +40,11 @@ impl Compiler<'_> {
     /// The file of an authority.
     pub(super) fn authority(&mut self, file: Option<&Spanned<raw::FileText>>) -> Option<PathBuf> {
         self.pem(file?, holds_certificates)
+    }
+
+    /// A file of revoked certificates.
+    pub(super) fn revocations(&mut self, file: &Spanned<raw::FileText>) -> Option<PathBuf> {
+        self.pem(file, holds_revocations)
     }
 
     /// A PEM file that holds what `holds` wants.
@@ -141,6 +146,13 @@ fn holds_certificates(bytes: &[u8]) -> Result<(), Misread> {
         Ok(_) => misread.label("it holds a private key"),
         Err(_) => misread.label("no `BEGIN CERTIFICATE` in it"),
     })
+}
+
+fn holds_revocations(bytes: &[u8]) -> Result<(), Misread> {
+    if CertificateRevocationListDer::from_pem_slice(bytes).is_ok() {
+        return Ok(());
+    }
+    Err(Misread::new("the file holds no revocation list").label("no `BEGIN X509 CRL` in it"))
 }
 
 fn holds_key(bytes: &[u8]) -> Result<(), Misread> {

@@ -21,7 +21,7 @@ pub(super) fn health(
     let given = [
         ("http", written.http.is_some()),
         ("grpc", written.grpc.is_some()),
-        ("tcp", written.tcp.is_some()),
+        ("tcp", written.tcp == Some(true)),
     ];
     compiler.exactly_one(span, &given);
     let http = written
@@ -34,7 +34,7 @@ pub(super) fn health(
             .as_ref()
             .map_or_else(|| Arc::from(""), |service| Arc::from(&*service.value)),
     });
-    let tcp = written.tcp.as_ref().map(|_| HealthCheck::Tcp);
+    let tcp = (written.tcp == Some(true)).then_some(HealthCheck::Tcp);
     let default = HealthSettings::new(http.or(grpc).or(tcp)?);
     let settings = HealthSettings {
         interval: compiler.duration_or(written.interval.as_ref(), default.interval),

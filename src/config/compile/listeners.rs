@@ -1,13 +1,11 @@
 //! Listeners.
 
-use super::{Compiler, Overrides, address};
+use super::{Compiler, Overrides, address, tls};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
-use crate::listener::{
-    CertificateFiles, ListenerLimits, ListenerSettings, ListenerTimeouts, PathPolicy,
-};
+use crate::listener::{ListenerLimits, ListenerSettings, ListenerTimeouts, PathPolicy};
 use crate::net::TrustedPeers;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -70,11 +68,6 @@ fn one(
         .as_ref()
         .map(|mode| mode.value)
         .unwrap_or_default();
-    let certificates = listener.tls.iter().flat_map(|tls| &tls.certificates);
-    let certificates = certificates
-        .filter_map(|certificate| compiler.certificate(&certificate.value))
-        .map(|(chain, key)| CertificateFiles { chain, key })
-        .collect();
     let header = listener.client_address_header.as_ref();
     if let Some(header) = header
         && listener.trusted_proxies.is_empty()
@@ -86,8 +79,9 @@ fn one(
     ListenerSettings {
         name: Arc::from(name.value.as_str()),
         address,
-        certificates,
-        trusted_proxies: trusted(&listener.trusted_proxies, compiler),
+        proxy_protocol: tls::proxy_protocol(listener.proxy_protocol.as_ref(), compiler),
+        tls: tls::listener(listener.tls.as_ref(), compiler),
+        trusted_proxies: compiler.networks(&listener.trusted_proxies),
         client_address_header: header.and_then(|header| {
             let read = scalar::header_name(&header.value.0, Purpose::Read);
             compiler.value(&header.span, Code::Header, read)
@@ -102,11 +96,14 @@ fn one(
     }
 }
 
-fn trusted(networks: &[Spanned<raw::NetworkText>], compiler: &mut Compiler<'_>) -> TrustedPeers {
-    let networks = networks.iter().filter_map(|written| {
-        compiler.value(&written.span, Code::Network, network(&written.value.0))
-    });
-    TrustedPeers::new(networks.collect())
+impl Compiler<'_> {
+    /// Peers by their networks.
+    pub(super) fn networks(&mut self, written: &[Spanned<raw::NetworkText>]) -> TrustedPeers {
+        let networks = written.iter().filter_map(|written| {
+            self.value(&written.span, Code::Network, network(&written.value.0))
+        });
+        TrustedPeers::new(networks.collect())
+    }
 }
 
 fn network(text: &str) -> Result<IpNet, Misread> {
@@ -132,6 +129,12 @@ fn timeouts(written: &raw::ListenerTimeouts, compiler: &mut Compiler<'_>) -> Lis
     ListenerTimeouts {
         header: compiler.duration_or(written.header.as_ref(), default.header),
         idle: compiler.duration_or(written.idle.as_ref(), default.idle),
+        lifetime: compiler
+            .off_or_duration(written.lifetime.as_ref())
+            .unwrap_or(default.lifetime),
+        grace: compiler
+            .off_or_duration(written.grace.as_ref())
+            .unwrap_or(default.grace),
     }
 }
 
@@ -164,5 +167,10 @@ fn limits(written: &raw::ListenerLimits, compiler: &mut Compiler<'_>) -> Listene
         body_bytes_max: compiler
             .size(written.body_bytes.as_ref())
             .or(default.body_bytes_max),
+        requests_per_connection_max: written
+            .requests_per_connection
+            .as_ref()
+            .and_then(|count| u64::try_from(count.value.0).ok()),
+        body_bytes_per_second_min: compiler.size(written.body_bytes_per_second.as_ref()),
     }
 }

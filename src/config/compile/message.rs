@@ -32,7 +32,7 @@ const TYPES: [&str; 16] = [
     "image/svg+xml",
 ];
 const BYTES_MIN: u64 = 1024;
-const STREAMS_MAX: usize = 1_000;
+const STREAMS_MAX: usize = 500;
 
 const MIRROR_BODY_BYTES: u64 = 64 * 1024;
 /// A copy is kept in memory until it is whole.

@@ -4,6 +4,7 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
@@ -18,6 +19,8 @@ mod resource;
 mod retry;
 mod routes;
 mod sampling;
+mod telemetry;
+mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
@@ -68,7 +71,7 @@ pub(in crate::config) fn compile(
         ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
-    let upstreams = upstreams::compile(&config.upstreams, compiler);
+    let upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -80,6 +83,7 @@ pub(in crate::config) fn compile(
     let routes = routes::compile(&scope, compiler);
     let export = export::compile(&config.export, &variables, compiler);
     let terminal = export::terminal(&variables);
+    let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
     Plan {
         listeners,
@@ -91,6 +95,8 @@ pub(in crate::config) fn compile(
         tracing: variables::tracing(config, variables, resource, default, flags),
         export,
         terminal,
+        telemetry,
+        text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,
         drain: drain(&config.drain, compiler),

@@ -118,9 +118,8 @@ fn backoff(written: &raw::RetryBackoff, compiler: &mut Compiler<'_>) -> Backoff 
 
 fn hedge(written: &raw::Hedge, compiler: &mut Compiler<'_>) -> Option<HedgePolicy> {
     let after = written.after.as_ref()?;
-    let attempts = written.attempts.as_ref().map_or(1, |count| count.value.0);
     Some(HedgePolicy {
         after: compiler.duration(&after.span, &after.value.0)?,
-        attempts_max: u32::try_from(attempts).unwrap_or(u32::MAX),
+        attempts_max: written.attempts.as_ref().map_or(1, |count| count.value),
     })
 }

@@ -1,40 +1,39 @@
 //! Upstreams.
 
-use super::{Compiler, health, retry};
+use super::{Compiler, balance, health, retry, tls};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
-use crate::config::scalar;
-use crate::upstream::{
-    ClusterSettings, EndpointProtocol, UpstreamLimits, UpstreamTimeouts, UpstreamTls,
-};
+use crate::trace::resource::ResourceValue;
+use crate::upstream::{ClusterSettings, EndpointProtocol, UpstreamLimits, UpstreamTimeouts};
 use std::sync::Arc;
 
 pub(super) fn compile(
     upstreams: &Entries<raw::Upstream>,
+    resource: &[(Arc<str>, ResourceValue)],
     compiler: &mut Compiler<'_>,
 ) -> Vec<ClusterSettings> {
-    let one = |(name, upstream): &(Spanned<String>, raw::Upstream)| one(name, upstream, compiler);
+    let near = balance::zone_of(resource);
+    let one = |(name, upstream): &(Spanned<String>, raw::Upstream)| {
+        one(name, upstream, near.as_ref(), compiler)
+    };
     upstreams.iter().map(one).collect()
 }
 
 fn one(
     name: &Spanned<String>,
     upstream: &raw::Upstream,
+    near: Option<&Arc<str>>,
     compiler: &mut Compiler<'_>,
 ) -> ClusterSettings {
-    let folder = compiler.folder;
     let endpoints: Vec<_> = upstream
         .endpoints
         .iter()
-        .filter_map(|written| {
-            let read = scalar::endpoint(&written.value.0, folder);
-            compiler.value(&written.span, Code::Url, read)
-        })
+        .filter_map(|written| balance::endpoint(written, compiler))
         .collect();
     let encrypted = endpoints
         .iter()
-        .any(|one| one.protocol == EndpointProtocol::Https);
+        .any(|one| one.source.protocol() == EndpointProtocol::Https);
     if let Some(tls) = &upstream.tls
         && !encrypted
         && endpoints.len() == upstream.endpoints.len()
@@ -50,12 +49,14 @@ fn one(
     ClusterSettings {
         name: Arc::from(name.value.as_str()),
         service: Arc::from(service.as_str()),
+        balance: balance::balance(upstream, &endpoints, near, compiler),
+        dns: balance::dns(upstream.dns.as_ref(), &endpoints, compiler),
         endpoints,
         timeouts: timeouts(&upstream.timeouts, compiler),
         tls: upstream
             .tls
             .as_ref()
-            .map(|written| tls(&written.value, compiler))
+            .map(|written| tls::upstream(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
         adaptive: upstream.overload.adaptive == Some(true),
@@ -80,20 +81,6 @@ fn timeouts(written: &raw::UpstreamTimeouts, compiler: &mut Compiler<'_>) -> Ups
             .off_or_duration(written.request.as_ref())
             .unwrap_or(default.request),
         idle: compiler.duration_or(written.idle.as_ref(), default.idle),
-    }
-}
-
-fn tls(written: &raw::UpstreamTls, compiler: &mut Compiler<'_>) -> UpstreamTls {
-    UpstreamTls {
-        ca: compiler.authority(written.ca.as_ref()),
-        identity: written
-            .certificate
-            .as_ref()
-            .and_then(|files| compiler.certificate(files)),
-        server_name: written.server_name.as_ref().and_then(|name| {
-            let read = scalar::host_name(&name.value.0);
-            compiler.value(&name.span, Code::Host, read).map(Arc::from)
-        }),
     }
 }
 

@@ -99,7 +99,7 @@ codes! {
     Network "E0304" Error "A network cannot be read."
         "A trusted proxy is an IP address or a network in CIDR notation: `10.0.0.7`, `10.0.0.0/8`, `fd00::/8`."
     Url "E0305" Error "A URL cannot be read."
-        "An endpoint is `http://host:port`, `https://host:port`, `h2c://host:port` (HTTP/2 in the clear), `unix:/path` or `unix+h2c:/path`, without path, query or credentials. A collector's endpoint is an `http://` or `https://` URL without credentials: those belong into `headers`."
+        "An endpoint is `http://host:port`, `https://host:port`, `h2c://host:port` (HTTP/2 in the clear), `unix:/path` or `unix+h2c:/path`, without path, query or credentials; or the name of SRV records, `srv+http://_http._tcp.example.com`, without a port. A collector's endpoint is an `http://` or `https://` URL without credentials: those belong into `headers`."
     Header "E0306" Error "A header name or value that cannot be."
         "Header names are tokens of RFC 9110, values hold no line breaks or control characters. Headers that frame a message or belong to the connection (`connection`, `content-length`, `host`, `transfer-encoding` and their like), `traceparent` and `tracestate` are not for configuration to edit."
     Method "E0307" Error "A method that cannot be."

@@ -53,6 +53,27 @@ impl Mask {
         self.hide_below_headers(text);
     }
 
+    /// Hides what looks like a secret in comments: a value that was commented out has no schema.
+    pub(in crate::config) fn hide_comments(&mut self, text: &str) {
+        let mut offset = 0;
+        for line in text.split_inclusive('\n') {
+            let begins = line
+                .find(" #")
+                .or_else(|| line.starts_with('#').then_some(0));
+            if let Some((start, comment)) = begins.and_then(|at| Some((at, line.get(at..)?)))
+                && let Some(regex) = SECRET_LINE.as_ref()
+            {
+                let values = regex.captures_iter(comment);
+                let values = values.filter_map(|found| found.get(1));
+                let moved = |value: regex::Match<'_>| {
+                    offset + start + value.start()..offset + start + value.end()
+                };
+                self.spans.extend(values.map(moved));
+            }
+            offset += line.len();
+        }
+    }
+
     /// Hides everything below a `headers:` line by its indentation: export headers are secrets.
     fn hide_below_headers(&mut self, text: &str) {
         let mut headers_indent = None;
@@ -111,6 +132,20 @@ mod tests {
         let masked = mask.apply("k: ab\ncä\nd");
 
         assert_eq!(masked, "k: **\n***\nd");
+    }
+
+    #[test]
+    fn what_was_commented_out_is_hidden_where_it_looks_like_a_secret() {
+        let text = "# old\ntoken: a #ok\n  # token: hunter2\nb: c # password: hunter2\n";
+        let mut mask = Mask::default();
+        mask.hide_comments(text);
+
+        let masked = mask.apply(text);
+
+        assert_eq!(
+            masked,
+            "# old\ntoken: a #ok\n  # token: *******\nb: c # password: *******\n"
+        );
     }
 
     #[test]

@@ -16,8 +16,8 @@ pub(in crate::config) struct Health {
     pub(in crate::config) http: Option<Spanned<HealthHttp>>,
     /// The health service of gRPC, `grpc.health.v1.Health/Check`.
     pub(in crate::config) grpc: Option<HealthGrpc>,
-    /// A connection, with TLS where the endpoint has it.
-    pub(in crate::config) tcp: Option<HealthTcp>,
+    /// `true`: a connection, with TLS where the endpoint has it.
+    pub(in crate::config) tcp: Option<bool>,
     /// From one check to the next, give or take a tenth; at most 1s until an endpoint has passed
     /// for the first time.
     #[schemars(extend("default" = "5s"))]
@@ -55,11 +55,6 @@ pub(in crate::config) struct HealthGrpc {
     /// The service asked about. Without it the server as a whole.
     pub(in crate::config) service: Option<Spanned<String>>,
 }
-
-/// A check by a connection. It has no settings: `tcp: {}`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct HealthTcp {}
 
 /// When an endpoint is an outlier, judged by the requests themselves.
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -1,6 +1,9 @@
 //! Listeners as they are written.
 
-use super::{AddressText, Count, DurationText, FileText, HeaderName, NetworkText, SizeText};
+use super::{
+    AddressText, Count, DurationText, HeaderName, ListenerTls, NetworkText, OffOrDuration,
+    ProxyProtocol, SizeText,
+};
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -17,6 +20,8 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) mode: Option<Spanned<ListenerMode>>,
     /// TLS, with HTTP/2 and HTTP/1.1 by ALPN. Without it, HTTP/1.1 and HTTP/2 in the clear.
     pub(in crate::config) tls: Option<ListenerTls>,
+    /// Balancers in front that say for whom they connect.
+    pub(in crate::config) proxy_protocol: Option<ProxyProtocol>,
     /// Peers whose word about others is believed: `X-Forwarded-*`, `Forwarded` and the
     /// `client_address_header`. From everybody else these are removed.
     pub(in crate::config) trusted_proxies: Vec<Spanned<NetworkText>>,
@@ -42,28 +47,6 @@ pub(in crate::config) enum ListenerMode {
     Gateway,
 }
 
-/// TLS of a listener.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["certificates"]))]
-pub(in crate::config) struct ListenerTls {
-    /// Certificates. Which one is shown is decided by the name that the client asks for (SNI);
-    /// the first one serves clients that ask for none.
-    #[schemars(length(min = 1))]
-    pub(in crate::config) certificates: Vec<Spanned<Certificate>>,
-}
-
-/// A certificate and its key.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["chain", "key"]))]
-pub(in crate::config) struct Certificate {
-    /// PEM file of the certificate and its intermediates, leaf first.
-    pub(in crate::config) chain: Option<Spanned<FileText>>,
-    /// PEM file of the private key.
-    pub(in crate::config) key: Option<Spanned<FileText>>,
-}
-
 /// Deadlines of a listener.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -75,6 +58,14 @@ pub(in crate::config) struct ListenerTimeouts {
     /// that does not take its answer.
     #[schemars(extend("default" = "60s"))]
     pub(in crate::config) idle: Option<Spanned<DurationText>>,
+    /// Age at which a connection is told to end: GOAWAY on HTTP/2, `Connection: close` with the
+    /// next answer on HTTP/1.1.
+    #[schemars(extend("default" = "off"))]
+    pub(in crate::config) lifetime: Option<Spanned<OffOrDuration>>,
+    /// How long requests in flight have after `lifetime`, or after the last request of
+    /// `requests_per_connection`, before the connection is cut.
+    #[schemars(extend("default" = "60s"))]
+    pub(in crate::config) grace: Option<Spanned<OffOrDuration>>,
 }
 
 /// Bounds of a listener.
@@ -95,6 +86,13 @@ pub(in crate::config) struct ListenerLimits {
     pub(in crate::config) header_count: Option<Spanned<Count>>,
     /// Bytes of a request's body; more gets 413. Without it there is no bound.
     pub(in crate::config) body_bytes: Option<Spanned<SizeText>>,
+    /// Least bytes a second of a request's body, on average from its eleventh second on; less ends
+    /// the request. gRPC is exempt: its streams may rest. Without it only silence is bounded, by
+    /// `timeouts.idle`.
+    pub(in crate::config) body_bytes_per_second: Option<Spanned<SizeText>>,
+    /// Requests on one connection; it is told to end with the last of them. Without it there is
+    /// no bound.
+    pub(in crate::config) requests_per_connection: Option<Spanned<Count>>,
 }
 
 /// Paths that servers read in two ways.

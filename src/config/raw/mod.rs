@@ -4,6 +4,7 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod balance;
 mod export;
 mod health;
 mod listener;
@@ -13,16 +14,18 @@ mod ratelimit;
 mod retry;
 mod route;
 mod scalar;
+mod telemetry;
+mod tls;
 mod trace;
 mod upstream;
 
+pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey};
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
-    Certificate, EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode,
-    ListenerTimeouts,
+    EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
@@ -37,15 +40,20 @@ pub(in crate::config) use route::{
 };
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NetworkText, OffOrAddress, OffOrCount, OffOrDuration,
-    OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText, SizeOrOff,
-    SizeText, Status,
+    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
+    OffOrDuration, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText,
+    SizeOrOff, SizeText, Status,
+};
+pub(in crate::config) use telemetry::Telemetry;
+pub(in crate::config) use tls::{
+    Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,
+    ProxyProtocol, TlsVersion, UpstreamTls,
 };
 pub(in crate::config) use trace::{
     Flow, FlowAttribute, Propagation, Propagator, Redaction, Sampling, Spans, UnsampledParent,
     ValueType,
 };
-pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts, UpstreamTls};
+pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
 
 use super::decode::{Entries, Spanned};
 use schemars::JsonSchema;
@@ -92,4 +100,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) redaction: Redaction,
     /// Where spans are sent. Without it they are printed on the terminal.
     pub(in crate::config) export: Vec<Spanned<Exporter>>,
+    /// Where edgespan's own metrics and logs are sent, beside `/metrics` and stderr.
+    pub(in crate::config) telemetry: Telemetry,
 }

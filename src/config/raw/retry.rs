@@ -1,6 +1,6 @@
 //! Retries as they are written.
 
-use super::{Count, DurationText, Rate, SizeText};
+use super::{DurationText, Rate, SizeText};
 use crate::config::decode::Spanned;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -18,8 +18,8 @@ pub(in crate::config) struct Retries {
     /// What calls for another attempt: `connect`, `refused_stream`, `reset`, `timeout` (of
     /// `per_try_timeout`), statuses from 400 to 599, `5xx`, `gateway_error` (502, 503, 504), and
     /// for gRPC `cancelled`, `deadline_exceeded`, `internal`, `resource_exhausted` and
-    /// `unavailable`, which are retried whatever the method.
-    #[schemars(extend("default" = ["connect", "refused_stream", "reset", "timeout", 503]))]
+    /// `unavailable`, which are retried whatever the method. Without it `connect`,
+    /// `refused_stream`, `reset`, `timeout` and 503.
     pub(in crate::config) on: Option<Vec<Spanned<RetryWord>>>,
     /// Longest time of one attempt up to the head of its answer, connecting included. Without it
     /// one attempt may take all of `timeouts.first_byte`, which bounds all of them together.
@@ -62,8 +62,8 @@ pub(in crate::config) struct Hedge {
     /// How long an attempt may be without the head of an answer before another one begins.
     pub(in crate::config) after: Option<Spanned<DurationText>>,
     /// Most attempts beside the first.
-    #[schemars(extend("default" = 1))]
-    pub(in crate::config) attempts: Option<Spanned<Count>>,
+    #[schemars(extend("default" = 1), range(min = 1, max = 10))]
+    pub(in crate::config) attempts: Option<Spanned<u32>>,
 }
 
 /// A word or a status that calls for another attempt.

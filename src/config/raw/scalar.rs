@@ -46,6 +46,8 @@ texts! {
     OffOrAddress "address or `off`" "127.0.0.1:9901"
     /// An IP address or a network.
     NetworkText "network" "10.0.0.0/8"
+    /// A name that a certificate bears: a URI, a host or an e-mail address.
+    NameText "certificate name" "spiffe://prod.example/ns/shop/*"
     /// A path of the file system, relative to the configuration's folder.
     FileText "file" "tls/chain.pem"
     /// Where an upstream is.

@@ -1,8 +1,8 @@
 //! Upstreams as they are written.
 
 use super::{
-    Certificate, Count, DurationText, EndpointText, FileText, Health, HostText, OffOrDuration,
-    Outlier, Retries,
+    Balance, Count, Dns, DurationText, EndpointEntry, Health, OffOrDuration, Outlier, Rate,
+    Retries, UpstreamTls,
 };
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
@@ -15,11 +15,29 @@ use serde::Deserialize;
 pub(in crate::config) struct Upstream {
     /// `service.peer.name` of CLIENT spans. Without it the upstream's name in this file.
     pub(in crate::config) service: Option<Spanned<String>>,
-    /// Used in turn; one that refuses a connection is passed over. `http://host:port`,
-    /// `https://host:port`, `h2c://host:port` (HTTP/2 in the clear), `unix:/path`,
-    /// `unix+h2c:/path`.
+    /// Where requests go; an endpoint that refuses a connection is passed over.
+    /// `http://host:port`, `https://host:port`, `h2c://host:port` (HTTP/2 in the clear),
+    /// `unix:/path`, `unix+h2c:/path`; `srv+http://name`, `srv+https://name`, `srv+h2c://name`
+    /// for SRV records. Each address of a name is an endpoint.
     #[schemars(length(min = 1))]
-    pub(in crate::config) endpoints: Vec<Spanned<EndpointText>>,
+    pub(in crate::config) endpoints: Vec<Spanned<EndpointEntry>>,
+    /// Which endpoint is next: `round_robin` (each as often as its weight says), `least_request`
+    /// (of two at random the less busy one), or `{hash: ...}` (the same key, the same endpoint).
+    #[schemars(extend("default" = "round_robin"))]
+    pub(in crate::config) balance: Option<Spanned<Balance>>,
+    /// The zone that edgespan is in. Endpoints of this zone are preferred while enough of them
+    /// are available. Without it the resource attribute `cloud.availability_zone`, if there is
+    /// one.
+    pub(in crate::config) zone: Option<Spanned<String>>,
+    /// How long an endpoint that is new or well again takes to get its whole share.
+    #[schemars(extend("default" = "off"))]
+    pub(in crate::config) slow_start: Option<Spanned<OffOrDuration>>,
+    /// Below this share of available endpoints all are used, well or not. 0: never; then a
+    /// request that finds none available gets 503.
+    #[schemars(extend("default" = 0.5))]
+    pub(in crate::config) panic_threshold: Option<Rate>,
+    /// How names are resolved.
+    pub(in crate::config) dns: Option<Spanned<Dns>>,
     /// Deadlines.
     pub(in crate::config) timeouts: UpstreamTimeouts,
     /// TLS towards `https` endpoints.
@@ -63,18 +81,6 @@ pub(in crate::config) struct UpstreamTimeouts {
     /// Longest silence in a body, and longest life of an idle connection.
     #[schemars(extend("default" = "60s"))]
     pub(in crate::config) idle: Option<Spanned<DurationText>>,
-}
-
-/// TLS towards an upstream.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct UpstreamTls {
-    /// PEM file of the authority to trust instead of the machine's.
-    pub(in crate::config) ca: Option<Spanned<FileText>>,
-    /// The certificate that edgespan shows.
-    pub(in crate::config) certificate: Option<Certificate>,
-    /// The name to ask for and to verify, instead of the endpoint's host.
-    pub(in crate::config) server_name: Option<Spanned<HostText>>,
 }
 
 /// Bounds of an upstream.

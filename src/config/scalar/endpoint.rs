@@ -1,10 +1,56 @@
 //! Where upstreams and collectors are.
 
 use super::Misread;
-use crate::upstream::{EndpointAddress, EndpointProtocol, EndpointTarget};
+use crate::upstream::{EndpointAddress, EndpointProtocol, EndpointSource, EndpointTarget};
 use std::path::PathBuf;
 use std::sync::Arc;
 use url::{Host, Url};
+
+/// Reads an entry of an upstream's endpoints: an endpoint, or the name of SRV records with a
+/// scheme such as `srv+http`.
+pub(in crate::config) fn endpoint_source(
+    text: &str,
+    folder: &std::path::Path,
+) -> Result<EndpointSource, Misread> {
+    let Some(rest) = text.strip_prefix("srv+") else {
+        return endpoint(text, folder).map(EndpointSource::Address);
+    };
+    let (scheme, name) = rest.split_once("://").unwrap_or_default();
+    let protocol = match scheme {
+        "http" => EndpointProtocol::Http1,
+        "h2c" => EndpointProtocol::H2c,
+        "https" => EndpointProtocol::Https,
+        _ => {
+            return Err(Misread::new("SRV records have no such scheme")
+                .label("srv+http, srv+https or srv+h2c")
+                .help("write `srv+http://_http._tcp.example.com`"));
+        }
+    };
+    let name = name.strip_suffix('/').unwrap_or(name);
+    if name.contains(':') {
+        return Err(
+            Misread::new("the name of SRV records has no port").label("the records say the port")
+        );
+    }
+    service_name(name)
+        .map(|name| EndpointSource::Service { protocol, name })
+        .ok_or_else(|| {
+            Misread::new("this is not a name of SRV records")
+                .label("such as _http._tcp.example.com")
+        })
+}
+
+/// A DNS name in lower case; labels may begin with `_` (RFC 2782).
+fn service_name(text: &str) -> Option<Arc<str>> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let fits = |label: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        (1..=63).contains(&label.len()) && label.bytes().all(allowed)
+    };
+    let whole = name.len() <= 253 && name.split('.').all(fits);
+    let address = name.parse::<std::net::IpAddr>().is_ok();
+    (whole && !address).then(|| Arc::from(name.to_ascii_lowercase()))
+}
 
 /// Reads an upstream's endpoint. The path of a Unix socket is taken relative to `folder`.
 pub(in crate::config) fn endpoint(
@@ -31,7 +77,7 @@ pub(in crate::config) fn endpoint(
         "https" => (EndpointProtocol::Https, 443),
         _ => {
             return Err(Misread::new("an endpoint has no such scheme")
-                .label("http, https, h2c, unix or unix+h2c"));
+                .label("http, https, h2c, unix, unix+h2c, or srv+ before one of the first three"));
         }
     };
     // `h2c` is no special scheme to the URL standard, so its host would not be checked.
@@ -149,6 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_srv_records_has_a_scheme_of_its_own() {
+        let read = |text| endpoint_source(text, Path::new("")).map(|source| source.to_string());
+
+        let same = [
+            "srv+http://_http._tcp.example.com",
+            "srv+h2c://web.service.consul",
+        ];
+        for text in same {
+            assert_eq!(read(text).as_deref(), Ok(text));
+        }
+        let spoken = read("srv+https://_HTTPS._tcp.Example.com./");
+        assert_eq!(spoken.as_deref(), Ok("srv+https://_https._tcp.example.com"));
+        for wrong in [
+            "srv+ftp://a",
+            "srv+http",
+            "srv+http://",
+            "srv+http://a:80",
+            "srv+http://a/b",
+            "srv+http://a..b",
+            "srv+http://10.0.0.1",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn a_unix_socket_is_found_beside_the_file() {
         let found = endpoint("unix+h2c:run/app.sock", Path::new("/etc/edgespan"));
 
@@ -175,6 +247,7 @@ mod tests {
         #[test]
         fn no_text_makes_it_panic(text in any::<String>()) {
             let _unused = endpoint(&text, Path::new("")).is_ok();
+            let _unused = endpoint_source(&format!("srv+http://{text}"), Path::new("")).is_ok();
             let _unused = collector(&text).is_ok();
         }
     }

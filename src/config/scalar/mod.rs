@@ -13,7 +13,7 @@ mod request_rate;
 mod size;
 
 pub(in crate::config) use duration::duration;
-pub(in crate::config) use endpoint::{collector, endpoint};
+pub(in crate::config) use endpoint::{collector, endpoint, endpoint_source};
 pub(in crate::config) use header::{Purpose, header_name, header_value, method, token};
 pub(in crate::config) use host::{authority, host_name, host_pattern};
 pub(in crate::config) use path::plain_path;

@@ -51,7 +51,10 @@ fn the_tls_example_is_right_beside_its_files() {
 
     let plan = check(&file).plan;
 
-    assert_eq!(plan.listeners[0].certificates.len(), 2);
+    assert_eq!(
+        plan.listeners[0].tls.as_ref().unwrap().certificates.len(),
+        2
+    );
     assert_eq!(plan.export[0].headers[0].1, "Bearer hunter2");
     assert!(plan.export[0].headers[0].1.is_sensitive());
 }

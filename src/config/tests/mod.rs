@@ -1,10 +1,14 @@
 //! Promises of the whole configuration.
 
+mod balance;
 mod diagnostics;
 mod environment;
+mod health;
 mod examples;
 mod limits;
 mod meaning;
+mod message;
+mod retries;
 mod secrets;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};

@@ -323,7 +323,7 @@ mod tests {
                 .iter()
                 .flat_map(|step| match step {
                     Step::Data(data) => data.clone(),
-                    _ => Vec::new(),
+                    Step::Pause | Step::Trailers(_) | Step::Break => Vec::new(),
                 })
                 .collect();
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

@@ -6,9 +6,13 @@ use flate2::write::GzEncoder;
 use std::io::{self, Write};
 use zstd::zstd_safe::CParameter;
 
-/// The window of zstd as a power of two: 256 KiB. It bounds the memory on both sides; without a
-/// bound the higher efforts take megabytes for each answer.
-const ZSTD_WINDOW_LOG: u32 = 18;
+/// What zstd may take for each answer, as powers of two: a window of 128 KiB and two tables of
+/// 256 KiB at most. Left to itself it takes megabytes, and tens of them at the higher efforts.
+const ZSTD_BOUNDS: [CParameter; 3] = [
+    CParameter::WindowLog(17),
+    CParameter::HashLog(16),
+    CParameter::ChainLog(16),
+];
 
 /// An encoder that writes into memory.
 pub(super) enum Encoder {
@@ -30,13 +34,11 @@ impl Encoder {
                 Ok(Self::Gzip(GzEncoder::new(Vec::new(), level)))
             }
             Algorithm::Zstd => {
-                let level = match effort {
-                    Effort::Fast => 1,
-                    Effort::Balanced => 3,
-                    Effort::Best => 12,
-                };
+                let level = zstd_level(effort);
                 let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
-                encoder.set_parameter(CParameter::WindowLog(ZSTD_WINDOW_LOG))?;
+                for bound in ZSTD_BOUNDS {
+                    encoder.set_parameter(bound)?;
+                }
                 Ok(Self::Zstd(encoder))
             }
         }
@@ -86,5 +88,42 @@ impl Encoder {
             Self::Zstd(encoder) => encoder.get_mut(),
         };
         Bytes::from(std::mem::take(ready))
+    }
+}
+
+const fn zstd_level(effort: Effort) -> i32 {
+    match effort {
+        Effort::Fast => 1,
+        Effort::Balanced => 3,
+        Effort::Best => 9,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zstd::zstd_safe::{CCtx, InBuffer, OutBuffer};
+
+    #[test]
+    fn zstd_takes_less_than_a_mebibyte_for_an_answer() {
+        for effort in [Effort::Fast, Effort::Balanced, Effort::Best] {
+            let mut context = CCtx::create();
+            let level = CParameter::CompressionLevel(zstd_level(effort));
+            for parameter in [level].into_iter().chain(ZSTD_BOUNDS) {
+                context.set_parameter(parameter).unwrap();
+            }
+            let text = vec![b'x'; 1 << 20];
+            let mut out = vec![0; 1 << 20];
+
+            let mut read = InBuffer::around(&text);
+            let mut written = OutBuffer::around(&mut out[..]);
+            context.compress_stream(&mut written, &mut read).unwrap();
+
+            assert!(
+                context.sizeof() < 1 << 20,
+                "{effort:?}: {}",
+                context.sizeof()
+            );
+        }
     }
 }

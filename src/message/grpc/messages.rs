@@ -95,7 +95,7 @@ impl MessageReader {
                 data = rest;
                 continue;
             }
-            self.prefix = self.prefix << 8 | u64::from(*first);
+            self.prefix = (self.prefix << 8) | u64::from(*first);
             self.prefix_bytes += 1;
             data = after_first;
             if self.prefix_bytes == PREFIX_BYTES {
@@ -157,7 +157,7 @@ impl Base64 {
             b'=' => return self.pad(),
             _ => return Decoded::NONE,
         };
-        self.bits = self.bits << 6 | sextet as u32;
+        self.bits = (self.bits << 6) | sextet as u32;
         self.sextets += 1;
         if self.sextets == 4 {
             self.finish(3)

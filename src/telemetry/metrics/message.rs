@@ -46,6 +46,9 @@ impl MirrorOutcome {
     }
 }
 
+/// Reads one number of an algorithm.
+type Count = fn(&Algorithm) -> &AtomicU64;
+
 #[derive(Default)]
 struct Algorithm {
     name: &'static str,
@@ -98,7 +101,7 @@ impl MessageMetrics {
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {
-        let families: [(&str, &str, fn(&Algorithm) -> &AtomicU64); 3] = [
+        let families: [(&str, &str, Count); 3] = [
             (
                 "edgespan_compressed_responses",
                 "Answers that were compressed.",

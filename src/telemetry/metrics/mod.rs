@@ -6,6 +6,8 @@
 
 mod attempts;
 mod connections;
+mod edge;
+mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
@@ -20,6 +22,8 @@ mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
+pub use edge::CertificateExpiry;
+pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
@@ -32,6 +36,8 @@ pub use reloads::ReloadOutcome;
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
 use connections::{ConnectionMetrics, ListenerError};
+use edge::EdgeMetrics;
+use endpoints::EndpointMetrics;
 use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
@@ -50,7 +56,9 @@ pub struct Metrics {
     started: Timestamp,
     http: HttpMetrics,
     connections: ConnectionMetrics,
+    endpoints: EndpointMetrics,
     message: MessageMetrics,
+    edge: EdgeMetrics,
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
@@ -70,7 +78,9 @@ impl Metrics {
             started: clock::wall(),
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
+            endpoints: EndpointMetrics::new(),
             message: MessageMetrics::default(),
+            edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
@@ -105,6 +115,22 @@ impl Metrics {
     pub fn tls_error(&self, listener: &Arc<str>) {
         self.connections
             .listener_error(listener, ListenerError::Tls);
+    }
+
+    /// A client's connection was closed for what it did, or did not do. `reason` is a word in the
+    /// source.
+    pub fn connection_cut(&self, listener: &Arc<str>, reason: &'static str) {
+        self.edge.cut(listener, reason);
+    }
+
+    /// Every certificate in use, instead of those told before.
+    pub fn certificates(&self, expiries: Vec<CertificateExpiry>) {
+        self.edge.certificates(expiries);
+    }
+
+    /// Certificates changed on disk, and were taken or refused.
+    pub fn certificates_renewed(&self, taken: bool) {
+        self.edge.renewed(taken);
     }
 
     /// A task panicked; its request is lost, the process goes on.
@@ -157,6 +183,12 @@ impl Metrics {
     /// The configuration was read anew.
     pub fn reloaded(&self, outcome: ReloadOutcome) {
         self.reloads.count(outcome);
+    }
+
+    /// Where an upstream at work tells of its endpoints. What one told before under the same name
+    /// counts no longer. None past the bound of names.
+    pub fn upstream_endpoints(&self, upstream: &Arc<str>) -> Option<EndpointGauges> {
+        self.endpoints.of(upstream)
     }
 
     /// An answer was compressed: `algorithm`, and its bytes before and after.
@@ -229,7 +261,9 @@ impl Metrics {
         });
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
+        self.endpoints.render(page);
         self.message.render(page);
+        self.edge.render(page);
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);

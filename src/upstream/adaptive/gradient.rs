@@ -4,16 +4,20 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The limit at the beginning: enough for most, and quickly brought down.
-const START: usize = 100;
+/// The limit at the beginning. It doubles until the first queue is seen.
+const START: usize = 20;
 /// A window lasts at least this long while the limit moves ...
 const WINDOW: Duration = Duration::from_millis(100);
-/// ... and this many times what an answer takes ...
-const WINDOW_ANSWERS: f64 = 3.0;
-/// ... and has at least so many answers ...
+/// ... and has at least so many answers.
 const SAMPLES_MIN: usize = 10;
-/// ... or so many at rest, where what is found is kept for long.
-const SAMPLES_MIN_AT_REST: usize = 25;
+/// At rest it lasts this many times what an answer takes, because the first answers are those of
+/// the quickest requests ...
+const REST_ANSWERS: f64 = 2.0;
+/// ... and has some answers for each request at a time, up to this, because what is found is kept
+/// for long.
+const SAMPLES_AT_REST: usize = 25;
+/// Answers at rest for each request at a time: of few at a time many would take long.
+const SAMPLES_EACH: usize = 4;
 /// Answers of a window that are looked at; more would change nothing.
 const SAMPLES_MAX: usize = 256;
 /// How much slower than at rest is no queue yet.
@@ -22,7 +26,7 @@ const TOLERANCE: f64 = 1.5;
 /// [`REST_EVERY_ANSWERS`] times what an answer takes, so that they cost a slow upstream no more.
 const REST_EVERY: Duration = Duration::from_secs(10);
 const REST_EVERY_ANSWERS: u32 = 60;
-/// The first measurement comes sooner: nothing is known yet.
+/// The first measurement comes sooner: little is known yet.
 const FIRST_REST: Duration = Duration::from_millis(500);
 /// Two measurements that differ by no more than this share say the same.
 const ALIKE: f64 = 0.25;
@@ -37,6 +41,8 @@ pub(super) struct Gradient {
     /// With a fraction, so that small steps add up.
     limit: f64,
     most: f64,
+    /// Whether no queue has been seen yet.
+    doubles: bool,
     /// Seconds that an answer takes at rest, as far as is known.
     at_rest: Option<f64>,
     /// Seconds of the answers of this window.
@@ -58,8 +64,8 @@ enum Phase {
         /// When to measure at rest, if the limit is in use by then.
         rest_at: Instant,
     },
-    /// The limit is halved; this is what it was.
-    AtRest { before: f64 },
+    /// The limit is halved; this is what it was, and whether it was that for the first time.
+    AtRest { before: f64, first: bool },
 }
 
 impl Gradient {
@@ -68,6 +74,7 @@ impl Gradient {
         Self {
             limit: to_float(START).min(most),
             most,
+            doubles: true,
             at_rest: None,
             samples: Vec::with_capacity(SAMPLES_MAX),
             began: now,
@@ -105,7 +112,7 @@ impl Gradient {
         }
         let seconds = self.median();
         match self.phase {
-            Phase::AtRest { before } => self.rested(seconds, before, now),
+            Phase::AtRest { before, first } => self.rested(seconds, before, first, now),
             Phase::Moving { rest_at } => self.moved(seconds, rest_at, now),
         }
         // What came before saw another limit. So there is one step each time that answers take,
@@ -117,30 +124,45 @@ impl Gradient {
         Some(self.limit())
     }
 
-    /// Whether the window is too short yet. The first answers are those of the quickest requests,
-    /// so it lasts some times what a request takes.
-    fn is_open(&self, now: Instant) -> bool {
-        let (least, samples) = match self.phase {
-            Phase::AtRest { .. } => (0.0, SAMPLES_MIN_AT_REST),
-            Phase::Moving { .. } => (WINDOW.as_secs_f64(), SAMPLES_MIN),
-        };
-        let lasted = now.saturating_duration_since(self.began).as_secs_f64();
-        let mean = self.samples.iter().sum::<f64>() / to_float(self.samples.len());
-        self.samples.len() < samples || lasted < least || lasted < mean * WINDOW_ANSWERS
+    /// The client of a request that came in `epoch` has gone after this time. It tells something if
+    /// that was longer than an answer takes.
+    pub(super) fn abandoned(&mut self, took: Duration, epoch: u32, now: Instant) -> Option<usize> {
+        let longer = |at_rest| took.as_secs_f64() > at_rest;
+        if self.at_rest.is_none_or(longer) {
+            self.answered(took, epoch, now)
+        } else {
+            None
+        }
     }
 
-    fn rested(&mut self, seconds: f64, before: f64, now: Instant) {
-        let known = self.at_rest;
-        let sure = known.is_some_and(|known| (seconds - known).abs() <= known * ALIKE);
-        // Two that say the same are better together than each alone.
-        let both = known.map_or(seconds, |known| f64::midpoint(known, seconds));
-        self.at_rest = Some(if sure { both } else { seconds });
-        if !sure && before > 1.0 {
-            // Quicker: there was a queue, perhaps there still is. Slower: a queue, or an upstream
-            // that has become slower. Half as many once more will tell.
-            self.rest(self.limit);
+    /// Whether the window is too short yet.
+    fn is_open(&self, now: Instant) -> bool {
+        let lasted = now.saturating_duration_since(self.began).as_secs_f64();
+        let count = self.samples.len();
+        match self.phase {
+            Phase::AtRest { .. } => {
+                let mean = self.samples.iter().sum::<f64>() / to_float(count);
+                let enough = self.limit().saturating_mul(SAMPLES_EACH);
+                let enough = enough.clamp(SAMPLES_MIN, SAMPLES_AT_REST);
+                count < enough || lasted < mean * REST_ANSWERS
+            }
+            Phase::Moving { .. } => count < SAMPLES_MIN || lasted < WINDOW.as_secs_f64(),
+        }
+    }
+
+    fn rested(&mut self, seconds: f64, before: f64, first: bool, now: Instant) {
+        let known = self.at_rest.unwrap_or(seconds);
+        // Quicker: there was a queue, and perhaps there still is. Slower: a queue, or an upstream
+        // that has become slower. Half as many once more will tell.
+        let quicker = seconds < known * (1.0 - ALIKE);
+        let slower = first && seconds > known * (1.0 + ALIKE);
+        if before > 1.0 && (quicker || slower) {
+            self.at_rest = Some(seconds);
+            self.rest(self.limit, false);
             return;
         }
+        // Two that say the same are better together than each alone.
+        self.at_rest = Some(f64::midpoint(known, seconds));
         self.limit = before;
         let pause = Duration::from_secs_f64(seconds.min(60.0)) * REST_EVERY_ANSWERS;
         self.phase = Phase::Moving {
@@ -149,9 +171,9 @@ impl Gradient {
     }
 
     /// Halves the limit, until there are answers to requests that came from then on.
-    fn rest(&mut self, before: f64) {
+    fn rest(&mut self, before: f64, first: bool) {
         self.limit = (before / 2.0).max(1.0);
-        self.phase = Phase::AtRest { before };
+        self.phase = Phase::AtRest { before, first };
     }
 
     fn moved(&mut self, seconds: f64, rest_at: Instant, now: Instant) {
@@ -166,14 +188,19 @@ impl Gradient {
         let at_rest = f64::mul_add(follow, seconds - known, known);
         self.at_rest = Some(at_rest);
         let gradient = (TOLERANCE * at_rest / seconds.max(1e-9)).clamp(0.5, 1.0);
-        let next = self.limit.mul_add(gradient, self.limit.sqrt());
+        self.doubles &= gradient >= 1.0;
+        let next = if self.doubles {
+            self.limit * 2.0
+        } else {
+            self.limit.mul_add(gradient, self.limit.sqrt())
+        };
         // What is not used says nothing of what would happen if it were.
         let wanted = in_use || to_float(self.peak) > self.limit / 2.0;
         if next < self.limit || wanted {
             self.limit = next.clamp(1.0, self.most);
         }
         if in_use && now >= rest_at {
-            self.rest(self.limit);
+            self.rest(self.limit, true);
         }
     }
 

@@ -1,21 +1,23 @@
 //! How many requests an upstream can take at a time, found out from how long it takes for them.
 //!
-//! Where nobody knows the number: while requests are no slower than the upstream is at rest, there
-//! is room for more; once they queue up in it, they only get slower. So the limit follows the
-//! gradient between the two, as in Netflix' and Envoy's concurrency limits. What the upstream needs
-//! at rest is measured in passing where the limit is not in use; where it is, the limit is halved
-//! for a moment every few seconds, which drains the queue: half of what is refused anyway, and
-//! never in good days.
+//! For where nobody knows the number. While answers take no longer than they do at rest, there is
+//! room for more; once requests queue up in the upstream, they only take longer. So the limit
+//! follows the gradient between the two, as in Netflix' and Envoy's concurrency limits. What an
+//! answer takes at rest is seen in passing while the limit is not in use; while it is, the limit is
+//! halved for a moment every few seconds, which drains the queue. On good days nobody is refused
+//! for a measurement.
 
 mod gradient;
 
 #[cfg(test)]
 mod tests;
 
+use crate::clock;
 use crate::telemetry::metrics::AdaptiveGauges;
 use gradient::Gradient;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// A limit that finds itself.
@@ -34,6 +36,7 @@ pub struct AdaptivePlace {
     limit: Arc<AdaptiveLimit>,
     began: Instant,
     epoch: u32,
+    told: bool,
 }
 
 impl AdaptiveLimit {
@@ -59,6 +62,7 @@ impl AdaptiveLimit {
             limit: Arc::clone(self),
             began: now,
             epoch,
+            told: !admitted,
         };
         admitted.then_some(place)
     }
@@ -74,11 +78,33 @@ impl AdaptiveLimit {
 }
 
 impl AdaptivePlace {
-    /// The request has its answer's head, or waited for it in vain: either tells how slow the
-    /// upstream is. What failed at once tells nothing, and is just dropped.
-    pub fn answered(self, now: Instant) {
+    /// The request has its answer's head, or waited for it to its deadline: either tells how slow
+    /// the upstream is.
+    pub fn answered(mut self, now: Instant) {
+        self.tell(now, Gradient::answered);
+    }
+
+    /// The request failed at once, which tells nothing.
+    pub fn failed(mut self) {
+        self.told = true;
+    }
+
+    /// Whoever asked has gone. If that took longer than an answer does at rest, it tells as much as
+    /// one; and where everybody leaves, nothing else does. Dropping the place is the same.
+    fn abandon(&mut self, now: Instant) {
+        self.tell(now, Gradient::abandoned);
+    }
+
+    fn tell(
+        &mut self,
+        now: Instant,
+        what: fn(&mut Gradient, Duration, u32, Instant) -> Option<usize>,
+    ) {
+        if std::mem::replace(&mut self.told, true) {
+            return;
+        }
         let took = now.saturating_duration_since(self.began);
-        let limit = self.limit.gradient().answered(took, self.epoch, now);
+        let limit = what(&mut self.limit.gradient(), took, self.epoch, now);
         if let Some(limit) = limit {
             self.limit.limit.store(limit, Ordering::Relaxed);
             self.limit.gauges.set(limit);
@@ -88,6 +114,9 @@ impl AdaptivePlace {
 
 impl Drop for AdaptivePlace {
     fn drop(&mut self) {
+        if !self.told {
+            self.abandon(clock::instant());
+        }
         self.limit.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

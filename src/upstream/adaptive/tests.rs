@@ -6,8 +6,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-/// What a client waits for an answer, in service times.
-const PATIENCE: u32 = 8;
+/// What is a good answer: one that took no longer than this, in service times.
+const GOOD: u32 = 8;
+/// When a client leaves, in service times. The upstream works on what it has all the same.
+const PATIENCE: u32 = 20;
 
 /// An upstream that serves `places` requests at a time and lets the others wait, in order.
 struct Origin {
@@ -19,6 +21,8 @@ struct Origin {
     busy: BinaryHeap<Reverse<(Duration, usize)>>,
     queue: VecDeque<usize>,
     asked: Vec<(Duration, Option<AdaptivePlace>)>,
+    /// The first whose client may still be there.
+    waits: usize,
     good: usize,
 }
 
@@ -32,6 +36,7 @@ impl Origin {
             busy: BinaryHeap::new(),
             queue: VecDeque::new(),
             asked: Vec::new(),
+            waits: 0,
             good: 0,
         }
     }
@@ -58,20 +63,38 @@ impl Origin {
         }
     }
 
+    /// Clients that leave by `until`.
+    fn leave(&mut self, until: Duration, began: Instant) {
+        let patience = self.service * PATIENCE;
+        while let Some((asked, place)) = self.asked.get_mut(self.waits) {
+            if *asked + patience > until {
+                return;
+            }
+            if let Some(mut place) = place.take() {
+                place.abandon(began + *asked + patience);
+            }
+            self.waits += 1;
+        }
+    }
+
     /// Everything that is done by `until`.
     fn run(&mut self, until: Duration, began: Instant) {
         while let Some(Reverse((done, number))) = self.busy.peek().copied() {
             if done > until {
-                return;
+                break;
             }
+            self.leave(done, began);
             self.busy.pop();
             let (asked, place) = &mut self.asked[number];
-            if done - *asked <= self.service * PATIENCE {
+            if done - *asked <= self.service * GOOD {
                 self.good += 1;
             }
-            place.take().unwrap().answered(began + done);
+            if let Some(place) = place.take() {
+                place.answered(began + done);
+            }
             self.serve(done);
         }
+        self.leave(until, began);
     }
 }
 
@@ -144,12 +167,13 @@ async fn requests_that_do_not_take_alike_change_little() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn below_the_capacity_nobody_is_refused() {
-    for (places, millis) in [(4, 100), (20, 50), (80, 10)] {
+async fn below_the_capacity_nobody_is_refused_once_a_second_has_passed() {
+    for (places, millis) in [(4, 100), (20, 50), (80, 10), (300, 20)] {
         let limit = adaptive(10_000);
         let mut origin = Origin::new(places, Duration::from_millis(millis));
+        offer(&limit, &mut origin, 0.9, 0.0, 1.0);
 
-        let (share, refused) = offer(&limit, &mut origin, 0.9, 0.0, 60.0);
+        let (share, refused) = offer(&limit, &mut origin, 0.9, 1.0, 60.0);
 
         assert!(share > 0.89, "{places} places of {millis} ms: {share:.3}");
         assert_eq!(refused, 0, "{places} places of {millis} ms");

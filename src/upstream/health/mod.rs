@@ -135,7 +135,7 @@ impl Checks {
     }
 
     fn tell(&self, endpoint: &Endpoint, health: Health, reason: &str) {
-        let (upstream, address) = (&*self.upstream, &endpoint.address);
+        let (upstream, address) = (&*self.upstream, endpoint.told());
         match health {
             Health::Healthy if endpoint.standing.health() == Health::Unhealthy => {
                 info!("upstream {upstream}: {address} is healthy again");

@@ -91,7 +91,7 @@ impl Outliers {
         };
         endpoint.standing.note_failure(reason);
         self.metrics.ejection(upstream, kind);
-        let (address, millis) = (&endpoint.address, length.as_millis());
+        let (address, millis) = (endpoint.told(), length.as_millis());
         warn!("upstream {upstream}: {address} is ejected for {millis} ms: {reason}");
     }
 
@@ -122,7 +122,7 @@ impl Outliers {
             if over {
                 endpoint.standing.outlier.begin_again();
                 endpoint.standing.set_ejected(false);
-                let (upstream, address) = (&cluster.settings().name, &endpoint.address);
+                let (upstream, address) = (&cluster.settings().name, endpoint.told());
                 info!("upstream {upstream}: {address} is no longer ejected");
             }
         }

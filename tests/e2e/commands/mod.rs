@@ -2,10 +2,12 @@
 //!
 //! Each test runs the real program, with an environment of its own and an empty home folder.
 
+mod bulk;
 mod completions;
 mod demo;
 mod ending;
 mod handover;
+mod logs;
 mod program;
 mod refusals;
 mod reload;

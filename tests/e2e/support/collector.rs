@@ -9,7 +9,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use std::collections::VecDeque;
@@ -26,6 +30,8 @@ struct State {
     headers: Vec<http::HeaderMap>,
     faults: VecDeque<u16>,
     requests: usize,
+    metrics: Vec<Metric>,
+    logs: Vec<LogRecord>,
 }
 
 /// A collector that keeps what it is sent.
@@ -88,6 +94,16 @@ impl Collector {
         self.state.lock().unwrap().spans.clone()
     }
 
+    /// Every metric so far, older readings first.
+    pub fn metrics(&self) -> Vec<Metric> {
+        self.state.lock().unwrap().metrics.clone()
+    }
+
+    /// Every log record so far.
+    pub fn logs(&self) -> Vec<LogRecord> {
+        self.state.lock().unwrap().logs.clone()
+    }
+
     /// Waits until this many spans are there.
     pub async fn wait_for(&self, count: usize) -> Vec<SeenSpan> {
         until(&format!("{count} spans"), || self.spans().len() >= count).await;
@@ -142,13 +158,11 @@ async fn receive(
             Some(b"zstd") => zstd::decode_all(body.as_ref()).unwrap(),
             _ => body.to_vec(),
         };
-        let message = ExportTraceServiceRequest::decode(plain.as_slice()).expect("OTLP");
         state.headers.push(head.headers);
-        for resource in message.resource_spans {
-            state.resources.extend(resource.resource);
-            for scope in resource.scope_spans {
-                state.spans.extend(scope.spans.into_iter().map(SeenSpan));
-            }
+        match head.uri.path() {
+            "/v1/metrics" => state.take_metrics(&plain),
+            "/v1/logs" => state.take_logs(&plain),
+            _ => state.take_spans(&plain),
         }
     }
     let response = Response::builder()
@@ -157,4 +171,36 @@ async fn receive(
         .body(Full::default())
         .unwrap();
     Ok(response)
+}
+
+impl State {
+    fn take_metrics(&mut self, body: &[u8]) {
+        let message = ExportMetricsServiceRequest::decode(body).expect("OTLP");
+        for resource in message.resource_metrics {
+            self.resources.extend(resource.resource);
+            for scope in resource.scope_metrics {
+                self.metrics.extend(scope.metrics);
+            }
+        }
+    }
+
+    fn take_logs(&mut self, body: &[u8]) {
+        let message = ExportLogsServiceRequest::decode(body).expect("OTLP");
+        for resource in message.resource_logs {
+            self.resources.extend(resource.resource);
+            for scope in resource.scope_logs {
+                self.logs.extend(scope.log_records);
+            }
+        }
+    }
+
+    fn take_spans(&mut self, body: &[u8]) {
+        let message = ExportTraceServiceRequest::decode(body).expect("OTLP");
+        for resource in message.resource_spans {
+            self.resources.extend(resource.resource);
+            for scope in resource.scope_spans {
+                self.spans.extend(scope.spans.into_iter().map(SeenSpan));
+            }
+        }
+    }
 }

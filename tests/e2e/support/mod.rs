@@ -3,6 +3,8 @@
 
 pub mod client;
 pub mod collector;
+pub mod dns;
+pub mod fleet;
 pub mod origin;
 pub mod proxy;
 pub mod script;

@@ -119,6 +119,14 @@ def call_spans(world, method, status):
     return server, client
 
 
+def counted(spans, requests, answers):
+    """Expects these numbers of messages, each span telling them from its own side."""
+    server, client = spans
+    for span, sent, received in [(server, answers, requests), (client, requests, answers)]:
+        got = [span.attributes.get(f"edgespan.rpc.messages_{way}") for way in ("sent", "received")]
+        expect(got, [sent, received], f"messages sent and received of the {span.kind} span")
+
+
 @scenario
 def a_unary_call_with_metadata_and_trailers(world):
     wire = Wire(world)
@@ -136,6 +144,7 @@ def a_unary_call_with_metadata_and_trailers(world):
     expect(trailers["x-served-by"], "echo", "trailer")
     expect(trailers["x-blob-bin"], b"\x00\xff", "binary trailer")
     server, client = call_spans(world, "Unary", "OK")
+    counted((server, client), 1, 1)
     expect((server.trace_id, server.parent_span_id), (TRACE, CALLER), "parent")
     seen = dict(wire.service.metadata[0])
     expect(seen["traceparent"], f"00-{TRACE}-{client.span_id}-01", "traceparent at the service")
@@ -163,7 +172,7 @@ def a_stream_from_the_client(world):
     answer = wire.stub.Collect((echo.Note(times=n) for n in range(500)), timeout=10)
 
     expect(answer.times, sum(range(500)), "sum")
-    call_spans(world, "Collect", "OK")
+    counted(call_spans(world, "Collect", "OK"), 500, 1)
 
 
 @scenario
@@ -175,7 +184,7 @@ def a_stream_from_the_server(world):
 
     expect([note.times for note in answers], list(range(300)), "order")
     expect({note.text for note in answers}, {text}, "texts")
-    call_spans(world, "Expand", "OK")
+    counted(call_spans(world, "Expand", "OK"), 1, 300)
 
 
 @scenario
@@ -195,7 +204,7 @@ def a_conversation_is_not_held_up(world):
         heard.append(answer.text)
 
     expect(heard, ["you said one", "you said two", "you said three"], "answers")
-    call_spans(world, "Chat", "OK")
+    counted(call_spans(world, "Chat", "OK"), 3, 3)
 
 
 @scenario
@@ -226,6 +235,34 @@ def a_deadline_ends_the_call_and_its_spans(world):
     left = server.attributes.get("edgespan.client_disconnected")
     assert left or told or server.status == "ERROR", "the SERVER span does not say how it ended"
     assert client.end - client.start < 2_000_000_000, "the CLIENT span waited for the service"
+
+
+@scenario
+def the_edge_keeps_a_deadline_that_the_client_forgets(world):
+    wire = Wire(world)
+
+    # The client sends a deadline of its own making and waits for ever: only the edge can act.
+    try:
+        wire.stub.Sleep(echo.Note(text="hi"), metadata=[("grpc-timeout", "300m")])
+        raise AssertionError("the call succeeded")
+    except grpc.RpcError as failure:
+        expect(failure.code(), grpc.StatusCode.DEADLINE_EXCEEDED, "code")
+    server, client = call_spans(world, "Sleep", "DEADLINE_EXCEEDED")
+    assert client.end - client.start < 2_000_000_000, "the CLIENT span waited for the service"
+    expect(server.status, "ERROR", "status of the SERVER span")
+
+
+@scenario
+def compressed_messages_are_counted_alike(world):
+    wire = Wire(world)
+    text = "x" * 10_000
+
+    answers = wire.stub.Expand(
+        echo.Note(text=text, times=20), timeout=10, compression=grpc.Compression.Gzip
+    )
+
+    expect(len(list(answers)), 20, "answers")
+    counted(call_spans(world, "Expand", "OK"), 1, 20)
 
 
 @scenario
