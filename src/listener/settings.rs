@@ -5,6 +5,7 @@ use crate::net::TrustedPeers;
 use crate::tls::ServerTls;
 use http::HeaderName;
 use std::net::SocketAddr;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,7 +86,7 @@ pub struct ListenerLimits {
     pub requests_per_connection_max: Option<u64>,
     /// Least bytes a second of a request body that is waited for, after its first ten seconds;
     /// less ends it. None: silence alone is bounded.
-    pub body_bytes_per_second_min: Option<u64>,
+    pub body_bytes_per_second_min: Option<NonZeroU64>,
 }
 
 impl Default for ListenerLimits {

@@ -17,3 +17,4 @@ pub mod respond;
 pub mod target;
 pub mod tee;
 pub mod trailers;
+pub mod websocket;

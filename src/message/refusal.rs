@@ -67,6 +67,9 @@ pub enum Refusal {
     /// `CONNECT`: this is no tunnel.
     #[error("CONNECT is not offered")]
     Connect,
+    /// An extended `CONNECT` for another protocol than WebSocket (RFC 8441 section 4).
+    #[error("the protocol asked for is not offered")]
+    Protocol,
 }
 
 impl Refusal {
@@ -77,6 +80,7 @@ impl Refusal {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
             }
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Protocol => StatusCode::NOT_IMPLEMENTED,
             Self::HostMissing
             | Self::HostRepeated
             | Self::HostInvalid
@@ -120,6 +124,7 @@ impl Refusal {
             Self::HeadersTooLarge => "headers_too_large",
             Self::TooManyHeaders => "too_many_headers",
             Self::Connect => "connect",
+            Self::Protocol => "protocol",
         }
     }
 }

@@ -223,6 +223,7 @@ mod tests {
         client.write_all(head.as_bytes()).await.unwrap();
         let request: http::Request<hyper::body::Incoming> = requests.recv().await.unwrap();
         let limits = BodyLimits {
+            bytes_per_second_min: None,
             bytes_max: u64::MAX,
             idle: Duration::from_secs(60),
             gated: false,

@@ -4,20 +4,25 @@ use super::grpc::{MessageReader, Wire};
 use super::replay::ReplayReader;
 use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
+use crate::clock;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::sync::oneshot;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// How long a client that sent `Expect: 100-continue` waits for the upstream's word before its
 /// body is asked for anyway (RFC 9110 section 10.1.1 lets nobody wait for ever).
 const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a client may be waited for before its rate counts.
+pub const RATE_GRACE: Duration = Duration::from_secs(10);
 
 /// What a request sends upstream.
 #[derive(Debug, Default)]
@@ -130,6 +135,8 @@ pub struct BodyLimits {
     pub bytes_max: u64,
     /// Longest silence.
     pub idle: Duration,
+    /// Least bytes a second of waiting, on average after [`RATE_GRACE`]; None: any number.
+    pub bytes_per_second_min: Option<NonZeroU64>,
     /// Whether nothing is read until [`BodyProgress::open_gate`].
     pub gated: bool,
 }
@@ -141,6 +148,9 @@ pub struct StreamedBody {
     limits: BodyLimits,
     progress: Arc<BodyProgress>,
     timer: Option<Pin<Box<Sleep>>>,
+    /// How long the client was waited for so far, where a rate is asked of it.
+    waited: Duration,
+    waiting_since: Option<Instant>,
     watched: Watched,
 }
 
@@ -185,6 +195,8 @@ impl RequestBody {
             limits,
             progress,
             timer: None,
+            waited: Duration::ZERO,
+            waiting_since: None,
             watched: Watched::default(),
         };
         (Self::Streamed(Box::new(body)), Some(shared))
@@ -237,14 +249,27 @@ impl StreamedBody {
     /// Ready when the client has been silent for too long, and the answer, too: who listens to a
     /// long answer may have nothing to say.
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let idle = self.limits.idle;
         loop {
-            ready!(self.timer(idle).poll(cx));
-            if !self.progress.answered.swap(false, Ordering::Relaxed) {
+            let left = self.left_by_rate().unwrap_or(Duration::MAX);
+            let idle = self.limits.idle;
+            ready!(self.timer(idle.min(left)).poll(cx));
+            let too_slow = self.left_by_rate().is_some_and(|left| left.is_zero());
+            if too_slow || !self.progress.answered.swap(false, Ordering::Relaxed) {
                 return Poll::Ready(());
             }
             self.timer = None;
         }
+    }
+
+    /// How long the client may be waited for until it is below the least rate, if one is asked of
+    /// it. The time that the upstream takes is not the client's.
+    fn left_by_rate(&mut self) -> Option<Duration> {
+        let rate = self.limits.bytes_per_second_min?;
+        let now = clock::instant();
+        let since = *self.waiting_since.get_or_insert(now);
+        let waited = self.waited + now.saturating_duration_since(since);
+        let paid = Duration::from_secs(self.progress.bytes() / rate);
+        Some((RATE_GRACE + paid).saturating_sub(waited))
     }
 
     fn timer(&mut self, limit: Duration) -> Pin<&mut Sleep> {
@@ -297,6 +322,9 @@ impl Body for RequestBody {
             }
             Poll::Ready(Some(Ok(frame))) => {
                 body.timer = None;
+                if let Some(since) = body.waiting_since.take() {
+                    body.waited += clock::instant().saturating_duration_since(since);
+                }
                 body.count(&frame)?;
                 let frame = trailers::forwardable(frame);
                 body.watched.see(&frame, &body.progress);

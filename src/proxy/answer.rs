@@ -136,6 +136,15 @@ pub(super) const NOT_SERVED: Answer = Answer::new(
     "This kind of request is not served here. Trying again does not help.",
 );
 
+/// This protocol is not served.
+pub(super) const PROTOCOL_NOT_SERVED: Answer = Answer::new(
+    StatusCode::NOT_IMPLEMENTED,
+    Fault::Downstream,
+    "protocol_not_served",
+    GRPC_UNIMPLEMENTED,
+    "The protocol that was asked for is not served at this address. Trying again does not help.",
+);
+
 /// Its body is larger than allowed.
 pub(super) const BODY_TOO_LARGE: Answer = Answer::new(
     StatusCode::PAYLOAD_TOO_LARGE,

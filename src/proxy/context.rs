@@ -5,6 +5,7 @@ use super::error::ProxyError;
 use super::informational::Heard;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
+use super::upgrade::Splice;
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
 use crate::message::compression::Wanted;
@@ -133,6 +134,11 @@ pub(super) struct RequestContext {
     /// Since when edgespan itself is at work again, from the request's start.
     pub(super) at_work_since: Option<Duration>,
     pub(super) admission: Option<Admission>,
+    /// Whether a WebSocket was asked for by extended CONNECT.
+    pub(super) by_connect: bool,
+    /// Both streams of an upgrade that was granted.
+    pub(super) splice: Option<Box<Splice>>,
+    upgraded_request_bytes: u64,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -193,6 +199,9 @@ impl RequestContext {
             internal: Duration::ZERO,
             at_work_since: Some(Duration::ZERO),
             admission: None,
+            by_connect: false,
+            splice: None,
+            upgraded_request_bytes: 0,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
@@ -440,9 +449,15 @@ impl RequestContext {
         self.response_bytes
     }
 
-    /// Adds the bytes that an upgraded connection carried.
-    pub(super) fn add_response_bytes(&mut self, bytes: u64) {
-        self.response_bytes += bytes;
+    /// Adds the bytes that an upgraded connection carried, from the client and to it.
+    pub(super) fn add_upgraded_bytes(&mut self, received: u64, sent: u64) {
+        self.upgraded_request_bytes += received;
+        self.response_bytes += sent;
+    }
+
+    /// The CLIENT span of the attempt that runs.
+    pub(super) fn attempt_span(&mut self) -> Option<&mut OpenSpan> {
+        self.attempt.as_mut()?.span.as_mut()
     }
 
     /// Why the request's body ended early, if it did.
@@ -452,7 +467,8 @@ impl RequestContext {
 
     /// Bytes of the request's body so far.
     pub(super) fn request_bytes(&self) -> u64 {
-        self.request_body.as_ref().map_or(0, |body| body.bytes())
+        let body = self.request_body.as_ref().map_or(0, |body| body.bytes());
+        body + self.upgraded_request_bytes
     }
 
     /// The spans so far, to be added to and handed on.

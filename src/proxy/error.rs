@@ -32,6 +32,9 @@ pub enum ProxyError {
         /// What.
         reason: &'static str,
     },
+    /// An extended `CONNECT` for a protocol that is not served there.
+    #[error("the protocol asked for is not served")]
+    ProtocolNotServed,
     /// Its body is larger than allowed.
     #[error("request body larger than {limit} bytes")]
     BodyTooLarge {
@@ -120,6 +123,7 @@ impl ProxyError {
             Self::NoRoute => answer::NO_ROUTE,
             Self::Misdirected => answer::MISDIRECTED,
             Self::NotServed { .. } => answer::NOT_SERVED,
+            Self::ProtocolNotServed => answer::PROTOCOL_NOT_SERVED,
             Self::BodyTooLarge { .. } => answer::BODY_TOO_LARGE,
             Self::BodyIdle => answer::BODY_IDLE,
             Self::ClientGone => answer::CLIENT_GONE,
@@ -158,6 +162,7 @@ impl ProxyError {
             | Self::NoRoute
             | Self::Misdirected
             | Self::NotServed { .. }
+            | Self::ProtocolNotServed
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone
@@ -179,6 +184,7 @@ impl ProxyError {
             | Self::Misdirected
             | Self::NoRoute
             | Self::NotServed { .. }
+            | Self::ProtocolNotServed
             | Self::BodyTooLarge { .. }
             | Self::BodyIdle
             | Self::ClientGone

@@ -28,6 +28,9 @@ pub(super) fn finish(
     drain: &Drain,
 ) -> Response<TracedBody> {
     let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
+    if upgrade::misleads(&context, &response) {
+        response = answer_error(&mut context, &ProxyError::ProtocolNotServed);
+    }
     let status = response.status();
     context.status = Some(status);
     context.note_grpc_status(response.headers());
@@ -45,7 +48,7 @@ pub(super) fn finish(
     }
     let now = context.watch.elapsed();
     context.hand_over(now);
-    let context = upgrade::begin(&mut response, context, drain);
+    let context = upgrade::begin(context, drain);
     response.map(|body| TracedBody::new(body, context))
 }
 

@@ -13,7 +13,7 @@ use crate::route::rewrite_path;
 use crate::upstream::{Answered, Asking};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 
@@ -68,9 +68,13 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let mut timeouts = cluster.settings().timeouts;
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
+    let listener = &context.conn.listener;
+    // A stream of gRPC may rest between its messages.
+    let rate = listener.limits.body_bytes_per_second_min;
     let limits = BodyLimits {
         bytes_max: body_bytes_max,
-        idle: context.conn.listener.timeouts.idle,
+        idle: listener.timeouts.idle,
+        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
         gated: parts.headers.contains_key(EXPECT),
     };
     call::bound(context, &parts.headers, &mut timeouts);
@@ -80,14 +84,9 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     // On a request with a body it would have to wait for its end: ignored, as any server may
     // (RFC 9110 section 7.8), and so is one on HTTP/1.0, for which hyper has no `OnUpgrade`.
     let upgrade = upgrade.filter(|_| progress.is_none());
-    let downstream = upgrade
-        .as_ref()
-        .and_then(|_| parts.extensions.remove::<OnUpgrade>());
     edit::apply(&plan.request_headers, &mut parts.headers);
     parts.headers.remove(HOST);
-    if let (Some(protocol), Some(_)) = (&upgrade, &downstream) {
-        upgrade::name_protocol(&mut parts.headers, protocol);
-    }
+    let (downstream, upgrade) = upgrade::ask(&mut parts, upgrade, context.by_connect).unzip();
     let mut request = Request::new(body);
     *request.method_mut() = parts.method;
     *request.headers_mut() = parts.headers;
@@ -100,7 +99,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         .request
         .map(|limit| context.watch.started_instant() + limit);
     let hash = cluster.hash_of(request.headers(), context.client);
-    let mut asking = Asking::new(request, progress, downstream.is_some(), due);
+    let mut asking = Asking::new(request, progress, upgrade, due);
     let policy = plan
         .retries
         .as_ref()
@@ -145,23 +144,18 @@ fn accept(
 ) -> Response<Body> {
     let now = context.watch.elapsed();
     context.take_back(now);
-    let Answered { mut response, peer } = answered;
+    let Answered {
+        mut response,
+        peer,
+        switched,
+    } = answered;
     context.answered(&response, peer);
     // The client's connection has a version of its own; hyper would write the origin's there.
     *response.version_mut() = Version::HTTP_11;
-    let upgraded = match downstream {
-        Some(downstream) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            Some((downstream, hyper::upgrade::on(&mut response)))
-        }
-        _ => None,
-    };
     let protocol = hop_by_hop::strip_response(response.headers_mut(), &[]);
     let mut response = response.map(|body| Body::Answer(Box::new(body)));
-    if let Some((downstream, upstream)) = upgraded {
-        if let Some(protocol) = &protocol {
-            upgrade::name_protocol(response.headers_mut(), protocol);
-        }
-        upgrade::prepare(&mut response, downstream, upstream);
+    if let (Some(switched), Some(downstream)) = (switched, downstream) {
+        upgrade::grant(context, &mut response, switched, downstream, protocol);
     }
     response
 }

@@ -7,7 +7,7 @@ use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
 use super::snapshot::{LiveAction, LiveRoute};
-use super::{call, compress, cors};
+use super::{call, compress, cors, upgrade};
 use crate::message::authority::Authority;
 use crate::message::forwarded::{self, ForwardedPolicy};
 use crate::message::hop_by_hop;
@@ -68,7 +68,11 @@ pub(super) fn gate(
     let ends = chunked || context.place.is_last();
     context.close_after = ends && context.version < Version::HTTP_2;
     let (mut parts, body) = incoming.into_parts();
-    let upgrade = hop_by_hop::strip_request(&mut parts.headers, &[]);
+    let mut upgrade = hop_by_hop::strip_request(&mut parts.headers, &[]);
+    if normalized.as_ref().is_ok_and(Normalized::asks_by_connect) {
+        (context.by_connect, context.method) = (true, parts.method.clone());
+        upgrade = Some(upgrade::websocket());
+    }
     read_client(context, &mut parts, normalized.as_ref().ok());
 
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
@@ -292,6 +296,7 @@ fn refused(refusal: Refusal) -> ProxyError {
     match refusal.status() {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ProxyError::HeadersTooLarge { reason },
         StatusCode::METHOD_NOT_ALLOWED => ProxyError::NotServed { reason },
+        StatusCode::NOT_IMPLEMENTED => ProxyError::ProtocolNotServed,
         _ => ProxyError::BadRequest { reason },
     }
 }

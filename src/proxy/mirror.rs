@@ -242,7 +242,7 @@ impl Shadow {
             MirrorHost::To(host) => host.clone(),
         };
         let due = clock::instant() + self.mirror.plan.timeout;
-        let mut asking = Asking::new(request, None, false, Some(due));
+        let mut asking = Asking::new(request, None, None, Some(due));
         asking.host = host;
         asking
     }
@@ -285,7 +285,7 @@ struct Attempt<'a> {
 
 impl Attempt<'_> {
     async fn take(&mut self, answered: Answered) -> MirrorOutcome {
-        let Answered { response, peer } = answered;
+        let Answered { response, peer, .. } = answered;
         self.end.status = Some(response.status().as_u16());
         self.end.version = Some(response.version());
         self.end.peer = peer;

@@ -1,5 +1,6 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
+pub use super::upgrade::SessionPlan;
 use crate::message::compression::CompressionRules;
 use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
@@ -35,6 +36,8 @@ pub struct RoutePlan {
     pub retries: Option<Arc<RetryPolicy>>,
     /// Overrides the listener's body limit, in bytes.
     pub body_bytes_max: Option<u64>,
+    /// WebSockets and other upgraded connections.
+    pub websocket: SessionPlan,
     /// Names of the rate limits of its requests; exist in the plan.
     pub rate_limits: Vec<Arc<str>>,
     /// Replaces the SERVER span's name.

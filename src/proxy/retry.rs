@@ -11,8 +11,8 @@ use crate::message::replay::ReplayBody;
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::RetryOutcome;
 use crate::upstream::{
-    Admission, Answered, Asking, Cause, Cluster, HedgePolicy, RetryPolicy, UpstreamTimeouts,
-    is_idempotent, retry_after,
+    Admission, Answered, Asking, Cause, Cluster, HedgePolicy, RetryPolicy, Upgrade,
+    UpstreamTimeouts, is_idempotent, retry_after,
 };
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body::Body as _;
@@ -43,7 +43,7 @@ struct Template {
     headers: HeaderMap,
     body: Option<ReplayBody>,
     progress: Option<Arc<BodyProgress>>,
-    upgrade: bool,
+    upgrade: Option<Box<Upgrade>>,
     due: Option<Instant>,
 }
 
@@ -76,7 +76,7 @@ impl Retrying {
             headers: request.headers().clone(),
             body,
             progress: asking.progress.clone(),
-            upgrade: asking.upgrade,
+            upgrade: asking.upgrade.clone(),
             due: asking.due,
         };
         Some(Box::new(Self {
@@ -99,7 +99,7 @@ impl Retrying {
 
     /// Hedging, if it is asked for and does no harm.
     pub(super) fn hedge(&self) -> Option<HedgePolicy> {
-        let harmless = is_idempotent(&self.template.method) && !self.template.upgrade;
+        let harmless = is_idempotent(&self.template.method) && self.template.upgrade.is_none();
         self.policy.hedge.filter(|_| harmless)
     }
 
@@ -125,7 +125,7 @@ impl Retrying {
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri.clone();
         *request.headers_mut() = headers.clone();
-        let mut asking = Asking::new(request, progress.clone(), *upgrade, *due);
+        let mut asking = Asking::new(request, progress.clone(), upgrade.clone(), *due);
         asking.again = false;
         asking
     }

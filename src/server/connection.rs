@@ -197,8 +197,8 @@ fn http2_builder(
         .max_local_error_reset_streams(H2_STREAM_ERRORS_MAX)
         .max_send_buf_size(H2_SEND_BYTES_MAX)
         .keep_alive_interval(idle)
-        .keep_alive_timeout(idle);
-    // Extended CONNECT (RFC 8441) is not offered: browsers would open their WebSockets with it.
+        .keep_alive_timeout(idle)
+        .enable_connect_protocol(); // WebSockets of browsers (RFC 8441)
     builder
 }
 

@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 /// How often it is looked whether the last requests have noticed their end.
 const NOTICE_EVERY: Duration = Duration::from_millis(2);
+/// How long before the end WebSockets are told.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// How long they may take.
 const NOTICE_MAX: Duration = Duration::from_secs(1);
 
@@ -22,6 +24,7 @@ pub struct Drain(Arc<Shared>);
 struct Shared {
     leaving: Moment,
     begun: Moment,
+    ending: Moment,
     over: Moment,
     connections: TaskTracker,
     requests: Mutex<Vec<Arc<AtomicUsize>>>,
@@ -73,6 +76,12 @@ impl Drain {
         self.0.begun.reached()
     }
 
+    /// Resolves shortly before the drain's end: what would stay open as long as it may, a
+    /// WebSocket, says goodbye now. For one task.
+    pub fn ending(&self) -> Reached {
+        self.0.ending.reached()
+    }
+
     /// Runs a connection's task; the drain waits for it, and [`Self::finished`] ends it.
     pub fn spawn<F>(&self, connection: F)
     where
@@ -120,7 +129,13 @@ impl Drain {
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
     /// requests end. False if something was.
     pub async fn finished(&self, limit: Duration) -> bool {
-        let clean = tokio::time::timeout(limit, self.0.connections.wait()).await;
+        let goodbye = GOODBYE_MAX.min(limit / 4);
+        let before = limit.saturating_sub(goodbye);
+        let mut clean = tokio::time::timeout(before, self.0.connections.wait()).await;
+        if clean.is_err() {
+            self.0.ending.reach();
+            clean = tokio::time::timeout(goodbye, self.0.connections.wait()).await;
+        }
         self.0.over.reach();
         self.0.connections.wait().await;
         // Streams of HTTP/2 have tasks of their own, which notice a moment later.

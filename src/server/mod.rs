@@ -16,3 +16,4 @@ pub use deadline::Overdue;
 pub use drain::{Drain, RequestCount, RequestInFlight};
 pub use frames::Flood;
 pub use memory::{MemoryPressure, MemoryWatermark};
+pub use moment::Reached;

@@ -18,6 +18,7 @@ pub mod flow;
 pub mod flags;
 pub mod redact;
 pub mod rpc;
+pub mod websocket;
 
 pub mod resource;
 pub mod sink;

@@ -3,10 +3,12 @@
 use super::body::AnswerBody;
 use super::connect::ConnectError;
 use super::kept::KeptHead;
+use super::upgrade::{Switched, Upgrade};
 use crate::message::request_body::{BodyProgress, RequestBody};
 use http::{HeaderValue, Request, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// One request for an endpoint. The URI carries path and query alone.
@@ -17,8 +19,8 @@ pub struct Asking {
     pub host: HeaderValue,
     /// The client's body, if it has one.
     pub progress: Option<Arc<BodyProgress>>,
-    /// Whether it asks for an upgrade of the connection (RFC 9110 section 7.8).
-    pub upgrade: bool,
+    /// The upgrade of the connection that it asks for, if it does.
+    pub upgrade: Option<Box<Upgrade>>,
     /// When the whole exchange has to be over.
     pub due: Option<Instant>,
     /// When the head of its answer has to be there, if sooner than the upstream's own deadlines.
@@ -30,6 +32,8 @@ pub struct Asking {
     pub fresh: bool,
     /// The copy, where the connection has no room for it.
     pub(super) kept: Option<Box<KeptHead>>,
+    /// The place of a connection that is being upgraded.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// An endpoint's answer.
@@ -38,6 +42,8 @@ pub struct Answered {
     pub response: Response<AnswerBody>,
     /// Who answered; None for a Unix socket.
     pub peer: Option<SocketAddr>,
+    /// The stream that the connection became, if the upgrade asked for was granted.
+    pub switched: Option<Box<Switched>>,
 }
 
 /// Why an endpoint gave no answer.
@@ -95,7 +101,7 @@ impl Asking {
     pub fn new(
         request: Request<RequestBody>,
         progress: Option<Arc<BodyProgress>>,
-        upgrade: bool,
+        upgrade: Option<Box<Upgrade>>,
         due: Option<Instant>,
     ) -> Box<Self> {
         Box::new(Self {
@@ -108,12 +114,13 @@ impl Asking {
             again: true,
             fresh: false,
             kept: None,
+            place: None,
         })
     }
 
     /// Whether a copy of its head is all it takes to send it once more.
     pub(super) fn keeps(&self, request: &Request<RequestBody>) -> bool {
-        self.again && !self.upgrade && matches!(request.body(), RequestBody::Empty)
+        self.again && self.upgrade.is_none() && matches!(request.body(), RequestBody::Empty)
     }
 }
 

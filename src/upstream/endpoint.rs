@@ -3,12 +3,14 @@
 use super::asking::{Answered, AskError, Asking, Unanswered, is_refused, is_reset_stream};
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
 use super::dialect;
+use super::http2;
 use super::link::{Link, Sent};
 use super::obtain::{AnyLink, Wanted};
 use super::patience::HeadPatience;
-use super::pool::{Pool, SharedLink};
+use super::pool::Pool;
 use super::reach::Reach;
 use super::retry::is_idempotent;
+use super::upgrade::{Held, Switched, Way};
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::RequestBody;
@@ -43,6 +45,8 @@ pub struct Endpoint {
     pub(super) tls_http1: Option<Connector>,
     /// Whether it is known to speak HTTP/2, so that one connection is made for many requests.
     pub(super) shares: AtomicBool,
+    /// Whether it is known not to take a WebSocket on HTTP/2.
+    pub(super) refuses_connect: AtomicBool,
     pub(super) connecting: tokio::sync::Mutex<()>,
     pub(super) metrics: Arc<Metrics>,
 }
@@ -82,6 +86,7 @@ impl Endpoint {
             tls,
             tls_http1,
             shares,
+            refuses_connect: AtomicBool::new(false),
             connecting,
             metrics,
         }
@@ -115,8 +120,6 @@ impl Endpoint {
         mut asking: Box<Asking>,
         timeouts: &UpstreamTimeouts,
     ) -> Result<Answered, Unanswered> {
-        // A request that finds HTTP/2 here goes without its upgrade.
-        let upgrade = asking.upgrade && self.address.protocol != EndpointProtocol::H2c;
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let now = clock::instant();
@@ -124,8 +127,12 @@ impl Endpoint {
             let left = due.map_or(Duration::MAX, |due| due.saturating_duration_since(now));
             let limit = timeouts.connect.min(left);
             let fresh = asking.fresh;
-            let wanted = Wanted { upgrade, fresh };
-            let (link, fresh) = match self.link(now, limit, wanted).await {
+            let upgrade = false;
+            let found = match asking.upgrade.as_deref() {
+                None => self.link(now, limit, Wanted { upgrade, fresh }).await,
+                Some(asked) => Box::pin(self.link_for_upgrade(now, limit, fresh, asked)).await,
+            };
+            let (link, fresh) = match found {
                 Ok(found) => found,
                 Err(error) => return Err((error, Some(asking))),
             };
@@ -134,21 +141,29 @@ impl Endpoint {
                 first_byte.min(due.saturating_duration_since(from))
             });
             let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), asking.due);
-            let (sent, peer, carrier) = match link {
+            let mut way = Way::Http1;
+            let (sent, peer, mut carrier) = match link {
                 AnyLink::Own(link) => self.send_h1(link, fresh, &mut asking, patience).await,
                 AnyLink::Shared(link) => {
+                    way = http2::way(&link, &asking);
                     // Large, and boxed by hyper anyway: not for the future of every request.
                     let protocol = self.address.protocol;
-                    Box::pin(send_h2(link, protocol, &mut asking, patience)).await
+                    Box::pin(http2::send(link, way, protocol, &mut asking, patience)).await
                 }
             };
             match sent {
                 Ok(Some(mut response)) => {
-                    if let Err(reason) = dialect::read_framing(&mut response, upgrade) {
-                        let endpoint = self.address.to_string();
-                        return Err((AskError::BadAnswer { endpoint, reason }, None));
-                    }
-                    return Ok(self.answered(response, peer, carrier, asking, timeouts));
+                    let read = read_answer(&mut response, way, &mut asking, &mut carrier);
+                    let switched = match read {
+                        Ok(switched) => switched,
+                        Err(reason) => {
+                            let endpoint = self.address.to_string();
+                            return Err((AskError::BadAnswer { endpoint, reason }, None));
+                        }
+                    };
+                    let mut answered = self.answered(response, peer, carrier, asking, timeouts);
+                    answered.switched = switched;
+                    return Ok(answered);
                 }
                 Ok(None) => {
                     // Whether this request or the connection is stuck cannot be told, so nobody
@@ -214,9 +229,13 @@ impl Endpoint {
         if !fresh && asking.keeps(&request) && is_idempotent(request.method()) {
             link.kept.keep(&request);
         }
+        if let Some(upgrade) = &asking.upgrade {
+            upgrade.ask_http1(&mut request);
+        }
         dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
-        if asking.upgrade {
+        if asking.upgrade.is_some() {
+            asking.place = link.place.take();
             let sent = Box::pin(link.send_upgrade(request, patience)).await;
             return (
                 sent,
@@ -255,39 +274,33 @@ impl Endpoint {
                 deadlines,
             )
         });
-        Answered { response, peer }
+        Answered {
+            response,
+            peer,
+            switched: None,
+        }
     }
 }
 
-async fn send_h2(
-    link: SharedLink,
-    protocol: EndpointProtocol,
+/// Reads the head of an answer; takes the stream if it grants the upgrade that was asked for.
+fn read_answer(
+    response: &mut Response<Incoming>,
+    way: Way,
     asking: &mut Asking,
-    patience: &mut HeadPatience,
-) -> (Sent, Option<SocketAddr>, Carrier) {
-    let mut request = std::mem::take(&mut asking.request);
-    if asking.keeps(&request) {
-        asking.kept.get_or_insert_default().keep(&request);
-    }
-    dialect::for_http2(&mut request, protocol, &asking.host);
-    if let Some(progress) = &asking.progress {
-        // hyper's HTTP/2 client does not report 1xx: nobody would open the gate.
-        progress.open_gate();
-    }
-    let place = link.enter();
-    let mut sender = link.sender;
-    let sending = async {
-        // Closed since it was looked at? Then hyper hands the request back.
-        drop(sender.ready().await);
-        sender.try_send_request(request).await
+    carrier: &mut Carrier,
+) -> Result<Option<Box<Switched>>, &'static str> {
+    dialect::read_framing(response, asking.upgrade.is_some() && way == Way::Http1)?;
+    let Some(upgrade) = asking.upgrade.take() else {
+        return Ok(None);
     };
-    let sent = patience.bound(sending).await.transpose();
-    (
-        sent,
-        link.peer,
-        Carrier::Shared {
-            timer: LazyTimer::default(),
-            place: Some(place),
-        },
-    )
+    let stream = match carrier {
+        Carrier::Shared { place, .. } => place.take(),
+        Carrier::Own(_) => None,
+    };
+    let held = Held {
+        _stream: stream,
+        _connection: asking.place.take(),
+    };
+    let switched = upgrade.take(response, way, held)?;
+    Ok(switched.map(Box::new))
 }

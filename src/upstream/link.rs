@@ -10,6 +10,7 @@ use super::connect::Stream;
 use super::kept::KeptHead;
 use super::patience::HeadPatience;
 use super::relay::Relay;
+use super::socket::Socket;
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::UpstreamConnectionGuard;
@@ -46,7 +47,6 @@ pub(super) struct Link {
     pub(super) kept: KeptHead,
     /// One of the endpoint's connections in use, where their number is bounded.
     pub(super) place: Option<OwnedSemaphorePermit>,
-    _open: UpstreamConnectionGuard,
 }
 
 impl Link {
@@ -58,7 +58,7 @@ impl Link {
         let (sender, connection) = http1::Builder::new()
             .max_headers(RESPONSE_HEADERS_MAX)
             .max_buf_size(BUFFER_BYTES_MAX)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Socket::new(stream, open)))
             .await?;
         Ok(Self {
             sender,
@@ -68,7 +68,6 @@ impl Link {
             idle_since: clock::instant(),
             kept: KeptHead::default(),
             place: None,
-            _open: open,
         })
     }
 
@@ -160,14 +159,14 @@ impl Link {
 /// The half of a connection that does the work.
 struct Driver {
     /// None once the connection is over.
-    connection: Option<http1::Connection<TokioIo<Stream>, RequestBody>>,
+    connection: Option<http1::Connection<TokioIo<Socket>, RequestBody>>,
     relay: Arc<Relay>,
     /// Wakes `relay`.
     waker: Waker,
 }
 
 impl Driver {
-    fn new(connection: http1::Connection<TokioIo<Stream>, RequestBody>) -> Self {
+    fn new(connection: http1::Connection<TokioIo<Socket>, RequestBody>) -> Self {
         let relay = Arc::new(Relay::default());
         Self {
             connection: Some(connection),

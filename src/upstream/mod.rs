@@ -10,6 +10,7 @@ mod cluster;
 mod connect;
 mod dialect;
 mod endpoint;
+mod http2;
 mod health;
 mod kept;
 mod link;
@@ -25,7 +26,9 @@ mod resolve;
 mod retry;
 mod roster;
 mod settings;
+mod socket;
 mod standing;
+mod upgrade;
 
 pub use adaptive::{AdaptiveLimit, AdaptivePlace};
 pub use asking::{Answered, AskError, Asking, Unanswered};
@@ -45,3 +48,4 @@ pub use settings::{
     EndpointTarget, UpstreamLimits, UpstreamTimeouts,
 };
 pub use standing::{Health, LastFailure, Load, Standing};
+pub use upgrade::{Switched, Upgrade};

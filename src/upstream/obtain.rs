@@ -1,21 +1,18 @@
 //! A connection for one request: out of the pool, shared, waited for, or made.
 
+use super::EndpointProtocol;
 use super::asking::AskError;
-use super::connect::{ConnectError, Connected, Stream, Way, connect};
+use super::connect::{ConnectError, Connected, Way, connect};
 use super::endpoint::Endpoint;
+use super::http2;
 use super::link::Link;
 use super::pool::{SharedLink, TooManyPending};
+use super::upgrade::Upgrade;
 use crate::clock;
-use crate::message::request_body::RequestBody;
 use crate::tls::Connector;
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Largest header list that an HTTP/2 upstream may answer with, in bytes.
-const H2_HEADER_BYTES_MAX: u32 = 256 * 1024;
 
 /// What kind of connection a request needs.
 #[derive(Clone, Copy)]
@@ -48,6 +45,36 @@ impl Endpoint {
             None => Box::pin(self.open_within(limit, wanted))
                 .await
                 .map_err(AskError::Connect),
+        }
+    }
+
+    /// The same for a request that asks for an upgrade: a stream of HTTP/2 where it fits and the
+    /// peer takes it, else an HTTP/1.1 connection of its own. Over `h2c://` there is only HTTP/2:
+    /// what it does not take is asked without its upgrade.
+    pub(super) async fn link_for_upgrade(
+        &self,
+        now: Instant,
+        limit: Duration,
+        fresh: bool,
+        asked: &Upgrade,
+    ) -> Result<(AnyLink, bool), AskError> {
+        let wanted = |upgrade| Wanted { upgrade, fresh };
+        let only_http2 = self.address.protocol == EndpointProtocol::H2c;
+        let fits = asked.fits_http2() && !self.refuses_connect.load(Ordering::Relaxed);
+        if self.address.protocol == EndpointProtocol::Http1 || !(only_http2 || fits) {
+            return self.link(now, limit, wanted(true)).await;
+        }
+        match self.link(now, limit, wanted(false)).await? {
+            (AnyLink::Shared(link), fresh) => {
+                let left = limit.saturating_sub(now.elapsed());
+                if (fits && http2::takes_connect(&link, left).await) || only_http2 {
+                    return Ok((AnyLink::Shared(link), fresh));
+                }
+                self.refuses_connect.store(true, Ordering::Relaxed);
+                let left = limit.saturating_sub(now.elapsed());
+                self.link(now, left, wanted(true)).await
+            }
+            own => Ok(own),
         }
     }
 
@@ -170,28 +197,8 @@ impl Endpoint {
             return Ok(AnyLink::Own(Box::new(link)));
         }
         self.shares.store(true, Ordering::Relaxed);
-        let (sender, connection) = begin_h2(stream).await.map_err(failed)?;
-        tokio::spawn(async move {
-            // How it ends is seen by the streams it carries.
-            drop(connection.await);
-            drop(open);
-        });
-        let link = SharedLink::new(sender, peer);
+        let link = http2::begin(stream, peer, open).await.map_err(failed)?;
         self.pool.keep_shared(link.clone());
         Ok(AnyLink::Shared(link))
     }
-}
-
-type H2Connection = http2::Connection<TokioIo<Stream>, RequestBody, TokioExecutor>;
-
-async fn begin_h2(
-    stream: Stream,
-) -> Result<(http2::SendRequest<RequestBody>, H2Connection), hyper::Error> {
-    // No PINGs: gRPC servers close connections that send them more often than every five minutes.
-    // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
-    http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_header_list_size(H2_HEADER_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
 }

@@ -4,6 +4,7 @@ use super::body::Carrier;
 use super::breaker::Gate;
 use super::link::Link;
 use super::settings::UpstreamLimits;
+use super::socket::TakesConnect;
 use crate::clock;
 use crate::message::request_body::RequestBody;
 use hyper::client::conn::http2;
@@ -37,12 +38,14 @@ pub(super) struct TooManyPending;
 pub(super) struct SharedLink {
     pub(super) sender: http2::SendRequest<RequestBody>,
     pub(super) peer: Option<std::net::SocketAddr>,
+    pub(super) takes_connect: TakesConnect,
     streams: Arc<AtomicUsize>,
     /// When it was last seen in use.
     used: Instant,
 }
 
-/// One stream's place on its connection.
+/// One stream's place on its connection. Dropping it gives the place back.
+#[derive(Debug)]
 pub(super) struct StreamPlace(Arc<AtomicUsize>);
 
 impl Drop for StreamPlace {
@@ -55,10 +58,12 @@ impl SharedLink {
     pub(super) fn new(
         sender: http2::SendRequest<RequestBody>,
         peer: Option<std::net::SocketAddr>,
+        takes_connect: TakesConnect,
     ) -> Self {
         Self {
             sender,
             peer,
+            takes_connect,
             streams: Arc::new(AtomicUsize::new(0)),
             used: clock::instant(),
         }

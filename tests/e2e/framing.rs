@@ -250,7 +250,7 @@ async fn half_an_answer_is_never_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
-async fn websockets_over_http2_are_not_offered_while_they_are_not_served() {
+async fn websockets_over_http2_are_offered_to_browsers() {
     let proxy = Setup::front(&Origin::start().await).start().await;
     let stream = TcpStream::connect(proxy.address).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
@@ -261,7 +261,7 @@ async fn websockets_over_http2_are_not_offered_while_they_are_not_served() {
     let (response, _) = sender.send_request(ask, true).unwrap();
     assert_eq!(response.await.unwrap().status(), 200);
 
-    assert!(!sender.is_extended_connect_protocol_enabled());
+    assert!(sender.is_extended_connect_protocol_enabled());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use crate::support::client::{get, request, send, send_h2_over, send_over};
 use crate::support::collector::Collector;
 use crate::support::origin::{Origin, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
+use crate::support::websocket::{Http, WebSocketOrigin, echo, open_over};
 use futures_util::{SinkExt, StreamExt};
 use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -16,20 +17,20 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// An authority of its own, with a folder for what it signs.
-struct Authority {
+pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
+    pub folder: TempDir,
 }
 
-struct Signed {
-    chain: PathBuf,
-    key: PathBuf,
-    certificate: CertificateDer<'static>,
-    private: PrivateKeyDer<'static>,
+pub struct Signed {
+    pub chain: PathBuf,
+    pub key: PathBuf,
+    pub certificate: CertificateDer<'static>,
+    pub private: PrivateKeyDer<'static>,
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut parameters = CertificateParams::new(Vec::new()).unwrap();
         parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let issuer =
@@ -39,13 +40,20 @@ impl Authority {
         Self { issuer, folder }
     }
 
-    fn ca(&self) -> PathBuf {
+    pub fn ca(&self) -> PathBuf {
         self.folder.path().join("ca.pem")
     }
 
-    fn sign(&self, name: &str) -> Signed {
+    pub fn sign(&self, name: &str) -> Signed {
+        self.sign_as(
+            name,
+            &CertificateParams::new(vec![name.to_owned()]).unwrap(),
+        )
+    }
+
+    /// For whomever the parameters say; `name` is the file's.
+    pub fn sign_as(&self, name: &str, parameters: &CertificateParams) -> Signed {
         let key = KeyPair::generate().unwrap();
-        let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap();
         let file = |end: &str| {
             self.folder
@@ -63,14 +71,14 @@ impl Authority {
         }
     }
 
-    fn roots(&self) -> RootCertStore {
+    pub fn roots(&self) -> RootCertStore {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         roots
     }
 }
 
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+pub fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
@@ -162,7 +170,7 @@ async fn each_name_gets_its_certificate() {
     }
 }
 
-async fn tls_origin(
+pub async fn tls_origin(
     authority: &Authority,
     signed: &Signed,
     client_auth: bool,
@@ -208,7 +216,7 @@ async fn tls_origin(
     origin
 }
 
-fn to_tls(origin: &Origin, tls: &str) -> Setup {
+pub fn to_tls(origin: &Origin, tls: &str) -> Setup {
     Setup::new(
         "upstreams: {origin: {endpoints: ['https://localhost:${port}'], tls: {${tls}}}}\n\
          routes: [{name: all, match: {prefix: /}, upstream: origin}]\n",
@@ -362,4 +370,55 @@ async fn a_websocket_passes_to_an_endpoint_that_would_rather_speak_http2() {
 
     let echo = socket.next().await.unwrap().unwrap();
     assert_eq!(echo.into_text().unwrap(), "hello");
+}
+
+#[tokio::test]
+async fn a_websocket_is_a_stream_of_the_connection_where_http2_takes_it() {
+    let authority = Authority::new();
+    let signed = authority.sign("localhost");
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![signed.certificate.clone()], signed.private.clone_key())
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("localhost:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let origin = WebSocketOrigin::start(Http::Two).await;
+    let behind = origin.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let stream = acceptor.accept(stream).await.unwrap();
+            tokio::spawn(behind.clone().connection(stream, Http::Two));
+        }
+    });
+    let own = authority.sign("app.example.com");
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: ['https://localhost:{port}'], tls: {{ca: '{}'}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n\
+         listeners: {{web: {{address: '127.0.0.1:0', tls: {{certificates: \
+         [{{chain: '{}', key: '{}'}}]}}}}}}",
+        authority.ca().display(),
+        own.chain.display(),
+        own.key.display(),
+    ))
+    .start()
+    .await;
+
+    for (alpn, client) in [("http/1.1", Http::One), ("h2", Http::Two)] {
+        let stream = connect(&authority, &proxy, "app.example.com", &[alpn]).await;
+        let opened = open_over(stream, "https", client, "/", &[]).await;
+        echo(&mut opened.socket().await, "hello").await;
+    }
+
+    let asked = origin.asked.lock().unwrap().clone();
+    for asked in &asked {
+        assert_eq!(asked.protocol.as_deref(), Some("websocket"));
+        assert_eq!(asked.scheme.as_deref(), Some("https"));
+    }
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")]).await;
+    let opened = "edgespan_upstream_connections_opened_total{upstream=\"origin\"} 1\n";
+    assert!(page.text().contains(opened), "{}", page.text());
 }

@@ -1,12 +1,13 @@
 //! Upgraded connections: spliced, and their spans live until close.
 
-use crate::support::client::{begin, request};
+use crate::support::client::{begin, patiently, request};
 use crate::support::collector::Collector;
 use crate::support::origin::Origin;
 use crate::support::proxy::Setup;
 use futures_util::{SinkExt, StreamExt};
 use hyper_util::rt::TokioIo;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{accept_async, client_async};
@@ -111,8 +112,49 @@ async fn bytes_that_follow_the_head_at_once_are_not_lost() {
 
     let mut said = Vec::new();
     let mut stream = TokioIo::new(upgraded);
-    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut said)
-        .await
-        .unwrap();
+    stream.read_to_end(&mut said).await.unwrap();
     assert_eq!(said, b"early");
+}
+
+#[tokio::test]
+async fn other_upgrades_pass_as_bytes_and_a_closed_half_is_no_end() {
+    let collector = Collector::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin {
+        address: listener.local_addr().unwrap(),
+        ..Origin::detached()
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut head).await.unwrap();
+        }
+        let granted = b"HTTP/1.1 101 x\r\nconnection: upgrade\r\nupgrade: parrot\r\n\r\n";
+        stream.write_all(granted).await.unwrap();
+        // Says everything back once the other side has said that no more comes.
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).await.unwrap();
+        stream.write_all(&heard).await.unwrap();
+    });
+    let proxy = Setup::front(&origin).export_to(&collector).start().await;
+
+    let asking = [("connection", "upgrade"), ("upgrade", "parrot")];
+    let request = request("GET", "/", &asking);
+    let mut response = begin(proxy.address, request).await;
+    assert_eq!(response.headers()["upgrade"], "parrot");
+    let mut stream = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+    stream.write_all(b"\x83 no frame at all").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut said = Vec::new();
+    patiently(stream.read_to_end(&mut said)).await.unwrap();
+    assert_eq!(said, b"\x83 no frame at all");
+    drop(stream);
+
+    let edges = collector.next_edges().await;
+    let span = edges.server();
+    assert_eq!(span.status(), StatusCode::Unset);
+    assert_eq!(span.int("http.request.body.size"), Some(17));
+    assert_eq!(span.int("http.response.body.size"), Some(17));
+    assert_eq!(span.int("edgespan.websocket.close_code"), None);
 }

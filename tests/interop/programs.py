@@ -24,6 +24,8 @@ DEBIAN = {
     "haproxy": "haproxy",
     "nginx": "nginx-light",
     "openssl": "openssl",
+    "slowhttptest": "slowhttptest",
+    "sslscan": "sslscan",
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",
     "taskset": "util-linux",

@@ -9,6 +9,7 @@ use crate::listener::{ListenerLimits, ListenerSettings, ListenerTimeouts, PathPo
 use crate::net::TrustedPeers;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 /// Largest `header_bytes`: the HTTP library's own limit stands above it, so that ours answers.
@@ -171,6 +172,8 @@ fn limits(written: &raw::ListenerLimits, compiler: &mut Compiler<'_>) -> Listene
             .requests_per_connection
             .as_ref()
             .and_then(|count| u64::try_from(count.value.0).ok()),
-        body_bytes_per_second_min: compiler.size(written.body_bytes_per_second.as_ref()),
+        body_bytes_per_second_min: compiler
+            .size(written.body_bytes_per_second.as_ref())
+            .and_then(NonZeroU64::new),
     }
 }

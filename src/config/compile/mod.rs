@@ -24,6 +24,7 @@ mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
+mod websocket;
 
 pub(in crate::config) use resource::DOWNWARD_API;
 pub use variables::Overrides;

@@ -3,7 +3,7 @@
 use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
-use super::{Compiler, action, conditions, cors, headers, message, ratelimit, retry};
+use super::{Compiler, action, conditions, cors, headers, message, ratelimit, retry, websocket};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -115,6 +115,7 @@ fn one(
         request_timeout: compiler.off_or_duration(written.timeouts.request.as_ref()),
         retries: retry::compile(written.retries.as_ref(), compiler),
         body_bytes_max: compiler.size(written.limits.body_bytes.as_ref()),
+        websocket: websocket::compile(&written.websocket, compiler),
         rate_limits: ratelimit::names(&written.rate_limits, &scope.config.rate_limits, compiler),
         span_name: written
             .span_name

@@ -26,8 +26,8 @@ pub(in crate::config) struct Compression {
     /// How much work goes into each byte.
     #[schemars(extend("default" = "balanced"))]
     pub(in crate::config) level: Option<Level>,
-    /// Answers compressed at once, which bounds the memory of it: up to a mebibyte each. One more
-    /// goes as it is.
+    /// Answers compressed at once, which bounds the memory of it: up to 1.25 MiB each. One more goes
+    /// as it is.
     #[schemars(extend("default" = 500))]
     pub(in crate::config) streams: Option<Spanned<Count>>,
 }

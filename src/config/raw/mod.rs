@@ -18,6 +18,7 @@ mod telemetry;
 mod tls;
 mod trace;
 mod upstream;
+mod websocket;
 
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey};
 pub(in crate::config) use export::{
@@ -54,6 +55,7 @@ pub(in crate::config) use trace::{
     ValueType,
 };
 pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
+pub(in crate::config) use websocket::WebSocket;
 
 use super::decode::{Entries, Spanned};
 use schemars::JsonSchema;

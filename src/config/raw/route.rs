@@ -4,6 +4,7 @@ use super::scalar::Either;
 use super::{
     DurationText, HeaderName, HeaderText, HostText, MethodText, Mirror, OffOrDuration, OneOrMany,
     PathText, Rate, RegexText, Retries, RouteCompression, SizeText, Split, Status, UnsampledParent,
+    WebSocket,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -42,6 +43,8 @@ pub(in crate::config) struct Route {
     pub(in crate::config) timeouts: RouteTimeouts,
     /// Bounds that replace the listener's.
     pub(in crate::config) limits: RouteLimits,
+    /// WebSockets and other upgraded connections.
+    pub(in crate::config) websocket: WebSocket,
     /// When a request is sent once more; replaces all of the upstream's `retries`.
     pub(in crate::config) retries: Option<Spanned<Retries>>,
     /// Rate limits, by name. All of them have to let a request pass.

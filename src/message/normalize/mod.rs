@@ -10,6 +10,7 @@
 use super::authority::Authority;
 use super::refusal::Refusal;
 use super::target::{PathRules, check_query, normalize_path};
+use super::websocket::handshake::is_extended_connect;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
@@ -33,6 +34,7 @@ pub struct NormalizePolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Normalized {
     authority: Option<Authority>,
+    by_connect: bool,
 }
 
 impl Normalized {
@@ -46,6 +48,11 @@ impl Normalized {
         self.authority.as_ref().map_or("", Authority::host)
     }
 
+    /// Whether it asks for a WebSocket by extended CONNECT, and is a GET from here on.
+    pub const fn asks_by_connect(&self) -> bool {
+        self.by_connect
+    }
+
     /// The port that the client named.
     pub fn port(&self) -> Option<u16> {
         self.authority.as_ref().and_then(Authority::port)
@@ -54,7 +61,8 @@ impl Normalized {
 
 /// Reads the request in the only way it can be read, and leaves it in that spelling: the target
 /// holds path and query only (or `*`), `Host` stands exactly once and is canonical, equal
-/// `Content-Length` lines are one.
+/// `Content-Length` lines are one. A WebSocket asked for by extended CONNECT (RFC 8441) becomes the
+/// GET that asks for one on HTTP/1.1, so that routes and all that follows know one kind of it.
 ///
 /// # Errors
 /// [`Refusal`]; the request is then as it came.
@@ -63,15 +71,16 @@ pub fn normalize<B>(
     policy: &NormalizePolicy,
 ) -> Result<Normalized, Refusal> {
     check_size(request.headers(), policy)?;
-    if request.method() == Method::CONNECT {
-        return Err(Refusal::Connect);
-    }
+    let by_connect = is_extended_connect(request)?;
     let length_repeated = check_framing(request.version(), request.headers())?;
     let target = read_target(request.method(), request.uri(), policy.path)?;
     let authority = read_authority(request.version(), request.uri(), request.headers())?;
 
     if let Some(target) = target {
         *request.uri_mut() = target;
+    }
+    if by_connect {
+        *request.method_mut() = Method::GET;
     }
     if length_repeated && let Some(length) = request.headers().get(CONTENT_LENGTH).cloned() {
         request.headers_mut().insert(CONTENT_LENGTH, length);
@@ -86,7 +95,10 @@ pub fn normalize<B>(
             .headers_mut()
             .insert(HOST, authority.header().clone());
     }
-    Ok(Normalized { authority })
+    Ok(Normalized {
+        authority,
+        by_connect,
+    })
 }
 
 /// HTTP/2 may spread the pairs of `Cookie` over lines; HTTP/1.1 has one (RFC 9113 section 8.2.3).

@@ -18,6 +18,7 @@ mod reloads;
 mod ratelimit;
 mod reading;
 mod series;
+mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
@@ -32,6 +33,7 @@ pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
+pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
@@ -47,6 +49,7 @@ use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use upstreams::UpstreamMetrics;
+use websocket::WebSocketMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
 const SHED_REASONS_MAX: usize = 64;
@@ -57,6 +60,7 @@ pub struct Metrics {
     http: HttpMetrics,
     connections: ConnectionMetrics,
     endpoints: EndpointMetrics,
+    websocket: WebSocketMetrics,
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
@@ -79,6 +83,7 @@ impl Metrics {
             http: HttpMetrics::new(),
             connections: ConnectionMetrics::new(),
             endpoints: EndpointMetrics::new(),
+            websocket: WebSocketMetrics::default(),
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
@@ -191,6 +196,11 @@ impl Metrics {
         self.endpoints.of(upstream)
     }
 
+    /// A WebSocket was opened; it is open until the guard is dropped.
+    pub fn websocket(self: &Arc<Self>) -> WebSocketGuard {
+        WebSocketMetrics::opened(self)
+    }
+
     /// An answer was compressed: `algorithm`, and its bytes before and after.
     pub fn compressed(&self, algorithm: &'static str, before: u64, after: u64) {
         self.message.compressed(algorithm, before, after);
@@ -262,6 +272,7 @@ impl Metrics {
         page.sample(&[], self.active_requests.load(Ordering::Relaxed));
         self.connections.render(page);
         self.endpoints.render(page);
+        self.websocket.render(page);
         self.message.render(page);
         self.edge.render(page);
         self.attempts.render(page);

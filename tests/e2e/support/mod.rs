@@ -9,6 +9,7 @@ pub mod origin;
 pub mod proxy;
 pub mod script;
 pub mod spans;
+pub mod websocket;
 
 use std::time::Duration;
 

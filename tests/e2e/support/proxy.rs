@@ -134,6 +134,10 @@ impl Proxy {
         self.running.requests()
     }
 
+    pub fn renew_certificates(&self) {
+        self.running.renew_certificates();
+    }
+
     pub async fn stop(self) -> Stopped {
         self.running.stop(Next::Nobody).await
     }
