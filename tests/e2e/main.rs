@@ -42,7 +42,6 @@ mod panics;
 mod protocols;
 mod reload;
 mod mirror;
-mod protocols;
 mod rate_limits;
 mod refused;
 mod resolving;
