@@ -58,7 +58,7 @@ impl Way {
             let address = origin.local_addr().unwrap();
             tokio::spawn(serve(origin));
             let proxy = start(address, &environment).await;
-            let (_, address) = proxy.listeners.first().unwrap();
+            let (_, address) = proxy.listeners()[0];
             let client = TcpStream::connect(address).await.unwrap();
             client.set_nodelay(true).unwrap();
             (client, proxy)
@@ -95,8 +95,7 @@ async fn start(origin: SocketAddr, environment: &Environment) -> Running {
     let loaded = compile_text("bench.yaml", &text, environment, &Overrides::default());
     let options = Options {
         sinks: vec![Arc::new(Nowhere)],
-        accounts: Vec::new(),
-        access_log: None,
+        ..Options::default()
     };
     Running::start(loaded.unwrap().plan, options).await.unwrap()
 }

@@ -3,6 +3,7 @@
 use super::AdminSettings;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
 use tokio::net::TcpListener;
 
 /// The doors, open but not served yet.
@@ -10,6 +11,15 @@ use tokio::net::TcpListener;
 pub struct AdminListeners {
     pub(super) admin: Option<TcpListener>,
     pub(super) probes: Option<TcpListener>,
+}
+
+/// Sockets that are open already and to be used instead of new ones.
+#[derive(Debug, Default)]
+pub struct HandedDoors {
+    /// For the whole interface.
+    pub admin: Option<std::net::TcpListener>,
+    /// For the probes.
+    pub probes: Option<std::net::TcpListener>,
 }
 
 /// A door that cannot be opened.
@@ -30,10 +40,13 @@ pub struct BindError {
 ///
 /// # Errors
 /// When an address that was asked for cannot be listened on.
-pub async fn bind(settings: &AdminSettings) -> Result<AdminListeners, BindError> {
+pub async fn bind(
+    settings: &AdminSettings,
+    handed: HandedDoors,
+) -> Result<AdminListeners, BindError> {
     let admin = match settings.address {
         None => None,
-        Some(address) => match listen(address).await {
+        Some(address) => match open(address, handed.admin).await {
             Err(error)
                 if settings.address_is_default
                     && error.source.kind() == io::ErrorKind::AddrInUse =>
@@ -46,7 +59,7 @@ pub async fn bind(settings: &AdminSettings) -> Result<AdminListeners, BindError>
     let probes = match settings.probes {
         None => None,
         Some(address) => {
-            let bound = listen(address).await;
+            let bound = open(address, handed.probes).await;
             Some(bound.map_err(|error| BindError {
                 is_probes: true,
                 ..error
@@ -54,6 +67,16 @@ pub async fn bind(settings: &AdminSettings) -> Result<AdminListeners, BindError>
         }
     };
     Ok(AdminListeners { admin, probes })
+}
+
+async fn open(
+    address: SocketAddr,
+    handed: Option<std::net::TcpListener>,
+) -> Result<TcpListener, BindError> {
+    match handed.map(TcpListener::from_std) {
+        Some(Ok(listener)) => Ok(listener),
+        Some(Err(_)) | None => listen(address).await,
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
@@ -72,6 +95,23 @@ impl AdminListeners {
         self.admin.as_ref()?.local_addr().ok()
     }
 
+    /// The sockets once more, to be handed on: the whole interface's and the probes'.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub fn sockets(&self) -> io::Result<HandedDoors> {
+        let again = |listener: &Option<TcpListener>| {
+            let again = listener
+                .as_ref()
+                .map(|one| one.as_fd().try_clone_to_owned());
+            again.transpose().map(|fd| fd.map(Into::into))
+        };
+        Ok(HandedDoors {
+            admin: again(&self.admin)?,
+            probes: again(&self.probes)?,
+        })
+    }
+
     /// Where the probes are, with the port they really have.
     pub fn probes_address(&self) -> Option<SocketAddr> {
         self.probes.as_ref()?.local_addr().ok()
@@ -84,7 +124,7 @@ mod tests {
 
     const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-    async fn open(
+    async fn opened(
         address: Option<SocketAddr>,
         address_is_default: bool,
         probes: Option<SocketAddr>,
@@ -94,7 +134,7 @@ mod tests {
             address_is_default,
             probes,
         };
-        bind(&settings).await
+        bind(&settings, HandedDoors::default()).await
     }
 
     #[tokio::test]
@@ -102,7 +142,7 @@ mod tests {
         let other = TcpListener::bind(LOOPBACK).await.unwrap();
         let taken = other.local_addr().unwrap();
 
-        let listeners = open(Some(taken), true, None).await.unwrap();
+        let listeners = opened(Some(taken), true, None).await.unwrap();
 
         let address = listeners.admin_address().unwrap();
         assert!(address.ip().is_loopback());
@@ -114,7 +154,7 @@ mod tests {
         let other = TcpListener::bind(LOOPBACK).await.unwrap();
         let taken = other.local_addr().unwrap();
 
-        let error = open(Some(taken), false, None).await.unwrap_err();
+        let error = opened(Some(taken), false, None).await.unwrap_err();
 
         assert_eq!(error.address, taken);
         assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
@@ -126,7 +166,7 @@ mod tests {
 
     #[tokio::test]
     async fn doors_that_are_off_stay_shut() {
-        let listeners = open(None, true, Some(LOOPBACK)).await.unwrap();
+        let listeners = opened(None, true, Some(LOOPBACK)).await.unwrap();
 
         assert_eq!(listeners.admin_address(), None);
         assert!(

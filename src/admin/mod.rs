@@ -15,7 +15,7 @@ mod telemetry;
 mod upstreams;
 mod visitor;
 
-pub use bind::{AdminListeners, BindError, bind};
+pub use bind::{AdminListeners, BindError, HandedDoors, bind};
 pub use readiness::{Readiness, ReadinessState};
 pub use serve::serve;
 pub use settings::AdminSettings;

@@ -28,7 +28,7 @@ impl Doors {
             address_is_default: false,
             probes: Some(any),
         };
-        let listeners = bind(&settings).await.unwrap();
+        let listeners = bind(&settings, HandedDoors::default()).await.unwrap();
         let (admin, probes) = (listeners.admin_address(), listeners.probes_address());
         let account = SpanAccount {
             exporter: "collector:4317".into(),

@@ -1,7 +1,8 @@
 //! Live objects out of a plan.
 
+use super::parts::Clusters;
 use crate::config::Plan;
-use crate::export::{ExportError, Exporter};
+use crate::export::ExportError;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::{RouteAction, RoutePlan};
 use crate::proxy::{LiveAction, LiveMirror, LiveRoute, LiveSplit, Snapshot, TraceRule};
@@ -18,8 +19,6 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
-use crate::upstream::Cluster;
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -83,8 +82,8 @@ pub enum StartError {
 /// What the requests of this plan read. What the snapshot `before` remembers of clients goes on.
 pub(super) fn snapshot(
     plan: &Plan,
+    clusters: &Clusters,
     metrics: &Arc<Metrics>,
-    keeper: &Keeper,
     sinks: Vec<Arc<dyn SpanSink>>,
     access_log: Option<Arc<AccessLog>>,
     before: Option<&Snapshot>,
@@ -99,7 +98,6 @@ pub(super) fn snapshot(
         known_methods: KnownMethods::new(tracing.known_methods.clone()),
         peer_service: tracing.peer_service,
     };
-    let clusters = clusters(plan, metrics, keeper)?;
     let limits = rate_limits(plan, metrics, before)?;
     let routes = plan
         .routes
@@ -107,14 +105,15 @@ pub(super) fn snapshot(
         .map(|(spec, route)| {
             Ok((
                 spec.clone(),
-                live_route(spec, route, &clusters, &limits, &trace)?,
+                live_route(spec, route, clusters, &limits, &trace)?,
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
     let in_order = plan.upstreams.iter();
     Ok(Snapshot {
         clusters: in_order
-            .filter_map(|settings| clusters.get(&settings.name).cloned())
+            .filter_map(|settings| clusters.get(&settings.name))
+            .map(|made| Arc::clone(&made.cluster))
             .collect(),
         config: Arc::clone(&plan.text),
         routes: RouteTable::build(routes).map_err(StartError::Routes)?,
@@ -159,37 +158,15 @@ fn memory(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Arc<Memo
     )
 }
 
-fn clusters(
-    plan: &Plan,
-    metrics: &Arc<Metrics>,
-    keeper: &Keeper,
-) -> Result<HashMap<Arc<str>, Arc<Cluster>>, StartError> {
-    plan.upstreams
-        .iter()
-        .map(|settings| {
-            let name = Arc::clone(&settings.name);
-            let cluster =
-                Cluster::new(settings.clone(), metrics).map_err(|source| StartError::TlsFile {
-                    owner: format!("upstream {name}"),
-                    source,
-                })?;
-            if let Some(tls) = cluster.tls() {
-                keeper.watch_upstream(&name, tls);
-            }
-            Ok((name, cluster))
-        })
-        .collect()
-}
-
 fn live_route(
     spec: &RouteSpec,
     route: &RoutePlan,
-    clusters: &HashMap<Arc<str>, Arc<Cluster>>,
+    clusters: &Clusters,
     limits: &RateLimits,
     trace: &TraceSettings,
 ) -> Result<Arc<LiveRoute>, StartError> {
     let cluster = |upstream: &Arc<str>| {
-        let found = clusters.get(upstream).cloned();
+        let found = clusters.get(upstream).map(|made| Arc::clone(&made.cluster));
         found.ok_or_else(|| StartError::UnknownUpstream {
             route: Arc::clone(&route.name),
             upstream: Arc::clone(upstream),
@@ -237,18 +214,6 @@ fn live_route(
         template: spec.path.name().into(),
         plan: route.clone(),
     }))
-}
-
-/// One exporter for each destination.
-pub(super) fn exporters(plan: &Plan) -> Result<Vec<Exporter>, StartError> {
-    if !plan.tracing.recording {
-        return Ok(Vec::new());
-    }
-    let resource = resource(plan);
-    plan.export
-        .iter()
-        .map(|settings| Exporter::start(settings, resource.clone()).map_err(StartError::Export))
-        .collect()
 }
 
 /// The encoded resource of everything that is exported.

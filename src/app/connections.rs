@@ -9,17 +9,24 @@ use crate::proxy::Pipeline;
 use crate::server::{Drain, Ended, serve};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, HandshakeError};
+use arc_swap::ArcSwap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::{debug, info};
 
+/// What a listener is at this moment. A connection keeps what it began with.
+pub(super) struct Terms {
+    pub(super) listener: Arc<ListenerSettings>,
+    pub(super) acceptor: Option<Acceptor>,
+}
+
 /// Takes the connections of one listener.
 #[derive(Clone)]
 pub(super) struct Connections {
-    pub(super) listener: Arc<ListenerSettings>,
-    pub(super) acceptor: Option<Acceptor>,
+    /// What the next connection gets.
+    pub(super) terms: Arc<ArcSwap<Terms>>,
     pub(super) pipeline: Pipeline,
     pub(super) drain: Drain,
     pub(super) metrics: Arc<Metrics>,
@@ -27,15 +34,42 @@ pub(super) struct Connections {
 
 impl TakeConnection for Connections {
     fn take(&self, stream: TcpStream, peer: SocketAddr, permit: OwnedSemaphorePermit) {
-        let this = self.clone();
+        let arrived = Arrived {
+            terms: self.terms.load_full(),
+            pipeline: self.pipeline.clone(),
+            drain: self.drain.clone(),
+            metrics: Arc::clone(&self.metrics),
+        };
         self.drain.spawn(async move {
-            let open = this.metrics.connection(&this.listener.name);
-            this.connection(stream, peer, Place { permit, open }).await;
+            let _watch = PanicWatch(Arc::clone(&arrived.metrics));
+            let open = arrived.metrics.connection(&arrived.terms.listener.name);
+            arrived
+                .connection(stream, peer, Place { permit, open })
+                .await;
         });
     }
 }
 
-impl Connections {
+/// Counts a panic of the task that holds it.
+struct PanicWatch(Arc<Metrics>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panicked();
+        }
+    }
+}
+
+/// One connection, with everything it needs until its end.
+struct Arrived {
+    terms: Arc<Terms>,
+    pipeline: Pipeline,
+    drain: Drain,
+    metrics: Arc<Metrics>,
+}
+
+impl Arrived {
     async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, place: Place) {
         let Ok(local) = stream.local_addr() else {
             return;
@@ -44,7 +78,7 @@ impl Connections {
             return; // The other side has left already.
         }
         let mut ends = Ends { peer, local };
-        if let Some(settings) = &self.listener.proxy_protocol {
+        if let Some(settings) = &self.terms.listener.proxy_protocol {
             match Box::pin(self.proxied(&mut stream, peer, settings)).await {
                 Some(Ok(Some(told))) => {
                     ends = Ends {
@@ -57,13 +91,13 @@ impl Connections {
                 None => return,
             }
         }
-        let Some(acceptor) = &self.acceptor else {
+        let Some(acceptor) = &self.terms.acceptor else {
             let conn = self.conn_info(ends, peer, None, place);
             let ended = serve(stream, conn, self.pipeline.clone(), &self.drain).await;
             self.account(&ended, peer);
             return;
         };
-        let handshake = acceptor.accept(stream, self.listener.timeouts.header);
+        let handshake = acceptor.accept(stream, self.terms.listener.timeouts.header);
         let shaken = tokio::select! {
             biased;
             shaken = handshake => shaken,
@@ -94,7 +128,7 @@ impl Connections {
         peer: SocketAddr,
         settings: &ProxyProtocol,
     ) -> Option<Result<Option<Told>, ProxyProtocolError>> {
-        let deadline = self.listener.timeouts.header;
+        let deadline = self.terms.listener.timeouts.header;
         tokio::select! {
             biased;
             read = read_proxy_header(stream, peer.ip(), settings, deadline) => Some(read),
@@ -109,18 +143,18 @@ impl Connections {
         tls: Option<TlsInfo>,
         place: Place,
     ) -> Arc<ConnInfo> {
-        let listener = Arc::clone(&self.listener);
+        let listener = Arc::clone(&self.terms.listener);
         Arc::new(ConnInfo::new(listener, ends, socket_peer, tls, place))
     }
 
     fn no_tls(&self, error: &HandshakeError, peer: SocketAddr) {
-        self.metrics.tls_error(&self.listener.name);
+        self.metrics.tls_error(&self.terms.listener.name);
         let cause: &(dyn std::error::Error + 'static) = error;
-        debug!(listener = %self.listener.name, %peer, error = cause, "no TLS");
+        debug!(listener = %self.terms.listener.name, %peer, error = cause, "no TLS");
     }
 
     fn no_proxy_header(&self, error: &ProxyProtocolError, peer: SocketAddr) {
-        let listener = &self.listener.name;
+        let listener = &self.terms.listener.name;
         let reason = match error {
             ProxyProtocolError::Untrusted => "proxy_protocol_untrusted",
             ProxyProtocolError::Missing | ProxyProtocolError::Malformed(_) => {
@@ -136,7 +170,7 @@ impl Connections {
 
     /// What the HTTP parser refuses has no span: it is counted and logged here.
     fn account(&self, ended: &Ended, peer: SocketAddr) {
-        let listener = &self.listener.name;
+        let listener = &self.terms.listener.name;
         match ended {
             Ended::Clean => {}
             Ended::ParseError(error) => {

@@ -3,12 +3,23 @@
 mod accounts;
 mod build;
 mod connections;
+mod doorway;
+mod handover;
 mod in_force;
+mod inherited;
+mod orphans;
+mod parts;
+mod reload;
 mod run;
+pub mod service_manager;
 mod signal;
 mod telemetry;
 
 pub use accounts::ReadAccount;
 pub use build::{Door, StartError};
-pub use run::{Options, Running, Stopped};
-pub use signal::{Signals, Stop};
+pub use handover::{HandoverSocket, Predecessor, Successor, TakeoverError, take_over};
+pub use inherited::Inherited;
+pub use orphans::see_off_orphans;
+pub use reload::Changes;
+pub use run::{Next, Options, Running, Stopped};
+pub use signal::{Hangups, Signals, Stop};

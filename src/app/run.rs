@@ -1,30 +1,32 @@
 //! A running proxy, from bound sockets to the last span.
 
-use super::accounts::{ReadAccount, span_accounts};
+use super::accounts::{Ledger, ReadAccount};
 use super::build::{self, Door, StartError};
-use super::connections::Connections;
+use super::doorway::{Behind, Bound, Doorway, TlsShared, linger_and_finish};
 use super::in_force;
+use super::inherited::{Heirloom, HeirloomDoor, Inherited};
+use super::parts::{self, Clusters, Destination};
 use super::telemetry::{OwnTelemetry, Readings};
-use crate::admin::{self, AdminState, Readiness};
+use crate::admin::{self, AdminState, HandedDoors, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
-use crate::listener::{ListenerSettings, accept_loop, bind};
-use crate::proxy::{Live, Pipeline};
+use crate::proxy::Live;
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
-use crate::tls::{Acceptor, Keeper, Tickets};
+use crate::tls::{Keeper, Tickets};
 use crate::trace::sink::SpanSink;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Longest wait for the last export after a drain.
-const FLUSH_MAX: Duration = Duration::from_secs(5);
+pub(super) const FLUSH_MAX: Duration = Duration::from_secs(5);
 
 /// What a command adds to a plan.
 #[derive(Default)]
@@ -33,31 +35,39 @@ pub struct Options {
     pub sinks: Vec<Arc<dyn SpanSink>>,
     /// The account of those among them that count as an exporter, such as the terminal.
     pub accounts: Vec<ReadAccount>,
-    /// The form of the access log's lines, if there shall be any.
-    pub access_log: Option<LogFormat>,
+    /// The form of the access log's lines, and whether there are any where the plan does not say.
+    pub access_log: Option<(LogFormat, bool)>,
     /// Where the process's log can be had for export, if there is a log.
     pub log: Option<LogOutlet>,
+    /// Listening sockets that are open already.
+    pub inherited: Inherited,
 }
 
 /// A proxy at work. Dropping it without [`Self::stop`] leaves its tasks to the runtime.
 pub struct Running {
-    /// Each data listener with the address it got.
-    pub listeners: Vec<(Arc<str>, SocketAddr)>,
     /// The admin listener's address.
     pub admin: Option<SocketAddr>,
     /// The probe listener's address.
     pub probes: Option<SocketAddr>,
     /// Resolves when the operator asks for a drain.
     pub drain_asked: Arc<Notify>,
-    drain: Drain,
-    readiness: Readiness,
-    keeper: Arc<Keeper>,
-    exporters: Vec<Exporter>,
-    access_log: Option<Arc<AccessLog>>,
+    pub(super) plan: Plan,
+    pub(super) behind: Behind,
+    pub(super) doorways: Vec<Doorway>,
+    /// Connections of listeners that a reload has closed.
+    pub(super) leaving: Vec<Drain>,
+    pub(super) clusters: Clusters,
+    pub(super) destinations: Vec<Destination>,
+    /// Exporters that a reload has replaced, until they have ended.
+    pub(super) retiring: Vec<(Exporter, JoinHandle<()>)>,
+    pub(super) ledger: Ledger,
+    pub(super) sinks: Vec<Arc<dyn SpanSink>>,
+    pub(super) access_log: AccessLogs,
     telemetry: OwnTelemetry,
     readings: Readings,
+    doors: HandedDoors,
+    readiness: Readiness,
     over: CancellationToken,
-    drain_max: Duration,
 }
 
 /// How it ended.
@@ -68,6 +78,15 @@ pub struct Stopped {
     pub accounts: Vec<AccountSnapshot>,
 }
 
+/// Who serves next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nobody that we know of: load balancers have to notice.
+    Nobody,
+    /// A process that has our sockets and takes connections already.
+    Successor,
+}
+
 impl Running {
     /// Binds everything, then serves. Nothing is served when anything fails.
     ///
@@ -75,179 +94,264 @@ impl Running {
     /// [`StartError`].
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let tickets = Tickets::new();
-        let keeper = Keeper::new(Arc::clone(&metrics));
-        let doorways = doorways(&plan, &tickets, &keeper)?;
-        let doors = admin::bind(&plan.admin)
-            .await
-            .map_err(|error| StartError::Listen {
-                door: if error.is_probes {
-                    Door::Probes
-                } else {
-                    Door::Admin
-                },
-                address: error.address,
-                source: error.source,
-            })?;
-        let exporters = build::exporters(&plan)?;
-        let mut sinks = options.sinks;
-        sinks.extend(
-            exporters
-                .iter()
-                .cloned()
-                .map(|one| Arc::new(one) as Arc<dyn SpanSink>),
-        );
-        let access_log = options
-            .access_log
-            .map(|format| AccessLog::start(format, &metrics).map(Arc::new))
-            .transpose()
-            .map_err(StartError::AccessLog)?;
-        let log = access_log.clone();
+        let tls = TlsShared {
+            tickets: Tickets::new(),
+            keeper: Keeper::new(Arc::clone(&metrics)),
+        };
+        let mut inherited = options.inherited;
+        let bind = |settings| Bound::new(settings, &mut inherited, &tls);
+        let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
+        let doors = open_doors(&plan, &mut inherited).await?;
+        for (name, address) in inherited.left() {
+            tracing::warn!(name, %address, "no listener of the configuration takes this socket");
+        }
+        let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
+        let destinations = parts::destinations(&plan, &[])?;
+        let ledger = Ledger::default();
+        for destination in &destinations {
+            destination.enter(&ledger);
+        }
+        let mut access_log = AccessLogs::new(options.access_log, &metrics);
+        let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
+        let sinks = all_sinks(&options.sinks, &destinations);
         let resource = build::resource(&plan);
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
-        let live = build::snapshot(&plan, &metrics, &keeper, sinks, log, None)?;
+        let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
-        let drain = Drain::new();
-        let live = Arc::new(Live::new(live));
-        let open = |doorway: Doorway| doorway.open(&live, &drain, &metrics);
-        let listeners = doorways.into_iter().map(open).collect();
+        let behind = Behind {
+            live: Arc::new(Live::new(snapshot)),
+            metrics: Arc::clone(&metrics),
+            tls,
+        };
+        let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
         let state = AdminState {
             metrics,
             readiness: readiness.clone(),
-            accounts: span_accounts(exporters.clone(), options.accounts),
+            accounts: ledger.reader(options.accounts),
             telemetry: telemetry.read_accounts(),
-            upstreams: in_force::upstreams(&live),
-            config: in_force::config(&live),
+            upstreams: in_force::upstreams(&behind.live),
+            config: in_force::config(&behind.live),
             drain: Arc::clone(&drain_asked),
         };
         let readings = telemetry.read(state.clone());
         let over = CancellationToken::new();
+        let keeper = Arc::clone(&behind.tls.keeper);
+        tokio::spawn(over.clone().run_until_cancelled_owned(keeper.run()));
+        // Without them a successor opens its own.
+        let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
-        tokio::spawn(
-            over.clone()
-                .run_until_cancelled_owned(Arc::clone(&keeper).run()),
-        );
         readiness.ready();
-        let drain_max = plan.drain;
         Ok(Self {
-            listeners,
             admin,
             probes,
             drain_asked,
-            drain,
-            readiness,
-            keeper,
-            exporters,
+            plan,
+            behind,
+            doorways,
+            leaving: Vec::new(),
+            clusters,
+            destinations,
+            retiring: Vec::new(),
+            ledger,
+            sinks: options.sinks,
             access_log,
             telemetry,
             readings,
+            doors: again,
+            readiness,
             over,
-            drain_max,
         })
     }
 
-    /// Requests in flight at this moment.
-    pub fn requests(&self) -> usize {
-        self.drain.requests()
+    /// Each data listener with the address it got.
+    pub fn listeners(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let one = |doorway: &Doorway| (Arc::clone(&doorway.name), doorway.address);
+        self.doorways.iter().map(one).collect()
+    }
+
+    /// The numbers of the process.
+    pub const fn metrics(&self) -> &Arc<Metrics> {
+        &self.behind.metrics
     }
 
     /// Looks at every certificate, key and authority now, and serves what has changed. Reads from
     /// disk.
     pub fn renew_certificates(&self) {
-        self.keeper.look();
+        self.behind.tls.keeper.look();
     }
 
-    /// How long a drain may take.
+    /// Requests in flight at this moment.
+    pub fn requests(&self) -> usize {
+        self.drains().iter().map(Drain::requests).sum()
+    }
+
+    /// How long a drain may take, the time in which load balancers notice included.
     pub const fn drain_max(&self) -> Duration {
-        self.drain_max
+        self.plan
+            .drain
+            .timeout
+            .saturating_add(self.plan.drain.delay)
+    }
+
+    /// Every listening socket once more, for a successor.
+    ///
+    /// # Errors
+    /// When the process has no descriptor left.
+    pub(super) fn heirlooms(&self) -> io::Result<Vec<Heirloom>> {
+        let mut heirlooms = Vec::new();
+        for doorway in &self.doorways {
+            heirlooms.push(Heirloom {
+                door: HeirloomDoor::Listener,
+                name: Arc::clone(&doorway.name),
+                asked: doorway.settings().address,
+                socket: doorway.socket()?,
+            });
+        }
+        let admin = &self.plan.admin;
+        let doors = [
+            (HeirloomDoor::Admin, admin.address, &self.doors.admin),
+            (HeirloomDoor::Probes, admin.probes, &self.doors.probes),
+        ];
+        for (door, asked, socket) in doors {
+            if let (Some(asked), Some(socket)) = (asked, socket) {
+                let (name, socket) = (door.name().into(), socket.try_clone()?);
+                heirlooms.push(Heirloom {
+                    door,
+                    name,
+                    asked,
+                    socket,
+                });
+            }
+        }
+        Ok(heirlooms)
+    }
+
+    /// A successor has the sockets and takes connections: from here on this process takes none.
+    /// Its door for operators closes, too: the successor answers there.
+    pub fn hand_over(&mut self) {
+        self.readiness.draining();
+        self.over.cancel();
+        for doorway in &mut self.doorways {
+            doorway.shut(true);
+        }
     }
 
     /// Refuses new connections, lets requests finish within the drain's time, sends the last
     /// spans.
-    pub async fn stop(self) -> Stopped {
+    pub async fn stop(mut self, next: Next) -> Stopped {
         self.readiness.draining();
-        self.drain.begin();
-        let clean = self.drain.finished(self.drain_max).await;
-        let mut accounts = Vec::new();
-        for exporter in &self.exporters {
-            accounts.push(exporter.shutdown(FLUSH_MAX).await);
+        let drains = self.drains();
+        let times = self.plan.drain;
+        let linger = match next {
+            Next::Nobody => {
+                if !times.delay.is_zero() {
+                    // New connections are still taken, and each answer says goodbye.
+                    drains.iter().for_each(Drain::leave);
+                    tokio::time::sleep(times.delay).await;
+                }
+                Duration::ZERO
+            }
+            Next::Successor => times.timeout / 2,
+        };
+        for doorway in &mut self.doorways {
+            doorway.shut(next == Next::Successor);
+        }
+        let mut ending = JoinSet::new();
+        for drain in drains {
+            ending.spawn(linger_and_finish(drain, linger, times.timeout));
+        }
+        let clean = ending.join_all().await.into_iter().all(|clean| clean);
+        let exporters = self.destinations.iter().map(|one| &one.exporter);
+        for exporter in exporters.chain(self.retiring.iter().map(|(exporter, _)| exporter)) {
+            exporter.shutdown(FLUSH_MAX).await;
         }
         self.readings.end().await;
         self.telemetry.shutdown(FLUSH_MAX).await;
-        if let Some(log) = self.access_log {
-            // Blocks for a moment at the very end, when nobody else is served any more.
-            log.close(FLUSH_MAX);
-        }
+        self.access_log.close(FLUSH_MAX);
         self.over.cancel();
-        Stopped { clean, accounts }
-    }
-}
-
-/// A data listener that is bound and does not serve yet.
-struct Doorway {
-    settings: Arc<ListenerSettings>,
-    acceptor: Option<Acceptor>,
-    socket: TcpListener,
-}
-
-/// Binds every data listener and reads what its TLS needs.
-fn doorways(
-    plan: &Plan,
-    tickets: &Arc<Tickets>,
-    keeper: &Keeper,
-) -> Result<Vec<Doorway>, StartError> {
-    let bound = |settings: &ListenerSettings| {
-        let address = settings.address;
-        let socket = bind(address).map_err(|source| StartError::Listen {
-            door: Door::Listener(Arc::clone(&settings.name)),
-            address,
-            source,
-        })?;
-        Ok(Doorway {
-            acceptor: build::acceptor(settings, tickets, keeper)?,
-            settings: Arc::new(settings.clone()),
-            socket,
-        })
-    };
-    plan.listeners.iter().map(bound).collect()
-}
-
-impl Doorway {
-    /// Serves from here on. Gives name and address.
-    fn open(
-        self,
-        live: &Arc<Live>,
-        drain: &Drain,
-        metrics: &Arc<Metrics>,
-    ) -> (Arc<str>, SocketAddr) {
-        let name = Arc::clone(&self.settings.name);
-        let address = self.socket.local_addr().unwrap_or(self.settings.address);
-        let connections = Connections {
-            listener: self.settings,
-            acceptor: self.acceptor,
-            pipeline: Pipeline::new(Arc::clone(live), drain.clone()),
-            drain: drain.clone(),
-            metrics: Arc::clone(metrics),
-        };
-        serve(self.socket, connections);
-        (name, address)
-    }
-}
-
-fn serve(socket: TcpListener, connections: Connections) {
-    let permits = Arc::new(Semaphore::new(connections.listener.limits.connections_max));
-    tokio::spawn(async move {
-        let (name, metrics) = (
-            Arc::clone(&connections.listener.name),
-            Arc::clone(&connections.metrics),
-        );
-        let drain = connections.drain.clone();
-        tokio::select! {
-            () = accept_loop(socket, &name, permits, &metrics, connections) => {}
-            () = drain.begun() => {}
+        let totals = self.ledger.totals();
+        Stopped {
+            clean,
+            accounts: totals.into_iter().map(|(_, total, _)| total).collect(),
         }
-    });
+    }
+
+    /// Everything that has connections.
+    fn drains(&self) -> Vec<Drain> {
+        let open = self.doorways.iter().map(|doorway| &doorway.drain);
+        open.chain(&self.leaving).cloned().collect()
+    }
+}
+
+/// The process's own sinks, then the exporters.
+pub(super) fn all_sinks(
+    own: &[Arc<dyn SpanSink>],
+    destinations: &[Destination],
+) -> Vec<Arc<dyn SpanSink>> {
+    let sent = destinations
+        .iter()
+        .map(|one| Arc::new(one.exporter.clone()) as Arc<dyn SpanSink>);
+    own.iter().cloned().chain(sent).collect()
+}
+
+async fn open_doors(
+    plan: &Plan,
+    inherited: &mut Inherited,
+) -> Result<admin::AdminListeners, StartError> {
+    let mut handed = |door, address: Option<SocketAddr>| inherited.take_door(door, address?);
+    let handed = HandedDoors {
+        admin: handed(HeirloomDoor::Admin, plan.admin.address),
+        probes: handed(HeirloomDoor::Probes, plan.admin.probes),
+    };
+    let bound = admin::bind(&plan.admin, handed).await;
+    bound.map_err(|error| StartError::Listen {
+        door: if error.is_probes {
+            Door::Probes
+        } else {
+            Door::Admin
+        },
+        address: error.address,
+        source: error.source,
+    })
+}
+
+/// The access log, once it is wanted. A reload may turn it off and on.
+pub(super) struct AccessLogs {
+    choice: Option<(LogFormat, bool)>,
+    metrics: Arc<Metrics>,
+    started: Option<Arc<AccessLog>>,
+}
+
+impl AccessLogs {
+    fn new(choice: Option<(LogFormat, bool)>, metrics: &Arc<Metrics>) -> Self {
+        Self {
+            choice,
+            metrics: Arc::clone(metrics),
+            started: None,
+        }
+    }
+
+    /// The log of a plan, if it wants one.
+    pub(super) fn of(&mut self, plan: &Plan) -> io::Result<Option<Arc<AccessLog>>> {
+        let Some((format, by_default)) = self.choice else {
+            return Ok(None);
+        };
+        if !plan.access_log.unwrap_or(by_default) {
+            return Ok(None);
+        }
+        if self.started.is_none() {
+            self.started = Some(Arc::new(AccessLog::start(format, &self.metrics)?));
+        }
+        Ok(self.started.clone())
+    }
+
+    fn close(&self, limit: Duration) {
+        if let Some(log) = &self.started {
+            // Blocks for a moment at the very end, when nobody else is served any more.
+            log.close(limit);
+        }
+    }
 }

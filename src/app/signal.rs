@@ -1,4 +1,4 @@
-//! What ends the process: Ctrl-C and SIGTERM drain, a second Ctrl-C stops now.
+//! What a signal means: Ctrl-C and SIGTERM drain, a second Ctrl-C stops now, SIGHUP reloads.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -10,6 +10,27 @@ pub enum Stop {
     Interrupt,
     /// SIGTERM.
     Terminate,
+}
+
+/// SIGHUP: the configuration is to be read anew.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen. From here on a SIGHUP no longer ends the process.
+    ///
+    /// # Errors
+    /// When the system does not let a handler be set.
+    pub fn listen() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
 }
 
 /// Waits for signals. From here on they no longer end the process by themselves.

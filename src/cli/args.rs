@@ -86,6 +86,22 @@ pub struct RunArgs {
     /// Name of the service that the spans stand for
     #[arg(long, value_name = "NAME")]
     pub service: Option<String>,
+    /// Read the file anew on SIGHUP alone
+    ///
+    /// Without it, a change of the file, or of a file that it names, is put in force by itself.
+    #[arg(long, conflicts_with = "to", hide_short_help = true)]
+    pub no_watch: bool,
+    /// Restart without loss, over this Unix socket
+    ///
+    /// Takes the listening sockets of the process that is there, serves, lets it drain, and hands
+    /// them to the next one in the same way.
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        conflicts_with = "to",
+        hide_short_help = true
+    )]
+    pub takeover: Option<PathBuf>,
     /// What is printed.
     #[command(flatten)]
     pub output: OutputArgs,

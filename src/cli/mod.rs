@@ -13,10 +13,12 @@ pub mod failure;
 pub mod layout;
 pub mod open_line;
 pub mod reach;
+mod reloads;
 pub mod run;
 pub mod schema;
 mod serve;
 pub mod style;
+mod takeover;
 pub mod terminal;
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use super::failure::{ExitStatus, Failure};
 use super::reach::{self, Chosen};
 use super::serve::{Serving, until_stopped};
 use super::{Console, say};
-use crate::app::{Door, Running, StartError};
+use crate::app::{Door, Inherited, Running, StartError};
 use crate::clock;
-use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, TerminalExport};
+use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, Report, TerminalExport};
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
 use crate::upstream::EndpointSource;
@@ -32,19 +32,26 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
     let shows_itself = args.to.is_some() || console.stderr.is_terminal;
     let form = args.output.log_form(console.stderr.is_terminal);
     let log = begin_log(&args.output, form, console)?;
-    warn(&loaded, form, console);
-    let plan = loaded.plan;
+    tell(&loaded.warnings, form, console);
+    let Loaded { plan, files, .. } = loaded;
+    let inherited = Inherited::from_service_manager().map_err(|error| {
+        Failure::new(
+            ExitStatus::Failed,
+            "the service manager's sockets cannot be used",
+        )
+        .because(error)
+    })?;
     let prints = args.prints_spans(console.stdout.is_terminal)
         || (plan.terminal == TerminalExport::Always && !args.output.quiet);
     let serving = Serving {
         service: service_name(&plan),
         prints,
         // Trees say the same and more; a program that reads the output wants the lines.
-        logs_access: plan
-            .access_log
-            .unwrap_or(args.to.is_none() && !prints && !console.stdout.is_terminal),
+        logs_access: args.to.is_none() && !prints && !console.stdout.is_terminal,
         log_form: args.output.log_form(console.stdout.is_terminal).into(),
         after_first: None,
+        inherited,
+        takeover: args.takeover.clone(),
         log: Some(log.outlet()),
     };
     let flags = Flags {
@@ -59,7 +66,11 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .and_then(|one| one.endpoints.first())
             .map(|one| one.source.clone());
         let tls = has_tls(&plan);
-        let (running, ending) = serving.start(plan, console, flags).await?;
+        let (running, mut ending) = serving.start(plan, console, flags).await?;
+        if let Some(file) = &args.config {
+            let watched = (!args.no_watch).then_some(files);
+            ending = ending.with_reloads(file, overrides(args), form, watched)?;
+        }
         if shows_itself {
             let knocked = match (&args.to, &upstream) {
                 (Some(to), Some(EndpointSource::Address(endpoint))) => {
@@ -100,7 +111,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let environment = Environment::of_process();
         let loaded = config::compile_text("demo.yaml", &text, &environment, &Overrides::default())
             .map_err(|refused| refuse(&refused, console))?;
-        warn(&loaded, form, console);
+        tell(&loaded.warnings, form, console);
         let prints = !args.output.quiet;
         let export = destinations(&loaded.plan, prints);
         // The printer starts before there is an address, and shows nothing before there is one.
@@ -112,9 +123,11 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let serving = Serving {
             service: service_name(&loaded.plan),
             prints,
-            logs_access: loaded.plan.access_log.unwrap_or(false),
+            logs_access: false,
             log_form: args.output.log_form(console.stdout.is_terminal).into(),
             after_first: (prints && !args.no_traffic).then_some(after_first),
+            inherited: Inherited::default(),
+            takeover: None,
             log: Some(log.outlet()),
         };
         let flags = Flags {
@@ -123,7 +136,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         };
         let (running, ending) = serving.start(loaded.plan, console, flags).await?;
         let gateway = running
-            .listeners
+            .listeners()
             .first()
             .map_or(listen, |(_, address)| *address);
         let gateway = *bound.get_or_init(|| gateway);
@@ -149,13 +162,18 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
     })
 }
 
-fn load(args: &RunArgs, console: &Console) -> Result<Loaded, Failure> {
-    let environment = Environment::of_process();
-    let overrides = Overrides {
+/// What the command line says and the file does not change.
+fn overrides(args: &RunArgs) -> Overrides {
+    Overrides {
         service: args.service.clone(),
         admin: args.admin.map(Into::into),
         listen: args.listen,
-    };
+    }
+}
+
+fn load(args: &RunArgs, console: &Console) -> Result<Loaded, Failure> {
+    let environment = Environment::of_process();
+    let overrides = overrides(args);
     let loaded = match (&args.config, &args.to) {
         (Some(file), _) => config::load(file, &environment, &overrides),
         (None, Some(url)) => {
@@ -176,25 +194,35 @@ fn refuse(refused: &Refused, console: &Console) -> Failure {
     Failure::told(ExitStatus::Configuration)
 }
 
-/// Warnings of the configuration, in the form of the log that begins with them.
-fn warn(loaded: &Loaded, form: LogForm, console: &Console) {
+/// What there is to say of a configuration, in the form of the log.
+pub(super) fn tell(report: &Report, form: LogForm, console: &Console) {
     if form == LogForm::Human {
-        say(&loaded.warnings.render(console.stderr.look()));
+        say(&report.render(console.stderr.look()));
         return;
     }
-    let warnings = loaded.warnings.to_json();
-    for warning in warnings.as_array().into_iter().flatten() {
-        let text = |key| warning.get(key).and_then(serde_json::Value::as_str);
-        let number = |key| warning.get(key).and_then(serde_json::Value::as_u64);
-        tracing::warn!(
-            id = text("id"),
-            file = text("file"),
-            line = number("line"),
-            column = number("column"),
-            help = text("help"),
-            "{}",
-            text("message").unwrap_or_default()
-        );
+    let diagnostics = report.to_json();
+    for diagnostic in diagnostics.as_array().into_iter().flatten() {
+        let text = |key| diagnostic.get(key).and_then(serde_json::Value::as_str);
+        let number = |key| diagnostic.get(key).and_then(serde_json::Value::as_u64);
+        // The level of an event is fixed where it stands.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    id = text("id"),
+                    file = text("file"),
+                    line = number("line"),
+                    column = number("column"),
+                    help = text("help"),
+                    "{}",
+                    text("message").unwrap_or_default()
+                )
+            };
+        }
+        if text("severity") == Some("error") {
+            line!(error);
+        } else {
+            line!(warn);
+        }
     }
 }
 
@@ -268,12 +296,12 @@ fn listening(running: &Running, tls: &[Arc<str>]) -> Vec<Listening> {
         address: *address,
         is_tls: tls.contains(name),
     };
-    running.listeners.iter().map(one).collect()
+    running.listeners().iter().map(one).collect()
 }
 
 /// The same as the banner, for a log that machines read.
 fn log_start(running: &Running, export: &Destinations, prints: bool) {
-    for (name, address) in &running.listeners {
+    for (name, address) in &running.listeners() {
         tracing::info!(listener = %name, %address, "listening");
     }
     if let Some(address) = running.admin {

@@ -9,7 +9,7 @@ use super::{schema, shape, substitute, tree};
 use crate::config::compile::files::reason;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Largest file.
@@ -22,6 +22,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// Warnings; often empty.
     pub warnings: Report,
+    /// Files that the plan was made from beside the document: certificates, keys, secrets.
+    pub files: Vec<PathBuf>,
 }
 
 /// Why there is no plan: every error and warning at once.
@@ -83,7 +85,7 @@ fn compile_in(
 ) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
     let mut mask = Mask::default();
-    let mut plan = passes(
+    let mut passed = passes(
         text,
         folder,
         environment,
@@ -93,14 +95,15 @@ fn compile_in(
     );
     let harmless = findings.are_harmless();
     let report = Report::new(name, text, &mask, findings.in_line_order());
-    if let Some(plan) = &mut plan {
+    if let Some((plan, _)) = &mut passed {
         mask.hide_comments(text);
         plan.text = Arc::from(mask.apply(text));
     }
-    match plan {
-        Some(plan) if harmless => Ok(Loaded {
+    match passed {
+        Some((plan, files)) if harmless => Ok(Loaded {
             plan,
             warnings: report,
+            files,
         }),
         Some(_) | None => Err(Refused { report }),
     }
@@ -114,7 +117,7 @@ fn passes(
     overrides: &Overrides,
     findings: &mut Findings,
     mask: &mut Mask,
-) -> Option<Plan> {
+) -> Option<(Plan, Vec<PathBuf>)> {
     let Some(mut tree) = tree::parse(text, findings) else {
         mask.hide_lookalikes(text);
         return None;
@@ -133,8 +136,10 @@ fn passes(
         findings,
         environment,
         folder,
+        files: Vec::new(),
     };
-    Some(compile(&config, overrides, &mut compiler))
+    let plan = compile(&config, overrides, &mut compiler);
+    Some((plan, compiler.files))
 }
 
 /// The text of a file, or why there is none, in words.

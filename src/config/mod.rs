@@ -22,6 +22,7 @@ mod shape;
 mod substitute;
 mod suggest;
 mod tree;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,8 @@ pub use diagnostic::{Code, Diagnostic, Look, Report, Severity};
 pub use document::{errors_markdown, reference_markdown};
 pub use env::Environment;
 pub use load::{Loaded, Refused, compile_text, load};
-pub use plan::{Plan, TelemetryPlan, TerminalExport, TracingPlan};
+pub use plan::{DrainPlan, Plan, TelemetryPlan, TerminalExport, TracingPlan};
 pub use run_to::run_to;
 pub use schema::schema;
 pub use secret::Secret;
+pub use watch::{Fingerprint, Watch};

@@ -43,8 +43,17 @@ pub struct Plan {
     pub admin: AdminSettings,
     /// Whether each request writes a line to the access log; None: the command decides.
     pub access_log: Option<bool>,
-    /// How long a drain may take.
-    pub drain: Duration,
+    /// How the end goes.
+    pub drain: DrainPlan,
+}
+
+/// How the end goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainPlan {
+    /// From `/ready` saying no to the listeners' closing, for load balancers to notice.
+    pub delay: Duration,
+    /// How long requests in flight may take to finish after that.
+    pub timeout: Duration,
 }
 
 /// Whether the terminal counts as an exporter. Whether spans are printed there at all is the
@@ -71,7 +80,7 @@ impl Plan {
 }
 
 /// Where edgespan's own metrics and logs go.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq)]
 pub struct TelemetryPlan {
     /// The collector of metrics, and how often it gets them.
     pub metrics: Option<(OtlpSettings, Duration)>,

@@ -103,6 +103,19 @@ impl AccountSnapshot {
     }
 }
 
+impl std::ops::AddAssign for AccountSnapshot {
+    /// Column by column; both sides balance, and so does the sum.
+    fn add_assign(&mut self, other: Self) {
+        self.accepted += other.accepted;
+        self.exported += other.exported;
+        self.rejected += other.rejected;
+        self.pending += other.pending;
+        for reason in DropReason::ALL {
+            *self.dropped.column(reason) += other.dropped.of(reason);
+        }
+    }
+}
+
 impl fmt::Display for AccountSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

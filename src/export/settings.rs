@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// One OTLP destination.
-#[derive(Clone)]
+///
+/// A reload compares: settings that are equal keep their exporter and its queue.
+#[derive(Clone, PartialEq)]
 pub struct OtlpSettings {
     /// Whole URL. For HTTP it already ends in the path to post to.
     pub endpoint: url::Url,

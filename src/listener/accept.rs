@@ -21,7 +21,7 @@ pub trait TakeConnection {
 
 /// Runs until the permits are closed; the caller races it with the drain signal.
 pub async fn accept_loop(
-    listener: TcpListener,
+    listener: &TcpListener,
     name: &Arc<str>,
     permits: Arc<Semaphore>,
     metrics: &Metrics,

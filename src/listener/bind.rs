@@ -3,7 +3,6 @@
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
-use tokio::net::TcpListener;
 
 /// Connections that may wait in the kernel; it cuts this down to its own limit.
 const BACKLOG: i32 = 4096;
@@ -13,7 +12,7 @@ const BACKLOG: i32 = 4096;
 ///
 /// # Errors
 /// Those of the system: address in use, not available, not permitted.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -23,5 +22,5 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }

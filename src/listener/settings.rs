@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One data listener in gateway mode.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ListenerSettings {
     /// Its name in the configuration.
     pub name: Arc<str>,

@@ -29,6 +29,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Versio
 use http_body::Frame;
 use opentelemetry::trace::SpanId;
 use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,6 +100,8 @@ pub(super) struct RequestContext {
     pub(super) user_agent: Option<HeaderValue>,
     /// `Origin`, kept where the route has cross-origin rules.
     pub(super) origin: Option<HeaderValue>,
+    /// Whether it runs in a task of its own, and not in its connection's.
+    pub(super) has_own_task: bool,
     /// Whether the HTTP/1 connection ends after the answer.
     pub(super) close_after: bool,
     /// None when nothing is recorded and context passes untouched.
@@ -174,6 +177,7 @@ impl RequestContext {
             server_port: None,
             user_agent: None,
             origin: None,
+            has_own_task: request.version() >= Version::HTTP_2,
             close_after: false,
             head: None,
             server_id: SpanId::INVALID,
@@ -480,14 +484,20 @@ impl RequestContext {
 
 impl Drop for RequestContext {
     fn drop(&mut self) {
+        let panics = std::thread::panicking();
+        if panics && self.has_own_task {
+            // Else it is its connection's task, which counts.
+            self.live.metrics.panicked();
+        }
         if self.ended {
             return;
         }
-        if std::thread::panicking() {
+        if panics {
             self.status = Some(StatusCode::INTERNAL_SERVER_ERROR);
             self.error_type = Some("panic");
-            self.live.metrics.panicked();
-            self.end(Outcome::Complete);
+            // A second panic that left this would end the process.
+            let ended = catch_unwind(AssertUnwindSafe(|| self.end(Outcome::Complete)));
+            drop(ended);
         } else {
             // hyper drops the service future when the client leaves. That is an end, too.
             self.end(Outcome::Canceled);

@@ -10,7 +10,7 @@ use crate::server::Drain;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
 use crate::trace::server_span::{ServerEnd, end_server};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 use std::error::Error;
 use std::time::Duration;
@@ -34,6 +34,9 @@ pub(super) fn finish(
     let status = response.status();
     context.status = Some(status);
     context.note_grpc_status(response.headers());
+    if drain.is_leaving() && context.version < Version::HTTP_2 {
+        context.close_after = true;
+    }
     head(&mut context, response.headers_mut());
     if context.compression.is_some() {
         response = compress::begin(&mut context, response);
@@ -70,7 +73,8 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         headers.insert(X_TRACE_ID, id);
     }
     forwarded::append_via(headers, context.answer_version);
-    if context.close_after {
+    // A `101` has no next request, and `Connection` names its protocol.
+    if context.close_after && context.status != Some(StatusCode::SWITCHING_PROTOCOLS) {
         headers.insert(http::header::CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -5,6 +5,7 @@ use super::deadline::{Overdue, Watch};
 use super::drain::Drain;
 use super::frames::Flood;
 use super::io::ServerIo;
+use super::moment::Reached;
 use super::streams::Streams;
 use crate::listener::{ConnInfo, ListenerLimits};
 use bytes::{Bytes, BytesMut};
@@ -129,7 +130,7 @@ where
             pin!(connection),
             http2::Connection::graceful_shutdown,
             watch,
-            drain,
+            drain.leaving(), // GOAWAY loses no request, so it need not wait
         )
         .await
     } else {
@@ -140,7 +141,7 @@ where
             pin!(connection),
             http1::UpgradeableConnection::graceful_shutdown,
             watch,
-            drain,
+            drain.begun(),
         )
         .await
     };
@@ -201,20 +202,19 @@ fn http2_builder(
     builder
 }
 
-/// Drives a connection beside its watch and the drain.
+/// Drives a connection beside its watch and the end that it shares with others.
 async fn watched<C>(
     mut connection: Pin<&mut C>,
     shut_down: impl Fn(Pin<&mut C>),
     mut watch: Watch,
-    drain: &Drain,
+    mut end: Reached,
 ) -> Ended
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut drained = drain.begun();
     let mut closing = false;
     poll_fn(|cx| {
-        if !closing && Pin::new(&mut drained).poll(cx).is_ready() {
+        if !closing && Pin::new(&mut end).poll(cx).is_ready() {
             closing = true;
             shut_down(connection.as_mut());
         }

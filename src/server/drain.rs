@@ -22,8 +22,9 @@ pub struct Drain(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    begun: Moment,
     leaving: Moment,
+    begun: Moment,
+    ending: Moment,
     over: Moment,
     connections: TaskTracker,
     requests: Mutex<Vec<Arc<AtomicUsize>>>,
@@ -35,8 +36,32 @@ impl Drain {
         Self::default()
     }
 
+    /// Says goodbye: each HTTP/1 answer from now on closes its connection, HTTP/2 connections get
+    /// their GOAWAY. Idle HTTP/1 connections stay for a last request: who closes them now could
+    /// meet a request that is on its way.
+    pub fn leave(&self) {
+        self.0.leaving.reach();
+    }
+
+    /// Whether goodbye was said.
+    pub fn is_leaving(&self) -> bool {
+        self.0.leaving.is_reached()
+    }
+
+    /// Resolves when goodbye is said. For one task.
+    pub fn leaving(&self) -> Reached {
+        self.0.leaving.reached()
+    }
+
+    /// Resolves when no connection is open any more. Only once nothing is accepted.
+    pub async fn emptied(&self) {
+        self.0.connections.close();
+        self.0.connections.wait().await;
+    }
+
     /// Begins to drain. Idle connections close, busy ones after their answer.
     pub fn begin(&self) {
+        self.0.leaving.reach();
         self.0.begun.reach();
         self.0.connections.close();
     }
@@ -53,8 +78,8 @@ impl Drain {
 
     /// Resolves shortly before the drain's end: what would stay open as long as it may, a
     /// WebSocket, says goodbye now. For one task.
-    pub fn leaving(&self) -> Reached {
-        self.0.leaving.reached()
+    pub fn ending(&self) -> Reached {
+        self.0.ending.reached()
     }
 
     /// Runs a connection's task; the drain waits for it, and [`Self::finished`] ends it.
@@ -96,6 +121,11 @@ impl Drain {
         counts.iter().map(|one| one.load(Ordering::Relaxed)).sum()
     }
 
+    /// Whether it has begun and nothing is open any more.
+    pub fn is_over(&self) -> bool {
+        self.has_begun() && self.0.connections.is_empty() && self.requests() == 0
+    }
+
     /// Waits for every connection, at most `limit`; what is still open then is cut off, and its
     /// requests end. False if something was.
     pub async fn finished(&self, limit: Duration) -> bool {
@@ -103,7 +133,7 @@ impl Drain {
         let before = limit.saturating_sub(goodbye);
         let mut clean = tokio::time::timeout(before, self.0.connections.wait()).await;
         if clean.is_err() {
-            self.0.leaving.reach();
+            self.0.ending.reach();
             clean = tokio::time::timeout(goodbye, self.0.connections.wait()).await;
         }
         self.0.over.reach();

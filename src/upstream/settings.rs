@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One upstream: a named set of endpoints that serve the same thing.
-#[derive(Clone, Debug)]
+///
+/// A reload compares: settings that are equal keep their cluster.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClusterSettings {
     /// Its name in the configuration.
     pub name: Arc<str>,

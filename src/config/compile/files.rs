@@ -54,6 +54,7 @@ impl Compiler<'_> {
         holds: fn(&[u8]) -> Result<(), Misread>,
     ) -> Option<PathBuf> {
         let path = self.folder.join(&file.value.0);
+        self.files.push(path.clone());
         let read = read(&path, PEM_BYTES_MAX).and_then(|bytes| holds(&bytes));
         self.value(&file.span, Code::File, read)?;
         Some(path)
@@ -73,6 +74,7 @@ impl Compiler<'_> {
         match (&source.file, &source.env) {
             (Some(file), None) => {
                 let path = self.folder.join(&file.value.0);
+                self.files.push(path.clone());
                 self.value(&file.span, Code::Secret, secret_file(&path))
             }
             (None, Some(name)) => {

@@ -33,14 +33,14 @@ use super::decode::Spanned;
 use super::diagnostic::{Code, Diagnostic, Findings, Span};
 use super::env::Environment;
 use super::otel_env::OtelVariables;
-use super::plan::Plan;
+use super::plan::{DrainPlan, Plan};
 use super::raw;
 use super::scalar::{self, Misread};
 use super::suggest::nearest;
 use crate::admin::AdminSettings;
 use crate::listener::ListenerSettings;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a drain may take if the file does not say.
@@ -54,6 +54,8 @@ pub(in crate::config) struct Compiler<'a> {
     pub(in crate::config) environment: &'a Environment,
     /// Where relative paths start.
     pub(in crate::config) folder: &'a Path,
+    /// Files that the document names, readable or not: a change of one is a change of the whole.
+    pub(in crate::config) files: Vec<PathBuf>,
 }
 
 /// Compiles a document. The plan is only right if nothing was found that refuses it.
@@ -98,7 +100,15 @@ pub(in crate::config) fn compile(
         text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,
-        drain: compiler.duration_or(config.drain.timeout.as_ref(), DRAIN),
+        drain: drain(&config.drain, compiler),
+    }
+}
+
+fn drain(drain: &raw::Drain, compiler: &mut Compiler<'_>) -> DrainPlan {
+    let delay = compiler.off_or_duration(drain.delay.as_ref());
+    DrainPlan {
+        delay: delay.flatten().unwrap_or_default(),
+        timeout: compiler.duration_or(drain.timeout.as_ref(), DRAIN),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What concerns the process as a whole.
 
-use super::{AddressText, AttributeValue, DurationText, OffOrAddress};
+use super::{AddressText, AttributeValue, DurationText, OffOrAddress, OffOrDuration};
 use crate::config::decode::{Entries, Spanned};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,6 +37,10 @@ pub(in crate::config) struct Admin {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Drain {
+    /// How long requests are still taken after `/ready` has said no, for load balancers to notice;
+    /// or `off`.
+    #[schemars(extend("default" = "off"))]
+    pub(in crate::config) delay: Option<Spanned<OffOrDuration>>,
     /// How long requests in flight may take to finish.
     #[schemars(extend("default" = "10s"))]
     pub(in crate::config) timeout: Option<Spanned<DurationText>>,

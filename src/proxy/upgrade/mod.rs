@@ -116,6 +116,7 @@ pub(super) fn begin(
     let Some(splice) = context.splice.take() else {
         return Some(context);
     };
+    context.has_own_task = true;
     let leaving = drain.clone();
     drain.spawn(run(splice, context, leaving));
     None

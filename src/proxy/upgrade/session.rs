@@ -79,7 +79,7 @@ impl Session {
             began: now,
             moved: now,
             bytes: 0,
-            leaving: Some(drain.leaving()),
+            leaving: Some(drain.ending()),
             cause: None,
             until: None,
             closing: false,

@@ -14,6 +14,7 @@ mod http;
 mod message;
 mod overload;
 mod process;
+mod reloads;
 mod ratelimit;
 mod reading;
 mod series;
@@ -31,6 +32,7 @@ pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
+pub use reloads::ReloadOutcome;
 pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
@@ -42,6 +44,7 @@ use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
 use ratelimit::RateLimitMetrics;
+use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -69,6 +72,7 @@ pub struct Metrics {
     shed: SeriesTable<(&'static str, AtomicU64)>,
     panics: AtomicU64,
     access_log_dropped: AtomicU64,
+    reloads: ReloadMetrics,
 }
 
 impl Metrics {
@@ -91,6 +95,7 @@ impl Metrics {
             shed: SeriesTable::new(SHED_REASONS_MAX),
             panics: AtomicU64::new(0),
             access_log_dropped: AtomicU64::new(0),
+            reloads: ReloadMetrics::new(),
         })
     }
 
@@ -178,6 +183,11 @@ impl Metrics {
     /// A connection to an upstream could not be made.
     pub fn upstream_connect_failed(&self, upstream: &Arc<str>) {
         self.connections.connect_failed(upstream);
+    }
+
+    /// The configuration was read anew.
+    pub fn reloaded(&self, outcome: ReloadOutcome) {
+        self.reloads.count(outcome);
     }
 
     /// Where an upstream at work tells of its endpoints. What one told before under the same name
@@ -290,6 +300,7 @@ impl Metrics {
             help: "Access log lines that found their queue full.",
         });
         page.sample(&[], self.access_log_dropped.load(Ordering::Relaxed));
+        self.reloads.render(page);
         page.family(Family {
             name: "edgespan_build",
             kind: Kind::Info,

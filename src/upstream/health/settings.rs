@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Active checks of an upstream's endpoints.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthSettings {
     /// What is asked.
     pub check: HealthCheck,
@@ -20,7 +20,7 @@ pub struct HealthSettings {
 }
 
 /// What a check asks an endpoint.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum HealthCheck {
     /// A GET; its status decides.
     Http(HttpCheck),
@@ -34,7 +34,7 @@ pub enum HealthCheck {
 }
 
 /// A check by an HTTP request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HttpCheck {
     /// Path and query.
     pub path: http::uri::PathAndQuery,

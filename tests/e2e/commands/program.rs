@@ -18,7 +18,7 @@ use std::thread::JoinHandle;
 use std::time::Instant;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_edgespan");
+pub(super) const BINARY: &str = env!("CARGO_BIN_EXE_edgespan");
 
 /// What the program is to be started with.
 pub(super) struct Call {
@@ -97,6 +97,11 @@ impl Call {
     pub(super) fn read_one_line(mut self) -> Self {
         self.stdout = Out::PipeForOneLine;
         self
+    }
+
+    /// Where relative paths begin.
+    pub(super) fn folder(&self) -> std::path::PathBuf {
+        self.home.path().to_owned()
     }
 
     pub(super) fn stdout_to(mut self, file: &str) -> Self {

@@ -2,9 +2,11 @@
 
 use super::collector::Collector;
 use super::origin::Origin;
-use edgespan::app::{Options, Running, Stopped};
-use edgespan::config::{self, Environment, Overrides};
+use edgespan::app::{Changes, Next, Options, Running, StartError, Stopped};
+use edgespan::config::{self, Environment, Overrides, Plan};
+use edgespan::trace::sink::SpanSink;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub struct Proxy {
     pub address: SocketAddr,
@@ -15,6 +17,7 @@ pub struct Proxy {
 /// What a proxy is made of: `${origin}` and `${collector}` in the text are filled in.
 pub struct Setup {
     text: String,
+    sinks: Vec<Arc<dyn SpanSink>>,
     variables: Vec<(String, String)>,
 }
 
@@ -24,6 +27,7 @@ impl Setup {
     pub fn new(text: &str) -> Self {
         Self {
             text: text.to_owned(),
+            sinks: Vec::new(),
             variables: Vec::new(),
         }
     }
@@ -69,7 +73,28 @@ impl Setup {
         ))
     }
 
+    /// Hands spans to this, too.
+    pub fn sink(mut self, sink: impl SpanSink + 'static) -> Self {
+        self.sinks.push(Arc::new(sink));
+        self
+    }
+
     pub async fn start(mut self) -> Proxy {
+        let options = Options {
+            sinks: std::mem::take(&mut self.sinks),
+            ..Options::default()
+        };
+        let running = Running::start(self.plan(), options).await.expect("a proxy");
+        let address = running.listeners()[0].1;
+        let admin = running.admin.expect("an admin address");
+        Proxy {
+            address,
+            admin,
+            running,
+        }
+    }
+
+    fn plan(mut self) -> Plan {
         let has = |text: &str, key: &str| text.lines().any(|line| line.starts_with(key));
         for (key, default) in [
             ("listeners:", "listeners: {web: {address: '127.0.0.1:0'}}"),
@@ -86,31 +111,23 @@ impl Setup {
         let environment = Environment::from_iter(variables);
         let compiled =
             config::compile_text("test.yaml", &self.text, &environment, &Overrides::default());
-        let plan = compiled
+        compiled
             .unwrap_or_else(|refused| panic!("{refused:?}\n{}", self.text))
-            .plan;
-        let running = Running::start(plan, Options::default())
-            .await
-            .expect("a proxy");
-        let address = running.listeners[0].1;
-        let admin = running.admin.expect("an admin address");
-        Proxy {
-            address,
-            admin,
-            running,
-        }
+            .plan
     }
 }
 
 impl Proxy {
     /// The address of a listener by its name.
     pub fn listener(&self, name: &str) -> SocketAddr {
-        let found = self
-            .running
-            .listeners
-            .iter()
-            .find(|(listener, _)| &**listener == name);
+        let listeners = self.running.listeners();
+        let found = listeners.iter().find(|(listener, _)| &**listener == name);
         found.expect("a listener of that name").1
+    }
+
+    /// Puts another configuration in force.
+    pub async fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
+        self.running.reload(setup.plan()).await
     }
 
     pub fn requests(&self) -> usize {
@@ -122,6 +139,6 @@ impl Proxy {
     }
 
     pub async fn stop(self) -> Stopped {
-        self.running.stop().await
+        self.running.stop(Next::Nobody).await
     }
 }

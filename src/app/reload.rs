@@ -1,0 +1,149 @@
+//! Another configuration while requests run.
+//!
+//! Everything that can fail is done before anything changes. Then the snapshot is swapped:
+//! requests that have begun finish on what they began with, connections keep the terms they
+//! came in on.
+
+use super::build::{self, StartError};
+use super::doorway::{Change, Doorway, changes};
+use super::parts::{self, Destination};
+use super::run::{Running, all_sinks};
+use crate::config::Plan;
+use crate::proxy::Snapshot;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How long a replaced exporter goes on trying after its last request.
+const RETIRE_MAX: Duration = Duration::from_secs(60);
+
+/// What a reload has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Listeners that are new.
+    pub opened: Vec<Arc<str>>,
+    /// Listeners that are gone; what they had open finishes.
+    pub closed: Vec<Arc<str>>,
+    /// Listeners whose next connections get other settings.
+    pub changed: Vec<Arc<str>>,
+    /// Upstreams that go on with their connections and their state.
+    pub upstreams_kept: usize,
+    /// Upstreams that begin anew.
+    pub upstreams_made: usize,
+    /// Exporters that begin anew.
+    pub exporters_made: usize,
+    /// Keys of the configuration whose change takes effect at the next start.
+    pub at_next_start: Vec<&'static str>,
+}
+
+impl Running {
+    /// Puts another plan in force, as a whole or not at all.
+    ///
+    /// # Errors
+    /// What cannot be done; everything is as it was then.
+    pub async fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
+        self.leaving.retain(|drain| !drain.is_over());
+        self.retiring.retain(|(_, ending)| !ending.is_finished());
+        let steps = changes(&plan.listeners, &self.doorways, &self.behind.tls)?;
+        let clusters = {
+            let keeper = &self.behind.tls.keeper;
+            parts::clusters(&plan, &self.clusters, &self.behind.metrics, keeper)?
+        };
+        let destinations = parts::destinations(&plan, &self.destinations)?;
+        let log = self.access_log.of(&plan).map_err(StartError::AccessLog)?;
+        let sinks = all_sinks(&self.sinks, &destinations);
+        let (before, metrics) = (self.behind.live.load(), &self.behind.metrics);
+        let snapshot = build::snapshot(&plan, &clusters, metrics, sinks, log, Some(&before))?;
+        let before = Arc::downgrade(&before);
+
+        let mut told = self.compare(&plan, &clusters);
+        for destination in &destinations {
+            if !self.destinations.iter().any(|one| one.is(destination)) {
+                destination.enter(&self.ledger);
+                told.exporters_made += 1;
+            }
+        }
+        self.behind.live.replace(snapshot);
+        self.clusters = clusters;
+        self.retire(destinations, &before);
+        self.walk(steps, &plan, &mut told);
+        self.plan = plan;
+        Ok(told)
+    }
+
+    fn compare(&self, plan: &Plan, clusters: &parts::Clusters) -> Changes {
+        let kept = |(name, made): (&Arc<str>, &parts::MadeCluster)| {
+            let before = self.clusters.get(name);
+            before.is_some_and(|before| Arc::ptr_eq(&before.cluster, &made.cluster))
+        };
+        let upstreams_kept = clusters.iter().filter(|one| kept(*one)).count();
+        Changes {
+            upstreams_kept,
+            upstreams_made: clusters.len() - upstreams_kept,
+            at_next_start: at_next_start(&self.plan, plan),
+            ..Changes::default()
+        }
+    }
+
+    /// Exporters that are not among the new ones end when their last request has.
+    fn retire(&mut self, next: Vec<Destination>, before: &Weak<Snapshot>) {
+        let previous = std::mem::replace(&mut self.destinations, next);
+        for one in previous {
+            if self.destinations.iter().any(|kept| kept.is(&one)) {
+                continue;
+            }
+            let exporter = one.exporter.clone();
+            let ending = one.retire(Weak::clone(before), self.ledger.clone(), RETIRE_MAX);
+            self.retiring.push((exporter, tokio::spawn(ending)));
+        }
+    }
+
+    /// Opens, changes and closes listeners.
+    fn walk(&mut self, steps: Vec<Change>, plan: &Plan, told: &mut Changes) {
+        let mut old: Vec<Option<Doorway>> = self.doorways.drain(..).map(Some).collect();
+        for step in steps {
+            let doorway = match step {
+                Change::Open(bound) => {
+                    let doorway = bound.open(&self.behind);
+                    told.opened.push(Arc::clone(&doorway.name));
+                    doorway
+                }
+                Change::Keep { at, terms } => {
+                    let Some(mut doorway) = old.get_mut(at).and_then(Option::take) else {
+                        continue;
+                    };
+                    if let Some(terms) = terms {
+                        doorway.change(terms);
+                        told.changed.push(Arc::clone(&doorway.name));
+                    }
+                    doorway
+                }
+            };
+            self.doorways.push(doorway);
+        }
+        let times = plan.drain;
+        for doorway in old.into_iter().flatten() {
+            told.closed.push(Arc::clone(&doorway.name));
+            let drain = doorway.leave(times.timeout / 2, times.timeout);
+            self.leaving.push(drain);
+        }
+    }
+}
+
+/// What has changed and cannot change while the process runs.
+fn at_next_start(before: &Plan, now: &Plan) -> Vec<&'static str> {
+    let mut keys = Vec::new();
+    if before.admin.address != now.admin.address {
+        keys.push("admin.address");
+    }
+    if before.admin.probes != now.admin.probes {
+        keys.push("admin.probes");
+    }
+    if before.telemetry != now.telemetry {
+        keys.push("telemetry");
+    }
+    if before.terminal_exports() != now.terminal_exports() {
+        // The account of the terminal is opened, or not, when it begins to print.
+        keys.push("export (whether printing counts as exporting)");
+    }
+    keys
+}
