@@ -13,7 +13,7 @@ use crate::route::rewrite_path;
 use crate::upstream::{Answered, Asking};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, Version};
+use http::{HeaderMap, Request, Response, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use std::sync::Arc;
 
@@ -52,6 +52,19 @@ pub(super) async fn forward(
     }
 }
 
+/// The bounds of a request's body.
+fn body_limits(context: &RequestContext, headers: &HeaderMap, bytes_max: u64) -> BodyLimits {
+    let listener = &context.conn.listener;
+    // A stream of gRPC may rest between its messages.
+    let rate = listener.limits.body_bytes_per_second_min;
+    BodyLimits {
+        bytes_max,
+        idle: listener.timeouts.idle,
+        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
+        gated: headers.contains_key(EXPECT),
+    }
+}
+
 fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared, ProxyError> {
     let Onward {
         mut parts,
@@ -68,15 +81,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     let mut timeouts = cluster.settings().timeouts;
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
-    let listener = &context.conn.listener;
-    // A stream of gRPC may rest between its messages.
-    let rate = listener.limits.body_bytes_per_second_min;
-    let limits = BodyLimits {
-        bytes_max: body_bytes_max,
-        idle: listener.timeouts.idle,
-        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
-        gated: parts.headers.contains_key(EXPECT),
-    };
+    let limits = body_limits(context, &parts.headers, body_bytes_max);
     call::bound(context, &parts.headers, &mut timeouts);
     let (body, progress) = call::streamed(context, body, limits);
     context.request_body = progress.clone();

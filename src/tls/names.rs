@@ -257,9 +257,12 @@ mod tests {
             ],
         );
 
-        assert_eq!(read.hosts, [Box::from("shop.example")]);
-        assert_eq!(read.uris, [Box::from("spiffe://prod.example/ns/shop")]);
-        assert_eq!(read.emails, [Box::from("ops@example.com")]);
+        assert_eq!(read.hosts, [Box::<str>::from("shop.example")]);
+        assert_eq!(
+            read.uris,
+            [Box::<str>::from("spiffe://prod.example/ns/shop")]
+        );
+        assert_eq!(read.emails, [Box::<str>::from("ops@example.com")]);
         assert_eq!(&*read.subject, "CN=shop\\, the, O=Example");
         assert_eq!(read.identity(), Some("spiffe://prod.example/ns/shop"));
         assert!(read.not_after > 1_700_000_000);

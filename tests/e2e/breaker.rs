@@ -62,7 +62,7 @@ async fn requests_wait_for_a_connection_up_to_a_bound_and_one_more_is_refused_at
     );
     let edges = collector.next_edges().await;
     assert_eq!(
-        edges.server().text("edgespan.shed"),
+        edges.server().text("edgespan.shed.reason"),
         Some("upstream_pending")
     );
     assert_eq!(edges.client().text("error.type"), Some("overloaded"));
@@ -133,7 +133,7 @@ async fn the_breaker_of_requests_opens_at_its_bound_and_closes_below_it() {
     assert!(is_open(&proxy, "requests").await);
     assert_eq!(get(proxy.address, "/", &[]).await.status, 503);
     let edges = collector.next_edges().await;
-    assert_eq!(edges.server().text("edgespan.shed"), Some("upstream"));
+    assert_eq!(edges.server().text("edgespan.shed.reason"), Some("upstream"));
     assert!(edges.clients().is_empty());
 
     in_use.abort();

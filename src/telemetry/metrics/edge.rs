@@ -45,7 +45,7 @@ impl EdgeMetrics {
 
     pub(super) fn cut(&self, listener: &Arc<str>, reason: &'static str) {
         let series = self.cuts.find_or_insert(
-            hash_labels(&(&**listener, reason)),
+            hash_labels((&**listener, reason)),
             |held| *held.listener == **listener && held.reason == reason,
             || Cut {
                 listener: Arc::clone(listener),
