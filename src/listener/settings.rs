@@ -29,6 +29,13 @@ pub struct ListenerSettings {
     pub paths: PathPolicy,
 }
 
+impl ListenerSettings {
+    /// Whether it speaks TLS.
+    pub const fn is_secure(&self) -> bool {
+        !self.certificates.is_empty()
+    }
+}
+
 /// PEM files of one certificate. Its names are read from the certificate itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateFiles {

@@ -83,6 +83,7 @@ impl Cluster {
                     pool,
                     tls.clone(),
                     metrics,
+                    settings.rehearsal.clone(),
                 ))
             })
             .collect();

@@ -1,13 +1,13 @@
 //! A connection to an endpoint is made.
 
-use super::{EndpointAddress, EndpointProtocol, EndpointTarget};
+use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Rehearsal};
 use crate::net;
 use crate::tls::Connector;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
@@ -16,6 +16,8 @@ pub(super) enum Stream {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    /// See [`super::Rehearsal`].
+    Memory(DuplexStream),
 }
 
 /// A stream that was just made, and what making it told.
@@ -87,6 +89,15 @@ impl ConnectError {
             Self::Timeout { .. } => "timeout",
             Self::Handshake { .. } => "connect_error",
         }
+    }
+}
+
+/// A connection in memory, in place of one to `address`: no TLS, and no name is looked up.
+pub(super) fn rehearse(address: &EndpointAddress, rehearsal: &Rehearsal) -> Connected {
+    Connected {
+        stream: Stream::Memory(rehearsal.connect(address)),
+        peer: None,
+        h2: address.protocol == EndpointProtocol::H2c,
     }
 }
 
@@ -181,6 +192,7 @@ impl AsyncRead for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, out),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_read(cx, out),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Memory(stream) => Pin::new(stream).poll_read(cx, out),
         }
     }
 }
@@ -195,6 +207,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Memory(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -207,6 +220,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Memory(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -215,6 +229,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
             Self::Unix(stream) => stream.is_write_vectored(),
+            Self::Memory(stream) => stream.is_write_vectored(),
         }
     }
 
@@ -223,6 +238,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -231,6 +247,7 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

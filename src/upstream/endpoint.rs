@@ -1,12 +1,14 @@
 //! One endpoint: it is asked, and it answers or does not.
 
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
-use super::connect::{ConnectError, Connected, Stream, connect};
+use super::connect::{ConnectError, Connected, Stream, connect, rehearse};
 use super::dialect;
 use super::link::{Link, Sent};
 use super::patience::HeadPatience;
 use super::pool::{Pool, SharedLink};
-use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
+use super::{
+    EndpointAddress, EndpointProtocol, EndpointTarget, Rehearsal, Standing, UpstreamTimeouts,
+};
 use crate::clock::{self, LazyTimer};
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::Metrics;
@@ -43,6 +45,7 @@ pub struct Endpoint {
     shares: AtomicBool,
     connecting: tokio::sync::Mutex<()>,
     metrics: Arc<Metrics>,
+    rehearsal: Option<Rehearsal>,
 }
 
 /// One request for an endpoint. The URI carries path and query alone.
@@ -105,6 +108,7 @@ impl Endpoint {
         pool: Pool,
         tls: Option<Connector>,
         metrics: Arc<Metrics>,
+        rehearsal: Option<Rehearsal>,
     ) -> Self {
         let authority = HeaderValue::from_str(&address.authority())
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
@@ -127,6 +131,7 @@ impl Endpoint {
             shares,
             connecting,
             metrics,
+            rehearsal,
         }
     }
 
@@ -234,7 +239,10 @@ impl Endpoint {
         } else {
             None
         };
-        let connected = connect(&self.address, tls.as_ref()).await?;
+        let connected = match &self.rehearsal {
+            None => connect(&self.address, tls.as_ref()).await?,
+            Some(rehearsal) => rehearse(&self.address, rehearsal),
+        };
         Ok((self.begin(connected).await?, true))
     }
 

@@ -8,6 +8,7 @@ mod endpoint;
 mod link;
 mod patience;
 mod pool;
+mod rehearsal;
 mod relay;
 mod settings;
 mod standing;
@@ -16,6 +17,7 @@ pub use body::{AnswerBody, AnswerError};
 pub use cluster::{Admission, AttemptReport, Choice, Cluster};
 pub use connect::ConnectError;
 pub use endpoint::{Answered, AskError, Asking, Endpoint};
+pub use rehearsal::Rehearsal;
 pub use settings::{
     ClusterSettings, EndpointAddress, EndpointProtocol, EndpointTarget, UpstreamLimits,
     UpstreamTimeouts, UpstreamTls,

@@ -1,5 +1,6 @@
 //! What an upstream is, as compiled from the configuration.
 
+use super::Rehearsal;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,8 @@ pub struct ClusterSettings {
     pub tls: UpstreamTls,
     /// Bounds.
     pub limits: UpstreamLimits,
+    /// Reached in memory instead of over the network.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 /// Where one endpoint is and what it speaks.

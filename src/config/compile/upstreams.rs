@@ -58,6 +58,7 @@ fn one(
             .map(|written| tls(&written.value, compiler))
             .unwrap_or_default(),
         limits: limits(&upstream.limits),
+        rehearsal: None,
     }
 }
 
