@@ -97,7 +97,7 @@ impl Cluster {
             .endpoints
             .iter()
             .any(|endpoint| endpoint.source.protocol() == EndpointProtocol::Https);
-        let tls = if secure {
+        let tls = if secure && settings.rehearsal.is_none() {
             Some(Connector::to_upstream(&settings.tls)?)
         } else {
             None

@@ -21,6 +21,7 @@ mod patience;
 mod pool;
 mod reach;
 mod reading;
+mod rehearsal;
 mod relay;
 mod resolve;
 mod retry;
@@ -41,6 +42,7 @@ pub use endpoint::Endpoint;
 pub use health::{HealthCheck, HealthSettings, HttpCheck};
 pub use outlier::{OutlierSettings, SuccessRateSettings};
 pub use reading::{ClusterReading, EndpointReading};
+pub use rehearsal::Rehearsal;
 pub use resolve::{DnsSettings, Families};
 pub use retry::{Backoff, Cause, HedgePolicy, RetryOn, RetryPolicy, is_idempotent, retry_after};
 pub use settings::{
