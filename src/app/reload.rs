@@ -40,7 +40,7 @@ impl Running {
     ///
     /// # Errors
     /// What cannot be done; everything is as it was then.
-    pub async fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
+    pub fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
         self.leaving.retain(|drain| !drain.is_over());
         self.retiring.retain(|(_, ending)| !ending.is_finished());
         let steps = changes(&plan.listeners, &self.doorways, &self.behind.tls)?;
