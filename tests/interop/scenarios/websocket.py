@@ -1,4 +1,4 @@
-"""WebSocket clients of two languages, Python's `websockets` and Node's `ws`, and an echo origin."""
+"""WebSocket clients of two languages, Python's `websockets` and Node's `ws`, and echo origins."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ from websockets.sync.client import connect
 from websockets.sync.server import serve
 
 import programs
-from harness import expect, free_port, scenario
+from harness import expect, free_port, listens, scenario
 
 # Texts that compress well, an empty one, sizes around each step of the length field.
 WORDS = [
@@ -54,11 +54,22 @@ class Echo:
 NAME = "Sec-WebSocket-Extensions"
 
 
+class Http2Echo:
+    """The same over HTTP/2, in Node."""
+
+    def __init__(self, world):
+        port = free_port()
+        self.url = f"h2c://127.0.0.1:{port}"
+        self.extensions = []
+        command, env = in_node("websocket_http2.mjs", "serve", port)
+        world.program("origin", command, env).ready(lambda: listens(port))
+
+
 class Wire:
     """Origin and edgespan."""
 
-    def __init__(self, world, compression=None, **websocket):
-        self.origin = world.keep(Echo(free_port(), compression))
+    def __init__(self, world, compression=None, origin=None, **websocket):
+        self.origin = origin or world.keep(Echo(free_port(), compression))
         route = {"websocket": {"message_events": True, **websocket}}
         self.edge = world.edgespan(world.gateway(endpoint=self.origin.url, route=route))
         self.url = self.edge.url.replace("http", "ws") + "/chat"
@@ -112,19 +123,35 @@ def by_python(url, compression):
 
 def by_node(url, compression, words=None, code=1000):
     """The same script in Node, all said at once."""
-    node, packages = programs.node()
+    return node(in_node("websocket_client.mjs", url, compression or "plain"), words, code)
+
+
+def by_http2(url, compression):
+    """And once more, over HTTP/2."""
+    assert not compression
+    return node(in_node("websocket_http2.mjs", "ask", url))
+
+
+def in_node(script, *arguments):
+    """A command, and the environment that it needs."""
+    program, packages = programs.node()
+    return [program, programs.HERE / script, *map(str, arguments)], {"NODE_PATH": str(packages)}
+
+
+def node(call, words=None, code=1000):
+    """Runs a client; what it heard."""
+    command, env = call
     done = subprocess.run(
-        [node, programs.HERE / "websocket_client.mjs", url, compression or "plain"],
-        input=json.dumps({"words": words or WORDS, "code": code}), capture_output=True, text=True,
-        timeout=60, env={"NODE_PATH": str(packages)},
+        command, input=json.dumps({"words": words or WORDS, "code": code}), env=env,
+        capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     expect(done.returncode, 0, f"exit code of node\n{done.stderr}\n")
     return json.loads(done.stdout)
 
 
-def session(world, talk, compression):
+def session(world, talk, compression=None, origin=None, statuses=(101, 101)):
     """One session of all words, and what its spans have to say."""
-    wire = Wire(world, compression)
+    wire = Wire(world, compression, origin)
 
     told = talk(wire.url, compression)
 
@@ -134,7 +161,10 @@ def session(world, talk, compression):
     expect([one.split(";")[0] for one in wire.origin.extensions], wanted, "extension at the origin")
     expect(told["extensions"].split(";")[0], "".join(wanted), "extension at the client")
     server, client = world.edges()
-    for span, (one, other) in [(server, ("received", "sent")), (client, ("sent", "received"))]:
+    for span, status, (one, other) in [
+        (server, statuses[0], ("received", "sent")),
+        (client, statuses[1], ("sent", "received")),
+    ]:
         who = f"of the {span.kind} span"
         counts = [span.attributes[f"edgespan.websocket.messages_{way}"] for way in (one, other)]
         expect(counts, [len(WORDS)] * 2, f"messages {who}")
@@ -151,7 +181,7 @@ def session(world, talk, compression):
         expect(span.attributes["edgespan.websocket.close_code"], 1000, f"close code {who}")
         expect(span.attributes["edgespan.websocket.closed_by"], "client", f"closed {who}")
         expect(span.status, "UNSET", f"status {who}")
-        expect(span.attributes["http.response.status_code"], 101, f"status code {who}")
+        expect(span.attributes["http.response.status_code"], status, f"status code {who}")
     expect(len(server.events), 128, "events, the first of both ways")
     expect({name for name, _ in server.events}, {"edgespan.websocket.message"}, "names of events")
     types = [told["edgespan.websocket.message.type"] for _, told in server.events]
@@ -161,7 +191,7 @@ def session(world, talk, compression):
 
 @scenario
 def python_speaks_through(world):
-    session(world, by_python, None)
+    session(world, by_python)
 
 
 @scenario
@@ -171,12 +201,27 @@ def python_speaks_through_with_permessage_deflate(world):
 
 @scenario
 def node_speaks_through(world):
-    session(world, by_node, None)
+    session(world, by_node)
 
 
 @scenario
 def node_speaks_through_with_permessage_deflate(world):
     session(world, by_node, "deflate")
+
+
+@scenario
+def a_client_over_http_2_and_an_origin_over_http_1(world):
+    session(world, by_http2, statuses=(200, 101))
+
+
+@scenario
+def a_client_over_http_1_and_an_origin_over_http_2(world):
+    session(world, by_python, origin=Http2Echo(world), statuses=(101, 200))
+
+
+@scenario
+def http_2_on_both_sides(world):
+    session(world, by_http2, origin=Http2Echo(world), statuses=(200, 200))
 
 
 @scenario
