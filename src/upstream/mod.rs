@@ -36,7 +36,7 @@ pub use asking::{Answered, AskError, Asking, Unanswered};
 pub use balance::{Algorithm, BalanceSettings, HashSource};
 pub use body::{AnswerBody, AnswerError};
 pub use breaker::Admission;
-pub use cluster::{AttemptReport, Choice, Cluster, EndpointState};
+pub use cluster::{Choice, Cluster, EndpointState};
 pub use connect::ConnectError;
 pub use endpoint::Endpoint;
 pub use health::{HealthCheck, HealthSettings, HttpCheck};
