@@ -54,6 +54,19 @@ class Failures:
             ]
 
 
+    def late(self, windows, grace):
+        """How long after the end of its window less the grace the latest failure began."""
+        with self._lock:
+            ends = [until - grace for _, until in windows]
+            begins = [began for began, _, _ in self.seen]
+        after = [
+            began - max(end for end in ends if end <= began)
+            for began in begins
+            if any(end <= began for end in ends)
+        ]
+        return max(after, default=0.0)
+
+
 class Churn:
     """Kinds of clients, each in a thread of its own, again and again until the end."""
 
