@@ -7,7 +7,7 @@ use super::in_force;
 use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
 use super::telemetry::{OwnTelemetry, Readings};
-use crate::admin::{self, AdminState, HandedDoors, Readiness};
+use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
 use crate::proxy::Live;
@@ -66,6 +66,7 @@ pub struct Running {
     telemetry: OwnTelemetry,
     readings: Readings,
     doors: HandedDoors,
+    pub(super) last_reload: LastReload,
     readiness: Readiness,
     over: CancellationToken,
 }
@@ -125,6 +126,7 @@ impl Running {
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
+        let last_reload = LastReload::default();
         let state = AdminState {
             metrics,
             readiness: readiness.clone(),
@@ -132,6 +134,7 @@ impl Running {
             telemetry: telemetry.read_accounts(),
             upstreams: in_force::upstreams(&behind.live),
             config: in_force::config(&behind.live),
+            last_reload: last_reload.clone(),
             drain: Arc::clone(&drain_asked),
         };
         let readings = telemetry.read(state.clone());
@@ -159,6 +162,7 @@ impl Running {
             telemetry,
             readings,
             doors: again,
+            last_reload,
             readiness,
             over,
         })
@@ -175,10 +179,14 @@ impl Running {
         &self.behind.metrics
     }
 
-    /// Looks at every certificate, key and authority now, and serves what has changed. Reads from
-    /// disk.
-    pub fn renew_certificates(&self) {
-        self.behind.tls.keeper.look();
+    /// Looks at every certificate, key and authority now, and serves what has changed.
+    pub async fn renew_certificates(&self) {
+        let keeper = Arc::clone(&self.behind.tls.keeper);
+        // It reads from disk, which requests on this thread would wait for.
+        let looked = tokio::task::spawn_blocking(move || keeper.look());
+        if looked.await.is_err() {
+            self.behind.metrics.panicked();
+        }
     }
 
     /// Requests in flight at this moment.

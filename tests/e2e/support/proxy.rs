@@ -134,8 +134,8 @@ impl Proxy {
         self.running.requests()
     }
 
-    pub fn renew_certificates(&self) {
-        self.running.renew_certificates();
+    pub async fn renew_certificates(&self) {
+        self.running.renew_certificates().await;
     }
 
     pub async fn stop(self) -> Stopped {
