@@ -103,9 +103,7 @@ impl Running {
         let bind = |settings| Bound::new(settings, &mut inherited, &tls);
         let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let doors = open_doors(&plan, &mut inherited).await?;
-        for (name, address) in inherited.left() {
-            tracing::warn!(name, %address, "no listener of the configuration takes this socket");
-        }
+        tell_left(&inherited);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = Ledger::default();
@@ -324,6 +322,12 @@ async fn open_doors(
         address: error.address,
         source: error.source,
     })
+}
+
+fn tell_left(inherited: &Inherited) {
+    for (name, address) in inherited.left() {
+        tracing::warn!(name, %address, "no listener of the configuration takes this socket");
+    }
 }
 
 /// The access log, once it is wanted. A reload may turn it off and on.

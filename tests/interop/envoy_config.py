@@ -7,12 +7,17 @@ TYPES = "type.googleapis.com/envoy"
 
 
 def gateway(
-    service, port, upstream_port, http2=False, otlp_port=None, sampling=100, spans_in_export=None
-):
+    service, port, upstream_port, http2=False, otlp_port=None, sampling=100, spans_in_export=None,
+    retries=0,
+):  # fmt: skip
     """The whole configuration. Every port is on loopback.
 
-    `spans_in_export` spans make an export; none leaves that to Envoy, which takes five.
+    `spans_in_export` spans make an export; none leaves that to Envoy, which takes five. A request
+    that gets a 5xx, or no answer, is repeated up to `retries` times.
     """
+    route = {"cluster": "next"}
+    if retries:
+        route["retry_policy"] = {"retry_on": "5xx", "num_retries": retries}
     manager = {
         "@type": f"{TYPES}.extensions.filters.network.http_connection_manager.v3"
                  ".HttpConnectionManager",
@@ -24,7 +29,7 @@ def gateway(
         }],
         "route_config": {"virtual_hosts": [{
             "name": "all", "domains": ["*"],
-            "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "next"}}],
+            "routes": [{"match": {"prefix": "/"}, "route": route}],
         }]},
     }  # fmt: skip
     clusters = [cluster("next", upstream_port, http2)]

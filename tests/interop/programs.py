@@ -23,6 +23,8 @@ DEBIAN = {
     "h2load": "nghttp2-client",
     "haproxy": "haproxy",
     "nginx": "nginx-light",
+    "node": "nodejs",
+    "npm": "npm",
     "openssl": "openssl",
     "slowhttptest": "slowhttptest",
     "sslscan": "sslscan",
@@ -103,6 +105,23 @@ def debian(*commands):
         run("apt-get", "update", "-q", env=quiet)
         run("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages, env=quiet)
     return [shutil.which(name, path=path) or sys.exit(f"no {name}") for name in commands]
+
+
+def node():
+    """Node, and the folder with the packages that its scripts import."""
+    [program] = debian("node")
+    wanted = HERE / "package.json"
+    folder = CACHE / "node"
+    fresh, done = stamped(folder, wanted.read_text())
+    if not fresh:
+        say("fetching the Node packages, once")
+        [npm] = debian("npm")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        shutil.copy(wanted, folder)
+        run(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
+        done()
+    return program, folder / "node_modules"
 
 
 def collector():

@@ -1,9 +1,11 @@
 """OpenTelemetry's own Collector between edgespan and the receiver."""
 
+import json
+
 import yaml
 
 import programs
-from harness import certificate, expect, free_port, get, listens, scenario
+from harness import certificate, curl, expect, free_port, get, listens, scenario, until
 
 
 class Ports:
@@ -22,12 +24,17 @@ def start(world, ports, tls=None):
     if tls:
         doors = {name: {**door, "tls": tls} for name, door in doors.items()}
     onward = {"endpoint": world.receiver.grpc_endpoint, "tls": {"insecure": True}}
+    signals = {
+        signal: {"receivers": ["otlp"], "exporters": ["debug"]}
+        for signal in ("traces", "metrics", "logs")
+    }
+    signals["traces"]["exporters"].append("otlp")
     config = {
         "receivers": {"otlp": {"protocols": doors}},
         "exporters": {"otlp": onward, "debug": {"verbosity": "detailed"}},
         "service": {
             "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["otlp", "debug"]}},
+            "pipelines": signals,
         },
     }
     file = world.folder / f"collector-{ports.grpc}.yaml"
@@ -60,6 +67,28 @@ def every_protocol_and_encoding_is_understood(world):
         spans = world.receiver.wait(lambda span: span.service == "edge", 10)
         expect(len(spans), 10, f"spans with {otlp}")
     assert "Trace ID" in collector.output(), "the Collector prints what it got"
+
+
+@scenario
+def metrics_and_logs_of_its_own_are_understood(world):
+    ports = Ports()
+    doors = [("grpc", f"http://127.0.0.1:{ports.grpc}"),
+             ("http/protobuf", f"http://127.0.0.1:{ports.http}")]  # fmt: skip
+
+    for protocol, endpoint in doors:
+        collector = start(world, ports)
+        otlp = {"otlp": {"endpoint": endpoint, "protocol": protocol}}
+        telemetry = {"metrics": {**otlp, "interval": "200ms"}, "logs": otlp}
+        gateway = world.gateway(endpoint=f"http://127.0.0.1:{free_port()}")
+        edge = world.edgespan(gateway, telemetry=telemetry)
+        answer = curl(world, edge.url)
+        expect(answer.status, 502, "status")
+        trace = json.loads(answer.body)["trace_id"]
+        wanted = ["http.server.request.duration", "edgespan.spans_accepted", "request failed", trace]
+        until(lambda: all(word in collector.output() for word in wanted), f"{wanted} by {protocol}")
+        account = edge.finish()
+        expect(account.accepted, account.exported, "account of spans, of which these are none")
+        collector.stop()
 
 
 @scenario

@@ -82,6 +82,58 @@ def an_origin_that_asks_for_a_certificate_gets_one(world):
 
 
 @scenario
+def a_client_is_known_by_its_certificate(world):
+    authority = world.authority()
+    tls = {
+        "certificates": [certificate(authority.issue("edge"))],
+        "client": {"ca": authority.certificate, "allow": ["shop.example.test"],
+                   "header": "x-forwarded-client-cert"},
+    }  # fmt: skip
+    edge = world.edgespan(world.gateway(listener={"tls": tls}))
+    trusting = ["--cacert", authority.certificate]
+
+    def shows(name):
+        chain, key = authority.issue(name)
+        return [*trusting, "--cert", chain, "--key", key, edge.url]
+
+    for flag in ["--http1.1", "--http2", "--tls-max=1.2"]:
+        world.receiver.forget()
+        forged = ["-H", "x-forwarded-client-cert: Hash=00"]
+        flags = ["--tls-max", "1.2"] if "max" in flag else [flag]
+        answer = curl(world, *flags, *forged, *shows("shop.example.test"))
+
+        expect(answer.status, 200, f"status with {flag}")
+        server, _ = world.edges()
+        identity = server.attributes["edgespan.client.identity"]
+        expect(identity, "shop.example.test", f"identity with {flag}")
+        [told] = world.origin.requests[-1].header("x-forwarded-client-cert")
+        assert "DNS=shop.example.test" in told and "Hash=00" not in told, told
+    # One that is not allowed, and none at all: refused in the handshake, which TLS 1.3 lets a
+    # client see only when it reads.
+    curl(world, *shows("other.example.test"), code=(35, 55, 56))
+    curl(world, *trusting, edge.url, code=(35, 55, 56))
+    expect(len(world.origin.requests), 3, "requests that the origin took")
+
+
+@scenario
+def an_answer_is_compressed_for_who_asks(world):
+    edge = world.edgespan(compression={"algorithms": ["zstd", "gzip"], "min_bytes": "100B"})
+    long = ["-H", "x-long: " + "so it goes " * 200, f"{edge.url}/orders"]
+
+    for accepted, coding in [("gzip", "gzip"), ("zstd", "zstd"), ("br, gzip;q=0.5", "gzip")]:
+        for flag in ["--http1.1", "--http2-prior-knowledge"]:
+            answer = curl(world, flag, "--compressed", "-H", f"Accept-Encoding: {accepted}", *long)
+
+            expect(answer.status, 200, "status")
+            expect(answer.header("content-encoding"), coding, f"coding for {accepted}")
+            expect(answer.header("vary"), "accept-encoding", "vary")
+            # What curl has decoded is what the origin said.
+            expect(json.loads(answer.body)["path"], "/orders", "answer")
+    plain = curl(world, *long)
+    expect(plain.header("content-encoding"), None, "coding for who asks for none")
+
+
+@scenario
 def head_has_a_length_and_no_body(world):
     edge = world.edgespan()
 
