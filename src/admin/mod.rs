@@ -6,6 +6,7 @@
 //! many there are.
 
 mod bind;
+mod last_reload;
 mod readiness;
 mod routes;
 mod serve;
@@ -16,6 +17,7 @@ mod upstreams;
 mod visitor;
 
 pub use bind::{AdminListeners, BindError, HandedDoors, bind};
+pub use last_reload::LastReload;
 pub use readiness::{Readiness, ReadinessState};
 pub use serve::serve;
 pub use settings::AdminSettings;
@@ -42,6 +44,8 @@ pub struct AdminState {
     pub upstreams: Arc<dyn Fn() -> Vec<ClusterReading> + Send + Sync>,
     /// The configuration in force, its secrets hidden, as of the call.
     pub config: Arc<dyn Fn() -> Arc<str> + Send + Sync>,
+    /// What came of the last reload.
+    pub last_reload: LastReload,
     /// Told once for each `POST /drain`. It keeps one notice for whoever waits later.
     pub drain: Arc<Notify>,
 }

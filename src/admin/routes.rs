@@ -24,7 +24,7 @@ GET  /live     200 while the process runs
 GET  /ready    200 while it takes requests, 503 before and while it drains
 GET  /metrics  numbers for Prometheus (OpenMetrics)
 GET  /upstreams  how upstreams and their endpoints stand (?format=json for programs)
-GET  /config   the configuration in force, secrets hidden
+GET  /config   the configuration in force, secrets hidden, and what came of the last reload
 POST /drain    takes no new connections, finishes requests in flight, stops
 "
 );
@@ -124,7 +124,9 @@ async fn config(
 ) -> ([(http::HeaderName, &'static str); 1], String) {
     // Browsers show text and save YAML.
     let kind = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
-    (kind, String::from(&*(state.config)()))
+    let mut page = state.last_reload.comment();
+    page.push_str(&(state.config)());
+    (kind, page)
 }
 
 async fn metrics(State(state): State<AdminState>, headers: HeaderMap) -> Response {

@@ -43,6 +43,7 @@ impl Doors {
             telemetry: Arc::new(Vec::new),
             upstreams: Arc::new(Vec::new),
             config: Arc::new(|| "listeners: {}\n".into()),
+            last_reload: LastReload::default(),
             drain: Arc::new(Notify::new()),
         };
         let cancel = CancellationToken::new();

@@ -3,6 +3,7 @@
 mod accounts;
 mod build;
 mod connections;
+pub mod explain;
 mod doorway;
 mod handover;
 mod in_force;

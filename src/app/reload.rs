@@ -10,6 +10,7 @@ use super::parts::{self, Destination};
 use super::run::{Running, all_sinks};
 use crate::config::Plan;
 use crate::proxy::Snapshot;
+use crate::telemetry::metrics::ReloadOutcome;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -36,11 +37,14 @@ pub struct Changes {
 }
 
 impl Running {
-    /// Puts another plan in force, as a whole or not at all.
+    /// Puts another plan in force, as a whole or not at all. Certificates that stay are looked at,
+    /// whatever comes of the plan.
     ///
     /// # Errors
     /// What cannot be done; everything is as it was then.
-    pub async fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
+    pub fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
+        // From disk, as what is made below.
+        self.behind.tls.keeper.look();
         self.leaving.retain(|drain| !drain.is_over());
         self.retiring.retain(|(_, ending)| !ending.is_finished());
         let steps = changes(&plan.listeners, &self.doorways, &self.behind.tls)?;
@@ -68,6 +72,13 @@ impl Running {
         self.walk(steps, &plan, &mut told);
         self.plan = plan;
         Ok(told)
+    }
+
+    /// What came of reading the configuration anew, for metrics and for the operator's page.
+    /// `report` is what there is to say of it, its secrets hidden.
+    pub fn reloaded(&self, outcome: ReloadOutcome, report: String) {
+        self.metrics().reloaded(outcome);
+        self.last_reload.tell(outcome, report);
     }
 
     fn compare(&self, plan: &Plan, clusters: &parts::Clusters) -> Changes {

@@ -7,7 +7,7 @@ use super::in_force;
 use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
 use super::telemetry::{OwnTelemetry, Readings};
-use crate::admin::{self, AdminState, HandedDoors, Readiness};
+use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
 use crate::proxy::Live;
@@ -66,6 +66,7 @@ pub struct Running {
     telemetry: OwnTelemetry,
     readings: Readings,
     doors: HandedDoors,
+    pub(super) last_reload: LastReload,
     readiness: Readiness,
     over: CancellationToken,
 }
@@ -102,9 +103,7 @@ impl Running {
         let bind = |settings| Bound::new(settings, &mut inherited, &tls);
         let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let doors = open_doors(&plan, &mut inherited).await?;
-        for (name, address) in inherited.left() {
-            tracing::warn!(name, %address, "no listener of the configuration takes this socket");
-        }
+        tell_left(&inherited);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = Ledger::default();
@@ -127,6 +126,7 @@ impl Running {
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
+        let last_reload = LastReload::default();
         let state = AdminState {
             metrics,
             readiness: readiness.clone(),
@@ -134,6 +134,7 @@ impl Running {
             telemetry: telemetry.read_accounts(),
             upstreams: in_force::upstreams(&behind.live),
             config: in_force::config(&behind.live),
+            last_reload: last_reload.clone(),
             drain: Arc::clone(&drain_asked),
         };
         let readings = telemetry.read(state.clone());
@@ -161,6 +162,7 @@ impl Running {
             telemetry,
             readings,
             doors: again,
+            last_reload,
             readiness,
             over,
         })
@@ -177,10 +179,14 @@ impl Running {
         &self.behind.metrics
     }
 
-    /// Looks at every certificate, key and authority now, and serves what has changed. Reads from
-    /// disk.
-    pub fn renew_certificates(&self) {
-        self.behind.tls.keeper.look();
+    /// Looks at every certificate, key and authority now, and serves what has changed.
+    pub async fn renew_certificates(&self) {
+        let keeper = Arc::clone(&self.behind.tls.keeper);
+        // It reads from disk, which requests on this thread would wait for.
+        let looked = tokio::task::spawn_blocking(move || keeper.look());
+        if looked.await.is_err() {
+            self.behind.metrics.panicked();
+        }
     }
 
     /// Requests in flight at this moment.
@@ -316,6 +322,12 @@ async fn open_doors(
         address: error.address,
         source: error.source,
     })
+}
+
+fn tell_left(inherited: &Inherited) {
+    for (name, address) in inherited.left() {
+        tracing::warn!(name, %address, "no listener of the configuration takes this socket");
+    }
 }
 
 /// The access log, once it is wanted. A reload may turn it off and on.

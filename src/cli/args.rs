@@ -5,6 +5,7 @@
 
 use super::addresses::{AdminAddress, UpstreamUrl, listen_address};
 use super::check::CheckArgs;
+use super::explain::ExplainArgs;
 use super::schema::SchemaArgs;
 use super::style::ColourChoice;
 use crate::telemetry::log::LogFormat;
@@ -57,6 +58,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Tell every problem of a configuration file
     Check(CheckArgs),
+    /// Tell what would happen to a request, stage by stage
+    Explain(ExplainArgs),
     /// Print the JSON Schema of the configuration
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -308,6 +311,17 @@ impl Grammar {
             "check --explain E0101",
         ]);
         let check = format!("{check}\n\nExit: 0 it is right, 1 failed, 64 usage, 78 it is not");
+        let explain = examples(&[
+            "explain edgespan.yaml 'POST https://app.example.com/api/v1/orders/7'",
+            "explain edgespan.yaml /api -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
+            "explain edgespan.yaml - < pasted-curl-line",
+        ]);
+        let explain = format!(
+            "{explain}\n\n\
+             The request runs through the code of every request, with an upstream in memory: \
+             nothing is sent.\n\n\
+             Exit: 0 explained, 1 failed, 64 usage, 78 configuration"
+        );
         let schema = examples(&["schema > edgespan.schema.json", "schema --markdown"]);
         let schema = format!("{schema}\n\nExit: 0 done, 1 failed, 64 usage");
         let completions = examples(&[
@@ -333,6 +347,7 @@ impl Grammar {
             .mut_subcommand("run", |command| command.after_long_help(run))
             .mut_subcommand("demo", |command| command.after_long_help(demo))
             .mut_subcommand("check", |command| command.after_long_help(check))
+            .mut_subcommand("explain", |command| command.after_long_help(explain))
             .mut_subcommand("schema", |command| command.after_long_help(schema))
             .mut_subcommand("completions", |command| {
                 command.after_long_help(completions)
@@ -360,7 +375,7 @@ impl Grammar {
              Every request gets its SERVER and CLIENT span, on the terminal and over OTLP.\n\
              \n{}\n\
              run         run demo\n\
-             understand  check\n\
+             understand  check explain\n\
              files       schema completions\n\
              \n\
              `{program} COMMAND --help` has examples and defaults.\n",

@@ -9,6 +9,7 @@ pub mod check;
 pub mod completions;
 pub mod demo;
 pub mod escape;
+pub mod explain;
 pub mod failure;
 pub mod layout;
 pub mod open_line;
@@ -77,6 +78,7 @@ fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> R
         Some(Command::Run(args)) => run::run(&args, console),
         Some(Command::Demo(args)) => run::demo(&args, console),
         Some(Command::Check(args)) => checked(&args, console),
+        Some(Command::Explain(args)) => explained(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
         Some(Command::Completions(args)) => answer(&completions::script(args.shell, grammar)),
     }
@@ -90,6 +92,21 @@ fn checked(args: &check::CheckArgs, console: &Console) -> Result<(), Failure> {
         Ok(code) => ExitStatus::of_code(code).map_or(Ok(()), |status| Err(Failure::told(status))),
         Err(error) => written(Err(error)),
     }
+}
+
+fn explained(args: &explain::ExplainArgs, console: &Console) -> Result<(), Failure> {
+    let environment = Environment::of_process();
+    let (mut stdin, mut stdout) = (io::stdin().lock(), io::stdout().lock());
+    let mut stderr = io::stderr().lock();
+    let surface = &console.stdout;
+    explain::run(
+        args,
+        &environment,
+        surface,
+        &mut stdin,
+        &mut stdout,
+        &mut stderr,
+    )
 }
 
 /// A reader that has gone is no failure: it has seen enough.

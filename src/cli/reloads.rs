@@ -3,10 +3,14 @@
 use super::args::LogForm;
 use super::{Console, run};
 use crate::app::{Changes, Hangups, Running, StartError, service_manager};
-use crate::config::{Environment, Fingerprint, Loaded, Overrides, Refused, Watch, load};
+use crate::config::{
+    Environment, Fingerprint, Loaded, Look, Overrides, Refused, Report, Watch, load,
+};
 use crate::telemetry::metrics::ReloadOutcome;
+use crate::telemetry::plain_chain;
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::{error, info, warn};
@@ -67,8 +71,8 @@ impl Reloads {
         service_manager::reloading();
         for _ in 0..IN_A_ROW_MAX {
             let document = self.source.document();
-            let outcome = self.reload_once(running, console).await;
-            running.metrics().reloaded(outcome);
+            let (outcome, report) = self.reload_once(running, console).await;
+            running.reloaded(outcome, report);
             if self.watch.is_none() || self.source.document() == document {
                 break;
             }
@@ -76,7 +80,12 @@ impl Reloads {
         service_manager::ready(false, "serving");
     }
 
-    async fn reload_once(&mut self, running: &mut Running, console: &Console) -> ReloadOutcome {
+    /// What came of it, and what there is to say of that.
+    async fn reload_once(
+        &mut self,
+        running: &mut Running,
+        console: &Console,
+    ) -> (ReloadOutcome, String) {
         let source = Arc::clone(&self.source);
         let file = source.file.display().to_string();
         let read = tokio::task::spawn_blocking(move || {
@@ -85,12 +94,13 @@ impl Reloads {
         let loaded = match read.await {
             Ok(Ok(loaded)) => loaded,
             Ok(Err(refused)) => {
-                self.tell_refused(&refused, &file, console);
-                return ReloadOutcome::Refused;
+                running.renew_certificates().await;
+                self.tell_refused(&refused, &file, running.admin, console);
+                return (ReloadOutcome::Refused, page(&refused.report));
             }
             Err(panicked) => {
                 error!(file, error = %panicked, "the configuration could not be read");
-                return ReloadOutcome::Failed;
+                return (ReloadOutcome::Failed, panicked.to_string());
             }
         };
         let Loaded {
@@ -102,24 +112,33 @@ impl Reloads {
         if self.watch.is_some() {
             self.watch = Some(self.source.watch(files));
         }
-        match running.reload(plan).await {
+        match running.reload(plan) {
             Ok(changes) => {
                 tell_changes(&changes, running, &file);
-                ReloadOutcome::Applied
+                (ReloadOutcome::Applied, page(&warnings))
             }
             Err(failed) => {
                 tell_failed(&failed, &file);
-                ReloadOutcome::Failed
+                (ReloadOutcome::Failed, plain_chain(&failed))
             }
         }
     }
 
-    fn tell_refused(&self, refused: &Refused, file: &str, console: &Console) {
+    fn tell_refused(
+        &self,
+        refused: &Refused,
+        file: &str,
+        admin: Option<SocketAddr>,
+        console: &Console,
+    ) {
         run::tell(&refused.report, self.form, console);
         let counts = refused.report.counts().unwrap_or_default();
         error!(
             file,
-            "configuration refused, the last good one stays: {counts}"
+            "configuration refused, the last good one stays: {counts}{}",
+            admin.map_or_else(String::new, |address| {
+                format!("; whole report: http://{address}/config")
+            })
         );
     }
 }
@@ -154,6 +173,14 @@ fn tell_changes(changes: &Changes, running: &Running, file: &str) {
     for key in &changes.at_next_start {
         warn!(file, key, "this change takes effect at the next start");
     }
+}
+
+/// A report as the operator's page has it: whole, without colour.
+fn page(report: &Report) -> String {
+    report.render(Look {
+        all: true,
+        ..Look::default()
+    })
 }
 
 fn tell_failed(failed: &StartError, file: &str) {

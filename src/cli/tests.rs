@@ -89,7 +89,6 @@ fn run_needs_to_know_where_requests_go() {
 #[test]
 fn what_is_not_built_is_refused_as_unknown() {
     for line in [
-        "explain a.yaml",
         "trace find",
         "verify http://a",
         "probe",

@@ -36,6 +36,11 @@ pub struct ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// Whether it speaks TLS.
+    pub const fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// The header in which upstreams are told of a client's certificate.
     pub fn identity_header(&self) -> Option<HeaderName> {
         let header = self.tls.as_ref()?.client.as_ref()?.header?;

@@ -10,8 +10,7 @@ use crate::clock;
 use crate::message::request_body::BodyProgress;
 use crate::trace::client_span::ClientStart;
 use crate::upstream::{
-    Answered, AskError, Asking, AttemptReport, Cause, Choice, Cluster, Endpoint, Unanswered,
-    UpstreamTimeouts,
+    Answered, AskError, Asking, Cause, Choice, Cluster, Endpoint, Unanswered, UpstreamTimeouts,
 };
 use http::HeaderValue;
 use hyper::upgrade::OnUpgrade;
@@ -185,7 +184,7 @@ pub(super) fn settle(
     let result = match result {
         Ok(answered) => {
             let status = answered.response.status();
-            report(context, &prepared.cluster, &endpoint, Some(status));
+            prepared.cluster.report(&endpoint, Some(status));
             Ok(answered)
         }
         Err((error, returned)) => {
@@ -195,7 +194,7 @@ pub(super) fn settle(
             // That a connection from the pool was closed meanwhile is no failure of the endpoint.
             let stale = returned.is_some() && !unsent;
             if cause.is_some() && !stale {
-                report(context, &prepared.cluster, &endpoint, None);
+                prepared.cluster.report(&endpoint, None);
             }
             let upstream = &prepared.cluster.settings().name;
             let error = failed(error, progress, prepared.body_bytes_max, upstream);
@@ -210,20 +209,6 @@ pub(super) fn settle(
     };
     prepared.asked = Some(endpoint);
     result
-}
-
-fn report(
-    context: &RequestContext,
-    cluster: &Cluster,
-    endpoint: &Endpoint,
-    status: Option<http::StatusCode>,
-) {
-    let began = context.attempt.as_ref().map(|attempt| attempt.began);
-    let duration = context
-        .watch
-        .elapsed()
-        .saturating_sub(began.unwrap_or_default());
-    cluster.report(endpoint, AttemptReport { status, duration });
 }
 
 /// What a failure is to those who decide about another attempt. None if it was the client's.

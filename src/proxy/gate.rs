@@ -6,8 +6,9 @@ use super::error::ProxyError;
 use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
-use super::snapshot::{LiveAction, LiveRoute};
+use super::snapshot::{LiveAction, LiveRoute, Snapshot};
 use super::{call, compress, cors, upgrade};
+use crate::listener::ListenerSettings;
 use crate::message::authority::Authority;
 use crate::message::forwarded::{self, ForwardedPolicy};
 use crate::message::hop_by_hop;
@@ -25,6 +26,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use std::sync::Arc;
+use tracing::debug;
 
 /// A request that passed the gate.
 pub(super) enum Gated {
@@ -61,7 +63,7 @@ pub(super) fn gate(
     context: &mut RequestContext,
     mut incoming: Request<Incoming>,
 ) -> Result<Gated, ProxyError> {
-    let normalized = normalize(&mut incoming, &policy(context));
+    let normalized = normalize(&mut incoming, &normalize_policy(&context.conn.listener));
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
     // for a second reading of what follows.
@@ -133,8 +135,8 @@ pub(super) fn gate(
     })))
 }
 
-fn policy(context: &RequestContext) -> NormalizePolicy {
-    let listener = &context.conn.listener;
+/// What a listener lets pass.
+pub fn normalize_policy(listener: &ListenerSettings) -> NormalizePolicy {
     NormalizePolicy {
         path: PathRules {
             allow_encoded_slash: listener.paths.allow_encoded_slash,
@@ -207,11 +209,24 @@ fn find(
         matched.value.plan.cors.is_some().then_some(matched)
     });
     open_span(context, parts, matched.as_ref());
+    if matched.is_none() {
+        tell_nearest(&live, &asked(&parts.method));
+    }
     let matched = matched?;
     Some(Found {
         route: Arc::clone(matched.value),
         prefix: matched.matched_prefix_len,
     })
+}
+
+/// Which routes came near to a request that none takes: for whoever wonders about a 404.
+fn tell_nearest(live: &Snapshot, asked: &RouteRequest<'_>) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return; // It looks at every route.
+    }
+    for near in live.routes.near(asked) {
+        debug!(route = near.route, missed = %near.missed, "no route matches; near");
+    }
 }
 
 /// Opens the SERVER span; a request that is refused or has no route has one, too.

@@ -18,8 +18,7 @@ use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
 use crate::upstream::{
-    AnswerBody, AnswerError, Answered, AskError, Asking, AttemptReport, Choice, Cluster, Endpoint,
-    EndpointTarget,
+    AnswerBody, AnswerError, Answered, AskError, Asking, Choice, Cluster, Endpoint, EndpointTarget,
 };
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
@@ -173,11 +172,8 @@ impl Shadow {
         let outcome = tokio::time::timeout(self.mirror.plan.timeout, exchange).await;
         let outcome = outcome.unwrap_or_else(|_| attempt.fail(TIMEOUT));
         let status = attempt.end.status;
-        let report = AttemptReport {
-            status: status.and_then(|status| http::StatusCode::from_u16(status).ok()),
-            duration: self.watch.elapsed().saturating_sub(began),
-        };
-        cluster.report(&endpoint, report);
+        let status = status.and_then(|status| http::StatusCode::from_u16(status).ok());
+        cluster.report(&endpoint, status);
         outcome
     }
 

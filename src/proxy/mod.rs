@@ -27,6 +27,7 @@ mod upgrade;
 pub use answer::{Answer, Fault};
 pub use body::TracedBody;
 pub use error::ProxyError;
+pub use gate::normalize_policy;
 pub use mirror::LiveMirror;
 pub use pipeline::Pipeline;
 pub use snapshot::{Live, LiveAction, LiveRoute, Snapshot, TraceRule};

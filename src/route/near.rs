@@ -1,6 +1,6 @@
-//! Which routes nearly took a request that none took.
+//! Which routes nearly took a request, and which others would have.
 //!
-//! Read by the log when nothing matched, at debug level: it looks at every route.
+//! Read by `explain`: it looks at every route.
 
 use super::spec::{PathRule, RouteSpec};
 use super::table::{RouteRequest, RouteTable};
@@ -67,6 +67,14 @@ impl<T> RouteTable<T> {
             }
         }
         nearest.into_iter().map(|(_, miss)| miss).collect()
+    }
+
+    /// Every route that would take `request`, whichever goes first. Looks at every route.
+    pub fn taking(&self, request: &RouteRequest<'_>) -> Vec<&RouteSpec> {
+        self.iter()
+            .filter(|(spec, _)| miss(spec, request).is_none())
+            .map(|(spec, _)| spec)
+            .collect()
     }
 }
 

@@ -8,6 +8,7 @@
 
 use super::contents::{Contents, Digest};
 use super::{Acceptor, CertificateFacts, Connector, TlsFileError};
+use crate::clock;
 use crate::telemetry::metrics::{CertificateExpiry, Metrics};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -134,7 +135,9 @@ impl Keeper {
 
     /// Looks every five seconds, until it is dropped.
     pub async fn run(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        // What is used now has just been read.
+        let first = clock::instant() + LOOK_EVERY;
+        let mut ticks = tokio::time::interval_at(first, LOOK_EVERY);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;

@@ -14,7 +14,7 @@ use crate::telemetry::metrics::{
 };
 use crate::tls::{Connector, TlsFileError};
 use arc_swap::ArcSwap;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -74,15 +74,6 @@ pub struct Choice<'a> {
     pub tried: &'a [Arc<Endpoint>],
 }
 
-/// How an attempt went, as outlier detection sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct AttemptReport {
-    /// The status answered; None if there was no answer.
-    pub status: Option<http::StatusCode>,
-    /// From the attempt's begin to the answer's head, or to its failure.
-    pub duration: Duration,
-}
-
 impl Cluster {
     /// Reads what TLS needs; connects to nothing yet. Has to run inside the runtime: a small task
     /// lets go of idle connections until the cluster is dropped.
@@ -97,7 +88,7 @@ impl Cluster {
             .endpoints
             .iter()
             .any(|endpoint| endpoint.source.protocol() == EndpointProtocol::Https);
-        let tls = if secure {
+        let tls = if secure && settings.rehearsal.is_none() {
             Some(Connector::to_upstream(&settings.tls)?)
         } else {
             None
@@ -275,10 +266,10 @@ impl Cluster {
         self.view.load().panic
     }
 
-    /// Takes in how an attempt went.
-    pub fn report(&self, endpoint: &Endpoint, report: AttemptReport) {
+    /// Takes in how an attempt went: the status answered, None if there was no answer.
+    pub fn report(&self, endpoint: &Endpoint, status: Option<StatusCode>) {
         if let Some(outliers) = &self.outliers {
-            outliers.report(self, endpoint, report);
+            outliers.report(self, endpoint, status);
         }
     }
 

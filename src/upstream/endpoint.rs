@@ -106,7 +106,7 @@ impl Endpoint {
     pub const fn resolved(&self) -> Option<SocketAddr> {
         match &self.reach {
             Reach::At(addresses) => Some(addresses.first),
-            Reach::Unix | Reach::Unresolved(_) => None,
+            Reach::Unix | Reach::Memory(_) | Reach::Unresolved(_) => None,
         }
     }
 

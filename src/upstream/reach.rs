@@ -1,5 +1,6 @@
 //! By which addresses an endpoint is reached.
 
+use super::Rehearsal;
 use super::resolve::LookupError;
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ const HEAD_START: Duration = Duration::from_millis(250);
 pub(super) enum Reach {
     /// By its path.
     Unix,
+    /// In memory.
+    Memory(Rehearsal),
     /// By addresses.
     At(Addresses),
     /// Not at all: its name has no address.

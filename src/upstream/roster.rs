@@ -73,6 +73,7 @@ impl Roster {
     pub(super) fn questions(&self) -> Vec<(usize, Question)> {
         let entries = self.0.iter().enumerate();
         entries
+            .filter(|(_, entry)| entry.is_looked_up())
             .filter_map(|(place, entry)| Some((place, Question::of(&entry.settings.source)?)))
             .collect()
     }
@@ -112,6 +113,12 @@ impl Entry {
             members: Vec::new(),
             absent: None,
         };
+        if let Some(rehearsal) = &maker.settings.rehearsal {
+            let reach = Reach::Memory(rehearsal.clone());
+            let endpoint = maker.endpoint(settings.source.address(), &entry.tls_name, reach);
+            entry.members = vec![entry.member(endpoint, 1.0, 0)];
+            return entry;
+        }
         match &settings.source {
             EndpointSource::Address(address) => match &address.target {
                 EndpointTarget::Unix(_) => {
@@ -127,19 +134,15 @@ impl Entry {
                     }
                 }
             },
-            EndpointSource::Service { protocol, name } => {
-                let target = EndpointTarget::Tcp {
-                    host: Arc::clone(name),
-                    port: 0,
-                };
-                let address = EndpointAddress {
-                    protocol: *protocol,
-                    target,
-                };
-                entry.absent(address, maker);
-            }
+            EndpointSource::Service { .. } => entry.absent(settings.source.address(), maker),
         }
         entry
+    }
+
+    /// Whether its addresses come from DNS.
+    fn is_looked_up(&self) -> bool {
+        let in_memory = |one: &Member| matches!(one.endpoint.reach, Reach::Memory(_));
+        !self.members.iter().any(in_memory)
     }
 
     fn absent(&mut self, address: EndpointAddress, maker: &Maker) {
@@ -208,7 +211,7 @@ impl Entry {
     fn member(&self, endpoint: Arc<Endpoint>, weight: f64, priority: u16) -> Member {
         let name = match &endpoint.reach {
             Reach::At(addresses) => Arc::from(format!("{} {}", self.label, addresses.first)),
-            Reach::Unix | Reach::Unresolved(_) => Arc::clone(&self.label),
+            Reach::Unix | Reach::Memory(_) | Reach::Unresolved(_) => Arc::clone(&self.label),
         };
         Member {
             endpoint,

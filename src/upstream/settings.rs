@@ -3,7 +3,7 @@
 use super::health::HealthSettings;
 use super::outlier::OutlierSettings;
 use super::retry::RetryPolicy;
-use super::{BalanceSettings, DnsSettings};
+use super::{BalanceSettings, DnsSettings, Rehearsal};
 use crate::tls::ClientTls;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +38,8 @@ pub struct ClusterSettings {
     pub health: Option<HealthSettings>,
     /// Outlier detection; None: there is none.
     pub outlier: Option<OutlierSettings>,
+    /// Reached in memory instead of over the network.
+    pub rehearsal: Option<Rehearsal>,
 }
 
 #[cfg(test)]
@@ -63,6 +65,7 @@ impl ClusterSettings {
             retries: None,
             health: None,
             outlier: None,
+            rehearsal: None,
             adaptive: false,
         }
     }
@@ -100,6 +103,20 @@ impl EndpointSource {
         match self {
             Self::Address(address) => address.protocol,
             Self::Service { protocol, .. } => *protocol,
+        }
+    }
+
+    /// The address as it is configured; of a service the name of its records, without a port.
+    pub fn address(&self) -> EndpointAddress {
+        match self {
+            Self::Address(address) => address.clone(),
+            Self::Service { protocol, name } => EndpointAddress {
+                protocol: *protocol,
+                target: EndpointTarget::Tcp {
+                    host: Arc::clone(name),
+                    port: 0,
+                },
+            },
         }
     }
 

@@ -133,7 +133,10 @@ async fn the_breaker_of_requests_opens_at_its_bound_and_closes_below_it() {
     assert!(is_open(&proxy, "requests").await);
     assert_eq!(get(proxy.address, "/", &[]).await.status, 503);
     let edges = collector.next_edges().await;
-    assert_eq!(edges.server().text("edgespan.shed.reason"), Some("upstream"));
+    assert_eq!(
+        edges.server().text("edgespan.shed.reason"),
+        Some("upstream")
+    );
     assert!(edges.clients().is_empty());
 
     in_use.abort();

@@ -1,6 +1,7 @@
 //! A bug in one request is the end of that request, and of no other.
 
 use crate::support::client::{get, request, send_h2};
+use crate::support::collector::Collector;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::until;
 use bytes::Bytes;
@@ -8,9 +9,14 @@ use edgespan::trace::sink::{FinishedSpans, SpanSink};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2::handshake;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpStream;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
 
 /// A bug: it cannot stand requests for `/boom`.
 struct Fragile(Arc<AtomicUsize>);
@@ -86,6 +92,69 @@ async fn a_panic_in_a_connections_own_task_is_counted_once_and_the_listener_goes
 
     assert_eq!(get(address, "/", &[]).await.status, 200);
     assert_eq!(send_h2(address, request("GET", "/", &[])).await.status, 200);
+    assert_eq!(panics(&proxy).await, 1);
+    assert_eq!(proxy.requests(), 0);
+    assert!(proxy.stop().await.clean);
+}
+
+/// A bug within a request: it cannot stand what the log says of one that failed.
+struct FragileLog;
+
+impl Subscriber for FragileLog {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        event.record(&mut Message);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct Message;
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let meets = field.name() == "message" && format!("{value:?}") == "request failed";
+        assert!(!meets, "the bug of this test");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_panics_leaves_its_spans_and_they_say_so() {
+    let collector = Collector::start().await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = nobody.local_addr().unwrap().port().to_string();
+    drop(nobody);
+    let text = "upstreams: {nobody: {endpoints: ['http://127.0.0.1:${port}']}}\n\
+                routes: [{name: all, match: {prefix: /}, upstream: nobody}]";
+    let setup = Setup::new(text).fill("port", &port).export_to(&collector);
+    let proxy = setup.start().await;
+    let address = proxy.address;
+    // Requests are served on this very thread.
+    let fragile = tracing::subscriber::set_default(FragileLog);
+
+    let failing = tokio::spawn(async move { get(address, "/", &[]).await });
+    drop(failing.await);
+
+    drop(fragile);
+    let edges = collector.next_edges().await;
+    let server = edges.server();
+    assert_eq!(server.text("error.type"), Some("panic"));
+    assert_eq!(server.int("http.response.status_code"), Some(500));
+    assert_eq!(server.status(), StatusCode::Error);
+    assert_eq!(edges.client().parent_id(), server.span_id());
     assert_eq!(panics(&proxy).await, 1);
     assert_eq!(proxy.requests(), 0);
     assert!(proxy.stop().await.clean);

@@ -104,10 +104,10 @@ fn receive_some(stream: &UnixStream, buffer: &mut [u8]) -> io::Result<(usize, Op
     )?;
     let mut descriptors: Vec<OwnedFd> = Vec::new();
     for message in control.drain() {
-        match message {
-            RecvAncillaryMessage::ScmRights(came) => descriptors.extend(came),
-            _ => return Err(invalid("unknown ancillary data")),
-        }
+        let RecvAncillaryMessage::ScmRights(came) = message else {
+            return Err(invalid("unknown ancillary data"));
+        };
+        descriptors.extend(came);
     }
     if received.flags.contains(ReturnFlags::CTRUNC) || descriptors.len() > 1 {
         return Err(invalid("more than one descriptor"));

@@ -1,8 +1,8 @@
 //! The side that holds the sockets.
 
 use super::frame::{receive, send};
-use super::unexpected;
 use super::{ANSWER_MAX, Door, Message, READY_MAX, SOCKETS_MAX, VERSION, is_one_of_us, within};
+use super::{only, unexpected};
 use crate::app::Running;
 use crate::app::inherited::{Heirloom, HeirloomDoor};
 use std::fs::{Metadata, Permissions};
@@ -116,13 +116,13 @@ impl Successor {
     }
 
     async fn exchange(&self, heirlooms: io::Result<Vec<Heirloom>>) -> io::Result<()> {
-        match within(ANSWER_MAX, receive(&self.0)).await?.0 {
-            Message::Hello { version: VERSION } => {}
-            Message::Hello { version } => {
-                let text = format!("version {version} is not spoken here, but {VERSION}");
-                return Err(io::Error::new(io::ErrorKind::Unsupported, text));
-            }
-            other => return Err(unexpected(&other)),
+        let greeting = within(ANSWER_MAX, receive(&self.0)).await?.0;
+        let Message::Hello { version } = greeting else {
+            return Err(unexpected(&greeting));
+        };
+        if version != VERSION {
+            let text = format!("version {version} is not spoken here, but {VERSION}");
+            return Err(io::Error::new(io::ErrorKind::Unsupported, text));
         }
         let heirlooms = heirlooms?;
         let count = heirlooms.len();
@@ -130,10 +130,10 @@ impl Successor {
             return Err(io::Error::other(format!("{count} sockets are too many")));
         }
         within(ANSWER_MAX, self.give(heirlooms)).await?;
-        match within(READY_MAX, receive(&self.0)).await?.0 {
-            Message::Ready => Ok(()),
-            other => Err(unexpected(&other)),
-        }
+        only(
+            &Message::Ready,
+            &within(READY_MAX, receive(&self.0)).await?.0,
+        )
     }
 
     async fn give(&self, heirlooms: Vec<Heirloom>) -> io::Result<()> {

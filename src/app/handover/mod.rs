@@ -73,10 +73,20 @@ fn is_one_of_us(peer: Option<u32>) -> bool {
     peer.is_some_and(|uid| uid == own || uid == 0)
 }
 
+/// Nothing but this may come now.
+fn only(awaited: &Message, came: &Message) -> io::Result<()> {
+    if came == awaited {
+        Ok(())
+    } else {
+        Err(unexpected(came))
+    }
+}
+
 fn unexpected(message: &Message) -> io::Error {
-    let text = match message {
-        Message::Refused { reason } => format!("refused: {reason}"),
-        other => format!("unexpected message {other:?}"),
+    let text = if let Message::Refused { reason } = message {
+        format!("refused: {reason}")
+    } else {
+        format!("unexpected message {message:?}")
     };
     io::Error::new(io::ErrorKind::InvalidData, text)
 }

@@ -1,7 +1,9 @@
 //! The side that gets the sockets.
 
 use super::frame::{receive, send};
-use super::{ANSWER_MAX, Door, Message, SOCKETS_MAX, VERSION, is_one_of_us, unexpected, within};
+use super::{
+    ANSWER_MAX, Door, Message, SOCKETS_MAX, VERSION, is_one_of_us, only, unexpected, within,
+};
 use crate::app::inherited::{Heirloom, HeirloomDoor, Inherited};
 use std::io;
 use std::net::TcpListener;
@@ -53,9 +55,12 @@ pub async fn take_over(path: &Path) -> Result<Option<(Predecessor, Inherited)>, 
 
 async fn ask(stream: &UnixStream) -> io::Result<Inherited> {
     send(stream, &Message::Hello { version: VERSION }, None).await?;
-    let count = match receive(stream).await?.0 {
-        Message::Sockets { count } if count <= SOCKETS_MAX => count,
-        other => return Err(unexpected(&other)),
+    let answer = receive(stream).await?.0;
+    let Message::Sockets {
+        count: count @ 0..=SOCKETS_MAX,
+    } = answer
+    else {
+        return Err(unexpected(&answer));
     };
     let mut heirlooms = Vec::new();
     for _ in 0..count {
@@ -94,10 +99,7 @@ impl Predecessor {
     pub async fn told_that_we_serve(self) -> io::Result<()> {
         within(ANSWER_MAX, async {
             send(&self.0, &Message::Ready, None).await?;
-            match receive(&self.0).await?.0 {
-                Message::Leaving => Ok(()),
-                other => Err(unexpected(&other)),
-            }
+            only(&Message::Leaving, &receive(&self.0).await?.0)
         })
         .await
     }

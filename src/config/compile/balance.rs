@@ -21,9 +21,11 @@ const DNS_PORT: u16 = 53;
 
 /// The zone that the resource says edgespan is in.
 pub(super) fn zone_of(resource: &[(Arc<str>, ResourceValue)]) -> Option<Arc<str>> {
-    resource.iter().find_map(|(key, value)| match value {
-        ResourceValue::String(zone) if **key == *ZONE => Some(Arc::from(zone.as_ref())),
-        _ => None,
+    resource.iter().find_map(|(key, value)| {
+        let ResourceValue::String(zone) = value else {
+            return None;
+        };
+        (**key == *ZONE).then(|| Arc::clone(zone))
     })
 }
 

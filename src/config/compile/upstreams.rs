@@ -69,6 +69,7 @@ fn one(
             .outlier
             .as_ref()
             .map(|written| health::outlier(written, compiler)),
+        rehearsal: None,
     }
 }
 

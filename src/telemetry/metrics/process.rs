@@ -39,6 +39,14 @@ pub(super) fn render(page: &mut Exposition, started: Timestamp) {
         });
         page.sample(&[], seconds);
     }
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        page.family(Family {
+            name: "edgespan_tasks_alive",
+            kind: Kind::Gauge,
+            help: "Tasks of the runtime that have begun and not ended.",
+        });
+        page.sample(&[], runtime.metrics().num_alive_tasks());
+    }
     let gauges = [
         (
             "process_resident_memory_bytes",

@@ -12,11 +12,12 @@ mod settings;
 pub(super) use counts::OutlierCounts;
 pub use settings::{OutlierSettings, SuccessRateSettings};
 
-use super::cluster::{AttemptReport, Cluster};
+use super::cluster::Cluster;
 use super::endpoint::Endpoint;
 use crate::clock;
 use crate::telemetry::metrics::Metrics;
 use counts::{Outlying, Went};
+use http::StatusCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,8 +45,13 @@ impl Outliers {
     }
 
     /// Takes in an attempt at an endpoint of `cluster`.
-    pub(super) fn report(&self, cluster: &Cluster, endpoint: &Endpoint, report: AttemptReport) {
-        let went = match report.status {
+    pub(super) fn report(
+        &self,
+        cluster: &Cluster,
+        endpoint: &Endpoint,
+        status: Option<StatusCode>,
+    ) {
+        let went = match status {
             Some(status) if status.is_server_error() => Went::Badly,
             Some(_) => Went::Well,
             None => Went::Nowhere,

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::upstream::{Choice, ClusterSettings};
-use http::StatusCode;
 
 const EJECTION: Duration = Duration::from_secs(30);
 const NOBODY: [usize; 0] = [];
@@ -18,11 +17,8 @@ fn cluster(endpoints: u16, settings: OutlierSettings) -> Arc<Cluster> {
 fn report(cluster: &Cluster, endpoint: usize, status: Option<u16>, times: usize) {
     let endpoint = Arc::clone(&cluster.endpoints()[endpoint]);
     for _ in 0..times {
-        let report = AttemptReport {
-            status: status.map(|status| StatusCode::from_u16(status).unwrap()),
-            duration: Duration::from_millis(1),
-        };
-        cluster.report(&endpoint, report);
+        let status = status.map(|status| StatusCode::from_u16(status).unwrap());
+        cluster.report(&endpoint, status);
     }
 }
 

@@ -61,10 +61,10 @@ pub(super) fn targets(
     let pair = (v4.len() == 1 && v6.len() == 1)
         .then(|| v6.first().copied())
         .flatten();
-    let used: Vec<IpAddr> = match families {
-        Families::All => v4.into_iter().chain(v6).collect(),
-        _ if v4.is_empty() => v6.into_iter().collect(),
-        _ => v4.into_iter().collect(),
+    let used: Vec<IpAddr> = if families == Families::All || v4.is_empty() {
+        v4.into_iter().chain(v6).collect()
+    } else {
+        v4.into_iter().collect()
     };
     let alternate = pair.filter(|_| families == Families::Auto);
     used.into_iter()

@@ -90,6 +90,14 @@ async fn a_bad_file_is_refused_with_every_reason_and_the_last_good_one_stays() {
     let told = program.stderr();
     assert!(told.contains("adress") && told.contains("routez"), "{told}");
     answers(address, "first").await;
+    let told = get(admin, "/config", &[("host", "localhost")]).await;
+    let told = told.text();
+    assert!(
+        told.contains(": refused; what follows below is still in force.\n#"),
+        "{told}"
+    );
+    assert!(told.contains("adress") && told.contains("routez"), "{told}");
+    assert!(told.ends_with(&answering("first")), "{told}");
     let page = get(admin, "/metrics", &[("host", "localhost")]).await;
     let page = page.text();
     assert!(
@@ -102,6 +110,8 @@ async fn a_bad_file_is_refused_with_every_reason_and_the_last_good_one_stays() {
     program.signal(Signal::HUP);
 
     answers(address, "second").await;
+    let told = get(admin, "/config", &[("host", "localhost")]).await;
+    assert!(told.text().contains(": applied;"), "{}", told.text());
     let page = get(admin, "/metrics", &[("host", "localhost")]).await;
     let page = page.text();
     assert!(

@@ -184,13 +184,6 @@ fn replace(old: &Signed, new: &Signed) {
     std::fs::copy(&new.key, &old.key).unwrap();
 }
 
-async fn renew(proxy: &Arc<Proxy>) {
-    let proxy = Arc::clone(proxy);
-    tokio::task::spawn_blocking(move || proxy.renew_certificates())
-        .await
-        .unwrap();
-}
-
 fn shown(stream: &TlsStream<TcpStream>) -> Vec<u8> {
     stream.get_ref().1.peer_certificates().unwrap()[0].to_vec()
 }
@@ -204,13 +197,13 @@ async fn a_renewed_certificate_is_served_and_no_connection_is_dropped() {
         &CertificateParams::new(vec!["app.example.com".to_owned()]).unwrap(),
     );
     let setup = Setup::front(&origin).with(&listener(&server, ""));
-    let proxy = Arc::new(setup.start().await);
+    let proxy = setup.start().await;
     let anybody = client(&authority, None);
     let before = connect(&anybody, &proxy).await.unwrap();
     let old = shown(&before);
 
     replace(&server, &next);
-    renew(&proxy).await;
+    proxy.renew_certificates().await;
 
     let after = connect(&client(&authority, None), &proxy).await.unwrap();
     assert_eq!(old, server.certificate.to_vec());
@@ -234,20 +227,38 @@ async fn a_renewed_certificate_is_served_and_no_connection_is_dropped() {
 }
 
 #[tokio::test]
+async fn a_reload_looks_at_certificates_whose_paths_have_not_changed() {
+    let (authority, origin) = (Authority::new(), Origin::start().await);
+    let server = authority.sign("app.example.com");
+    let next = authority.sign_as(
+        "next",
+        &CertificateParams::new(vec!["app.example.com".to_owned()]).unwrap(),
+    );
+    let setup = || Setup::front(&origin).with(&listener(&server, ""));
+    let mut proxy = setup().start().await;
+
+    replace(&server, &next);
+    proxy.reload(setup()).unwrap();
+
+    let stream = connect(&client(&authority, None), &proxy).await.unwrap();
+    assert_eq!(shown(&stream), next.certificate.to_vec());
+}
+
+#[tokio::test]
 async fn a_pair_that_does_not_fit_leaves_the_old_one_in_place() {
     let (authority, origin) = (Authority::new(), Origin::start().await);
     let server = authority.sign("app.example.com");
     let next = authority.sign("next.example.com");
     let setup = Setup::front(&origin).with(&listener(&server, ""));
-    let proxy = Arc::new(setup.start().await);
+    let proxy = setup.start().await;
     let refused = "edgespan_certificate_reloads_total{result=\"refused\"}";
 
     // The chain alone: a key may follow. Told only when it is still so at the next look.
     std::fs::copy(&next.chain, &server.chain).unwrap();
-    renew(&proxy).await;
+    proxy.renew_certificates().await;
     assert!(counted(&proxy, refused).await < 1.0);
-    renew(&proxy).await;
-    renew(&proxy).await;
+    proxy.renew_certificates().await;
+    proxy.renew_certificates().await;
     let refusals = counted(&proxy, refused).await;
     assert!(
         (1.0..2.0).contains(&refusals),
@@ -257,7 +268,7 @@ async fn a_pair_that_does_not_fit_leaves_the_old_one_in_place() {
     assert_eq!(shown(&stream), server.certificate.to_vec());
 
     std::fs::copy(&next.key, &server.key).unwrap();
-    renew(&proxy).await;
+    proxy.renew_certificates().await;
     assert!(
         counted(
             &proxy,
@@ -347,7 +358,7 @@ async fn sessions_survive_a_renewal_unless_others_are_trusted_by_it() {
         &CertificateParams::new(vec!["app.example.com".to_owned()]).unwrap(),
     );
     replace(&server, &next);
-    renew(&proxy).await;
+    proxy.renew_certificates().await;
     assert!(
         resumes(&config, &proxy).await,
         "the same clients are trusted"
@@ -355,7 +366,7 @@ async fn sessions_survive_a_renewal_unless_others_are_trusted_by_it() {
 
     // Now nobody is whom it trusted before.
     std::fs::copy(other.ca(), &ca).unwrap();
-    renew(&proxy).await;
+    proxy.renew_certificates().await;
     assert_eq!(status(&config, &proxy).await, None);
 }
 

@@ -126,16 +126,16 @@ impl Proxy {
     }
 
     /// Puts another configuration in force.
-    pub async fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
-        self.running.reload(setup.plan()).await
+    pub fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
+        self.running.reload(setup.plan())
     }
 
     pub fn requests(&self) -> usize {
         self.running.requests()
     }
 
-    pub fn renew_certificates(&self) {
-        self.running.renew_certificates();
+    pub async fn renew_certificates(&self) {
+        self.running.renew_certificates().await;
     }
 
     pub async fn stop(self) -> Stopped {

@@ -1,0 +1,454 @@
+//! What a rehearsal showed, put together: from the plan's rules, from what the upstream got, from
+//! the spans and from the answer.
+
+use super::Question;
+use super::headers::{self, HeaderChange};
+use crate::config::Plan;
+use crate::listener::ListenerSettings;
+use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
+use crate::proxy::plan::{RouteAction, RoutePlan};
+use crate::proxy::{LiveRoute, Snapshot};
+use crate::route::{RouteRequest, RouteSpec};
+use crate::trace::sampler::HeadSampler;
+use crate::upstream::ClusterSettings;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use prost::Message as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most other routes that are told.
+const ALSO_MAX: usize = 5;
+
+/// Everything that is told of one request.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The listener it came in by.
+    pub listener: Arc<str>,
+    /// The name asked for by TLS, if the listener has TLS.
+    pub tls_name: Option<String>,
+    /// Host and path as everything after `normalize` reads them, or why it was refused.
+    pub read_as: Result<ReadAs, String>,
+    /// The route that took it.
+    pub route: Option<RouteFact>,
+    /// Without a route: the nearest, and the first condition that each missed.
+    pub nearest: Vec<Nearest>,
+    /// How it is traced.
+    pub trace: TraceFact,
+    /// Rate limits that were asked.
+    pub limits: Vec<LimitFact>,
+    /// Where it went.
+    pub upstream: Option<UpstreamFact>,
+    /// What became of its headers on the way; empty if it was answered here.
+    pub headers: Vec<HeaderChange>,
+    /// What edgespan answered by itself.
+    pub answer: Option<Answered>,
+    /// The spans it left.
+    pub spans: Vec<SpanFact>,
+    /// How many routes there are.
+    pub routes: usize,
+    /// How long the rehearsal took.
+    pub took: Duration,
+}
+
+/// One reading of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadAs {
+    /// Host without port; empty if none was named.
+    pub host: String,
+    /// Path with its escapes.
+    pub path: String,
+}
+
+/// The route that took a request.
+#[derive(Clone, Debug)]
+pub struct RouteFact {
+    /// Its name.
+    pub name: String,
+    /// Its `http.route`.
+    pub template: String,
+    /// What its captures took.
+    pub captures: Vec<(String, String)>,
+    /// Others that would have taken it, by name and template.
+    pub also: Vec<(String, String)>,
+    /// How many more of those there are.
+    pub also_more: usize,
+    /// What the route does.
+    pub action: &'static str,
+}
+
+/// A route that nearly took a request.
+#[derive(Clone, Debug)]
+pub struct Nearest {
+    /// Its name.
+    pub name: String,
+    /// The first condition that does not hold.
+    pub missed: String,
+}
+
+/// How a request is traced.
+#[derive(Clone, Debug)]
+pub struct TraceFact {
+    /// Whether spans are recorded at all.
+    pub recording: bool,
+    /// The caller's trace, if it named one.
+    pub joins: Option<String>,
+    /// Whether the caller sampled it.
+    pub caller_sampled: Option<bool>,
+    /// `parent`, `ratio`, `debug` or `unsampled_parent_record`, as on the span.
+    pub reason: &'static str,
+    /// The route's own rate.
+    pub rate: f64,
+    /// Whether this request's spans are kept; None where chance decides.
+    pub kept: Option<bool>,
+    /// The flow.
+    pub flow: Option<String>,
+    /// Feature flags, as `key=variant`.
+    pub flags: Vec<String>,
+}
+
+/// A rate limit that was asked.
+#[derive(Clone, Debug)]
+pub struct LimitFact {
+    /// The span attribute.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// Where a request went.
+#[derive(Clone, Debug)]
+pub struct UpstreamFact {
+    /// The upstream's name.
+    pub name: String,
+    /// Its `service.peer.name`.
+    pub service: String,
+    /// The endpoints it may go to.
+    pub endpoints: Vec<String>,
+    /// The deadline of an answer's head.
+    pub first_byte: Duration,
+    /// Attempts after the first that may be made.
+    pub retries: u32,
+    /// The method, path and host that leave.
+    pub target: String,
+}
+
+/// What edgespan answered by itself.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// Where the client is sent.
+    pub location: Option<String>,
+    /// Why, as the SERVER span says it.
+    pub error_type: Option<String>,
+}
+
+/// A span.
+#[derive(Clone, Debug)]
+pub struct SpanFact {
+    /// `SERVER`, `CLIENT` ...
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// Its attributes.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl SpanFact {
+    /// The value of an attribute.
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        let found = self.attributes.iter().find(|(name, _)| name == key)?;
+        Some(&found.1)
+    }
+}
+
+/// What there is to read.
+pub(super) struct Evidence<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) live: &'a Snapshot,
+    pub(super) question: &'a Question,
+    pub(super) listener: &'a Arc<ListenerSettings>,
+    pub(super) received: Option<Request<()>>,
+    pub(super) spans: Vec<u8>,
+    pub(super) answer: Vec<u8>,
+    pub(super) policy: NormalizePolicy,
+}
+
+/// Puts it together.
+pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
+    let spans = read_spans(&evidence.spans);
+    let server = spans.iter().find(|span| span.kind == "SERVER");
+    let read = asked(evidence.question)
+        .ok_or_else(|| "it is no HTTP request".to_owned())
+        .and_then(|mut request| {
+            let read = normalize(&mut request, &evidence.policy);
+            let normalized = read.map_err(|refusal| refusal.to_string())?;
+            Ok((request, normalized))
+        });
+    let name = server.and_then(|span| span.attribute("edgespan.route"));
+    let plan = name.and_then(|name| route_plan(evidence.plan, name));
+    let (route, nearest) = match &read {
+        Ok(read) => routed(evidence, read, name),
+        Err(_) => (None, Vec::new()),
+    };
+    let headers = evidence
+        .received
+        .as_ref()
+        .map(|left| headers::changes(evidence.question, left.headers()))
+        .unwrap_or_default();
+    let trace = trace_fact(evidence, plan, server);
+    let headers = headers::undecided(headers, &trace);
+    Explanation {
+        listener: Arc::clone(&evidence.listener.name),
+        tls_name: evidence
+            .listener
+            .is_secure()
+            .then(|| evidence.question.host().to_owned()),
+        read_as: read.map(|(request, normalized)| ReadAs {
+            host: normalized.host().to_owned(),
+            path: request.uri().path().to_owned(),
+        }),
+        route,
+        nearest,
+        trace,
+        limits: server.map(limits).unwrap_or_default(),
+        upstream: upstream_fact(evidence, plan, server),
+        headers,
+        answer: answered(evidence, server),
+        routes: evidence.live.routes.len(),
+        spans,
+        took,
+    }
+}
+
+/// The request as a library type; None if no such type can hold it, which the parser refuses.
+fn asked(question: &Question) -> Option<Request<()>> {
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(question.method.as_bytes()).ok()?;
+    *request.uri_mut() = question.path.parse::<Uri>().ok()?;
+    for (name, value) in question.fields() {
+        let name = HeaderName::try_from(name).ok()?;
+        let value = HeaderValue::try_from(value).ok()?;
+        request.headers_mut().append(name, value);
+    }
+    Some(request)
+}
+
+fn route_plan<'a>(plan: &'a Plan, name: &str) -> Option<&'a RoutePlan> {
+    let mut routes = plan.routes.iter();
+    routes.find_map(|(spec, route)| (&*spec.name == name).then_some(route))
+}
+
+fn routed(
+    evidence: &Evidence<'_>,
+    (request, normalized): &(Request<()>, Normalized),
+    name: Option<&str>,
+) -> (Option<RouteFact>, Vec<Nearest>) {
+    let wanted = RouteRequest {
+        host: normalized.host(),
+        path: request.uri().path(),
+        query: request.uri().query(),
+        method: request.method(),
+        headers: request.headers(),
+    };
+    let routes = &evidence.live.routes;
+    let Some(name) = name else {
+        let nearest = routes.near(&wanted).into_iter().map(|near| Nearest {
+            name: near.route.to_owned(),
+            missed: near.missed.to_string(),
+        });
+        return (None, nearest.collect());
+    };
+    let found = routes
+        .find(&wanted)
+        .filter(|found| &*found.spec.name == name);
+    let captures = found.as_ref().map(|found| {
+        let pairs = found.captures.iter(wanted.path);
+        pairs
+            .map(|(key, text)| (key.to_owned(), text.to_owned()))
+            .collect()
+    });
+    let live = routes.iter().find(|(spec, _)| &*spec.name == name);
+    let others: Vec<&RouteSpec> = routes
+        .taking(&wanted)
+        .into_iter()
+        .filter(|spec| &*spec.name != name)
+        .collect();
+    let fact = live.map(|(spec, live): (_, &Arc<LiveRoute>)| RouteFact {
+        name: name.to_owned(),
+        template: spec.path.name().to_owned(),
+        captures: captures.unwrap_or_default(),
+        also: others
+            .iter()
+            .take(ALSO_MAX)
+            .map(|spec| (spec.name.to_string(), spec.path.name().to_owned()))
+            .collect(),
+        also_more: others.len().saturating_sub(ALSO_MAX),
+        action: live.plan.action.word(),
+    });
+    (fact, Vec::new())
+}
+
+fn trace_fact(
+    evidence: &Evidence<'_>,
+    route: Option<&RoutePlan>,
+    server: Option<&SpanFact>,
+) -> TraceFact {
+    let rule = route.map_or(evidence.plan.tracing.default_sampling, |route| {
+        route.sampling
+    });
+    let mut sent = HeaderMap::new();
+    for (name, value) in evidence.question.fields() {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            sent.append(name, value);
+        }
+    }
+    let inbound = evidence.live.propagators.extract(&sent);
+    let head = HeadSampler::new(&rule).decide(inbound.as_ref());
+    let parent = inbound.as_ref().and_then(|inbound| inbound.parent());
+    let by_chance = head.reason == "ratio" && head.is_root && rule.ratio > 0.0 && rule.ratio < 1.0;
+    TraceFact {
+        recording: evidence.plan.tracing.recording,
+        joins: parent.map(|parent| parent.trace_id.to_string()),
+        caller_sampled: parent.map(|parent| parent.flags & crate::trace::context::SAMPLED != 0),
+        reason: head.reason,
+        rate: rule.ratio,
+        kept: (!by_chance).then_some(head.record),
+        flow: server
+            .and_then(|span| span.attribute("flow"))
+            .map(str::to_owned),
+        flags: server
+            .and_then(|span| span.attribute("feature_flags"))
+            .map(|flags| flags.split(", ").map(str::to_owned).collect())
+            .unwrap_or_default(),
+    }
+}
+
+fn limits(server: &SpanFact) -> Vec<LimitFact> {
+    let of_limits = |(key, _): &&(String, String)| key.starts_with("ratelimit.");
+    let fact = |(key, value): &(String, String)| LimitFact {
+        key: key.clone(),
+        value: value.clone(),
+    };
+    server
+        .attributes
+        .iter()
+        .filter(of_limits)
+        .map(fact)
+        .collect()
+}
+
+fn upstream_fact(
+    evidence: &Evidence<'_>,
+    route: Option<&RoutePlan>,
+    server: Option<&SpanFact>,
+) -> Option<UpstreamFact> {
+    let name = server?.attribute("edgespan.upstream")?;
+    let upstream: &ClusterSettings = evidence
+        .plan
+        .upstreams
+        .iter()
+        .find(|upstream| &*upstream.name == name)?;
+    let left = evidence.received.as_ref();
+    let first_byte = route.and_then(|route| route.first_byte_timeout);
+    let of_route = route.and_then(|route| route.retries.as_ref());
+    let retries = of_route.or(upstream.retries.as_ref());
+    Some(UpstreamFact {
+        name: name.to_owned(),
+        service: upstream.service.to_string(),
+        endpoints: upstream
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.source.to_string())
+            .collect(),
+        first_byte: first_byte.unwrap_or(upstream.timeouts.first_byte),
+        retries: retries.map_or(0, |policy| policy.attempts_max),
+        target: left.map(target_text).unwrap_or_default(),
+    })
+}
+
+fn target_text(left: &Request<()>) -> String {
+    let path = left
+        .uri()
+        .path_and_query()
+        .map_or("/", http::uri::PathAndQuery::as_str);
+    format!("{} {path}", left.method())
+}
+
+fn answered(evidence: &Evidence<'_>, server: Option<&SpanFact>) -> Option<Answered> {
+    if evidence.received.is_some() {
+        return None;
+    }
+    let head = String::from_utf8_lossy(&evidence.answer);
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let location = lines.find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("location")
+            .then(|| value.trim().to_owned())
+    });
+    Some(Answered {
+        status,
+        location,
+        error_type: server
+            .and_then(|span| span.attribute("error.type"))
+            .map(str::to_owned),
+    })
+}
+
+/// Spans in the order in which they began to matter: the SERVER span first.
+fn read_spans(bytes: &[u8]) -> Vec<SpanFact> {
+    let Ok(scope) = ScopeSpans::decode(bytes) else {
+        return Vec::new();
+    };
+    let mut spans: Vec<SpanFact> = scope
+        .spans
+        .into_iter()
+        .map(|span| SpanFact {
+            kind: match span.kind() {
+                SpanKind::Server => "SERVER",
+                SpanKind::Client => "CLIENT",
+                SpanKind::Producer => "PRODUCER",
+                SpanKind::Consumer => "CONSUMER",
+                SpanKind::Internal | SpanKind::Unspecified => "INTERNAL",
+            },
+            name: span.name,
+            attributes: span
+                .attributes
+                .into_iter()
+                .map(|one| (one.key, value_text(one.value.and_then(|any| any.value))))
+                .collect(),
+        })
+        .collect();
+    spans.sort_by_key(|span| span.kind != "SERVER");
+    spans
+}
+
+fn value_text(value: Option<Value>) -> String {
+    match value {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::DoubleValue(number)) => number.to_string(),
+        Some(Value::BoolValue(flag)) => flag.to_string(),
+        Some(Value::ArrayValue(array)) => {
+            let texts = array.values.into_iter().map(|any| value_text(any.value));
+            texts.collect::<Vec<_>>().join(", ")
+        }
+        Some(_) | None => String::new(),
+    }
+}
+
+impl RouteAction {
+    /// What it does, in a word.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Forward { .. } => "forward",
+            Self::Split { .. } => "split",
+            Self::Redirect(_) => "redirect",
+            Self::Answer { .. } => "answer",
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What `explain` says, literally.
+
+use super::*;
+use crate::cli::style::{Glyphs, Paint};
+use clap::Parser;
+use std::fs;
+
+const FILE: &str = "\
+listeners:
+  web: {address: \"127.0.0.1:8080\"}
+upstreams: {content: {endpoints: [\"http://127.0.0.1:3000\"]}}
+flows: {escrow: {attributes: {order_id: {path: order_id}}}}
+routes:
+  - name: orders
+    match: {host: app.example.com, path: \"/api/v1/orders/{order_id}\", methods: [GET, POST]}
+    upstream: content
+    flow: escrow
+  - name: all-api
+    match: {prefix: /api}
+    upstream: content
+  - name: old
+    match: {prefix: /old}
+    redirect: {path: /new}
+";
+const TRACEPARENT: &str = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    explain: ExplainArgs,
+}
+
+/// What stdout gets, with what changes each time made alike; or the failure.
+fn explained(columns: usize, request: &[&str], stdin: &str) -> Result<String, Failure> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("edgespan.yaml");
+    fs::write(&path, FILE).unwrap();
+    let mut arguments = vec!["explain", path.to_str().unwrap()];
+    arguments.extend(request);
+    let line = Line::try_parse_from(arguments).unwrap();
+    let surface = Surface::fixed(columns, Paint::new(false), Glyphs::UNICODE);
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    run(
+        &line.explain,
+        &Environment::default(),
+        &surface,
+        &mut stdin.as_bytes(),
+        &mut stdout,
+        &mut stderr,
+    )?;
+    let text = String::from_utf8(stdout).unwrap();
+    let took = regex::Regex::new(r"routes, [0-9.]+ m?s").unwrap();
+    let span = regex::Regex::new(r"4736-[0-9a-f]{16}-").unwrap();
+    let text = took.replace_all(&text, "routes, 0.4 ms");
+    Ok(span.replace_all(&text, "4736-(new)-").into_owned())
+}
+
+#[test]
+fn a_request_is_told_stage_by_stage_with_the_lines_of_the_file() {
+    for columns in [80, 60, 40] {
+        let request = ["POST http://app.example.com:8080/api/v1/orders/7"];
+        let headers = [
+            "-H",
+            TRACEPARENT,
+            "-H",
+            "x-forwarded-for: 1.2.3.4",
+            "-H",
+            "baggage: a=1",
+        ];
+        let text = explained(columns, &[&request[..], &headers[..]].concat(), "").unwrap();
+
+        insta::assert_snapshot!(format!("a_request_at_{columns}_columns"), text);
+        // What has no space in it is never parted: it is there to be copied.
+        let fits = |line: &str| line.chars().count() <= columns || line.trim().contains("00-");
+        assert!(text.lines().all(fits), "{text}");
+    }
+}
+
+#[test]
+fn without_a_route_the_nearest_say_what_they_missed() {
+    let text = explained(80, &["PUT http://app.example.com/api2/v1"], "").unwrap();
+
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn an_answer_of_our_own_is_told_with_where_it_leads() {
+    let text = explained(80, &["/old/page?q=1", "-H", "host: a.example"], "").unwrap();
+
+    assert!(
+        text.contains("answer     308 to http://a.example/new/page?q=1  (redirect)\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_path_with_two_readings_is_refused_with_the_reason() {
+    let text = explained(80, &["http://a.example/api/../etc"], "").unwrap();
+
+    assert!(
+        text.contains("normalise  refused: the path holds a dot segment\n"),
+        "{text}"
+    );
+    assert!(text.contains("answer     400\n"), "{text}");
+}
+
+#[test]
+fn a_pasted_curl_line_is_explained_and_its_secrets_are_not_shown() {
+    let line =
+        "curl 'http://app.example.com/api/1' -H 'Authorization: Bearer hunter2' --compressed";
+    let text = explained(80, &["-"], line).unwrap();
+    let json = explained(80, &["-", "--json"], line).unwrap();
+
+    assert!(text.contains("route      all-api"), "{text}");
+    assert!(!text.contains("hunter2") && !json.contains("hunter2"));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["route"]["name"], "all-api");
+    assert_eq!(json["route"]["line"], 10);
+    assert_eq!(json["upstream"]["endpoints"][0], "http://127.0.0.1:3000");
+}
+
+#[test]
+fn what_is_no_request_and_what_is_no_listener_is_wrong_usage() {
+    let no_request = explained(80, &["GET ftp://a/"], "").unwrap_err();
+    let no_listener = explained(80, &["/", "--listener", "wep"], "").unwrap_err();
+
+    assert_eq!(no_request.status(), ExitStatus::Usage);
+    assert_eq!(no_listener.status(), ExitStatus::Usage);
+}
