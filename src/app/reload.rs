@@ -42,8 +42,9 @@ impl Running {
     ///
     /// # Errors
     /// What cannot be done; everything is as it was then.
-    pub async fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
-        self.renew_certificates().await;
+    pub fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
+        // From disk, as what is made below.
+        self.behind.tls.keeper.look();
         self.leaving.retain(|drain| !drain.is_over());
         self.retiring.retain(|(_, ending)| !ending.is_finished());
         let steps = changes(&plan.listeners, &self.doorways, &self.behind.tls)?;

@@ -55,16 +55,17 @@ class Failures:
 
 
     def late(self, windows, grace):
-        """How long after the end of its window less the grace the latest failure began."""
+        """How long after the origin was back the last excused request began; windows end `grace`
+        later than that."""
         with self._lock:
-            ends = [until - grace for _, until in windows]
             begins = [began for began, _, _ in self.seen]
         after = [
-            began - max(end for end in ends if end <= began)
+            began - (until - grace)
             for began in begins
-            if any(end <= began for end in ends)
+            for since, until in windows
+            if since <= began <= until
         ]
-        return max(after, default=0.0)
+        return max([0.0, *after])
 
 
 class Churn:
@@ -97,7 +98,7 @@ class Churn:
 def loads(failures, folder, url, *arguments):
     """h2load, some hundred requests on connections of their own."""
     [program] = programs.debian("h2load")
-    log = pathlib.Path(folder) / f"h2load-{abs(hash((url, arguments)))}.log"
+    log = pathlib.Path(folder) / f"h2load{''.join(arguments)}.log"
 
     def h2load():
         log.unlink(missing_ok=True)
