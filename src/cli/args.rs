@@ -18,6 +18,10 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+/// What the help of `explain` says below its examples.
+const EXPLAIN_NOTE: &str = "The request runs through the code of every request, with an upstream \
+in memory: nothing is sent.\n\nExit: 0 explained, 1 failed, 64 usage, 78 configuration";
+
 /// What every command understands.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -316,12 +320,7 @@ impl Grammar {
             "explain edgespan.yaml /api -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
             "explain edgespan.yaml - < pasted-curl-line",
         ]);
-        let explain = format!(
-            "{explain}\n\n\
-             The request runs through the code of every request, with an upstream in memory: \
-             nothing is sent.\n\n\
-             Exit: 0 explained, 1 failed, 64 usage, 78 configuration"
-        );
+        let explain = format!("{explain}\n\n{EXPLAIN_NOTE}");
         let schema = examples(&["schema > edgespan.schema.json", "schema --markdown"]);
         let schema = format!("{schema}\n\nExit: 0 done, 1 failed, 64 usage");
         let completions = examples(&[
