@@ -30,6 +30,7 @@ DEBIAN = {
     "sslscan": "sslscan",
     "redis-cli": "redis-tools",
     "redis-server": "redis-server",
+    "testssl": "testssl.sh",
     "taskset": "util-linux",
     "wrk": "wrk",
 }

@@ -1,5 +1,6 @@
 """The edge: HAProxy before it, slow clients, and what a TLS scanner finds."""
 
+import json
 import re
 import subprocess
 
@@ -75,9 +76,8 @@ def slow_clients_hold_nobody_up(world):
 
 
 @scenario
-def a_tls_scanner_finds_nothing_old(world):
-    tls = {"certificates": [certificate(world.authority().issue("edge"))]}
-    edge = world.edgespan(world.gateway(listener={"tls": tls}))
+def sslscan_finds_nothing_old(world):
+    edge = over_tls(world)
     [program] = programs.debian("sslscan")
 
     report = programs.run(program, "--no-colour", f"127.0.0.1:{edge.port}")
@@ -91,3 +91,30 @@ def a_tls_scanner_finds_nothing_old(world):
     weak = [one for one in suites if not re.search(r"GCM|CHACHA20", one)]
     expect(weak, [], "suites without authenticated encryption")
     assert "not vulnerable to heartbleed" in report, report
+
+
+@scenario
+def testssl_finds_no_weakness(world):
+    edge = over_tls(world)
+    [program] = programs.debian("testssl")
+    report = world.folder / "report.json"
+
+    # Protocols, Heartbleed, CCS, renegotiation, CRIME, fall-back: what sslscan has not tried, or
+    # tries otherwise. All of it takes minutes.
+    programs.run(
+        program, "--quiet", "--warnings", "off", "--nodns", "none", "--fast", "-p", "-H", "-I", "-R",
+        "-C", "-Z",
+        "--jsonfile", report, f"127.0.0.1:{edge.port}",
+    )  # fmt: skip
+
+    found = {one["id"]: one for one in json.loads(report.read_text())}
+    weak = [one for one in found.values() if one["severity"] in ("LOW", "MEDIUM", "HIGH", "CRITICAL")]
+    expect(weak, [], "weaknesses")
+    for name in ["TLS1_2", "TLS1_3", "secure_renego", "secure_client_renego", "heartbleed"]:
+        expect(found[name]["severity"], "OK", name)
+
+
+def over_tls(world):
+    """edgespan with a certificate."""
+    tls = {"certificates": [certificate(world.authority().issue("edge"))]}
+    return world.edgespan(world.gateway(listener={"tls": tls}))
