@@ -107,9 +107,7 @@ impl Running {
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = Ledger::default();
-        for destination in &destinations {
-            destination.enter(&ledger);
-        }
+        destinations.iter().for_each(|one| one.enter(&ledger));
         let mut access_log = AccessLogs::new(options.access_log, &metrics);
         let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
         let sinks = all_sinks(&options.sinks, &destinations);

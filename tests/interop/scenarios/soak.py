@@ -336,7 +336,8 @@ def balanced(edge, spans):
 def flat(levels):
     """No round leaves anything behind."""
     settled = levels[WARM_UP - 1 :]
-    early, late = settled[: len(settled) // 2], settled[len(settled) // 2 :]
+    third = max(1, len(settled) // 3)
+    early, late = settled[:third], settled[-third:]
     for name in ["descriptors", "threads", "tasks"]:
         before = max(getattr(level, name) for level in early)
         after = min(getattr(level, name) for level in late)
