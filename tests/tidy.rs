@@ -410,8 +410,9 @@ fn module_file(folder: &Path) -> String {
 fn copy_with_certificates(example: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["example.test".to_owned()]).unwrap();
-    let text = fs::read_to_string(example).unwrap();
-    let mut words = text
+    let written = fs::read_to_string(example).unwrap();
+    let mut text = written.clone();
+    let mut words = written
         .split(|c: char| c.is_whitespace() || "{}[],'\"".contains(c))
         .filter(|word| !word.is_empty());
     while let Some(mut word) = words.next() {
@@ -424,7 +425,10 @@ fn copy_with_certificates(example: &Path) -> tempfile::TempDir {
             }
             _ => continue,
         };
-        let target = folder.path().join(word.trim_start_matches('/'));
+        // Also what is somewhere else on the machine that the example is for.
+        let inside = word.trim_start_matches('/');
+        text = text.replace(word, inside);
+        let target = folder.path().join(inside);
         fs::create_dir_all(target.parent().unwrap()).unwrap();
         fs::write(target, pem).unwrap();
     }

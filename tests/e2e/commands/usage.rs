@@ -45,6 +45,9 @@ async fn every_command_ends_with_the_code_that_its_help_lists() {
         vec!["demo", "--listen", "8080"],
         vec!["check"],
         vec!["check", "--explain", "E9999"],
+        vec!["explain"],
+        vec!["explain", "a.yaml"],
+        vec!["explain", "a.yaml", "GET ftp://a/"],
         vec!["schema", "--markdown", "--errors"],
         vec!["completions"],
         vec!["completions", "tcsh"],
@@ -194,4 +197,34 @@ async fn an_answer_that_cannot_be_written_is_a_failure_in_words() {
         let told = "error: cannot write to standard output\n  no space left on device\n";
         assert_eq!(ended.stderr, told);
     }
+}
+
+#[tokio::test]
+async fn a_request_is_explained_without_anything_being_sent() {
+    let file = "\
+listeners: {web: {address: '127.0.0.1:0'}}
+upstreams: {app: {endpoints: ['https://nowhere.invalid']}}
+routes: [{name: all, upstream: app}]
+";
+    let explain = edgespan(&["explain"]).file("a.yaml", file);
+
+    let request = explain.argument("GET http://a.example/x");
+    let ended = request.argument("--json").ended().await;
+
+    check_code(&ended, 0);
+    let told: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(told["route"]["name"], "all");
+    assert_eq!(
+        told["upstream"]["endpoints"][0],
+        "https://nowhere.invalid:443"
+    );
+    assert_eq!(told["answer"], serde_json::Value::Null);
+    check_code(
+        &edgespan(&["explain"])
+            .file("a.yaml", WRONG)
+            .argument("GET http://a.example/x")
+            .ended()
+            .await,
+        78,
+    );
 }

@@ -147,7 +147,7 @@ async fn request(stream: &mut TcpStream, bytes: &mut Vec<u8>, connection: usize)
             };
             if let Some(length) = length.filter(|&length| rest.len() >= length) {
                 seen.body = rest[..length].to_owned();
-                *bytes = rest[length..].as_bytes().to_vec();
+                *bytes = rest.as_bytes()[length..].to_vec();
                 return Some(seen);
             }
         }
