@@ -192,7 +192,9 @@ impl Endpoint {
         mut asking: Box<Asking>,
     ) -> Unanswered {
         let refused = unsent.is_some() || is_refused(&source);
-        if source.is_closed() || !is_reset_stream(&source) {
+        // Whoever resets a stream is there, and means this request.
+        let lost = source.is_closed() || !is_reset_stream(&source);
+        if lost {
             self.pool.forget(&carrier);
         }
         let restored = unsent.or_else(|| match carrier {
@@ -201,7 +203,8 @@ impl Endpoint {
         });
         let again = std::mem::take(&mut asking.again);
         let restored = restored.filter(|request| {
-            again && (refused || (is_idempotent(request.method()) && !source.is_parse()))
+            let stale = lost && !source.is_parse();
+            again && (refused || (stale && is_idempotent(request.method())))
         });
         let endpoint = self.address.to_string();
         let error = if refused {

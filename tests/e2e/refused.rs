@@ -125,6 +125,18 @@ async fn a_stream_that_was_reset_for_another_reason_may_have_been_processed() {
 }
 
 #[tokio::test]
+async fn a_stream_that_was_reset_is_not_sent_again_without_a_setting() {
+    let collector = Collector::start().await;
+    let (address, streams) = origin(First::Reset(h2::Reason::INTERNAL_ERROR)).await;
+    let proxy = front(address, "", &collector).await;
+
+    let reply = send(proxy.address, request("GET", "/", &[])).await;
+
+    assert_eq!(reply.status, 502);
+    assert_eq!(streams.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn a_refused_stream_with_a_body_is_sent_again_if_the_body_was_kept() {
     for (retries, status) in [("", 502), ("{on: [refused_stream]}", 200)] {
         let collector = Collector::start().await;

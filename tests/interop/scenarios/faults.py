@@ -6,7 +6,8 @@ import struct
 import threading
 import time
 
-from harness import curl, expect, free_port, get, scenario, until
+import programs
+from harness import curl, expect, free_port, get, listens, scenario, until
 
 OK = b"HTTP/1.1 200 OK\r\n"
 GOOD = OK + b"content-length: 5\r\n\r\ngood\n"
@@ -206,23 +207,7 @@ def every_fault(world, flag):
     edge = world.edgespan(world.gateway(endpoint=origin.url, upstream={"timeouts": TIMEOUTS}))
 
     for fault, status, error, broken in FAULTS:
-        world.receiver.forget()
-        began = time.monotonic()
-        answer = curl(world, flag, f"{edge.url}/{fault}", code=BROKEN[flag] if broken else 0)
-        took = time.monotonic() - began
-
-        # A reset of an HTTP/2 stream may overtake the head that waits to be sent (status 0).
-        told = status if broken and answer.status == 0 and flag != "--http1.1" else answer.status
-        expect(told, status, f"status of {fault}")
-        assert took < HANGS, f"{fault} took {took:.1f} s"
-        server, client = world.edges()
-        allowed = error if isinstance(error, tuple) else (error,)
-        for span in (server, client):
-            who = f"of the {span.kind} span of {fault}"
-            assert span.attributes.get("error.type") in allowed, f"error {who}: {span.attributes}"
-            expect(span.status, "ERROR" if error else "UNSET", f"status {who}")
-        expect(server.attributes["http.response.status_code"], status, f"status code of {fault}")
-        assert b"evil" not in answer.body, f"{fault}: bytes that belong to no answer"
+        goes_wrong(world, edge, flag, fault, status, error, broken)
         # And whoever comes next has what belongs to him.
         after = curl(world, flag, f"{edge.url}/good")
         expect((after.status, after.body), (200, b"good\n"), f"the request after {fault}")
@@ -235,6 +220,75 @@ def every_fault(world, flag):
     expect(len(origin.asked), asked, "requests that the origin took: none was repeated")
     until(lambda: in_flight(edge) == 0, "nothing is left in flight")
     expect(edge.finish_with_everything_exported().accepted, 2 * asked, "spans")
+
+
+def goes_wrong(world, edge, flag, fault, status, error, broken, once=True):
+    """One request, its answer and its spans."""
+    world.receiver.forget()
+    began = time.monotonic()
+    answer = curl(world, flag, f"{edge.url}/{fault}", code=BROKEN[flag] if broken else 0)
+    took = time.monotonic() - began
+
+    # A reset of an HTTP/2 stream may overtake the head that waits to be sent (status 0).
+    told = status if broken and answer.status == 0 and flag != "--http1.1" else answer.status
+    expect(told, status, f"status of {fault}")
+    assert took < HANGS, f"{fault} took {took:.1f} s"
+    if once:
+        server, client = world.edges()
+    else:
+        [server] = world.receiver.wait(lambda span: span.kind == "SERVER")
+        attempts = world.receiver.wait(lambda span: span.parent_span_id == server.span_id)
+        client = max(attempts, key=lambda span: span.start)
+        assert len(attempts) <= 2, f"{len(attempts)} attempts of {fault}"
+    allowed = error if isinstance(error, tuple) else (error,)
+    for span in (server, client):
+        who = f"of the {span.kind} span of {fault}"
+        assert span.attributes.get("error.type") in allowed, f"error {who}: {span.attributes}"
+        expect(span.status, "ERROR" if error else "UNSET", f"status {who}")
+    expect(server.attributes["http.response.status_code"], status, f"status code of {fault}")
+    assert b"evil" not in answer.body, f"{fault}: bytes that belong to no answer"
+
+
+# The same for an origin that speaks HTTP/2, where a stream can go wrong by itself.
+FAULTS_OF_STREAMS = [
+    ("refused", 502, "refused_stream", False),
+    ("reset-before-the-head", 502, "connection_reset", False),
+    ("cancelled-before-the-head", 502, "connection_reset", False),
+    ("reset-after-the-head", 200, "connection_reset", True),
+    ("half-a-body", 200, ("connection_reset", "invalid_response"), True),
+    ("loses-the-connection", 502, "connection_reset", False),
+    ("loses-the-connection-after-the-head", 200, "connection_reset", True),
+    ("goes-away-and-answers", 200, None, False),
+    ("stops-within-the-body", 200, "timeout", True),
+    ("never-answers", 504, "timeout", False),
+]
+
+
+@scenario
+def streams_of_an_origin_that_go_wrong(world):
+    node, _ = programs.node()
+    port = free_port()
+    script = programs.HERE / "faulty_http2.mjs"
+    world.program("origin", [node, script, port]).ready(lambda: listens(port))
+    upstream = {"timeouts": TIMEOUTS, "retries": {"attempts": 0}}
+    edge = world.edgespan(world.gateway(endpoint=f"h2c://127.0.0.1:{port}", upstream=upstream))
+
+    for flag in BROKEN:
+        for fault, status, error, broken in FAULTS_OF_STREAMS:
+            # What was refused, or went down with a connection that was used before, is tried again.
+            once = fault not in ("refused", "loses-the-connection")
+            goes_wrong(world, edge, flag, fault, status, error, broken, once)
+            after = curl(world, flag, f"{edge.url}/good")
+            expect((after.status, after.body), (200, b"good\n"), f"the request after {fault}")
+            world.receiver.wait(lambda span: span.service == "edge" and ended_well(span), 2)
+
+    until(lambda: in_flight(edge) == 0, "nothing is left in flight")
+    edge.finish_with_everything_exported()
+
+
+def ended_well(span):
+    """Whether it is of the request that came after."""
+    return span.attributes.get("url.path", span.attributes.get("url.full", "")).endswith("/good")
 
 
 def in_flight(edge):
