@@ -1,7 +1,8 @@
 //! The body of an answer on its way to the client. The request is over when it is.
 
 use super::call;
-use super::context::{Outcome, RequestContext};
+use super::context::RequestContext;
+use super::outcome::Outcome;
 use crate::message::compression::Compressed;
 use crate::server::BoxError;
 use crate::upstream::AnswerBody;

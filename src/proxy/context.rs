@@ -3,6 +3,7 @@
 use super::call;
 use super::error::ProxyError;
 use super::informational::Heard;
+use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
 use super::upgrade::Splice;
@@ -22,7 +23,7 @@ use crate::trace::rpc::{GrpcStatus, Messages};
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{Admission, AnswerError, Load};
+use crate::upstream::{Admission, Load};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -35,36 +36,6 @@ use std::time::Duration;
 
 /// Too few endpoints are well, so that this one was asked although it is not.
 pub(super) const PANIC: &str = "edgespan.upstream.panic";
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The last byte was handed over.
-    Complete,
-    /// The client left before that.
-    Canceled,
-    /// The upstream broke off in its answer; an `error.type`.
-    AnswerBroken(&'static str),
-}
-
-impl Outcome {
-    /// What an error of an answer's body means. If the request's body was at fault, that comes
-    /// first: both end with the connection that they share.
-    pub(super) fn of_answer_error(
-        error: &(dyn std::error::Error + 'static),
-        request: Option<BodyFault>,
-    ) -> Self {
-        match request {
-            Some(BodyFault::Client | BodyFault::Idle) => return Self::Canceled,
-            Some(BodyFault::TooLarge) => return Self::AnswerBroken("request_aborted"),
-            None => {}
-        }
-        Self::AnswerBroken(match error.downcast_ref::<AnswerError>() {
-            Some(AnswerError::Idle | AnswerError::Deadline) => "timeout",
-            Some(AnswerError::Reset(_) | AnswerError::Unfinished) | None => "connection_reset",
-        })
-    }
-}
 
 /// One attempt at an upstream, while it runs.
 pub(super) struct Attempt {

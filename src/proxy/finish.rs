@@ -1,8 +1,9 @@
 //! The end of a request: answer headers, SERVER span, metrics, access log.
 
 use super::body::{Body, TracedBody};
-use super::context::{Outcome, RequestContext};
+use super::context::RequestContext;
 use super::error::ProxyError;
+use super::outcome::Outcome;
 use super::{call, compress, cors, edit, upgrade};
 use crate::message::{forwarded, respond};
 use crate::ratelimit;

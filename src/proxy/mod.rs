@@ -16,6 +16,7 @@ mod hedge;
 mod informational;
 mod mirror;
 mod limit;
+mod outcome;
 mod pipeline;
 pub mod plan;
 mod redirect;

@@ -5,7 +5,8 @@ mod lane;
 mod session;
 
 use super::body::Body;
-use super::context::{Outcome, RequestContext};
+use super::context::RequestContext;
+use super::outcome::Outcome;
 use crate::message::websocket::handshake::WEBSOCKET;
 use crate::server::Drain;
 use crate::upstream::{Switched, Upgrade};

@@ -1,6 +1,7 @@
 //! An upgraded connection from its first byte to its last: both lanes, the bounds, the account.
 
-use super::super::context::{Outcome, RequestContext};
+use super::super::context::RequestContext;
+use super::super::outcome::Outcome;
 use super::SessionPlan;
 use super::lane::{Lane, LaneEnd, Passed};
 use crate::clock::{self, LazyTimer};
