@@ -323,12 +323,12 @@ impl Grammar {
         let explain = format!("{explain}\n\n{EXPLAIN_NOTE}");
         let schema = examples(&["schema > edgespan.schema.json", "schema --markdown"]);
         let schema = format!("{schema}\n\nExit: 0 done, 1 failed, 64 usage");
-        let completions = examples(&[
+        let shells = examples(&[
             "completions bash > edgespan.bash",
             "completions zsh > _edgespan",
             "completions fish > edgespan.fish",
         ]);
-        let completions = format!("{completions}\n\nExit: 0 done, 1 failed, 64 usage");
+        let shells = format!("{shells}\n\nExit: 0 done, 1 failed, 64 usage");
         let all = examples(&[
             "demo",
             "run --to http://127.0.0.1:3000",
@@ -348,9 +348,7 @@ impl Grammar {
             .mut_subcommand("check", |command| command.after_long_help(check))
             .mut_subcommand("explain", |command| command.after_long_help(explain))
             .mut_subcommand("schema", |command| command.after_long_help(schema))
-            .mut_subcommand("completions", |command| {
-                command.after_long_help(completions)
-            })
+            .mut_subcommand("completions", |command| command.after_long_help(shells))
     }
 
     /// What stands there when nothing was asked for: twelve lines.

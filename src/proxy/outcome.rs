@@ -1,4 +1,4 @@
-//! How a request ended.
+//! How a request ended, as its spans, its log line and its metrics tell it.
 
 use crate::message::request_body::BodyFault;
 use crate::upstream::AnswerError;
