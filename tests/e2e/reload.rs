@@ -65,7 +65,7 @@ async fn a_request_finishes_on_what_it_began_with_and_the_next_one_is_new() {
     let mut proxy = Setup::front(&origin).start().await;
     let begun = begin(proxy.address, request("GET", "/", &[])).await;
 
-    proxy.reload(answering("second")).await.unwrap();
+    proxy.reload(answering("second")).unwrap();
 
     assert_eq!(get(proxy.address, "/", &[]).await.text(), "second");
     frames.send(Frame::data("first".into())).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_connection_outlives_a_reload() {
     let mut client = connection(proxy.address).await;
     assert_eq!(ask(&mut client).await.1, "first");
 
-    proxy.reload(answering("second")).await.unwrap();
+    proxy.reload(answering("second")).unwrap();
 
     let (headers, body) = ask(&mut client).await;
     assert_eq!(body, "second");
@@ -96,7 +96,7 @@ async fn listeners_come_and_go_and_who_is_on_one_that_goes_gets_a_last_answer() 
     ask(&mut client).await;
 
     let third = "listeners: {web: {address: '127.0.0.1:0'}, third: {address: '127.0.0.1:0'}}";
-    let changes = proxy.reload(answering("second").with(third)).await.unwrap();
+    let changes = proxy.reload(answering("second").with(third)).unwrap();
 
     assert_eq!(names(&changes.opened), ["third"]);
     assert_eq!(names(&changes.closed), ["other"]);
@@ -123,7 +123,7 @@ async fn changed_settings_keep_the_socket_and_concern_new_connections() {
     };
     assert_eq!(send(address, post(11)).await.status, 413);
 
-    let changes = proxy.reload(with(20)).await.unwrap();
+    let changes = proxy.reload(with(20)).unwrap();
 
     assert_eq!(names(&changes.changed), ["web"]);
     assert_eq!(proxy.address, address);
@@ -145,7 +145,7 @@ async fn fewer_connections_are_let_in_once_some_have_left() {
     ask(&mut first).await;
     ask(&mut second).await;
 
-    proxy.reload(with(1)).await.unwrap();
+    proxy.reload(with(1)).unwrap();
 
     // Nobody is thrown out.
     ask(&mut first).await;
@@ -175,7 +175,7 @@ async fn a_listener_may_be_renamed_on_its_socket() {
     let mut proxy = named("before").start().await;
     let address = proxy.address;
 
-    let changes = proxy.reload(named("after")).await.unwrap();
+    let changes = proxy.reload(named("after")).unwrap();
 
     assert_eq!(names(&changes.opened), ["after"]);
     assert_eq!(names(&changes.closed), ["before"]);
@@ -190,9 +190,7 @@ async fn what_cannot_be_put_in_force_changes_nothing() {
     let mut proxy = answering("first").start().await;
 
     let text = "listeners: {web: {address: '127.0.0.1:0'}, no: {address: '127.0.0.1:${port}'}}";
-    let failed = proxy
-        .reload(answering("second").with(text).fill("port", &taken))
-        .await;
+    let failed = proxy.reload(answering("second").with(text).fill("port", &taken));
 
     assert!(failed.is_err());
     assert_eq!(get(proxy.address, "/", &[]).await.text(), "first");
@@ -207,7 +205,6 @@ async fn an_upstream_whose_settings_stay_keeps_its_connections() {
 
     let changes = proxy
         .reload(Setup::front(&origin).with("feature_flags: {a: b}"))
-        .await
         .unwrap();
     get(proxy.address, "/", &[]).await;
 
@@ -223,7 +220,7 @@ async fn an_upstream_whose_settings_change_begins_anew() {
     let mut proxy = Setup::front(&first).start().await;
     get(proxy.address, "/", &[]).await;
 
-    let changes = proxy.reload(Setup::front(&second)).await.unwrap();
+    let changes = proxy.reload(Setup::front(&second)).unwrap();
     get(proxy.address, "/", &[]).await;
 
     assert_eq!((changes.upstreams_kept, changes.upstreams_made), (0, 1));
@@ -256,7 +253,6 @@ async fn a_replaced_exporter_sends_what_it_has_and_no_span_leaves_the_account() 
 
     let changes = proxy
         .reload(Setup::front(&origin).export_to(&after))
-        .await
         .unwrap();
     get(proxy.address, "/", &[]).await;
     drop(frames);
@@ -281,7 +277,7 @@ async fn an_exporter_that_stays_keeps_its_queue() {
     let mut proxy = setup().start().await;
     get(proxy.address, "/", &[]).await;
 
-    let changes = proxy.reload(setup().with("feature_flags: {a: b}")).await;
+    let changes = proxy.reload(setup().with("feature_flags: {a: b}"));
 
     assert_eq!(changes.unwrap().exporters_made, 0);
     get(proxy.address, "/", &[]).await;
@@ -295,7 +291,6 @@ async fn what_waits_for_the_next_start_is_named() {
 
     let changes = proxy
         .reload(answering("ok").with("admin: {address: off}"))
-        .await
         .unwrap();
 
     assert_eq!(changes.at_next_start, ["admin.address"]);
