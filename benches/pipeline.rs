@@ -58,7 +58,7 @@ impl Way {
             let address = origin.local_addr().unwrap();
             tokio::spawn(serve(origin));
             let proxy = start(address, &environment).await;
-            let (_, address) = proxy.listeners()[0];
+            let (_, address) = *proxy.listeners().first().unwrap();
             let client = TcpStream::connect(address).await.unwrap();
             client.set_nodelay(true).unwrap();
             (client, proxy)

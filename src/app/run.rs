@@ -106,8 +106,7 @@ impl Running {
         tell_left(&inherited);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
-        let ledger = Ledger::default();
-        destinations.iter().for_each(|one| one.enter(&ledger));
+        let ledger = ledger_of(&destinations);
         let mut access_log = AccessLogs::new(options.access_log, &metrics);
         let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
         let sinks = all_sinks(&options.sinks, &destinations);
@@ -320,6 +319,14 @@ async fn open_doors(
         address: error.address,
         source: error.source,
     })
+}
+
+fn ledger_of(destinations: &[Destination]) -> Ledger {
+    let ledger = Ledger::default();
+    for destination in destinations {
+        destination.enter(&ledger);
+    }
+    ledger
 }
 
 fn tell_left(inherited: &Inherited) {

@@ -7,9 +7,11 @@ use tokio::io::DuplexStream;
 /// How much one side of a connection in memory may be ahead of the other, in bytes.
 const PIPE_BYTES: usize = 64 * 1024;
 
+type Take = dyn Fn(&EndpointAddress, DuplexStream) + Send + Sync;
+
 /// Takes the other end of each connection that would have been made.
 #[derive(Clone)]
-pub struct Rehearsal(Arc<dyn Fn(&EndpointAddress, DuplexStream) + Send + Sync>);
+pub struct Rehearsal(Arc<Take>);
 
 impl Rehearsal {
     /// `take` gets whom the connection is for, and its other end.
