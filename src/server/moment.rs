@@ -37,7 +37,7 @@ impl Moment {
     }
 }
 
-/// Waits for a moment, see [`Moment::reached`].
+/// Waits for a moment, see `Moment::reached`.
 #[derive(Debug)]
 pub struct Reached {
     moment: Moment,

@@ -26,7 +26,7 @@ pub struct ExplainArgs {
     /// Configuration file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// The request, such as 'GET https://app.example.com/api'; `-` reads a curl line from stdin
+    /// The request, such as `GET https://app.example.com/api`; `-` reads a curl line from stdin
     #[arg(value_name = "REQUEST")]
     pub request: String,
     /// A header of the request; may be given more than once

@@ -9,12 +9,14 @@ const FILE: &str = "\
 listeners:
   web: {address: \"127.0.0.1:8080\"}
 upstreams: {content: {endpoints: [\"http://127.0.0.1:3000\"]}}
+rate_limits: {per-client: {rate: 10/s}}
 flows: {escrow: {attributes: {order_id: {path: order_id}}}}
 routes:
   - name: orders
     match: {host: app.example.com, path: \"/api/v1/orders/{order_id}\", methods: [GET, POST]}
     upstream: content
     flow: escrow
+    rate_limits: [per-client]
   - name: all-api
     match: {prefix: /api}
     upstream: content
@@ -115,7 +117,7 @@ fn a_pasted_curl_line_is_explained_and_its_secrets_are_not_shown() {
     assert!(!text.contains("hunter2") && !json.contains("hunter2"));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["route"]["name"], "all-api");
-    assert_eq!(json["route"]["line"], 10);
+    assert_eq!(json["route"]["line"], 12);
     assert_eq!(json["upstream"]["endpoints"][0], "http://127.0.0.1:3000");
 }
 

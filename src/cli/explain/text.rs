@@ -31,7 +31,7 @@ pub(super) fn render(told: &Explanation, places: &Places, surface: &Surface) -> 
     page.normalise(told);
     page.route(told, places);
     page.trace(told, places);
-    page.limits(told);
+    page.limits(told, places);
     page.upstream(told, places);
     page.answer(told);
     page.headers(told);
@@ -198,11 +198,23 @@ impl Page<'_> {
         }
     }
 
-    fn limits(&mut self, told: &Explanation) {
-        for (at, limit) in told.limits.iter().enumerate() {
-            let label = if at == 0 { "limits" } else { "" };
-            self.row(label, &format!("{}  {}", limit.key, limit.value), None);
+    /// The limit that says most, as the span has it.
+    fn limits(&mut self, told: &Explanation, places: &Places) {
+        let said = |key: &str| {
+            let limit = told.limits.iter().find(|limit| limit.key == key);
+            limit.map_or("", |limit| limit.value.as_str())
+        };
+        let rule = said("ratelimit.rule");
+        if rule.is_empty() {
+            return;
         }
+        let word = match said("ratelimit.allowed") {
+            "true" => "allowed",
+            _ => "refused",
+        };
+        let (left, burst) = (said("ratelimit.remaining"), said("ratelimit.limit"));
+        let text = format!("{rule}  {word}, {left} of {burst} left");
+        self.row("limits", &text, places.line("rate_limits", rule));
     }
 
     fn upstream(&mut self, told: &Explanation, places: &Places) {
