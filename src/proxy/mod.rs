@@ -32,4 +32,4 @@ pub use gate::normalize_policy;
 pub use mirror::LiveMirror;
 pub use pipeline::Pipeline;
 pub use snapshot::{Live, LiveAction, LiveRoute, Snapshot, TraceRule};
-pub use split::{LiveBranch, LiveSplit, is_cookie_name};
+pub use split::{LiveBranch, LiveSplit};

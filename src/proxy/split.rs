@@ -9,8 +9,8 @@ use super::plan::{SplitPlan, Sticky};
 use crate::route::HeaderRule;
 use crate::trace::flags::FeatureFlags;
 use crate::upstream::Cluster;
+use http::HeaderMap;
 use http::header::COOKIE;
-use http::{HeaderMap, HeaderName};
 use opentelemetry::trace::TraceId;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -142,16 +142,10 @@ fn hash(flag: &[u8], key: &[u8]) -> u64 {
     hash ^ (hash >> 33)
 }
 
-/// Checks a cookie's name for the configuration: a token (RFC 6265 section 4.1.1).
-pub fn is_cookie_name(name: &str) -> bool {
-    // A header's name is a token, too.
-    !name.is_empty() && HeaderName::from_bytes(name.as_bytes()).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -1,10 +1,11 @@
 //! Endpoints, how they are found and which of them is next.
 
 use super::Compiler;
+use super::hash_part::{self, Part};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
-use crate::config::scalar::{self, Misread, Purpose};
+use crate::config::scalar::{self, Misread};
 use crate::trace::resource::ResourceValue;
 use crate::upstream::{
     Algorithm, BalanceSettings, DnsSettings, EndpointSettings, EndpointSource, EndpointTarget,
@@ -115,24 +116,12 @@ fn algorithm(written: &raw::Balance, compiler: &mut Compiler<'_>) -> Option<Algo
         raw::HashKey::Address => return Some(Algorithm::Hash(HashSource::Address)),
         raw::HashKey::Part(part) => part,
     };
-    let given = [
-        ("header", part.header.is_some()),
-        ("cookie", part.cookie.is_some()),
-    ];
-    compiler.exactly_one(&hash.span, &given);
-    if let Some(header) = &part.header {
-        let read = scalar::header_name(&header.value.0, Purpose::Read);
-        let name = compiler.value(&header.span, Code::Header, read)?;
-        return Some(Algorithm::Hash(HashSource::Header(name)));
-    }
-    let cookie = part.cookie.as_ref()?;
-    let read = if scalar::token(&cookie.value) {
-        Ok(Arc::from(cookie.value.as_str()))
-    } else {
-        Err(Misread::new("this cannot be a cookie's name"))
-    };
-    let name = compiler.value(&cookie.span, Code::Header, read)?;
-    Some(Algorithm::Hash(HashSource::Cookie(name)))
+    Some(Algorithm::Hash(
+        match hash_part::compile(&hash.span, part, compiler)? {
+            Part::Header(name) => HashSource::Header(name),
+            Part::Cookie(name) => HashSource::Cookie(name),
+        },
+    ))
 }
 
 pub(super) fn dns(

@@ -1,5 +1,6 @@
 //! Compression, split and mirror of a route.
 
+use super::hash_part::{self, Part};
 use super::routes::{Index, Scope};
 use super::{Compiler, action, conditions, sampling};
 use crate::config::decode::{Entries, Spanned};
@@ -7,7 +8,6 @@ use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::message::compression::{Algorithm, CompressionRules, Effort};
-use crate::proxy::is_cookie_name;
 use crate::proxy::plan::{BranchPlan, HostRewrite, MirrorHost, MirrorPlan, SplitPlan, Sticky};
 use std::sync::Arc;
 use std::time::Duration;
@@ -230,23 +230,10 @@ fn tie(sticky: &Spanned<raw::Sticky>, compiler: &mut Compiler<'_>) -> Option<Sti
         raw::Sticky::Word(_) => return Some(Sticky::Address),
         raw::Sticky::Key(key) => key,
     };
-    let keys = [
-        ("header", key.header.is_some()),
-        ("cookie", key.cookie.is_some()),
-    ];
-    compiler.exactly_one(&sticky.span, &keys);
-    if let Some(header) = &key.header {
-        let read = scalar::header_name(&header.value.0, Purpose::Read);
-        let name = compiler.value(&header.span, Code::Header, read)?;
-        return Some(Sticky::Header(name));
-    }
-    let cookie = key.cookie.as_ref()?;
-    let read = if is_cookie_name(&cookie.value) {
-        Ok(Sticky::Cookie(cookie.value.as_str().into()))
-    } else {
-        Err(Misread::new("this is not a cookie's name").label("a token of RFC 9110"))
-    };
-    compiler.value(&cookie.span, Code::Header, read)
+    Some(match hash_part::compile(&sticky.span, key, compiler)? {
+        Part::Header(name) => Sticky::Header(name),
+        Part::Cookie(name) => Sticky::Cookie(Box::from(&*name)),
+    })
 }
 
 /// A mirror.

@@ -10,6 +10,7 @@ mod cors;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
+mod hash_part;
 mod headers;
 mod health;
 mod listeners;

@@ -1,7 +1,7 @@
 //! What becomes of messages on their way, as it is written: compression, split, mirror.
 
 use super::scalar::Either;
-use super::{Count, DurationText, HeaderName, HostText, Rate, SizeText, ValueMatch};
+use super::{Count, DurationText, HashPart, HostText, Rate, SizeText, ValueMatch};
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
@@ -139,21 +139,11 @@ impl JsonSchema for Weight {
     }
 }
 
-/// What is looked at to keep a caller on its branch. Exactly one of the two.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct StickyKey {
-    /// A header.
-    pub(in crate::config) header: Option<Spanned<HeaderName>>,
-    /// A cookie.
-    pub(in crate::config) cookie: Option<Spanned<String>>,
-}
-
 /// `trace`, `address`, `{header: NAME}` or `{cookie: NAME}`.
 #[derive(Debug)]
 pub(in crate::config) enum Sticky {
     Word(String),
-    Key(StickyKey),
+    Key(HashPart),
 }
 
 impl<'de> Deserialize<'de> for Sticky {
@@ -171,7 +161,7 @@ impl JsonSchema for Sticky {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let key = generator.subschema_for::<StickyKey>();
+        let key = generator.subschema_for::<HashPart>();
         json_schema!({
             "anyOf": [{"type": "string", "enum": ["trace", "address"]}, key],
             "title": "tie",

@@ -20,7 +20,7 @@ mod trace;
 mod upstream;
 mod websocket;
 
-pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey};
+pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
