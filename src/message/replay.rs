@@ -121,7 +121,11 @@ impl Source {
                 }
                 self.ended = self.client.is_end_stream() || frame.is_trailers();
             }
-            Some(Err(_)) => {}
+            Some(Err(_)) => {
+                // What broke off is never sent as if it were whole.
+                self.outgrown = true;
+                self.kept = Vec::new();
+            }
             None => self.ended = true,
         }
         Poll::Ready(polled)

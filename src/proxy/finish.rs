@@ -83,6 +83,9 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
 /// The log gets the chain and the fault; the client a status, a sentence and an id.
 fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Body> {
     let answer = error.answer();
+    // What a given-up answer of the upstream said is none of ours.
+    context.answer_version = context.version;
+    context.answer_messages = None;
     if let Some(reason) = error.shed_reason() {
         context.live.metrics.shed(reason);
         context.note("edgespan.shed.reason", reason);

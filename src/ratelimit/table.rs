@@ -62,7 +62,8 @@ impl Table {
         for place in set.iter_mut() {
             if place.key == key.0 {
                 let (verdict, tat) = quota.charge(place.tat, now);
-                place.tat = tat;
+                // One that began earlier and comes later takes back nothing that is owed.
+                place.tat = place.tat.max(tat);
                 return Charged {
                     verdict,
                     forgot: false,

@@ -27,6 +27,12 @@ pub enum TlsFileError {
         /// Which file.
         path: PathBuf,
     },
+    /// PEM, but without a revocation list.
+    #[error("{} holds no revocation list", path.display())]
+    NoRevocations {
+        /// Which file.
+        path: PathBuf,
+    },
     /// The machine trusts no authority, and none is set.
     #[error("this machine has no trusted authorities; name one with `tls.ca`")]
     NoRoots,

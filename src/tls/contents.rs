@@ -105,8 +105,13 @@ impl Contents {
     ) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsFileError> {
         let mut lists = Vec::new();
         for path in paths {
+            let before = lists.len();
             for list in CertificateRevocationListDer::pem_slice_iter(self.bytes(path)) {
                 lists.push(list.map_err(|error| unreadable(path, error))?);
+            }
+            // Without a list nothing would be revoked: a file being written must not open the door.
+            if lists.len() == before {
+                return Err(TlsFileError::NoRevocations { path: path.clone() });
             }
         }
         Ok(lists)

@@ -172,13 +172,17 @@ impl Endpoint {
                     let endpoint = self.address.to_string();
                     return Err((AskError::FirstByte { endpoint }, None));
                 }
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) if !fresh => asking.request = unsent,
-                    unsent => {
-                        let source = error.into_error();
-                        return Err(self.broken(source, unsent, carrier, asking));
+                Err(mut error) => {
+                    // What comes back has no connection any more, so it waits for none of its own.
+                    asking.place = None;
+                    match error.take_message() {
+                        Some(unsent) if !fresh => asking.request = unsent,
+                        unsent => {
+                            let source = error.into_error();
+                            return Err(self.broken(source, unsent, carrier, asking));
+                        }
                     }
-                },
+                }
             }
         }
     }

@@ -89,7 +89,7 @@ impl Upgrade {
 
     /// Asks on HTTP/1.1.
     pub(super) fn ask_http1(&self, request: &mut Request<RequestBody>) {
-        *request.method_mut() = Method::GET;
+        undo_connect(request);
         let headers = request.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, self.protocol.clone());
@@ -106,7 +106,7 @@ impl Upgrade {
             let protocol = Protocol::from_static(WEBSOCKET);
             request.extensions_mut().insert(protocol);
         } else {
-            *request.method_mut() = Method::GET;
+            undo_connect(request);
             request.extensions_mut().remove::<Protocol>();
         }
     }
@@ -164,6 +164,14 @@ fn is_websocket(protocol: &HeaderValue) -> bool {
         .as_bytes()
         .trim_ascii()
         .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+}
+
+/// An attempt before this one may have made it an extended CONNECT. Any other method is the
+/// client's, by which it was routed.
+fn undo_connect(request: &mut Request<RequestBody>) {
+    if *request.method() == Method::CONNECT {
+        *request.method_mut() = Method::GET;
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ static SECRET_LINE: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// The credentials of a URL.
 static USERINFO: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"[a-zA-Z][a-zA-Z0-9+.-]*://([^\s/@]+)@").ok());
+    LazyLock::new(|| Regex::new(r#"[a-zA-Z][a-zA-Z0-9+.-]*://([^\s"']*)@"#).ok());
 
 /// Whether a key of this name holds a secret, whatever the schema says of its place.
 pub(in crate::config) fn is_secret_key(key: &str) -> bool {

@@ -69,9 +69,10 @@ pub(super) fn grant(
 ) {
     *response.body_mut() = Body::Empty;
     let headers = response.headers_mut();
+    // Neither a 101 (RFC 9110 section 8.6) nor a tunnel has a length.
+    headers.remove(CONTENT_LENGTH);
     if context.by_connect {
         headers.remove(SEC_WEBSOCKET_ACCEPT);
-        headers.remove(CONTENT_LENGTH);
         *response.status_mut() = StatusCode::OK;
     } else {
         if upstream.on_http2 {
