@@ -360,6 +360,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)
         | StartError::Routes(_)
+        | StartError::UnknownPolicy { .. }
         | StartError::UnknownUpstream { .. } => {
             Failure::new(ExitStatus::Configuration, "nothing was started").because(error)
         }

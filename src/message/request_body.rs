@@ -38,6 +38,16 @@ pub enum RequestBody {
     Replayed(Box<ReplayReader>),
 }
 
+impl From<Bytes> for RequestBody {
+    fn from(data: Bytes) -> Self {
+        if data.is_empty() {
+            return Self::Empty;
+        }
+        let trailers = None;
+        Self::Kept(Box::new(KeptBody { data, trailers }))
+    }
+}
+
 /// Why a request's body ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyFault {

@@ -1,8 +1,10 @@
 //! What can fail between a request and its answer, and what that means to the caller.
 
 use super::answer::{self, Answer};
+use crate::auth::Reason;
 use crate::message::request_body::BodyFault;
 use crate::upstream::{AskError, ConnectError};
+use http::HeaderValue;
 use std::sync::Arc;
 
 /// Why a request got no answer from an upstream.
@@ -60,6 +62,14 @@ pub enum ProxyError {
         rule: Arc<str>,
         /// Seconds until one more request fits.
         retry_after: u32,
+    },
+    /// It may not pass.
+    #[error("not allowed to pass ({})", reason.name())]
+    Denied {
+        /// Why.
+        reason: Reason,
+        /// How its client may prove who it is: `WWW-Authenticate`.
+        challenges: Vec<HeaderValue>,
     },
     /// A rate limit's store cannot be asked, and the limit refuses then.
     #[error("the store of a rate limit cannot be asked ({fault})")]
@@ -133,6 +143,15 @@ impl ProxyError {
                 ..answer::RATE_LIMITED
             },
             Self::RateLimitUnknown { .. } => answer::RATE_LIMIT_UNKNOWN,
+            Self::Denied { reason, .. } => match reason {
+                Reason::NoCredential | Reason::BadCredential => answer::UNAUTHENTICATED,
+                Reason::Forbidden | Reason::Refused | Reason::NotAllowed | Reason::AllowFailed => {
+                    answer::FORBIDDEN
+                }
+                Reason::Unavailable | Reason::BadAnswer => answer::AUTH_UNAVAILABLE,
+                Reason::Timeout => answer::AUTH_TIMEOUT,
+                Reason::BodyTooLarge => answer::BODY_TOO_LARGE,
+            },
             Self::Timeout { .. }
             | Self::Connect {
                 source: ConnectError::Timeout { .. },
@@ -168,6 +187,7 @@ impl ProxyError {
             | Self::ClientGone
             | Self::RateLimited { .. }
             | Self::RateLimitUnknown { .. }
+            | Self::Denied { .. }
             | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
@@ -189,12 +209,22 @@ impl ProxyError {
             | Self::BodyIdle
             | Self::ClientGone
             | Self::RateLimited { .. }
+            | Self::Denied { .. }
             | Self::Connect { .. }
             | Self::Reset { .. }
             | Self::BadAnswer { .. }
             | Self::Timeout { .. }
             | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
+        }
+    }
+
+    /// How the client may prove who it is.
+    pub fn challenges(&self) -> &[HeaderValue] {
+        if let Self::Denied { challenges, .. } = self {
+            challenges
+        } else {
+            &[]
         }
     }
 

@@ -32,8 +32,16 @@ use tracing::debug;
 pub(super) enum Gated {
     /// It goes to an upstream.
     Forward(Box<Onward>),
+    /// It is answered here, if it may pass.
+    Guarded(Box<Guarded>),
     /// It is answered here.
     Answer(Response<Body>),
+}
+
+/// A request that is answered here, unless somebody has to say first whether it may be.
+pub(super) struct Guarded {
+    pub(super) parts: Parts,
+    pub(super) response: Response<Body>,
 }
 
 /// A request on its way to an upstream.
@@ -112,13 +120,17 @@ pub(super) fn gate(
                 });
             }
         },
-        LiveAction::Redirect(to) => return answer_redirect(context, &parts, to, prefix),
+        LiveAction::Redirect(to) => {
+            let response = answer_redirect(context, &parts, to, prefix)?;
+            return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
+        }
         LiveAction::Answer {
             status,
             headers,
             body,
         } => {
-            return Ok(Gated::Answer(fixed(*status, headers, body.clone())));
+            let response = fixed(*status, headers, body.clone());
+            return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
         }
     };
     let host = normalized.authority().map(Authority::header).cloned();
@@ -338,7 +350,7 @@ fn answer_redirect(
     parts: &Parts,
     to: &Redirect,
     prefix: Option<usize>,
-) -> Result<Gated, ProxyError> {
+) -> Result<Response<Body>, ProxyError> {
     let location =
         redirect::location(to, context, &parts.uri, prefix).ok_or(ProxyError::Rewrite {
             reason: "location is no header value",
@@ -348,7 +360,7 @@ fn answer_redirect(
     response
         .headers_mut()
         .insert(http::header::LOCATION, location);
-    Ok(Gated::Answer(response))
+    Ok(response)
 }
 
 fn fixed(

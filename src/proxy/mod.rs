@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod authorize;
 mod body;
 mod call;
 mod compress;

@@ -4,6 +4,7 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod auth;
 mod balance;
 mod conditions;
 mod cors;
@@ -73,7 +74,8 @@ pub(in crate::config) fn compile(
         ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
-    let upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
+    let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
+    let policies = auth::policies(config, &mut upstreams, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -91,6 +93,7 @@ pub(in crate::config) fn compile(
         listeners,
         upstreams,
         routes,
+        policies,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),
