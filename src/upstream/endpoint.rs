@@ -2,6 +2,7 @@
 
 use super::asking::{Answered, AskError, Asking, Unanswered, is_refused, is_reset_stream};
 use super::body::{AnswerBody, AnswerDeadlines, Carrier};
+use super::connect::ConnectError;
 use super::dialect;
 use super::http2;
 use super::link::{Link, Sent};
@@ -123,7 +124,8 @@ impl Endpoint {
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let now = clock::instant();
-            let due = [asking.due, asking.head_due].into_iter().flatten().min();
+            let exchange_due = asking.due.map(|due| due.at);
+            let due = [exchange_due, asking.head_due].into_iter().flatten().min();
             let left = due.map_or(Duration::MAX, |due| due.saturating_duration_since(now));
             let limit = timeouts.connect.min(left);
             let fresh = asking.fresh;
@@ -134,13 +136,13 @@ impl Endpoint {
             };
             let (link, fresh) = match found {
                 Ok(found) => found,
-                Err(error) => return Err((error, Some(asking))),
+                Err(error) => return Err(self.unsent(error, asking)),
             };
             let from = if fresh { clock::instant() } else { now };
             let first_byte = asking.head_due.map_or(first_byte, |due| {
                 first_byte.min(due.saturating_duration_since(from))
             });
-            let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), asking.due);
+            let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), exchange_due);
             let mut way = Way::Http1;
             let (sent, peer, mut carrier) = match link {
                 AnyLink::Own(link) => self.send_h1(link, fresh, &mut asking, patience).await,
@@ -166,11 +168,7 @@ impl Endpoint {
                     return Ok(answered);
                 }
                 Ok(None) => {
-                    // Whether this request or the connection is stuck cannot be told, so nobody
-                    // else is sent over it.
-                    self.pool.forget(&carrier);
-                    let endpoint = self.address.to_string();
-                    return Err((AskError::FirstByte { endpoint }, None));
+                    return Err((self.late(&carrier, &asking, timeouts.connect), None));
                 }
                 Err(mut error) => {
                     // What comes back has no connection any more, so it waits for none of its own.
@@ -185,6 +183,29 @@ impl Endpoint {
                 }
             }
         }
+    }
+
+    /// There was no connection to send the request over.
+    fn unsent(&self, error: AskError, asking: Box<Asking>) -> Unanswered {
+        let late = matches!(&error, AskError::Connect(ConnectError::Timeout { .. }));
+        if late && asking.is_out_of_its_own_time() {
+            let endpoint = self.address.to_string();
+            return (AskError::OutOfTime { endpoint }, None);
+        }
+        (error, Some(asking))
+    }
+
+    /// No answer came in time. Whether the request or the connection is stuck cannot be told, so
+    /// nobody else is sent over it. In a client's own time, which may be none at all, this is so
+    /// only if nobody has heard anything of the connection for as long as making one may take.
+    fn late(&self, carrier: &Carrier, asking: &Asking, connect: Duration) -> AskError {
+        let endpoint = self.address.to_string();
+        if asking.is_out_of_its_own_time() {
+            self.pool.doubt(carrier, connect);
+            return AskError::OutOfTime { endpoint };
+        }
+        self.pool.forget(carrier);
+        AskError::FirstByte { endpoint }
     }
 
     /// A connection broke before it answered. The request comes back if it may be sent again.
@@ -270,7 +291,7 @@ impl Endpoint {
     ) -> Answered {
         let deadlines = AnswerDeadlines {
             idle: timeouts.idle,
-            due: asking.due,
+            due: asking.due.map(|due| due.at),
         };
         let response = response.map(|incoming| {
             AnswerBody::new(
