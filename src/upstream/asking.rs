@@ -9,7 +9,6 @@ use crate::message::request_body::{BodyProgress, RequestBody};
 use http::{HeaderValue, Request, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// One request for an endpoint. The URI carries path and query alone.
@@ -33,8 +32,6 @@ pub struct Asking {
     pub fresh: bool,
     /// The copy, where the connection has no room for it.
     pub(super) kept: Option<Box<KeptHead>>,
-    /// The place of a connection that is being upgraded.
-    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// When an exchange has to be over, and by whose word.
@@ -130,7 +127,6 @@ impl Asking {
             again: true,
             fresh: false,
             kept: None,
-            place: None,
         })
     }
 

@@ -1,7 +1,7 @@
 //! One endpoint: it is asked, and it answers or does not.
 
 use super::asking::{Answered, AskError, Asking, Unanswered, is_refused, is_reset_stream};
-use super::body::{AnswerBody, AnswerDeadlines, Carrier};
+use super::body::{Alone, AnswerBody, AnswerDeadlines, Carrier};
 use super::connect::ConnectError;
 use super::dialect;
 use super::http2;
@@ -13,7 +13,7 @@ use super::reach::Reach;
 use super::retry::is_idempotent;
 use super::upgrade::{Held, Switched, Way};
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
-use crate::clock::{self, LazyTimer};
+use crate::clock;
 use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Connector;
@@ -170,17 +170,14 @@ impl Endpoint {
                 Ok(None) => {
                     return Err((self.late(&carrier, &asking, timeouts.connect), None));
                 }
-                Err(mut error) => {
-                    // What comes back has no connection any more, so it waits for none of its own.
-                    asking.place = None;
-                    match error.take_message() {
-                        Some(unsent) if !fresh => asking.request = unsent,
-                        unsent => {
-                            let source = error.into_error();
-                            return Err(self.broken(source, unsent, carrier, asking));
-                        }
+                // What comes back has no connection any more, and no place of one.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !fresh => asking.request = unsent,
+                    unsent => {
+                        let source = error.into_error();
+                        return Err(self.broken(source, unsent, carrier, asking));
                     }
-                }
+                },
             }
         }
     }
@@ -224,7 +221,7 @@ impl Endpoint {
         }
         let restored = unsent.or_else(|| match carrier {
             Carrier::Own(mut link) => link.kept.restore(),
-            Carrier::Shared { .. } => asking.kept.as_mut()?.restore(),
+            Carrier::Shared { .. } | Carrier::Alone(_) => asking.kept.as_mut()?.restore(),
         });
         let again = std::mem::take(&mut asking.again);
         let restored = restored.filter(|request| {
@@ -263,16 +260,10 @@ impl Endpoint {
         dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
         if asking.upgrade.is_some() {
-            asking.place = link.place.take();
+            let mut alone = Box::<Alone>::default();
+            alone.place = link.place.take();
             let sent = Box::pin(link.send_upgrade(request, patience)).await;
-            return (
-                sent,
-                peer,
-                Carrier::Shared {
-                    timer: LazyTimer::default(),
-                    place: None,
-                },
-            );
+            return (sent, peer, Carrier::Alone(alone));
         }
         let sent = link.send(request, patience).await;
         if sent.is_ok() {
@@ -321,14 +312,14 @@ fn read_answer(
     let Some(upgrade) = asking.upgrade.take() else {
         return Ok(None);
     };
-    let stream = match carrier {
-        Carrier::Shared { place, .. } => place.take(),
-        Carrier::Own(_) => None,
+    if !upgrade.granted(response, way)? {
+        // The answer is an ordinary one, and holds what it takes up until it ends.
+        return Ok(None);
+    }
+    let held = match carrier {
+        Carrier::Shared { place, .. } => Held::stream(place.take()),
+        Carrier::Alone(alone) => Held::connection(alone.place.take()),
+        Carrier::Own(_) => Held::default(),
     };
-    let held = Held {
-        _stream: stream,
-        _connection: asking.place.take(),
-    };
-    let switched = upgrade.take(response, way, held)?;
-    Ok(switched.map(Box::new))
+    Ok(Some(Box::new(upgrade.take(response, way, held))))
 }
