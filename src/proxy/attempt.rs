@@ -221,7 +221,7 @@ fn cause_of(error: &AskError, body: Option<&BodyProgress>) -> Option<Cause> {
         AskError::Refused { .. } => Some(Cause::RefusedStream),
         AskError::Reset { .. } => Some(Cause::Reset),
         AskError::FirstByte { .. } => Some(Cause::Timeout),
-        AskError::BadAnswer { .. } | AskError::Pending { .. } => None,
+        AskError::BadAnswer { .. } | AskError::Pending { .. } | AskError::OutOfTime { .. } => None,
     }
 }
 
@@ -235,6 +235,7 @@ fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &s
     match error {
         AskError::Connect(source) => ProxyError::Connect { upstream, source },
         AskError::FirstByte { .. } => ProxyError::Timeout { upstream },
+        AskError::OutOfTime { .. } => ProxyError::OutOfTime { upstream },
         AskError::Pending { .. } => ProxyError::Overloaded {
             what: "upstream_pending",
         },

@@ -30,19 +30,25 @@ pub(super) const fn wire(context: &RequestContext) -> Option<Wire> {
 }
 
 /// Bounds the exchange by the call's own deadline. With one, a service may take until then for the
-/// head of its answer: it need not say anything before its first message.
+/// head of its answer: it need not say anything before its first message. True if the exchange is
+/// bounded by the client's own word.
 pub(super) fn bound(
     context: &RequestContext,
     headers: &HeaderMap,
     timeouts: &mut UpstreamTimeouts,
-) {
+) -> bool {
     if wire(context).is_none() {
-        return;
+        return false;
     }
-    if let Some(timeout) = grpc::timeout(headers) {
-        timeouts.request = Some(timeouts.request.map_or(timeout, |most| most.min(timeout)));
-        timeouts.first_byte = timeouts.first_byte.max(timeout);
+    let Some(timeout) = grpc::timeout(headers) else {
+        return false;
+    };
+    timeouts.first_byte = timeouts.first_byte.max(timeout);
+    let sooner = timeouts.request.is_none_or(|most| timeout < most);
+    if sooner {
+        timeouts.request = Some(timeout);
     }
+    sooner
 }
 
 /// The client's body on its way; the messages of a call are counted.

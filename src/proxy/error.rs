@@ -110,6 +110,12 @@ pub enum ProxyError {
         /// Its name.
         upstream: String,
     },
+    /// The upstream did not answer in the time that the client gave the exchange.
+    #[error("upstream `{upstream}` took longer than the client gave it")]
+    OutOfTime {
+        /// Its name.
+        upstream: String,
+    },
     /// No endpoint is well, and the upstream's settings forbid to ask one that is not.
     #[error("upstream {upstream} has no healthy endpoint")]
     NoEndpoint {
@@ -153,6 +159,7 @@ impl ProxyError {
                 Reason::BodyTooLarge => answer::BODY_TOO_LARGE,
             },
             Self::Timeout { .. }
+            | Self::OutOfTime { .. }
             | Self::Connect {
                 source: ConnectError::Timeout { .. },
                 ..
@@ -175,7 +182,7 @@ impl ProxyError {
             Self::Reset { .. } => Some("connection_reset"),
             Self::Overloaded { .. } => Some("overloaded"),
             Self::BadAnswer { .. } => Some("invalid_response"),
-            Self::Timeout { .. } => Some("timeout"),
+            Self::Timeout { .. } | Self::OutOfTime { .. } => Some("timeout"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
@@ -214,6 +221,7 @@ impl ProxyError {
             | Self::Reset { .. }
             | Self::BadAnswer { .. }
             | Self::Timeout { .. }
+            | Self::OutOfTime { .. }
             | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }

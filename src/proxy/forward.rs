@@ -10,7 +10,7 @@ use super::{call, edit, hedge, mirror, upgrade};
 use crate::message::hop_by_hop;
 use crate::message::request_body::BodyLimits;
 use crate::route::rewrite_path;
-use crate::upstream::{Answered, Asking};
+use crate::upstream::{Answered, Asking, Due};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Uri, Version};
@@ -82,7 +82,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
     let limits = body_limits(context, &parts.headers, body_bytes_max);
-    call::bound(context, &parts.headers, &mut timeouts);
+    let by_client = call::bound(context, &parts.headers, &mut timeouts);
     let (body, progress) = call::streamed(context, body, limits);
     context.request_body = progress.clone();
 
@@ -100,9 +100,10 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         None => parts.uri,
     };
     mirror::begin(context, &mut request, host.as_ref(), downstream.is_some());
-    let due = timeouts
-        .request
-        .map(|limit| context.watch.started_instant() + limit);
+    let due = timeouts.request.map(|limit| Due {
+        at: context.watch.started_instant() + limit,
+        by_client,
+    });
     let hash = cluster.hash_of(request.headers(), context.client);
     let mut asking = Asking::new(request, progress, upgrade, due);
     let policy = plan

@@ -96,6 +96,7 @@ pub(super) async fn within(
     // What fails at once would make the upstream look quick.
     let telling = match &outcome {
         Ok(response) => !response.status().is_server_error(),
+        // Nor does the time say anything that a client gave the exchange.
         Err(error) => matches!(error, ProxyError::Timeout { .. }),
     };
     if telling {

@@ -18,7 +18,8 @@ use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
 use crate::upstream::{
-    AnswerBody, AnswerError, Answered, AskError, Asking, Choice, Cluster, Endpoint, EndpointTarget,
+    AnswerBody, AnswerError, Answered, AskError, Asking, Choice, Cluster, Due, Endpoint,
+    EndpointTarget,
 };
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
@@ -237,7 +238,10 @@ impl Shadow {
             MirrorHost::Endpoint => endpoint.authority.clone(),
             MirrorHost::To(host) => host.clone(),
         };
-        let due = clock::instant() + self.mirror.plan.timeout;
+        let due = Due {
+            at: clock::instant() + self.mirror.plan.timeout,
+            by_client: false,
+        };
         let mut asking = Asking::new(request, None, None, Some(due));
         asking.host = host;
         asking
@@ -264,7 +268,7 @@ fn shadowed(host: &HeaderValue) -> HeaderValue {
 fn error_type(error: &AskError) -> &'static str {
     match error {
         AskError::Connect(error) => error.kind(),
-        AskError::FirstByte { .. } => TIMEOUT,
+        AskError::FirstByte { .. } | AskError::OutOfTime { .. } => TIMEOUT,
         AskError::Pending { .. } => "request_aborted",
         AskError::Reset { .. } | AskError::Refused { .. } => "connection_reset",
         AskError::BadAnswer { .. } => "invalid_response",

@@ -11,7 +11,7 @@ use crate::message::replay::ReplayBody;
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::RetryOutcome;
 use crate::upstream::{
-    Admission, Answered, Asking, Cause, Cluster, HedgePolicy, RetryPolicy, Upgrade,
+    Admission, Answered, Asking, Cause, Cluster, Due, HedgePolicy, RetryPolicy, Upgrade,
     UpstreamTimeouts, is_idempotent, retry_after,
 };
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -44,7 +44,7 @@ struct Template {
     body: Option<ReplayBody>,
     progress: Option<Arc<BodyProgress>>,
     upgrade: Option<Box<Upgrade>>,
-    due: Option<Instant>,
+    due: Option<Due>,
 }
 
 impl Retrying {
@@ -137,10 +137,13 @@ pub(super) fn after_failure(
     prepared: &mut Prepared,
     failed: &Failed,
 ) -> Option<Duration> {
-    let returned = prepared.asking.is_some();
+    let due = prepared.asking.as_ref().map(|asking| asking.due);
+    let returned = due.is_some();
+    // In no time nobody can be asked, and would seem not to take a connection.
+    let is_over = due.flatten().is_some_and(|due| due.at <= clock::instant());
     if failed.unsent {
         prepared.tried.extend(prepared.asked.take());
-        if returned && prepared.passed_over < PASSED_OVER_MAX {
+        if returned && !is_over && prepared.passed_over < PASSED_OVER_MAX {
             prepared.passed_over += 1;
             prepared.next = prepared.pick();
         }
@@ -243,7 +246,7 @@ fn permit(
     let wait = asked_for.unwrap_or_else(|| policy.backoff.wait(retrying.made));
     let due = template
         .due
-        .map_or(retrying.due, |due| due.min(retrying.due));
+        .map_or(retrying.due, |due| due.at.min(retrying.due));
     if clock::instant() + wait >= due {
         return Err("time");
     }
