@@ -54,9 +54,14 @@ impl Activity {
         }
     }
 
+    /// Changes with every request.
+    pub(super) fn requests_left(&self) -> u64 {
+        self.requests_left.load(Ordering::Relaxed)
+    }
+
     /// Whether there have been as many requests as there may be.
     pub(super) fn is_used_up(&self) -> bool {
-        self.requests_left.load(Ordering::Relaxed) == 0
+        self.requests_left() == 0
     }
 
     /// The client sent too much of what only makes work.
