@@ -50,7 +50,7 @@ impl Activity {
         InFlight {
             is_last: left == 0,
             activity: Arc::clone(self),
-            reading: Arc::default(),
+            reading: self.framed.load(Ordering::Relaxed).then(Arc::default),
         }
     }
 
@@ -123,7 +123,8 @@ pub(super) enum Doing {
 pub struct InFlight {
     activity: Arc<Activity>,
     is_last: bool,
-    pub(super) reading: Arc<Reading>,
+    /// Of HTTP/2 alone: on HTTP/1 the connection's own watch sees who does not read.
+    pub(super) reading: Option<Arc<Reading>>,
 }
 
 impl InFlight {
@@ -134,12 +135,16 @@ impl InFlight {
 
     /// The client can take more of its answer.
     pub fn asked_for_frame(&self) {
-        self.reading.asked();
+        if let Some(reading) = &self.reading {
+            reading.asked();
+        }
     }
 
     /// It got a frame of it, and has to ask for the next one.
     pub fn handed_over_frame(&self) {
-        self.reading.handed_over();
+        if let Some(reading) = &self.reading {
+            reading.handed_over();
+        }
     }
 }
 
