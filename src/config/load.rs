@@ -93,10 +93,10 @@ fn compile_in(
         &mut findings,
         &mut mask,
     );
+    mask.hide_comments(text);
     let harmless = findings.are_harmless();
     let report = Report::new(name, text, &mask, findings.in_line_order());
     if let Some((plan, _)) = &mut passed {
-        mask.hide_comments(text);
         plan.text = Arc::from(mask.apply(text));
     }
     match passed {
