@@ -4,6 +4,7 @@ use crate::admin::AdminSettings;
 use crate::auth::PolicySettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
+use crate::message::reserved::Reserved;
 use crate::proxy::plan::RoutePlan;
 use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub routes: Vec<(RouteSpec, RoutePlan)>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<PolicySettings>,
+    /// Header names that only edgespan writes.
+    pub reserved: Arc<Reserved>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.

@@ -2,6 +2,7 @@
 
 use super::grpc::{MessageReader, Wire};
 use super::replay::ReplayReader;
+use super::reserved::Reserved;
 use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
 use crate::clock;
@@ -169,6 +170,8 @@ pub struct StreamedBody {
 struct Watched {
     messages: Option<Box<MessageReader>>,
     tee: Option<Box<Tee>>,
+    /// Names that are taken out of its trailers.
+    reserved: Option<Arc<Reserved>>,
 }
 
 impl Watched {
@@ -216,6 +219,15 @@ impl RequestBody {
     pub fn count_messages(&mut self, wire: Wire) {
         if let Self::Streamed(body) = self {
             body.watched.messages = Some(Box::new(MessageReader::new(wire)));
+        }
+    }
+
+    /// Takes these names out of its trailers.
+    pub fn reserve(&mut self, names: &Arc<Reserved>) {
+        if let Self::Streamed(body) = self
+            && !names.is_empty()
+        {
+            body.watched.reserved = Some(Arc::clone(names));
         }
     }
 
@@ -336,7 +348,7 @@ impl Body for RequestBody {
                     body.waited += clock::instant().saturating_duration_since(since);
                 }
                 body.count(&frame)?;
-                let frame = trailers::forwardable(frame);
+                let frame = trailers::forwardable(frame, body.watched.reserved.as_deref());
                 body.watched.see(&frame, &body.progress);
                 if body.incoming.is_end_stream() {
                     body.progress.done.store(true, Ordering::Relaxed);

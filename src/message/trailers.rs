@@ -1,6 +1,7 @@
 //! Trailers on their way through: what may not be a trailer does not become one.
 
 use super::forwarded::is_claim;
+use super::reserved::Reserved;
 use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
@@ -31,8 +32,8 @@ const NEVER_TRAILERS: [HeaderName; 14] = [
 /// Trace context: read from headers, written to headers.
 const CONTEXT: [&str; 4] = ["b3", "baggage", "traceparent", "tracestate"];
 
-/// The frame, without fields that may not be trailers.
-pub fn forwardable(frame: Frame<Bytes>) -> Frame<Bytes> {
+/// The frame, without fields that may not be trailers, and without those that only we write.
+pub fn forwardable(frame: Frame<Bytes>, reserved: Option<&Reserved>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
             let barred: Vec<HeaderName> = trailers
@@ -42,6 +43,9 @@ pub fn forwardable(frame: Frame<Bytes>) -> Frame<Bytes> {
                 .collect();
             for name in &barred {
                 trailers.remove(name);
+            }
+            if let Some(reserved) = reserved {
+                reserved.strip(&mut trailers);
             }
             Frame::trailers(trailers)
         }
@@ -55,4 +59,24 @@ fn is_barred(name: &HeaderName) -> bool {
         || name.as_str().starts_with("x-b3-")
         || name.as_str().starts_with("proxy-")
         || is_claim(name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderMap, HeaderValue};
+
+    #[test]
+    fn what_only_we_write_is_no_trailer_under_any_spelling() {
+        let reserved = Reserved::new([HeaderName::from_static("x-auth-user")]);
+        let mut sent = HeaderMap::new();
+        for name in ["x-auth-user", "x_auth_user", "x-sum"] {
+            sent.append(name, HeaderValue::from_static("1"));
+        }
+
+        let passed = forwardable(Frame::trailers(sent), Some(&reserved));
+
+        let passed = passed.into_trailers().unwrap();
+        assert_eq!(passed.keys().collect::<Vec<_>>(), ["x-sum"]);
+    }
 }

@@ -4,14 +4,20 @@
 
 use super::body::Body;
 use super::context::RequestContext;
-use super::cors;
 use super::error::ProxyError;
 use super::gate::Gated;
-use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
+use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Identity, Recorder, Ruling};
 use crate::message::forwarded;
-use http::Response;
 use http::request::Parts;
+use http::{HeaderName, Response};
 use std::sync::Arc;
+
+/// What was decided of who may pass, as the access log has it.
+#[derive(Clone, Copy)]
+pub(super) struct Decided {
+    pub(super) decision: &'static str,
+    pub(super) reason: Option<&'static str>,
+}
 
 /// Lets the request pass, with what was proved of its client; or not.
 pub(super) async fn authorize(
@@ -36,7 +42,11 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
         Gated::Guarded(guarded) => &mut guarded.parts,
         Gated::Answer(_) => return Ok(gated),
     };
-    match ask(context, parts, upgrades).await {
+    let Some(ruling) = ask(context, parts, upgrades).await else {
+        return Ok(gated);
+    };
+    note(context, &ruling);
+    match ruling.outcome {
         Ok(grant) => {
             apply(context, parts, *grant);
             Ok(match gated {
@@ -44,24 +54,20 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
                 gated @ (Gated::Forward(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(context, denial).map(Gated::Answer),
+        Err(denial) => refuse(denial).map(Gated::Answer),
     }
 }
 
-async fn ask(
-    context: &mut RequestContext,
-    parts: &Parts,
-    upgrades: bool,
-) -> Result<Box<Grant>, Box<Denial>> {
+/// None: its route requires nothing.
+async fn ask(context: &mut RequestContext, parts: &Parts, upgrades: bool) -> Option<Ruling> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
-    let Some(route) = context.route.clone() else {
-        return Ok(Box::default());
-    };
-    let Some(requirement) = &route.auth else {
-        return Ok(Box::default());
-    };
-    let handed_over = context.watch.elapsed();
-    context.hand_over(handed_over);
+    let route = context.route.clone()?;
+    let requirement = route.auth.as_ref()?;
+    // What is decided here is our own work; what others are asked for is not.
+    if requirement.waits() {
+        let now = context.watch.elapsed();
+        context.hand_over(now);
+    }
     let branch = context.branch.clone();
     let target = context.target.clone();
     let host = context.host.clone();
@@ -79,7 +85,7 @@ async fn ask(
         route: &route.plan.name,
         listener: &conn.listener.name,
         upgrades,
-        is_preflight: cors::preflight_method(&parts.method, &parts.headers).is_some(),
+        is_preflight: context.is_preflight,
     };
     let flags = branch
         .as_ref()
@@ -95,9 +101,33 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let outcome = requirement.check(&asked, &mut recorder).await;
-    context.take_back(context.watch.elapsed());
-    outcome
+    let ruling = requirement.check(&asked, &mut recorder).await;
+    if requirement.waits() {
+        context.take_back(context.watch.elapsed());
+    }
+    Some(ruling)
+}
+
+/// What the SERVER span says of it.
+fn note(context: &mut RequestContext, ruling: &Ruling) {
+    let decided = match &ruling.outcome {
+        Ok(_) => Decided {
+            decision: "allow",
+            reason: None,
+        },
+        Err(denial) => Decided {
+            decision: "deny",
+            reason: Some(denial.reason.name()),
+        },
+    };
+    context.note("edgespan.auth.decision", decided.decision);
+    if let Some(reason) = decided.reason {
+        context.note("edgespan.auth.reason", reason);
+    }
+    if let Some(policy) = &ruling.policy {
+        context.note("edgespan.auth.policy", policy);
+    }
+    context.decided = Some(decided);
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
@@ -115,13 +145,31 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
             }
         }
     }
-    context.note("edgespan.auth.decision", "allow");
+    say_who(context, parts, grant.identity.as_deref());
     context.granted = Some(Box::new(grant));
 }
 
-fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
-    context.note("edgespan.auth.decision", "deny");
-    context.note("edgespan.auth.reason", denial.reason.name());
+/// What the origin learns of who the client is, and the SERVER span, where it is told to say so.
+fn say_who(context: &mut RequestContext, parts: &mut Parts, identity: Option<&Identity>) {
+    let Some(route) = context.route.clone() else {
+        return;
+    };
+    let Some(settings) = &route.plan.identity else {
+        return;
+    };
+    let unfit = settings.write(identity, &mut parts.headers);
+    if !unfit.is_empty() {
+        context.live.metrics.identity_unfit(unfit.len());
+        let names: Vec<&str> = unfit.into_iter().map(HeaderName::as_str).collect();
+        context.note("edgespan.identity.unfit", &names.join(","));
+    }
+    let subject = identity.and_then(|identity| identity.subject.as_deref());
+    if let (Some(key), Some(subject)) = (settings.span_attribute, subject) {
+        context.note(key, subject);
+    }
+}
+
+fn refuse(denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
     match denial.answer {
         DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {

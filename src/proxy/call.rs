@@ -61,6 +61,7 @@ pub(super) fn streamed(
     if let Some(wire) = wire(context) {
         body.count_messages(wire);
     }
+    body.reserve(&context.live.reserved);
     (body, progress)
 }
 

@@ -221,6 +221,7 @@ fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duratio
         route: context.route.as_ref().map(|route| &*route.plan.name),
         upstream: end.upstream,
         flow: context.flow(),
+        auth: context.decided.map(|one| (one.decision, one.reason)),
         duration,
         request_bytes: end.request_body_bytes,
         response_bytes: end.response_body_bytes,

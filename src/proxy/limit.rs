@@ -18,14 +18,14 @@ use std::sync::Arc;
 const ALGORITHM: &str = "gcra";
 
 /// Notes whose buckets the request takes from, while its headers are at hand.
-pub(super) fn begin(context: &mut RequestContext, headers: &HeaderMap, is_preflight: bool) {
+pub(super) fn begin(context: &mut RequestContext, headers: &HeaderMap) {
     let route = context.route.as_ref();
     let facts = KeyFacts {
         client: context.client,
         headers,
         route: route.map(|route| &*route.plan.name),
         listener: &context.conn.listener.name,
-        is_preflight,
+        is_preflight: context.is_preflight,
     };
     let limits = route.map_or(&[][..], |route| &route.limits);
     context.charges = context.live.limits.begin(limits, &facts);

@@ -1,7 +1,7 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
 pub use super::upgrade::SessionPlan;
-use crate::auth::RequirementSettings;
+use crate::auth::{IdentitySettings, RequirementSettings};
 use crate::message::compression::CompressionRules;
 use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
@@ -25,6 +25,8 @@ pub struct RoutePlan {
     pub response_headers: HeaderEdits,
     /// Who may pass; None: everybody.
     pub auth: Option<RequirementSettings>,
+    /// What the origin learns of who a client is; None: nothing.
+    pub identity: Option<Arc<IdentitySettings>>,
     /// Cross-origin rules.
     pub cors: Option<CorsPolicy>,
     /// Which answers are compressed on their way to the client; None: none.

@@ -4,6 +4,7 @@ use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
 use crate::auth::{Policy, Requirement};
+use crate::message::reserved::Reserved;
 use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
 use crate::server::MemoryPressure;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub clusters: Vec<Arc<Cluster>>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<Arc<Policy>>,
+    /// Header names that only edgespan writes.
+    pub reserved: Arc<Reserved>,
     /// The configuration that this was made from, its secrets hidden.
     pub config: Arc<str>,
     /// How requests without a route are traced.

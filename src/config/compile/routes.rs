@@ -4,8 +4,10 @@ use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
 use super::{
-    Compiler, action, auth, conditions, cors, headers, message, ratelimit, retry, websocket,
+    Compiler, action, auth, conditions, cors, headers, identity, message, ratelimit, retry,
+    websocket,
 };
+use crate::auth::IdentitySettings;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -25,6 +27,8 @@ pub(super) struct Scope<'a> {
     /// The file's compression.
     pub(super) compression: Option<Arc<CompressionRules>>,
     pub(super) flows: &'a [Compiled<'a>],
+    /// What origins learn of who a client is, if a route does not say.
+    pub(super) identity: Option<&'a Arc<IdentitySettings>>,
     pub(super) default: SamplingRule,
     pub(super) trace_debug: bool,
 }
@@ -95,12 +99,14 @@ fn one(
     let spec = conditions::compile(Arc::clone(&name), &written.conditions, compiler);
     let flow = flow(written, &spec, scope, index, compiler);
     let action = action::compile(route, scope, index, compiler);
+    let auth = auth::requirement(written, scope.config, compiler);
     let plan = RoutePlan {
         name,
         action,
         request_headers: headers::edits(&written.headers.request, compiler),
         response_headers: headers::edits(&written.headers.response, compiler),
-        auth: auth::requirement(written, scope.config, compiler),
+        identity: identity::of_route(written, auth.is_some(), scope.identity, compiler),
+        auth,
         cors: written
             .cors
             .as_ref()

@@ -8,6 +8,7 @@ mod auth;
 mod balance;
 mod export;
 mod health;
+mod identity;
 mod listener;
 mod message;
 mod process;
@@ -27,6 +28,7 @@ pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
+pub(in crate::config) use identity::{Identity, SubjectAttribute};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
@@ -85,6 +87,8 @@ pub(in crate::config) struct Config {
     /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
     /// may pass there.
     pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,
+    /// What origins learn of who a client is, for routes that do not say otherwise.
+    pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.

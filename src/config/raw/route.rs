@@ -2,9 +2,9 @@
 
 use super::scalar::Either;
 use super::{
-    DurationText, HeaderName, HeaderText, HostText, MethodText, Mirror, OffOrDuration, OneOrMany,
-    PathText, PolicySet, Preflights, Rate, RegexText, Retries, RouteCompression, SizeText, Split,
-    Status, UnsampledParent, WebSocket,
+    DurationText, HeaderName, HeaderText, HostText, Identity, MethodText, Mirror, OffOrDuration,
+    OneOrMany, PathText, PolicySet, Preflights, Rate, RegexText, Retries, RouteCompression,
+    SizeText, Split, Status, UnsampledParent, WebSocket,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -42,6 +42,8 @@ pub(in crate::config) struct Route {
     /// CORS preflights carry no credentials: `pass` lets them through, `check` asks about them.
     #[schemars(extend("default" = "check"))]
     pub(in crate::config) auth_preflights: Option<Spanned<Preflights>>,
+    /// What the origin learns of who a client is; replaces all of the file's `identity`.
+    pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// Changes of headers.
     pub(in crate::config) headers: HeaderSides,
     /// Which other sites' scripts may call this (the Fetch standard's CORS).
