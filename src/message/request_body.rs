@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -71,7 +71,7 @@ pub struct BodyProgress {
     messages: AtomicU64,
     answered: AtomicBool,
     awaited: AtomicBool,
-    done: AtomicBool,
+    done_at: OnceLock<Instant>,
     fault: AtomicU8,
     gate_open: AtomicBool,
     gate_waker: Mutex<Option<Waker>>,
@@ -101,7 +101,17 @@ impl BodyProgress {
 
     /// Whether all of it was handed on.
     pub fn is_done(&self) -> bool {
-        self.done.load(Ordering::Relaxed)
+        self.done_at.get().is_some()
+    }
+
+    /// When the last of it was handed on.
+    pub fn done_at(&self) -> Option<Instant> {
+        self.done_at.get().copied()
+    }
+
+    /// All of it was handed on.
+    pub fn note_done(&self) {
+        self.done_at.get_or_init(clock::instant);
     }
 
     /// Why it ended early, if it did.
@@ -323,7 +333,7 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Err(body.progress.fail(BodyFault::Idle))))
             }
             Poll::Ready(None) => {
-                body.progress.done.store(true, Ordering::Relaxed);
+                body.progress.note_done();
                 body.watched.end();
                 Poll::Ready(None)
             }
@@ -339,7 +349,7 @@ impl Body for RequestBody {
                 let frame = trailers::forwardable(frame);
                 body.watched.see(&frame, &body.progress);
                 if body.incoming.is_end_stream() {
-                    body.progress.done.store(true, Ordering::Relaxed);
+                    body.progress.note_done();
                     body.watched.end();
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -55,12 +55,11 @@ pub(super) async fn forward(
 /// The bounds of a request's body.
 fn body_limits(context: &RequestContext, headers: &HeaderMap, bytes_max: u64) -> BodyLimits {
     let listener = &context.conn.listener;
-    // A stream of gRPC may rest between its messages.
     let rate = listener.limits.body_bytes_per_second_min;
     BodyLimits {
         bytes_max,
         idle: listener.timeouts.idle,
-        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
+        bytes_per_second_min: rate.filter(|_| !call::may_rest(context)),
         gated: headers.contains_key(EXPECT),
     }
 }
