@@ -112,7 +112,7 @@ impl Reloads {
         if self.watch.is_some() {
             self.watch = Some(self.source.watch(files));
         }
-        match running.reload(plan) {
+        match running.reload(plan).await {
             Ok(changes) => {
                 tell_changes(&changes, running, &file);
                 (ReloadOutcome::Applied, page(&warnings))

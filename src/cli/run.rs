@@ -359,6 +359,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         | StartError::Export(_)
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)
+        | StartError::Panicked(_)
         | StartError::Routes(_)
         | StartError::UnknownUpstream { .. } => {
             Failure::new(ExitStatus::Configuration, "nothing was started").because(error)
