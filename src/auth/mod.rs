@@ -9,6 +9,7 @@
 
 mod asked;
 mod call;
+pub mod ext_authz;
 mod forward;
 mod identity;
 mod ip;
