@@ -80,6 +80,7 @@ async fn ask(
         listener: &conn.listener.name,
         upgrades,
         is_preflight: cors::preflight_method(&parts.method, &parts.headers).is_some(),
+        body: None,
     };
     let flags = branch
         .as_ref()
