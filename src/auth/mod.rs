@@ -24,4 +24,4 @@ pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings};
-pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
