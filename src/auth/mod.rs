@@ -19,7 +19,9 @@ mod requirement;
 mod verdict;
 
 pub use asked::Asked;
-pub use forward::ForwardSettings;
+pub use forward::{
+    BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
+};
 pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};

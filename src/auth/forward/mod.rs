@@ -1,8 +1,10 @@
 //! An external authorizer is asked.
 
+mod fields;
 mod settings;
 
-pub use settings::ForwardSettings;
+pub use fields::FieldPattern;
+pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
 use super::call::{self, CallError, Question};
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
@@ -38,9 +40,9 @@ impl Forward {
         let question = Question {
             request,
             host: None,
-            timeout: settings.timeout,
+            timeout: settings.rules(asked.route).timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
-            retries: 1,
+            retries: settings.retries,
             is_grpc: false,
         };
         match call::ask(&self.cluster, &question, span).await {

@@ -11,6 +11,7 @@ mod cors;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
+mod forward;
 mod hash_part;
 mod headers;
 mod health;
