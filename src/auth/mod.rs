@@ -9,6 +9,7 @@
 
 mod asked;
 mod call;
+pub mod ext_authz;
 mod forward;
 mod identity;
 mod identity_headers;
@@ -19,10 +20,12 @@ mod requirement;
 mod verdict;
 
 pub use asked::Asked;
-pub use forward::ForwardSettings;
+pub use forward::{
+    BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
+};
 pub use identity::{Identity, Proof};
 pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings, Ruling};
-pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

@@ -1,12 +1,11 @@
 //! One policy: what is asked, and by which means.
 
-use super::forward::{Forward, ForwardSettings};
+use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::{Asked, Reason, Recorder, Verdict, ip};
 use crate::clock::Stopwatch;
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
-use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,9 +41,10 @@ impl PolicySettings {
     }
 
     /// The header fields that come from it and from nobody else, beside those made of an identity.
-    pub fn identity_headers(&self) -> &[HeaderName] {
+    pub fn identity_headers(&self) -> &[FieldPattern] {
         match &self.means {
-            Means::Ip(_) | Means::Forward(_) => &[],
+            Means::Ip(_) => &[],
+            Means::Forward(forward) => &forward.identity_headers,
         }
     }
 }
@@ -117,6 +117,14 @@ impl Policy {
         self.settings.upstream().is_some()
     }
 
+    /// How much of a request's body it wants to see on this route; None: nothing.
+    pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
+        match &self.settings.means {
+            Means::Forward(settings) => settings.rules(route).body,
+            Means::Ip(_) => None,
+        }
+    }
+
     /// Decides about a request, under a span of its own.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
         let name = &self.settings.name;
@@ -133,7 +141,7 @@ impl Policy {
         let verdict = match &self.settings.means {
             Means::Ip(networks) => ip::check(name, networks, asked),
             Means::Forward(settings) => match &self.forward {
-                Some(forward) => forward.check(settings, asked, &mut span).await,
+                Some(forward) => forward.check(name, settings, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
         };

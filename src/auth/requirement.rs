@@ -5,7 +5,9 @@
 //! for leaves it to the next. A policy in shadow decides and records, and changes nothing: neither
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
-use super::{Asked, Denial, DenialAnswer, Grant, Identity, Policy, Reason, Recorder, Verdict};
+use super::{
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, Policy, Reason, Recorder, Verdict,
+};
 use http::HeaderValue;
 use std::sync::Arc;
 
@@ -54,6 +56,21 @@ impl Requirement {
     /// Whether others may be waited for while it is checked.
     pub const fn waits(&self) -> bool {
         self.waits
+    }
+
+    /// How much of a request's body its policies want to see on this route; None: nothing.
+    pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
+        let policies = self.any.iter().flatten();
+        let wanted = policies.filter_map(|policy| policy.body_wanted(route));
+        wanted.reduce(|one, other| BodyRule {
+            bytes_max: one.bytes_max.max(other.bytes_max),
+            refuses_larger: one.refuses_larger && other.refuses_larger,
+        })
+    }
+
+    /// Whether CORS preflights pass unasked.
+    pub const fn passes_preflights(&self) -> bool {
+        self.preflights_pass
     }
 
     /// Asks set after set.
@@ -141,7 +158,7 @@ impl Unknown {
         let rank = |denial: &Denial| match (&denial.answer, denial.reason) {
             (DenialAnswer::Theirs(_), _) => 0,
             (DenialAnswer::Own(_), Reason::NoCredential) => 1,
-            (DenialAnswer::Own(_), _) => 2,
+            (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 2,
         };
         let places = self.refusals.iter().enumerate();
         let best = places.min_by_key(|(_, (denial, _))| rank(denial));
@@ -199,6 +216,7 @@ impl Grant {
         self.query_set.extend(other.query_set);
         self.query_remove.extend(other.query_remove);
         self.answer.extend(other.answer);
+        self.answer_changes.extend(other.answer_changes);
     }
 }
 

@@ -169,7 +169,7 @@ fn remove_claims(headers: &mut HeaderMap, trusted: bool, client_address: Option<
     }
 }
 
-/// Whether a proxy speaks for its client by a field of this name.
+/// Whether a field, in whatever spelling, is one by which proxies speak for their clients.
 pub fn is_claim(name: &str) -> bool {
     CLAIMS
         .iter()
@@ -192,6 +192,11 @@ pub fn assert_field(headers: &mut HeaderMap, name: &HeaderName, value: Option<&H
 /// Whether two names are one to a server that reads all punctuation alike.
 pub fn is_spelling_of(name: &str, other: &str) -> bool {
     name.len() == other.len() && folds_to(name, other)
+}
+
+/// Whether a name begins like this to such a server.
+pub fn is_spelt_behind(name: &str, prefix: &str) -> bool {
+    folds_to(name, prefix)
 }
 
 fn is_plain_spelling(name: &str) -> bool {

@@ -4,7 +4,7 @@
 //! it, and under every spelling that some server reads as the same name: `X_Auth_User` passes a
 //! proxy that looks for `X-Auth-User`, and is the same variable to CGI, WSGI and PHP.
 
-use super::forwarded::is_spelling_of;
+use super::forwarded::{is_spelling_of, is_spelt_behind};
 use http::{HeaderMap, HeaderName};
 
 /// Lengths at and above this one share a bit.
@@ -14,6 +14,8 @@ const LONGEST: usize = 63;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reserved {
     names: Box<[HeaderName]>,
+    /// Beginnings of further names.
+    prefixes: Box<[Box<str>]>,
     /// One bit for each length that a name has: most fields of a request need no second look.
     lengths: u64,
 }
@@ -31,27 +33,34 @@ impl Reserved {
         let lengths = held.iter().fold(0, |bits, name| bits | bit_of(name));
         Self {
             names: held.into_boxed_slice(),
+            prefixes: Box::default(),
             lengths,
         }
     }
 
-    /// Whether there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.names.is_empty()
+    /// Reserves every name that begins like one of these, too.
+    #[must_use]
+    pub fn with_prefixes<'a>(mut self, prefixes: impl IntoIterator<Item = &'a str>) -> Self {
+        self.prefixes = prefixes.into_iter().map(Box::from).collect();
+        self
     }
 
-    /// The names, each in the spelling of the configuration.
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.prefixes.is_empty()
+    }
+
+    /// The names that are known whole, each in the spelling of the configuration.
     pub fn names(&self) -> &[HeaderName] {
         &self.names
     }
 
     /// Whether a name is one of these, under whatever spelling.
     pub fn holds(&self, name: &HeaderName) -> bool {
-        self.lengths & bit_of(name) != 0
-            && self
-                .names
-                .iter()
-                .any(|held| is_spelling_of(name.as_str(), held.as_str()))
+        let spelt = |held: &HeaderName| is_spelling_of(name.as_str(), held.as_str());
+        let begins = |prefix: &Box<str>| is_spelt_behind(name.as_str(), prefix);
+        self.lengths & bit_of(name) != 0 && self.names.iter().any(spelt)
+            || self.prefixes.iter().any(begins)
     }
 
     /// Removes every field of such a name. Returns how many names were there.
@@ -143,6 +152,21 @@ mod tests {
         assert_eq!(reserved().strip(&mut found), 0);
         assert_eq!(found, headers(&names));
         assert_eq!(Reserved::default().strip(&mut found), 0);
+    }
+
+    #[test]
+    fn a_beginning_reserves_every_name_behind_it_under_every_spelling() {
+        let reserved = Reserved::default().with_prefixes(["x-auth-"]);
+        let mut found = headers(&[
+            "X_Auth_User",
+            "x-auth-",
+            "x-auth.groups",
+            "x-aut",
+            "x-author",
+        ]);
+
+        assert_eq!(reserved.strip(&mut found), 3);
+        assert_eq!(found, headers(&["x-aut", "x-author"]));
     }
 
     #[test]

@@ -32,8 +32,8 @@ const NEVER_TRAILERS: [HeaderName; 14] = [
 /// Trace context: read from headers, written to headers.
 const CONTEXT: [&str; 4] = ["b3", "baggage", "traceparent", "tracestate"];
 
-/// The frame, without fields that may not be trailers, and without those that only we write.
-pub fn forwardable(frame: Frame<Bytes>, reserved: Option<&Reserved>) -> Frame<Bytes> {
+/// The frame, without fields that may not be trailers.
+pub fn forwardable(frame: Frame<Bytes>) -> Frame<Bytes> {
     match frame.into_trailers() {
         Ok(mut trailers) => {
             let barred: Vec<HeaderName> = trailers
@@ -44,9 +44,17 @@ pub fn forwardable(frame: Frame<Bytes>, reserved: Option<&Reserved>) -> Frame<By
             for name in &barred {
                 trailers.remove(name);
             }
-            if let Some(reserved) = reserved {
-                reserved.strip(&mut trailers);
-            }
+            Frame::trailers(trailers)
+        }
+        Err(frame) => frame,
+    }
+}
+
+/// The frame, without fields that only we write.
+pub fn without(frame: Frame<Bytes>, reserved: &Reserved) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            reserved.strip(&mut trailers);
             Frame::trailers(trailers)
         }
         Err(frame) => frame,
@@ -74,7 +82,7 @@ mod tests {
             sent.append(name, HeaderValue::from_static("1"));
         }
 
-        let passed = forwardable(Frame::trailers(sent), Some(&reserved));
+        let passed = without(Frame::trailers(sent), &reserved);
 
         let passed = passed.into_trailers().unwrap();
         assert_eq!(passed.keys().collect::<Vec<_>>(), ["x-sum"]);

@@ -74,6 +74,10 @@ impl RequestContext {
                 .propagators
                 .inject(headers, &head.outgoing(span_id));
         }
+        if let Some(place) = &mut self.adaptive {
+            let at = self.watch.started_instant() + now;
+            place.asked(at, self.request_body.as_ref());
+        }
         self.attempts += 1;
         // What an attempt before this one said counts no more.
         self.grpc_status = None;

@@ -6,8 +6,10 @@ use super::body::Body;
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::gate::Gated;
+use super::held;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Identity, Recorder, Ruling};
 use crate::message::forwarded;
+use crate::message::held::HeldBody;
 use http::request::Parts;
 use http::{HeaderName, Response};
 use std::sync::Arc;
@@ -36,13 +38,14 @@ pub(super) async fn authorize(
 }
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
+    let held = held::hold(context, &mut gated).await?;
     let upgrades = matches!(&gated, Gated::Forward(onward) if onward.upgrade.is_some());
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
         Gated::Answer(_) => return Ok(gated),
     };
-    let Some(ruling) = ask(context, parts, upgrades).await else {
+    let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
     };
     note(context, &ruling);
@@ -59,7 +62,12 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
 }
 
 /// None: its route requires nothing.
-async fn ask(context: &mut RequestContext, parts: &Parts, upgrades: bool) -> Option<Ruling> {
+async fn ask(
+    context: &mut RequestContext,
+    parts: &Parts,
+    upgrades: bool,
+    body: Option<&HeldBody>,
+) -> Option<Ruling> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
     let route = context.route.clone()?;
     let requirement = route.auth.as_ref()?;
@@ -86,6 +94,7 @@ async fn ask(context: &mut RequestContext, parts: &Parts, upgrades: bool) -> Opt
         listener: &conn.listener.name,
         upgrades,
         is_preflight: context.is_preflight,
+        body,
     };
     let flags = branch
         .as_ref()
@@ -116,7 +125,7 @@ fn note(context: &mut RequestContext, ruling: &Ruling) {
             reason: None,
         },
         Err(denial) => Decided {
-            decision: "deny",
+            decision: denial.name(),
             reason: Some(denial.reason.name()),
         },
     };
@@ -175,6 +184,12 @@ fn refuse(denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
             reason: denial.reason,
             challenges,
+            status: None,
+        }),
+        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
+            reason: denial.reason,
+            challenges: Vec::new(),
+            status: Some(status),
         }),
     }
 }

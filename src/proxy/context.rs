@@ -21,7 +21,7 @@ use crate::trace::rpc::GrpcStatus;
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::Admission;
+use crate::upstream::{AdaptivePlace, Admission};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
@@ -87,6 +87,8 @@ pub(super) struct RequestContext {
     /// Since when edgespan itself is at work again, from the request's start.
     pub(super) at_work_since: Option<Duration>,
     pub(super) admission: Option<Admission>,
+    /// Its place within a limit that finds itself, until the head of its answer.
+    pub(super) adaptive: Option<Box<AdaptivePlace>>,
     /// Whether a WebSocket was asked for by extended CONNECT.
     pub(super) by_connect: bool,
     /// Both streams of an upgrade that was granted.
@@ -158,6 +160,7 @@ impl RequestContext {
             internal: Duration::ZERO,
             at_work_since: Some(Duration::ZERO),
             admission: None,
+            adaptive: None,
             by_connect: false,
             splice: None,
             upgraded_request_bytes: 0,

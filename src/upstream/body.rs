@@ -200,7 +200,7 @@ impl Body for AnswerBody {
                 if frame.is_trailers() || self.incoming.is_end_stream() {
                     self.recycle();
                 }
-                Poll::Ready(Some(Ok(trailers::forwardable(frame, None))))
+                Poll::Ready(Some(Ok(trailers::forwardable(frame))))
             }
             Poll::Ready(Some(Err(error))) => {
                 self.fail();

@@ -1,7 +1,7 @@
 //! What origins learn of who a client is, and the header names that are nobody else's.
 
 use super::Compiler;
-use crate::auth::{IdentityPart, IdentitySettings, PolicySettings};
+use crate::auth::{FieldPattern, IdentityPart, IdentitySettings, PolicySettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -127,8 +127,7 @@ impl Compiler<'_> {
     /// Reads the name of a field that nobody but edgespan may write from here on.
     pub(super) fn identity_header(&mut self, span: &Span, text: &str) -> Option<HeaderName> {
         let read = scalar::header_name(text, Purpose::Edit).and_then(|name| {
-            let needed = NEEDED.contains(&name.as_str()) || name.as_str().starts_with("x-b3-");
-            if needed {
+            if NEEDED.contains(&name.as_str()) || name.as_str().starts_with("x-b3-") {
                 let misread = Misread::new(format!("`{name}` cannot name an identity"));
                 return Err(misread.label("clients need it for something else"));
             }
@@ -143,7 +142,8 @@ impl Compiler<'_> {
 }
 
 /// The names of the whole file: what a client sends under one of them is removed from every
-/// request, whatever its route.
+/// request, whatever its route. Fields that clients need are none of them, also where an
+/// authorizer's answer brings some: that policy removes them where it decides.
 pub(super) fn reserved(
     of_file: Option<&Arc<IdentitySettings>>,
     policies: &[PolicySettings],
@@ -154,6 +154,34 @@ pub(super) fn reserved(
         .filter_map(|(_, route)| route.identity.as_ref());
     let made = of_file.into_iter().chain(of_routes);
     let made = made.flat_map(|settings| settings.headers.iter().map(|(name, _)| name));
-    let told = policies.iter().flat_map(PolicySettings::identity_headers);
-    Arc::new(Reserved::new(made.chain(told).cloned()))
+    let told = || policies.iter().flat_map(PolicySettings::identity_headers);
+    let names = told().filter_map(|pattern| match pattern {
+        FieldPattern::Name(name) => Some(name).filter(|name| !is_needed(name)),
+        FieldPattern::Prefix(_) | FieldPattern::All => None,
+    });
+    let prefixes = told().filter_map(|pattern| match pattern {
+        FieldPattern::Prefix(prefix) => Some(&**prefix).filter(|prefix| !begins_needed(prefix)),
+        FieldPattern::Name(_) | FieldPattern::All => None,
+    });
+    let reserved = Reserved::new(made.chain(names).cloned());
+    Arc::new(reserved.with_prefixes(prefixes))
+}
+
+fn is_needed(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    NEEDED.contains(&name) || name.starts_with("x-b3-") || forwarded::is_claim(name)
+}
+
+/// Whether fields that clients or proxies need begin like this.
+fn begins_needed(prefix: &str) -> bool {
+    let families = [
+        "x-b3-",
+        "x-forwarded-",
+        "x-original-",
+        "host",
+        "content-length",
+        "trace",
+    ];
+    let mut needed = NEEDED.iter().chain(&families);
+    needed.any(|name| name.starts_with(prefix)) || forwarded::is_claim(prefix)
 }
