@@ -249,6 +249,10 @@ fn live_route(
             route: Arc::clone(&route.name),
         })
     });
+    let named = limits.named(&route.rate_limits);
+    let (identity_limits, limits) = named
+        .into_iter()
+        .partition(|rule| rule.settings().goes_by_identity());
     Ok(Arc::new(LiveRoute {
         auth: auth.transpose()?,
         mirror: mirror.transpose()?,
@@ -257,7 +261,8 @@ fn live_route(
             sampler: HeadSampler::new(&route.sampling),
             flags: FeatureFlags::new(&route.feature_flags, &trace.limits),
         },
-        limits: limits.named(&route.rate_limits),
+        limits,
+        identity_limits,
         template: spec.path.name().into(),
         plan: route.clone(),
     }))

@@ -7,6 +7,7 @@ use super::context::RequestContext;
 use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
+use super::limit::limit_known;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Identity, Recorder, Ruling};
 use crate::message::forwarded;
 use crate::message::held::HeldBody;
@@ -52,6 +53,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     match ruling.outcome {
         Ok(grant) => {
             apply(context, parts, *grant);
+            limit_known(context, &parts.headers).await?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
                 gated @ (Gated::Forward(_) | Gated::Answer(_)) => gated,

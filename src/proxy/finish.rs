@@ -4,7 +4,7 @@ use super::body::{Body, TracedBody};
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::outcome::Outcome;
-use super::{call, compress, cors, edit, upgrade};
+use super::{call, compress, cors, edit, limit, upgrade};
 use crate::message::{forwarded, respond};
 use crate::ratelimit;
 use crate::server::Drain;
@@ -163,6 +163,7 @@ pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
         let metrics = &context.live.metrics;
         metrics.compressed(algorithm, before, context.response_bytes());
     }
+    limit::record(context);
     if let Some(mut span) = context.server.take() {
         end_server(&mut span, &server_end);
         let at = context.watch.started().plus(duration);

@@ -77,6 +77,8 @@ pub struct LiveRoute {
     pub trace: TraceRule,
     /// The rate limits of its requests.
     pub limits: Vec<Arc<Rule>>,
+    /// Those that go by who the client is, asked after `auth`.
+    pub identity_limits: Vec<Arc<Rule>>,
     /// Its `http.route`.
     pub template: Arc<str>,
 }

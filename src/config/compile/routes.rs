@@ -100,6 +100,11 @@ fn one(
     let flow = flow(written, &spec, scope, index, compiler);
     let action = action::compile(route, scope, index, compiler);
     let auth = auth::requirement(written, scope.config, compiler);
+    if auth.is_none() {
+        let (names, limits) = (&written.rate_limits, &scope.config.rate_limits);
+        let why = "the route has no `auth`, so that nobody is known";
+        ratelimit::refuse_identity(names, limits, why, compiler);
+    }
     let plan = RoutePlan {
         name,
         action,
