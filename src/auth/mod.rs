@@ -7,6 +7,7 @@
 //! Knows nothing of the pipeline: a request that is asked about may be one that a host proxy told
 //! of ([`Asked`]), and spans go where the [`Recorder`] says.
 
+mod allow;
 mod asked;
 mod call;
 mod forward;
@@ -17,6 +18,7 @@ mod recorder;
 mod requirement;
 mod verdict;
 
+pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};
 pub use asked::Asked;
 pub use forward::ForwardSettings;
 pub use identity::{Identity, Proof};
