@@ -20,7 +20,9 @@ mod verdict;
 
 pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};
 pub use asked::Asked;
-pub use forward::ForwardSettings;
+pub use forward::{
+    BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
+};
 pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
