@@ -9,6 +9,7 @@
 
 mod allow;
 mod asked;
+pub mod assertion;
 mod call;
 mod forward;
 mod identity;
