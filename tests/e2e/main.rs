@@ -57,4 +57,5 @@ mod support;
 mod telemetry;
 mod tls;
 mod upgrades;
+mod versions;
 mod websocket;
