@@ -7,6 +7,7 @@ use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
 use super::upgrade::Splice;
+use crate::auth::Grant;
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
 use crate::message::compression::Wanted;
@@ -112,6 +113,8 @@ pub(super) struct RequestContext {
     /// Both streams of an upgrade that was granted.
     pub(super) splice: Option<Box<Splice>>,
     upgraded_request_bytes: u64,
+    /// What policies granted, where its route requires some.
+    pub(super) granted: Option<Box<Grant>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -176,6 +179,7 @@ impl RequestContext {
             by_connect: false,
             splice: None,
             upgraded_request_bytes: 0,
+            granted: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod auth;
 mod balancing;
 mod bodies;
 mod breaker;

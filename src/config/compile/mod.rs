@@ -4,12 +4,14 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod auth;
 mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
+mod forward;
 mod hash_part;
 mod headers;
 mod health;
@@ -38,10 +40,11 @@ use super::plan::{DrainPlan, Plan};
 use super::raw;
 use super::scalar::{self, Misread};
 use super::suggest::nearest;
+use super::watch::ReadFiles;
 use crate::admin::AdminSettings;
 use crate::listener::ListenerSettings;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a drain may take if the file does not say.
@@ -56,7 +59,7 @@ pub(in crate::config) struct Compiler<'a> {
     /// Where relative paths start.
     pub(in crate::config) folder: &'a Path,
     /// Files that the document names, readable or not: a change of one is a change of the whole.
-    pub(in crate::config) files: Vec<PathBuf>,
+    pub(in crate::config) files: &'a mut ReadFiles,
 }
 
 /// Compiles a document. The plan is only right if nothing was found that refuses it.
@@ -73,7 +76,8 @@ pub(in crate::config) fn compile(
         ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
-    let upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
+    let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
+    let policies = auth::policies(config, &mut upstreams, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -91,6 +95,7 @@ pub(in crate::config) fn compile(
         listeners,
         upstreams,
         routes,
+        policies,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),

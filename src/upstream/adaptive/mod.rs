@@ -46,10 +46,8 @@ impl AdaptiveLimit {
     /// Never more than `most`.
     pub fn new(most: usize, now: Instant, gauges: Arc<AdaptiveGauges>) -> Arc<Self> {
         let gradient = Gradient::new(most, now);
-        let limit = gradient.limit();
-        gauges.set(limit);
         Arc::new(Self {
-            limit: AtomicUsize::new(limit),
+            limit: AtomicUsize::new(gradient.limit()),
             in_flight: AtomicUsize::new(0),
             gradient: Mutex::new(gradient),
             gauges,
@@ -69,6 +67,11 @@ impl AdaptiveLimit {
             told: !admitted,
         };
         admitted.then_some(place)
+    }
+
+    /// Tells the limit where it stands, before anything changes it.
+    pub fn tell(&self) {
+        self.gauges.set(self.limit());
     }
 
     /// The limit at this moment.
