@@ -58,4 +58,5 @@ mod support;
 mod telemetry;
 mod tls;
 mod upgrades;
+mod versions;
 mod websocket;
