@@ -114,7 +114,7 @@ impl Running {
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
-        parts::come_into_force(&clusters);
+        parts::come_into_force(&clusters, &snapshot.limits);
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),
