@@ -272,7 +272,8 @@ impl Running {
         let retiring = self.retiring.iter().map(|(exporter, _)| exporter);
         // Together: the process's end is not to wait for one collector after the other.
         let mut flushing = JoinSet::new();
-        for exporter in exporters.chain(retiring).cloned() {
+        for exporter in exporters.chain(retiring) {
+            let exporter = exporter.clone();
             flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
         flushing.join_all().await;
