@@ -12,6 +12,7 @@ pub mod route;
 pub mod trace;
 pub mod ratelimit;
 pub mod upstream;
+pub mod auth;
 pub mod proxy;
 pub mod export;
 

@@ -1,6 +1,7 @@
 //! Live objects out of a plan.
 
 use super::parts::Clusters;
+use crate::auth::{Policy, PolicySettings, Requirement};
 use crate::config::Plan;
 use crate::export::ExportError;
 use crate::listener::ListenerSettings;
@@ -72,6 +73,12 @@ pub enum StartError {
     /// The routes contradict each other.
     #[error("routes cannot be served")]
     Routes(#[source] crate::route::BuildError),
+    /// A route names a policy that the plan lacks.
+    #[error("route {route} requires a policy that does not exist")]
+    UnknownPolicy {
+        /// The route.
+        route: Arc<str>,
+    },
     /// A route names an upstream that the plan lacks.
     #[error("route {route} goes to upstream {upstream}, which does not exist")]
     UnknownUpstream {
@@ -102,13 +109,14 @@ pub(super) fn snapshot(
         peer_service: tracing.peer_service,
     };
     let limits = rate_limits(plan, metrics, before)?;
+    let policies = policies(plan, clusters, before);
     let routes = plan
         .routes
         .iter()
         .map(|(spec, route)| {
             Ok((
                 spec.clone(),
-                live_route(spec, route, clusters, &limits, &trace)?,
+                live_route(spec, route, clusters, &policies, &limits, &trace)?,
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
@@ -133,7 +141,23 @@ pub(super) fn snapshot(
         limits,
         memory: memory(plan, metrics, before),
         access_log,
+        policies,
     })
+}
+
+/// The policies of a plan: those of `before` whose settings are still the same, and new ones.
+fn policies(plan: &Plan, clusters: &Clusters, before: Option<&Snapshot>) -> Vec<Arc<Policy>> {
+    let made = |settings: &PolicySettings| {
+        let cluster = settings.upstream().and_then(|name| clusters.get(name));
+        let cluster = cluster.map(|made| &made.cluster);
+        let mut before = before.iter().flat_map(|snapshot| &snapshot.policies);
+        let kept = before.find(|policy| policy.is_of(settings, cluster));
+        kept.map_or_else(
+            || Policy::new(settings.clone(), cluster.cloned()),
+            Arc::clone,
+        )
+    };
+    plan.policies.iter().map(made).collect()
 }
 
 fn rate_limits(
@@ -165,6 +189,7 @@ fn live_route(
     spec: &RouteSpec,
     route: &RoutePlan,
     clusters: &Clusters,
+    policies: &[Arc<Policy>],
     limits: &RateLimits,
     trace: &TraceSettings,
 ) -> Result<Arc<LiveRoute>, StartError> {
@@ -206,7 +231,17 @@ fn live_route(
         let cluster = cluster(&mirror.upstream)?;
         Ok(Arc::new(LiveMirror::new(mirror.clone(), cluster)))
     });
+    let named = |name: &str| {
+        let mut policies = policies.iter();
+        policies.find(|one| *one.settings().name == *name).cloned()
+    };
+    let auth = route.auth.as_ref().map(|settings| {
+        Requirement::new(settings, named).ok_or_else(|| StartError::UnknownPolicy {
+            route: Arc::clone(&route.name),
+        })
+    });
     Ok(Arc::new(LiveRoute {
+        auth: auth.transpose()?,
         mirror: mirror.transpose()?,
         action,
         trace: TraceRule {

@@ -378,6 +378,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         | StartError::AccessLog(_)
         | StartError::Panicked(_)
         | StartError::Routes(_)
+        | StartError::UnknownPolicy { .. }
         | StartError::UnknownUpstream { .. } => {
             Failure::new(ExitStatus::Configuration, "nothing was started").because(error)
         }

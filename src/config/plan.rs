@@ -1,6 +1,7 @@
 //! The compiled configuration. Whoever holds a `Plan` holds the proof that it is right.
 
 use crate::admin::AdminSettings;
+use crate::auth::PolicySettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::RoutePlan;
@@ -22,6 +23,8 @@ pub struct Plan {
     pub upstreams: Vec<ClusterSettings>,
     /// Routes, in the file's order (which decides nothing).
     pub routes: Vec<(RouteSpec, RoutePlan)>,
+    /// Policies of who may pass, in the file's order.
+    pub policies: Vec<PolicySettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.

@@ -88,6 +88,8 @@ const GRPC_UNIMPLEMENTED: u8 = 12;
 const GRPC_INTERNAL: u8 = 13;
 const GRPC_UNAVAILABLE: u8 = 14;
 const GRPC_CANCELLED: u8 = 1;
+const GRPC_PERMISSION_DENIED: u8 = 7;
+const GRPC_UNAUTHENTICATED: u8 = 16;
 
 /// The request has more than one reading.
 pub(super) const BAD_REQUEST: Answer = Answer::new(
@@ -211,6 +213,44 @@ pub(super) const RATE_LIMIT_UNKNOWN: Answer = Answer::new(
          Try again in a moment, or quote the trace_id.",
 )
 .retry_after(1);
+
+/// Nothing it carries proves who its client is.
+pub(super) const UNAUTHENTICATED: Answer = Answer::new(
+    StatusCode::UNAUTHORIZED,
+    Fault::Downstream,
+    "unauthenticated",
+    GRPC_UNAUTHENTICATED,
+    "This needs a credential, and none was sent that is valid here. Sign in, or send one.",
+);
+
+/// Its client may not.
+pub(super) const FORBIDDEN: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "forbidden",
+    GRPC_PERMISSION_DENIED,
+    "You may not do this. Trying again does not help; whoever runs this site can allow it.",
+);
+
+/// Nobody can tell whether it may pass.
+pub(super) const AUTH_UNAVAILABLE: Answer = Answer::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    Fault::Upstream,
+    "auth_unavailable",
+    GRPC_UNAVAILABLE,
+    "Whether you may do this cannot be told at the moment. \
+         Try again in a moment, or quote the trace_id.",
+)
+.retry_after(1);
+
+/// Nobody told in time whether it may pass.
+pub(super) const AUTH_TIMEOUT: Answer = Answer::new(
+    StatusCode::GATEWAY_TIMEOUT,
+    Fault::Upstream,
+    "auth_timeout",
+    GRPC_DEADLINE_EXCEEDED,
+    "It took too long to tell whether you may do this. Try again, or quote the trace_id.",
+);
 
 /// Something of ours failed.
 pub(super) const INTERNAL: Answer = Answer::new(

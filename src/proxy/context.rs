@@ -7,6 +7,7 @@ use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
 use super::upgrade::Splice;
+use crate::auth::Grant;
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
 use crate::message::compression::Wanted;
@@ -23,7 +24,7 @@ use crate::trace::rpc::{GrpcStatus, Messages};
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{Admission, Load};
+use crate::upstream::{AdaptivePlace, Admission, Load};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -105,11 +106,15 @@ pub(super) struct RequestContext {
     /// Since when edgespan itself is at work again, from the request's start.
     pub(super) at_work_since: Option<Duration>,
     pub(super) admission: Option<Admission>,
+    /// Its place within a limit that finds itself, until the head of its answer.
+    pub(super) adaptive: Option<Box<AdaptivePlace>>,
     /// Whether a WebSocket was asked for by extended CONNECT.
     pub(super) by_connect: bool,
     /// Both streams of an upgrade that was granted.
     pub(super) splice: Option<Box<Splice>>,
     upgraded_request_bytes: u64,
+    /// What policies granted, where its route requires some.
+    pub(super) granted: Option<Box<Grant>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -170,9 +175,11 @@ impl RequestContext {
             internal: Duration::ZERO,
             at_work_since: Some(Duration::ZERO),
             admission: None,
+            adaptive: None,
             by_connect: false,
             splice: None,
             upgraded_request_bytes: 0,
+            granted: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
@@ -257,6 +264,10 @@ impl RequestContext {
             self.live
                 .propagators
                 .inject(headers, &head.outgoing(span_id));
+        }
+        if let Some(place) = &mut self.adaptive {
+            let at = self.watch.started_instant() + now;
+            place.asked(at, self.request_body.as_ref());
         }
         self.attempts += 1;
         // What an attempt before this one said counts no more.

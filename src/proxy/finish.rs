@@ -11,6 +11,7 @@ use crate::server::Drain;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
 use crate::trace::server_span::{ServerEnd, end_server};
+use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 use std::error::Error;
@@ -63,6 +64,14 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         }
         edit::apply(&route.plan.response_headers, headers);
     }
+    if let Some(grant) = &context.granted {
+        for change in &grant.answer_changes {
+            change.apply(headers);
+        }
+        for (name, value) in &grant.answer {
+            headers.append(name.clone(), value.clone());
+        }
+    }
     if let Some(told) = context.charges.as_ref().and_then(|charges| charges.told()) {
         ratelimit::tell(&told, headers);
     }
@@ -99,6 +108,7 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
         answer.fault.as_str(),
         trace_id.as_deref().unwrap_or_default(),
     );
+    let challenges = error.challenges();
     let error: &(dyn Error + 'static) = error;
     if answer.status.is_server_error() {
         warn!(error, fault, trace_id = trace, span_id, "request failed");
@@ -107,6 +117,11 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     }
     let mut response =
         respond::failure(&answer.failure(trace_id.as_deref()), context.form).map(Body::from);
+    for challenge in challenges {
+        response
+            .headers_mut()
+            .append(WWW_AUTHENTICATE, challenge.clone());
+    }
     if let Some(timing) = server_timing(context) {
         response.headers_mut().insert(SERVER_TIMING, timing);
     }

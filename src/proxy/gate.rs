@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::context::RequestContext;
 use super::error::ProxyError;
+use super::held::ClientBody;
 use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
@@ -32,14 +33,22 @@ use tracing::debug;
 pub(super) enum Gated {
     /// It goes to an upstream.
     Forward(Box<Onward>),
+    /// It is answered here, if it may pass.
+    Guarded(Box<Guarded>),
     /// It is answered here.
     Answer(Response<Body>),
+}
+
+/// A request that is answered here, unless somebody has to say first whether it may be.
+pub(super) struct Guarded {
+    pub(super) parts: Parts,
+    pub(super) response: Response<Body>,
 }
 
 /// A request on its way to an upstream.
 pub(super) struct Onward {
     pub(super) parts: Parts,
-    pub(super) body: Incoming,
+    pub(super) body: ClientBody,
     pub(super) route: Arc<LiveRoute>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) rewrite: Rewrite,
@@ -112,19 +121,23 @@ pub(super) fn gate(
                 });
             }
         },
-        LiveAction::Redirect(to) => return answer_redirect(context, &parts, to, prefix),
+        LiveAction::Redirect(to) => {
+            let response = answer_redirect(context, &parts, to, prefix)?;
+            return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
+        }
         LiveAction::Answer {
             status,
             headers,
             body,
         } => {
-            return Ok(Gated::Answer(fixed(*status, headers, body.clone())));
+            let response = fixed(*status, headers, body.clone());
+            return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
         }
     };
     let host = normalized.authority().map(Authority::header).cloned();
     Ok(Gated::Forward(Box::new(Onward {
         parts,
-        body,
+        body: ClientBody::Unread(body),
         route,
         cluster,
         rewrite,
@@ -338,7 +351,7 @@ fn answer_redirect(
     parts: &Parts,
     to: &Redirect,
     prefix: Option<usize>,
-) -> Result<Gated, ProxyError> {
+) -> Result<Response<Body>, ProxyError> {
     let location =
         redirect::location(to, context, &parts.uri, prefix).ok_or(ProxyError::Rewrite {
             reason: "location is no header value",
@@ -348,7 +361,7 @@ fn answer_redirect(
     response
         .headers_mut()
         .insert(http::header::LOCATION, location);
-    Ok(Gated::Answer(response))
+    Ok(response)
 }
 
 fn fixed(

@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod authorize;
 mod body;
 mod call;
 mod compress;
@@ -13,6 +14,7 @@ mod finish;
 mod forward;
 mod gate;
 mod hedge;
+mod held;
 mod informational;
 mod mirror;
 mod limit;

@@ -1,5 +1,6 @@
 //! One request, start to finish. A stage hands on or answers; none hides another.
 
+use super::authorize::authorize;
 use super::body::TracedBody;
 use super::context::RequestContext;
 use super::error::ProxyError;
@@ -51,8 +52,12 @@ impl Handle for Pipeline {
                 Err(ProxyError::Overloaded { what: "memory" })
             }
             gated => match (limit(&mut context).await, gated) {
-                (Ok(()), Ok(Gated::Forward(onward))) => within(&mut context, onward).await,
-                (Ok(()), Ok(Gated::Answer(response))) => Ok(response),
+                (Ok(()), Ok(gated)) => match authorize(&mut context, gated).await {
+                    Ok(Gated::Forward(onward)) => within(&mut context, onward).await,
+                    Ok(Gated::Answer(response)) => Ok(response),
+                    Ok(Gated::Guarded(guarded)) => Ok(guarded.response),
+                    Err(error) => Err(error),
+                },
                 (Ok(()), Err(error)) | (Err(error), _) => Err(error),
             },
         };

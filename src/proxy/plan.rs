@@ -1,6 +1,7 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
 pub use super::upgrade::SessionPlan;
+use crate::auth::RequirementSettings;
 use crate::message::compression::CompressionRules;
 use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
@@ -22,6 +23,8 @@ pub struct RoutePlan {
     pub request_headers: HeaderEdits,
     /// Changes to response headers on their way to the client.
     pub response_headers: HeaderEdits,
+    /// Who may pass; None: everybody.
+    pub auth: Option<RequirementSettings>,
     /// Cross-origin rules.
     pub cors: Option<CorsPolicy>,
     /// Which answers are compressed on their way to the client; None: none.

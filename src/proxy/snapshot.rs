@@ -3,6 +3,7 @@
 use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
+use crate::auth::{Policy, Requirement};
 use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
 use crate::server::MemoryPressure;
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub routes: RouteTable<Arc<LiveRoute>>,
     /// Where requests go, in the file's order.
     pub clusters: Vec<Arc<Cluster>>,
+    /// Policies of who may pass, in the file's order.
+    pub policies: Vec<Arc<Policy>>,
     /// The configuration that this was made from, its secrets hidden.
     pub config: Arc<str>,
     /// How requests without a route are traced.
@@ -65,6 +68,8 @@ pub struct LiveRoute {
     pub action: LiveAction,
     /// Where copies of them go.
     pub mirror: Option<Arc<LiveMirror>>,
+    /// Who may pass; None: everybody.
+    pub auth: Option<Requirement>,
     /// How they are traced.
     pub trace: TraceRule,
     /// The rate limits of its requests.

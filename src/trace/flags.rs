@@ -52,7 +52,7 @@ impl FeatureFlags {
     }
 
     /// Writes them to a span: one copy.
-    pub(super) fn write(&self, span: &mut OpenSpan) {
+    pub fn write(&self, span: &mut OpenSpan) {
         span.encoded(&self.records, &self.ends);
     }
 }

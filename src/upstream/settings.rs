@@ -42,6 +42,27 @@ pub struct ClusterSettings {
     pub rehearsal: Option<Rehearsal>,
 }
 
+impl ClusterSettings {
+    /// An upstream of one endpoint, everything else by default.
+    pub fn of(name: Arc<str>, endpoint: EndpointAddress) -> Self {
+        Self {
+            service: Arc::clone(&name),
+            name,
+            endpoints: vec![endpoint.into()],
+            balance: BalanceSettings::default(),
+            dns: DnsSettings::default(),
+            timeouts: UpstreamTimeouts::default(),
+            tls: ClientTls::default(),
+            limits: UpstreamLimits::default(),
+            retries: None,
+            health: None,
+            outlier: None,
+            rehearsal: None,
+            adaptive: false,
+        }
+    }
+}
+
 #[cfg(test)]
 impl ClusterSettings {
     /// An upstream of plain HTTP/1.1 endpoints on this machine, everything else by default.
@@ -53,20 +74,11 @@ impl ClusterSettings {
                 port,
             },
         };
+        let endpoints: Vec<EndpointSettings> =
+            ports.into_iter().map(address).map(Into::into).collect();
         Self {
-            name: "content".into(),
-            service: "content".into(),
-            endpoints: ports.into_iter().map(address).map(Into::into).collect(),
-            balance: BalanceSettings::default(),
-            dns: DnsSettings::default(),
-            timeouts: UpstreamTimeouts::default(),
-            tls: ClientTls::default(),
-            limits: UpstreamLimits::default(),
-            retries: None,
-            health: None,
-            outlier: None,
-            rehearsal: None,
-            adaptive: false,
+            endpoints,
+            ..Self::of("content".into(), address(1))
         }
     }
 }

@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod auth;
 mod balancing;
 mod bodies;
 mod breaker;
@@ -21,6 +22,7 @@ mod commands;
 mod compression;
 mod conformance;
 mod context;
+mod deadlines;
 mod edge;
 mod endings;
 mod exchange;
@@ -46,6 +48,7 @@ mod rate_limits;
 mod refused;
 mod resolving;
 mod retries;
+mod retry_bounds;
 mod routing;
 mod sampling;
 mod spans;

@@ -4,12 +4,14 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod auth;
 mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
+mod forward;
 mod hash_part;
 mod headers;
 mod health;
@@ -74,7 +76,8 @@ pub(in crate::config) fn compile(
         ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
-    let upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
+    let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
+    let policies = auth::policies(config, &mut upstreams, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -92,6 +95,7 @@ pub(in crate::config) fn compile(
         listeners,
         upstreams,
         routes,
+        policies,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),

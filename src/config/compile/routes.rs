@@ -3,7 +3,9 @@
 use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
-use super::{Compiler, action, conditions, cors, headers, message, ratelimit, retry, websocket};
+use super::{
+    Compiler, action, auth, conditions, cors, headers, message, ratelimit, retry, websocket,
+};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -98,6 +100,7 @@ fn one(
         action,
         request_headers: headers::edits(&written.headers.request, compiler),
         response_headers: headers::edits(&written.headers.response, compiler),
+        auth: auth::requirement(written, scope.config, compiler),
         cors: written
             .cors
             .as_ref()

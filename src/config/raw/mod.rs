@@ -4,8 +4,10 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod auth;
 mod balance;
 mod export;
+mod forward;
 mod health;
 mod listener;
 mod message;
@@ -20,9 +22,13 @@ mod trace;
 mod upstream;
 mod websocket;
 
+pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
+};
+pub(in crate::config) use forward::{
+    Dialect, Forward, ForwardBody, OnFailure, PolicyUse, ServerErrors, TooLarge,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
@@ -78,6 +84,11 @@ pub(in crate::config) struct Config {
     pub(in crate::config) listeners: Entries<Listener>,
     /// Where requests go, by name.
     pub(in crate::config) upstreams: Entries<Upstream>,
+    /// Who may pass, by name. Routes name the policies that hold for them.
+    pub(in crate::config) auth: Entries<Policy>,
+    /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
+    /// may pass there.
+    pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.

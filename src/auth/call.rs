@@ -1,0 +1,219 @@
+//! A call that leaves for a decision: one question to an upstream, under a CLIENT span, with a
+//! deadline, and a whole answer of bounded size.
+
+use super::DecisionSpan;
+use crate::clock;
+use crate::message::request_body::RequestBody;
+use crate::trace::client_span::{ClientEnd, ClientStart};
+use crate::upstream::{
+    AnswerBody, AnswerError, AskError, Asking, Choice, Cluster, Due, Endpoint, Unanswered,
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::BodyExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What is asked.
+pub(super) struct Question {
+    /// Method, path, header fields and body. Trace context is written when it leaves.
+    pub(super) request: Request<Bytes>,
+    /// What the other side sees as host; None: its own name.
+    pub(super) host: Option<HeaderValue>,
+    /// How long all of it may take, further attempts included.
+    pub(super) timeout: Duration,
+    /// Largest answer, in bytes; a larger one is an error.
+    pub(super) answer_bytes_max: usize,
+    /// How often it may be asked once more after a failure without an answer.
+    pub(super) retries: u32,
+    /// Whether it is a gRPC call, for its spans.
+    pub(super) is_grpc: bool,
+}
+
+/// A whole answer.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// Head and body.
+    pub(super) response: Response<Bytes>,
+    /// What came behind the body.
+    pub(super) trailers: Option<HeaderMap>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CallError {
+    /// It could not be asked, or broke off.
+    #[error("{0}")]
+    Failed(String),
+    /// Not in time.
+    #[error("no answer in time")]
+    Timeout,
+    /// Its answer is larger than allowed.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// As many questions as may be are on their way, or no endpoint is well.
+    #[error("no place or no endpoint to ask")]
+    Unavailable,
+}
+
+impl CallError {
+    /// `error.type` of the CLIENT span.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "connection_reset",
+            Self::Timeout => "timeout",
+            Self::TooLarge(_) => "invalid_response",
+            Self::Unavailable => "request_aborted",
+        }
+    }
+}
+
+/// Asks, and once more with another endpoint if there was no answer and it may be repeated.
+pub(super) async fn ask(
+    cluster: &Arc<Cluster>,
+    question: &Question,
+    span: &mut DecisionSpan<'_, '_>,
+) -> Result<Answer, CallError> {
+    let due = clock::instant() + question.timeout;
+    let Some(_admission) = cluster.admit() else {
+        return Err(CallError::Unavailable);
+    };
+    let mut tried = Vec::new();
+    let mut resend = 0;
+    loop {
+        let choice = Choice {
+            hash: None,
+            tried: &tried,
+        };
+        let endpoint = match cluster.pick(&choice) {
+            Some(endpoint) if endpoint.awaits_an_answer() => {
+                let left = due.saturating_duration_since(clock::instant());
+                Box::pin(cluster.pick_after_answer(&choice, left)).await
+            }
+            picked => picked,
+        };
+        let Some(endpoint) = endpoint else {
+            return Err(CallError::Unavailable);
+        };
+        let outcome = once(cluster, &endpoint, question, due, resend, span).await;
+        match outcome {
+            Err(CallError::Failed(_)) if resend < question.retries && clock::instant() < due => {
+                tried.push(endpoint);
+                resend += 1;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn once(
+    cluster: &Arc<Cluster>,
+    endpoint: &Arc<Endpoint>,
+    question: &Question,
+    due: Instant,
+    resend_count: u32,
+    span: &mut DecisionSpan<'_, '_>,
+) -> Result<Answer, CallError> {
+    let mut request = question.request.clone().map(RequestBody::from);
+    let uri = request.uri().clone();
+    let method = request.method().clone();
+    let recorder = span.recorder();
+    let start = ClientStart {
+        method: &method,
+        scheme: endpoint.address.protocol.url_scheme(),
+        server_address: &endpoint.server_address,
+        server_port: endpoint.server_port,
+        path: uri.path(),
+        query: uri.query(),
+        service: Some(&cluster.settings().service),
+        resend_count,
+        flow: recorder.flow,
+        flags: recorder.flags,
+        template: None,
+        is_grpc: question.is_grpc,
+        is_mirror: false,
+    };
+    let call = span.call(&start, request.headers_mut());
+    let of_ours = Due {
+        at: due,
+        by_client: false,
+    };
+    let mut asking = Asking::new(request, None, None, Some(of_ours));
+    asking.host = question
+        .host
+        .clone()
+        .unwrap_or_else(|| endpoint.authority.clone());
+    let _load = endpoint.standing.enter();
+    let mut end = ClientEnd::default();
+    let timeouts = cluster.settings().timeouts;
+    let exchange = async {
+        let answered = endpoint.ask(asking, &timeouts).await.map_err(unanswered)?;
+        end.status = Some(answered.response.status().as_u16());
+        end.version = Some(answered.response.version());
+        end.peer = answered.peer;
+        whole(answered.response, question.answer_bytes_max).await
+    };
+    let left = due.saturating_duration_since(clock::instant());
+    let outcome = tokio::time::timeout(left, exchange).await;
+    let outcome = outcome.unwrap_or(Err(CallError::Timeout));
+    match &outcome {
+        Ok(answer) => cluster.report(endpoint, Some(answer.response.status())),
+        Err(error) => {
+            end.error_type = Some(error.kind());
+            if !matches!(error, CallError::Unavailable) {
+                cluster.report(endpoint, None);
+            }
+        }
+    }
+    call.end(&end);
+    outcome
+}
+
+fn unanswered((error, _): Unanswered) -> CallError {
+    match error {
+        AskError::FirstByte { .. } | AskError::OutOfTime { .. } => CallError::Timeout,
+        AskError::Pending { .. } => CallError::Unavailable,
+        AskError::Connect(_)
+        | AskError::Reset { .. }
+        | AskError::Refused { .. }
+        | AskError::BadAnswer { .. } => CallError::Failed(chain(&error)),
+    }
+}
+
+/// An error and what it comes from, for the log.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+async fn whole(response: Response<AnswerBody>, bytes_max: usize) -> Result<Answer, CallError> {
+    let (parts, mut body) = response.into_parts();
+    let mut data = BytesMut::new();
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| match error {
+            AnswerError::Idle | AnswerError::Deadline => CallError::Timeout,
+            AnswerError::Reset(_) | AnswerError::Unfinished => CallError::Failed(chain(&error)),
+        })?;
+        match frame.into_data() {
+            Ok(piece) => {
+                if data.len() + piece.len() > bytes_max {
+                    return Err(CallError::TooLarge(bytes_max));
+                }
+                data.extend_from_slice(&piece);
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    Ok(Answer {
+        response: Response::from_parts(parts, data.freeze()),
+        trailers,
+    })
+}

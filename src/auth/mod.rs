@@ -1,0 +1,29 @@
+//! Who may pass.
+//!
+//! A route names policies; each of them is asked about the request, and says allow, deny, or that
+//! the request carries nothing it knows. What was proved is an [`Identity`]. What a policy finds,
+//! how long it took and why stands on a span of its own, under the request's SERVER span.
+//!
+//! Knows nothing of the pipeline: a request that is asked about may be one that a host proxy told
+//! of ([`Asked`]), and spans go where the [`Recorder`] says.
+
+mod asked;
+mod call;
+pub mod ext_authz;
+mod forward;
+mod identity;
+mod ip;
+mod policy;
+mod recorder;
+mod requirement;
+mod verdict;
+
+pub use asked::Asked;
+pub use forward::{
+    BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
+};
+pub use identity::{Identity, Proof};
+pub use policy::{Means, Policy, PolicySettings};
+pub use recorder::{CallSpan, DecisionSpan, Recorder};
+pub use requirement::{Requirement, RequirementSettings};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

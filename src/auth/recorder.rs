@@ -1,0 +1,171 @@
+//! The spans of decisions: one INTERNAL span for each policy that is asked, CLIENT spans under it
+//! for calls that leave. Each ends exactly once, also when the client leaves meanwhile.
+
+use crate::clock::{Stopwatch, Timestamp};
+use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::trace::flags::FeatureFlags;
+use crate::trace::ids;
+use crate::trace::propagate::Propagators;
+use crate::trace::sampler::Head;
+use crate::trace::settings::TraceSettings;
+use crate::trace::sink::FinishedSpans;
+use crate::trace::span::{OpenSpan, SpanIds};
+use http::HeaderMap;
+use opentelemetry::trace::{SpanId, SpanKind};
+
+use super::Verdict;
+
+/// Where the spans of one request's decisions go.
+pub struct Recorder<'a> {
+    /// How spans are made.
+    pub settings: &'a TraceSettings,
+    /// How context is written into calls.
+    pub propagators: &'a Propagators,
+    /// The head decision; None: nothing is recorded, and context passes untouched.
+    pub head: Option<&'a Head>,
+    /// The SERVER span.
+    pub server_id: SpanId,
+    /// The request's clock.
+    pub watch: Stopwatch,
+    /// `flow`
+    pub flow: Option<&'a str>,
+    /// `feature_flags` and its kin.
+    pub flags: &'a FeatureFlags,
+    /// Where they go when they have ended.
+    pub spans: &'a mut FinishedSpans,
+}
+
+impl<'a> Recorder<'a> {
+    /// Opens the span of a policy's decision.
+    pub fn decision(&mut self, policy: &str) -> DecisionSpan<'_, 'a> {
+        let id = ids::span_id();
+        let head = self.head.filter(|head| head.record);
+        let span = head.map(|head| {
+            let ids = SpanIds {
+                trace_id: head.trace_id,
+                span_id: id,
+                parent: Some(self.server_id),
+                parent_is_remote: false,
+                flags: head.flags,
+            };
+            let at = self.watch.now();
+            let name = &["auth ", policy];
+            let limits = &self.settings.limits;
+            let kind = SpanKind::Internal;
+            let mut span = OpenSpan::start(kind, ids, &head.state, name, at, limits);
+            span.str("edgespan.auth.policy", policy);
+            if let Some(flow) = self.flow {
+                span.str("flow", flow);
+            }
+            self.flags.write(&mut span);
+            span
+        });
+        DecisionSpan {
+            recorder: self,
+            span,
+            id,
+        }
+    }
+
+    fn take(&mut self, span: OpenSpan, at: Timestamp) {
+        span.end(at, &mut self.spans.bytes);
+        self.spans.count += 1;
+    }
+}
+
+/// The span of one policy's decision. Dropped without a verdict, it says that it was cancelled.
+pub struct DecisionSpan<'r, 'a> {
+    recorder: &'r mut Recorder<'a>,
+    span: Option<OpenSpan>,
+    id: SpanId,
+}
+
+impl<'a> DecisionSpan<'_, 'a> {
+    /// The span itself, while it is recorded.
+    pub const fn span(&mut self) -> Option<&mut OpenSpan> {
+        self.span.as_mut()
+    }
+
+    /// Opens the CLIENT span of a call that leaves, and writes its context into `headers`.
+    pub fn call(&mut self, start: &ClientStart<'_>, headers: &mut HeaderMap) -> CallSpan<'_, 'a> {
+        let id = ids::span_id();
+        let recorder = &mut *self.recorder;
+        let mut span = None;
+        if let Some(head) = recorder.head {
+            if head.record {
+                let (at, parent) = (recorder.watch.now(), Some(self.id));
+                span = Some(start_client(recorder.settings, head, id, parent, at, start));
+            }
+            recorder.propagators.inject(headers, &head.outgoing(id));
+        }
+        CallSpan { recorder, span }
+    }
+
+    /// What the calls of this request are told of flow and flags.
+    pub const fn recorder(&self) -> &Recorder<'a> {
+        self.recorder
+    }
+
+    /// Ends it with what was decided.
+    pub fn decide(mut self, verdict: &Verdict) {
+        if let Some(span) = &mut self.span {
+            span.str("edgespan.auth.decision", verdict.name());
+            if let Some(reason) = verdict.reason() {
+                span.str("edgespan.auth.reason", reason.name());
+            }
+        }
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(span) = self.span.take() {
+            let at = self.recorder.watch.now();
+            self.recorder.take(span, at);
+        }
+    }
+}
+
+impl Drop for DecisionSpan<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(span) = &mut self.span {
+            span.str("edgespan.auth.decision", "cancelled");
+        }
+        self.end();
+    }
+}
+
+/// The CLIENT span of a call that leaves for a decision. Dropped without an end, the call was
+/// given up because our own client had left.
+pub struct CallSpan<'r, 'a> {
+    recorder: &'r mut Recorder<'a>,
+    span: Option<OpenSpan>,
+}
+
+impl CallSpan<'_, '_> {
+    /// The span itself, while it is recorded.
+    pub const fn span(&mut self) -> Option<&mut OpenSpan> {
+        self.span.as_mut()
+    }
+
+    /// Ends it with what came of the call.
+    pub fn end(mut self, end: &ClientEnd<'_>) {
+        self.close(end);
+    }
+
+    fn close(&mut self, end: &ClientEnd<'_>) {
+        if let Some(mut span) = self.span.take() {
+            end_client(&mut span, end);
+            let at = self.recorder.watch.now();
+            self.recorder.take(span, at);
+        }
+    }
+}
+
+impl Drop for CallSpan<'_, '_> {
+    fn drop(&mut self) {
+        self.close(&ClientEnd {
+            cancelled_by_client: true,
+            ..ClientEnd::default()
+        });
+    }
+}

@@ -1,0 +1,196 @@
+//! What a policy says of a request.
+
+use super::Identity;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use std::sync::Arc;
+
+/// What a policy says of a request.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It may pass.
+    Allow(Box<Grant>),
+    /// It may not.
+    Deny(Box<Denial>),
+    /// It carries nothing that this policy knows, so that another one may be asked. If nobody
+    /// is left, this is the answer.
+    Abstain(Box<Denial>),
+}
+
+/// What comes with a permission.
+#[derive(Clone, Debug, Default)]
+pub struct Grant {
+    /// Who the client is, if that was proved.
+    pub identity: Option<Arc<Identity>>,
+    /// Changes to the request on its way to the upstream, in order.
+    pub request: Vec<HeaderChange>,
+    /// Query parameters to set, replacing those of the same name; not yet percent-encoded.
+    pub query_set: Vec<(Box<str>, Box<str>)>,
+    /// Query parameters to remove.
+    pub query_remove: Vec<Box<str>>,
+    /// Fields that are added to the answer, such as `Set-Cookie`.
+    pub answer: Vec<(HeaderName, HeaderValue)>,
+    /// Further changes to the answer's fields, in order and before `answer`.
+    pub answer_changes: Vec<AnswerChange>,
+}
+
+/// A change to an answer's header fields by what is there when the answer comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerChange {
+    /// Replaces every field of the name, or adds one.
+    Set(HeaderName, HeaderValue),
+    /// Replaces every field of the name; nothing if there is none.
+    SetIfPresent(HeaderName, HeaderValue),
+    /// Adds a field unless there is one of the name.
+    AddIfAbsent(HeaderName, HeaderValue),
+}
+
+impl AnswerChange {
+    /// Makes it.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(name, value) => {
+                headers.insert(name, value.clone());
+            }
+            Self::SetIfPresent(name, value) if headers.contains_key(name) => {
+                headers.insert(name, value.clone());
+            }
+            Self::AddIfAbsent(name, value) if !headers.contains_key(name) => {
+                headers.insert(name, value.clone());
+            }
+            Self::SetIfPresent(..) | Self::AddIfAbsent(..) => {}
+        }
+    }
+}
+
+/// A change to a request's header fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeaderChange {
+    /// Replaces the field, under every spelling that some server folds together.
+    Set(HeaderName, HeaderValue),
+    /// Adds another field of the name.
+    Append(HeaderName, HeaderValue),
+    /// Removes the field, under every spelling.
+    Remove(HeaderName),
+}
+
+/// What comes with a refusal.
+#[derive(Debug)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// What the client gets.
+    pub answer: DenialAnswer,
+}
+
+/// What a refused client gets.
+#[derive(Debug)]
+pub enum DenialAnswer {
+    /// An answer of ours, by the reason, with these challenges as `WWW-Authenticate`.
+    Own(Vec<HeaderValue>),
+    /// An answer of ours with this status, whatever the reason.
+    OwnWith(StatusCode),
+    /// What an authorizer answered, as it is.
+    Theirs(Response<Bytes>),
+}
+
+/// Why a request is refused: `edgespan.auth.reason` of its spans, a word of low cardinality.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It carries nothing that proves anything.
+    NoCredential,
+    /// What it carries proves nothing: wrong, unknown, malformed or expired.
+    BadCredential,
+    /// It is known who it is, and that one may not.
+    Forbidden,
+    /// The authorizer refused it.
+    Refused,
+    /// The authorizer could not be asked.
+    Unavailable,
+    /// The authorizer did not answer in time.
+    Timeout,
+    /// The authorizer's answer makes no sense.
+    BadAnswer,
+    /// The expression of `allow` is false.
+    NotAllowed,
+    /// The expression of `allow` could not be evaluated, or is no boolean.
+    AllowFailed,
+    /// The body is larger than the authorizer may get.
+    BodyTooLarge,
+}
+
+impl Reason {
+    /// As spans, metrics and logs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no_credential",
+            Self::BadCredential => "bad_credential",
+            Self::Forbidden => "forbidden",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Timeout => "timeout",
+            Self::BadAnswer => "bad_answer",
+            Self::NotAllowed => "not_allowed",
+            Self::AllowFailed => "allow_failed",
+            Self::BodyTooLarge => "body_too_large",
+        }
+    }
+}
+
+impl Verdict {
+    /// Allows, with this identity.
+    pub fn allow(identity: Identity) -> Self {
+        Self::Allow(Box::new(Grant {
+            identity: Some(Arc::new(identity)),
+            ..Grant::default()
+        }))
+    }
+
+    /// Refuses with an answer of ours.
+    pub fn deny(reason: Reason) -> Self {
+        Self::Deny(Box::new(Denial::own(reason)))
+    }
+
+    /// Leaves it to others.
+    pub fn abstain(reason: Reason) -> Self {
+        Self::Abstain(Box::new(Denial::own(reason)))
+    }
+
+    /// As spans and metrics have it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Allow(_) => "allow",
+            Self::Deny(denial) => denial.name(),
+            Self::Abstain(_) => "abstain",
+        }
+    }
+
+    /// Why it does not allow.
+    pub const fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Allow(_) => None,
+            Self::Deny(denial) | Self::Abstain(denial) => Some(denial.reason),
+        }
+    }
+}
+
+impl Denial {
+    /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
+    /// `timeout` or `error` where nobody decided.
+    pub fn name(&self) -> &'static str {
+        match (self.reason, &self.answer) {
+            (Reason::Timeout, _) => "timeout",
+            (Reason::Unavailable | Reason::BadAnswer, _) => "error",
+            (_, DenialAnswer::Theirs(answer)) if answer.status().is_redirection() => "redirect",
+            _ => "deny",
+        }
+    }
+
+    /// With an answer of ours and no challenge.
+    pub const fn own(reason: Reason) -> Self {
+        Self {
+            reason,
+            answer: DenialAnswer::Own(Vec::new()),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Policies of who may pass, and what routes require.
+
+use super::{Compiler, forward};
+use crate::auth::{Means, PolicySettings, RequirementSettings};
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::raw;
+use crate::upstream::ClusterSettings;
+use std::sync::Arc;
+
+/// Stands for no policy at all.
+pub(super) const OFF: &str = "off";
+
+/// Compiles them. An authorizer that is named by its URL becomes one more upstream.
+pub(super) fn policies(
+    config: &raw::Config,
+    upstreams: &mut Vec<ClusterSettings>,
+    compiler: &mut Compiler<'_>,
+) -> Vec<PolicySettings> {
+    let policies = config.auth.iter();
+    policies
+        .filter_map(|(name, policy)| one(name, policy, config, upstreams, compiler))
+        .collect()
+}
+
+fn one(
+    name: &Spanned<String>,
+    written: &raw::Policy,
+    config: &raw::Config,
+    upstreams: &mut Vec<ClusterSettings>,
+    compiler: &mut Compiler<'_>,
+) -> Option<PolicySettings> {
+    if name.value == OFF {
+        let diagnostic =
+            Diagnostic::at(Code::DuplicateName, &name.span, "no policy is called `off`");
+        compiler.tell(diagnostic.label("routes write it for: no policy"));
+    }
+    let given = [
+        ("forward", written.forward.is_some()),
+        ("ip", written.ip.is_some()),
+    ];
+    compiler.exactly_one(&name.span, &given);
+    let forward = written.forward.as_ref().and_then(|forward| {
+        let settings = forward::compile(name, forward, config, upstreams, compiler)?;
+        Some(Means::Forward(Box::new(settings)))
+    });
+    let ip = written.ip.as_ref();
+    let ip = ip.map(|networks| Means::Ip(compiler.networks(networks)));
+    Some(PolicySettings {
+        name: Arc::from(name.value.as_str()),
+        means: forward.or(ip)?,
+        shadow: written.shadow.as_ref().is_some_and(|shadow| shadow.value),
+    })
+}
+
+/// What a route says of who may pass, or the file.
+pub(super) fn sets<'a>(
+    route: &'a raw::Route,
+    config: &'a raw::Config,
+) -> &'a [Spanned<raw::PolicySet>] {
+    if route.auth.0.is_empty() {
+        &config.default_auth.0
+    } else {
+        &route.auth.0
+    }
+}
+
+/// What a route requires; None: nothing.
+pub(super) fn requirement(
+    route: &raw::Route,
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) -> Option<RequirementSettings> {
+    let sets = sets(route, config);
+    if let [one] = sets
+        && matches!(&one.value, raw::PolicySet::One(word) if word == OFF)
+    {
+        return None;
+    }
+    let any: Vec<Vec<Arc<str>>> = sets
+        .iter()
+        .map(|set| match &set.value {
+            raw::PolicySet::One(name) => {
+                let name = Spanned {
+                    span: set.span.clone(),
+                    value: name.clone(),
+                };
+                vec![known(&name, config, compiler)]
+            }
+            raw::PolicySet::Use(written) => {
+                let given = [
+                    ("all", written.all.is_some()),
+                    ("policy", written.policy.is_some()),
+                ];
+                compiler.exactly_one(&set.span, &given);
+                forward::check_use(written, config, compiler);
+                let all = written.all.iter().flatten();
+                all.chain(&written.policy)
+                    .map(|name| known(name, config, compiler))
+                    .collect()
+            }
+        })
+        .collect();
+    let preflights = route.auth_preflights.as_ref();
+    if let Some(written) = preflights.filter(|_| any.is_empty()) {
+        let message = "`auth_preflights` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, message);
+        compiler.tell(diagnostic.label("the route has no `auth`"));
+    }
+    (!any.is_empty()).then(|| RequirementSettings {
+        any,
+        preflights_pass: preflights.map(|one| one.value) == Some(raw::Preflights::Pass),
+    })
+}
+
+fn known(name: &Spanned<String>, config: &raw::Config, compiler: &mut Compiler<'_>) -> Arc<str> {
+    let defined: Vec<_> = config
+        .auth
+        .iter()
+        .map(|(name, _)| (name.value.as_str(), &name.span))
+        .collect();
+    if !defined.iter().any(|(defined, _)| *defined == name.value) {
+        compiler.dangling("policy", name, &defined);
+    }
+    Arc::from(name.value.as_str())
+}

@@ -1,0 +1,63 @@
+//! Who may pass, as it is written.
+
+use super::scalar::Either;
+use super::{Forward, NetworkText, PolicyUse};
+use crate::config::decode::Spanned;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+
+/// A policy. Exactly one of `forward` and `ip`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct Policy {
+    /// An external authorizer is asked.
+    pub(in crate::config) forward: Option<Spanned<Forward>>,
+    /// Clients of these networks, by their address.
+    pub(in crate::config) ip: Option<Vec<Spanned<NetworkText>>>,
+    /// `true` only decides and records, and never refuses.
+    #[schemars(extend("default" = false))]
+    pub(in crate::config) shadow: Option<Spanned<bool>>,
+}
+
+/// A policy's name, `{all: [...]}`, or `{policy: ...}` with what holds for it on this route.
+#[derive(Clone, Debug)]
+pub(in crate::config) enum PolicySet {
+    One(String),
+    Use(Box<PolicyUse>),
+}
+
+impl<'de> Deserialize<'de> for PolicySet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Either::deserialize(deserializer)? {
+            Either::Text(name) => Self::One(name),
+            Either::Fields(written) => Self::Use(Box::new(written)),
+        })
+    }
+}
+
+impl JsonSchema for PolicySet {
+    fn schema_name() -> Cow<'static, str> {
+        Cow::Borrowed("PolicySet")
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let written = generator.subschema_for::<PolicyUse>();
+        json_schema!({
+            "anyOf": [{"type": "string"}, written],
+            "title": "policy, or several together",
+            "description": "A policy's name, `{all: [...]}`, or `{policy: NAME, ...}` with other settings.",
+        })
+    }
+}
+
+/// What becomes of CORS preflights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "way with preflights")]
+pub(in crate::config) enum Preflights {
+    /// They are asked about like other requests.
+    Check,
+    /// They pass.
+    Pass,
+}
