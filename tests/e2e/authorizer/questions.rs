@@ -160,7 +160,7 @@ async fn conditions_ranges_and_the_connection_are_not_part_of_the_question() {
 
 #[tokio::test]
 async fn trace_context_joins_the_calls_own_span_with_state_and_baggage_as_they_were() {
-    let scene = scene("request_headers: []", allow).await;
+    let scene = scene("request_headers: [x-none]", allow).await;
     let headers = [
         (
             "traceparent",
