@@ -15,6 +15,7 @@
 )]
 
 mod auth;
+mod authorizer;
 mod balancing;
 mod bodies;
 mod breaker;
