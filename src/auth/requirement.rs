@@ -107,7 +107,7 @@ impl Requirement {
 
 impl Ruling {
     /// Nobody had to be asked.
-    fn unasked() -> Self {
+    pub fn unasked() -> Self {
         Self {
             outcome: Ok(Box::default()),
             policy: None,

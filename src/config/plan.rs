@@ -2,6 +2,7 @@
 
 use crate::admin::AdminSettings;
 use crate::auth::PolicySettings;
+use crate::auth::assertion::AssertionSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::message::reserved::Reserved;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub policies: Vec<PolicySettings>,
     /// Header names that only edgespan writes.
     pub reserved: Arc<Reserved>,
+    /// Signed assertions of who a client is.
+    pub assertion: Option<AssertionSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.

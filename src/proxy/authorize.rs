@@ -4,15 +4,18 @@
 
 use super::body::Body;
 use super::context::RequestContext;
+use super::entitle;
 use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
 use super::limit::limit_known;
-use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Identity, Recorder, Ruling};
+use crate::auth::{
+    Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
+};
 use crate::message::forwarded;
 use crate::message::held::HeldBody;
+use http::Response;
 use http::request::Parts;
-use http::{HeaderName, Response};
 use std::sync::Arc;
 
 /// What was decided of who may pass, as the access log has it.
@@ -30,7 +33,7 @@ pub(super) async fn authorize(
     if context
         .route
         .as_ref()
-        .is_none_or(|route| route.auth.is_none())
+        .is_none_or(|route| route.auth.is_none() && route.plan.allow.is_none())
     {
         return Ok(gated);
     }
@@ -52,7 +55,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     note(context, &ruling);
     match ruling.outcome {
         Ok(grant) => {
-            apply(context, parts, *grant);
+            apply(context, parts, *grant)?;
             limit_known(context, &parts.headers).await?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
@@ -72,9 +75,10 @@ async fn ask(
 ) -> Option<Ruling> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
     let route = context.route.clone()?;
-    let requirement = route.auth.as_ref()?;
+    let requirement = route.auth.as_ref();
     // What is decided here is our own work; what others are asked for is not.
-    if requirement.waits() {
+    let waits = requirement.is_some_and(Requirement::waits);
+    if waits {
         let now = context.watch.elapsed();
         context.hand_over(now);
     }
@@ -112,9 +116,19 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let ruling = requirement.check(&asked, &mut recorder).await;
-    if requirement.waits() {
+    let mut ruling = match requirement {
+        Some(requirement) => requirement.check(&asked, &mut recorder).await,
+        None => Ruling::unasked(),
+    };
+    if waits {
         context.take_back(context.watch.elapsed());
+    }
+    if let Ok(grant) = ruling.outcome {
+        let (outcome, error) = entitle::allowed(&route.plan, &asked, grant);
+        if let Some(error) = error {
+            context.note("edgespan.auth.allow.error", error.name());
+        }
+        ruling.outcome = outcome;
     }
     Some(ruling)
 }
@@ -142,7 +156,7 @@ fn note(context: &mut RequestContext, ruling: &Ruling) {
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
-fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
+fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {
@@ -156,28 +170,10 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
             }
         }
     }
-    say_who(context, parts, grant.identity.as_deref());
+    entitle::say_who(context, &mut parts.headers, grant.identity.as_deref());
+    entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
     context.granted = Some(Box::new(grant));
-}
-
-/// What the origin learns of who the client is, and the SERVER span, where it is told to say so.
-fn say_who(context: &mut RequestContext, parts: &mut Parts, identity: Option<&Identity>) {
-    let Some(route) = context.route.clone() else {
-        return;
-    };
-    let Some(settings) = &route.plan.identity else {
-        return;
-    };
-    let unfit = settings.write(identity, &mut parts.headers);
-    if !unfit.is_empty() {
-        context.live.metrics.identity_unfit(unfit.len());
-        let names: Vec<&str> = unfit.into_iter().map(HeaderName::as_str).collect();
-        context.note("edgespan.identity.unfit", &names.join(","));
-    }
-    let subject = identity.and_then(|identity| identity.subject.as_deref());
-    if let (Some(key), Some(subject)) = (settings.span_attribute, subject) {
-        context.note(key, subject);
-    }
+    Ok(())
 }
 
 fn refuse(denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {

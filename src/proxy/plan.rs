@@ -1,7 +1,7 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
 pub use super::upgrade::SessionPlan;
-use crate::auth::{IdentitySettings, RequirementSettings};
+use crate::auth::{Allow, IdentitySettings, RequirementSettings};
 use crate::message::compression::CompressionRules;
 use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
@@ -27,6 +27,10 @@ pub struct RoutePlan {
     pub auth: Option<RequirementSettings>,
     /// What the origin learns of who a client is; None: nothing.
     pub identity: Option<Arc<IdentitySettings>>,
+    /// What else has to hold of a request.
+    pub allow: Option<Arc<Allow>>,
+    /// Whether its requests carry a signed assertion, if a policy proved who their client is.
+    pub asserts: bool,
     /// Cross-origin rules.
     pub cors: Option<CorsPolicy>,
     /// Which answers are compressed on their way to the client; None: none.

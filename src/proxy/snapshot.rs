@@ -3,6 +3,7 @@
 use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
+use crate::auth::assertion::Assertions;
 use crate::auth::{Policy, Requirement};
 use crate::message::reserved::Reserved;
 use crate::ratelimit::{RateLimits, Rule};
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// Header names that only edgespan writes.
     pub reserved: Arc<Reserved>,
+    /// What signs assertions of who a client is.
+    pub assertion: Option<Arc<Assertions>>,
     /// The configuration that this was made from, its secrets hidden.
     pub config: Arc<str>,
     /// How requests without a route are traced.

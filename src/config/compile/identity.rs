@@ -1,6 +1,7 @@
 //! What origins learn of who a client is, and the header names that are nobody else's.
 
 use super::Compiler;
+use crate::auth::assertion::AssertionSettings;
 use crate::auth::{FieldPattern, IdentityPart, IdentitySettings, PolicySettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
@@ -146,6 +147,7 @@ impl Compiler<'_> {
 /// authorizer's answer brings some: that policy removes them where it decides.
 pub(super) fn reserved(
     of_file: Option<&Arc<IdentitySettings>>,
+    assertion: Option<&AssertionSettings>,
     policies: &[PolicySettings],
     routes: &[(RouteSpec, RoutePlan)],
 ) -> Arc<Reserved> {
@@ -163,7 +165,8 @@ pub(super) fn reserved(
         FieldPattern::Prefix(prefix) => Some(&**prefix).filter(|prefix| !begins_needed(prefix)),
         FieldPattern::Name(_) | FieldPattern::All => None,
     });
-    let reserved = Reserved::new(made.chain(names).cloned());
+    let signed = assertion.map(|assertion| &assertion.header);
+    let reserved = Reserved::new(made.chain(names).chain(signed).cloned());
     Arc::new(reserved.with_prefixes(prefixes))
 }
 

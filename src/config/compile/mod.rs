@@ -4,6 +4,8 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod allow;
+mod assertion;
 mod auth;
 mod balance;
 mod conditions;
@@ -80,6 +82,7 @@ pub(in crate::config) fn compile(
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
     let identity = identity::of_file(config, compiler);
+    let assertion = assertion::of_file(config, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -90,7 +93,7 @@ pub(in crate::config) fn compile(
         trace_debug: variables.trace_debug,
     };
     let routes = routes::compile(&scope, compiler);
-    let reserved = identity::reserved(identity.as_ref(), &policies, &routes);
+    let reserved = identity::reserved(identity.as_ref(), assertion.as_ref(), &policies, &routes);
     let export = export::compile(&config.export, &variables, compiler);
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
@@ -101,6 +104,7 @@ pub(in crate::config) fn compile(
         routes,
         policies,
         reserved,
+        assertion,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),

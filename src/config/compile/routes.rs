@@ -4,8 +4,8 @@ use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
 use super::{
-    Compiler, action, auth, conditions, cors, headers, identity, message, ratelimit, retry,
-    websocket,
+    Compiler, action, allow, assertion, auth, conditions, cors, headers, identity, message,
+    ratelimit, retry, websocket,
 };
 use crate::auth::IdentitySettings;
 use crate::config::decode::Spanned;
@@ -111,6 +111,8 @@ fn one(
         request_headers: headers::edits(&written.headers.request, compiler),
         response_headers: headers::edits(&written.headers.response, compiler),
         identity: identity::of_route(written, auth.is_some(), scope.identity, compiler),
+        allow: allow::compile(written, auth.is_some(), compiler),
+        asserts: assertion::of_route(written, auth.is_some(), scope.config, compiler),
         auth,
         cors: written
             .cors
