@@ -38,6 +38,7 @@ mod garbage;
 mod grpc;
 mod headers;
 mod health;
+mod identity;
 mod hedging;
 mod life_cycle;
 mod limits;
