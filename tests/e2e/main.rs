@@ -22,6 +22,7 @@ mod commands;
 mod compression;
 mod conformance;
 mod context;
+mod decision;
 mod edge;
 mod endings;
 mod exchange;
