@@ -130,11 +130,11 @@ async fn the_span_of_a_decision_stands_under_the_hosts_and_tells_both_requests()
     let collector = Collector::start().await;
     let proxy = deciding(ROUTES).export_to(&collector).start().await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let mut told = told("App.Example.com:8443", "/office/a?b=c&token=x", "192.0.2.7");
-    told.method = "DELETE";
-    told.fields = &[("traceparent", parent)];
+    let mut deleted = told("App.Example.com:8443", "/office/a?b=c&token=x", "192.0.2.7");
+    deleted.method = "DELETE";
+    deleted.fields = &[("traceparent", parent)];
 
-    let reply = ask(proxy.address, "nginx", &told).await;
+    let reply = ask(proxy.address, "nginx", &deleted).await;
     let edges = collector.next_edges().await;
 
     assert_eq!(reply.status, 200);
