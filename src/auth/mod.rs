@@ -9,6 +9,7 @@
 
 mod asked;
 mod call;
+pub mod ext_authz;
 mod forward;
 mod identity;
 mod ip;
@@ -18,9 +19,11 @@ mod requirement;
 mod verdict;
 
 pub use asked::Asked;
-pub use forward::ForwardSettings;
+pub use forward::{
+    BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
+};
 pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings};
-pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

@@ -8,6 +8,7 @@ mod client_address;
 pub mod compression;
 pub mod forwarded;
 pub mod grpc;
+pub mod held;
 pub mod hop_by_hop;
 pub mod normalize;
 pub mod refusal;

@@ -7,8 +7,10 @@ use super::context::RequestContext;
 use super::cors;
 use super::error::ProxyError;
 use super::gate::Gated;
+use super::held;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
 use crate::message::forwarded;
+use crate::message::held::HeldBody;
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ pub(super) async fn authorize(
 }
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
+    let held = held::hold(context, &mut gated).await?;
     let upgrades = match &gated {
         Gated::Forward(onward) => onward.upgrade.is_some(),
         Gated::Decide(asking) => asking.upgrades,
@@ -41,7 +44,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
         Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) => return Ok(gated),
     };
-    match ask(context, parts, upgrades).await {
+    match ask(context, parts, upgrades, held.as_ref()).await {
         Ok(grant) => {
             apply(context, parts, *grant);
             Ok(match gated {
@@ -57,6 +60,7 @@ async fn ask(
     context: &mut RequestContext,
     parts: &Parts,
     upgrades: bool,
+    body: Option<&HeldBody>,
 ) -> Result<Box<Grant>, Box<Denial>> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
     let Some(route) = context.route.clone() else {
@@ -87,6 +91,7 @@ async fn ask(
         listener: &conn.listener.name,
         upgrades,
         is_preflight: cors::preflight_method(&parts.method, &parts.headers).is_some(),
+        body,
     };
     let flags = branch
         .as_ref()
@@ -127,13 +132,19 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
 }
 
 fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
-    context.note("edgespan.auth.decision", "deny");
+    context.note("edgespan.auth.decision", denial.name());
     context.note("edgespan.auth.reason", denial.reason.name());
     match denial.answer {
         DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
             reason: denial.reason,
             challenges,
+            status: None,
+        }),
+        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
+            reason: denial.reason,
+            challenges: Vec::new(),
+            status: Some(status),
         }),
     }
 }

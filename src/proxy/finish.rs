@@ -71,6 +71,9 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         edit::apply(&route.plan.response_headers, headers);
     }
     if let Some(grant) = context.granted.as_ref().filter(|_| answers) {
+        for change in &grant.answer_changes {
+            change.apply(headers);
+        }
         for (name, value) in &grant.answer {
             headers.append(name.clone(), value.clone());
         }

@@ -8,6 +8,7 @@ mod auth;
 mod balance;
 mod decision;
 mod export;
+mod forward;
 mod health;
 mod listener;
 mod message;
@@ -22,11 +23,14 @@ mod trace;
 mod upstream;
 mod websocket;
 
-pub(in crate::config) use auth::{Forward, Policy, PolicySet, Preflights};
+pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use decision::Decision;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
+};
+pub(in crate::config) use forward::{
+    Dialect, Forward, ForwardBody, OnFailure, PolicyUse, ServerErrors, TooLarge,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{

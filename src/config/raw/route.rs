@@ -35,9 +35,9 @@ pub(in crate::config) struct Route {
     pub(in crate::config) mirror: Option<Spanned<Mirror>>,
     /// Whether and how answers are compressed, instead of as the file says.
     pub(in crate::config) compression: Option<Spanned<RouteCompression>>,
-    /// Who may pass: a policy's name, or a list of names and `{all: [...]}`, of which one has to
-    /// allow; they are asked in this order, and the first that knows the request decides. `off`
-    /// lets everybody pass. Without it `default_auth` holds.
+    /// Who may pass: a policy's name, or a list of names, `{all: [...]}` and `{policy: NAME, ...}`
+    /// with other settings, of which one has to allow; they are asked in this order, and the first
+    /// that knows the request decides. `off` lets everybody pass. Without it `default_auth` holds.
     pub(in crate::config) auth: OneOrMany<Spanned<PolicySet>>,
     /// CORS preflights carry no credentials: `pass` lets them through, `check` asks about them.
     #[schemars(extend("default" = "check"))]
