@@ -63,13 +63,18 @@ impl Reserved {
             || self.prefixes.iter().any(begins)
     }
 
-    /// Removes every field of such a name. Returns how many names were there.
-    pub fn strip(&self, headers: &mut HeaderMap) -> usize {
+    /// The names of this kind that are there, as they are spelt.
+    pub fn found(&self, headers: &HeaderMap) -> Vec<HeaderName> {
         if self.is_empty() {
-            return 0;
+            return Vec::new();
         }
         let found = headers.keys().filter(|name| self.holds(name));
-        let found: Vec<HeaderName> = found.cloned().collect();
+        found.cloned().collect()
+    }
+
+    /// Removes every field of such a name. Returns how many names were there.
+    pub fn strip(&self, headers: &mut HeaderMap) -> usize {
+        let found = self.found(headers);
         for name in &found {
             headers.remove(name);
         }

@@ -2,6 +2,7 @@
 
 use super::attempts::Attempt;
 use super::authorize::Decided;
+use super::decide::Decision;
 use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
@@ -98,6 +99,8 @@ pub(super) struct RequestContext {
     pub(super) decided: Option<Decided>,
     /// What policies granted, where its route requires some.
     pub(super) granted: Option<Box<Grant>>,
+    /// Who asks, where a host proxy asks about it.
+    pub(super) decision: Option<Box<Decision>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -166,6 +169,7 @@ impl RequestContext {
             upgraded_request_bytes: 0,
             decided: None,
             granted: None,
+            decision: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

@@ -9,6 +9,7 @@ mod call;
 mod compress;
 mod context;
 mod cors;
+mod decide;
 mod edit;
 mod entitle;
 mod error;
