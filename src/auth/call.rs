@@ -5,6 +5,7 @@ use super::DecisionSpan;
 use crate::clock;
 use crate::message::request_body::RequestBody;
 use crate::trace::client_span::{ClientEnd, ClientStart};
+use crate::trace::rpc::GrpcStatus;
 use crate::upstream::{
     AnswerBody, AnswerError, AskError, Asking, Choice, Cluster, Due, Endpoint, Unanswered,
 };
@@ -38,6 +39,18 @@ pub(super) struct Answer {
     pub(super) response: Response<Bytes>,
     /// What came behind the body.
     pub(super) trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    /// How a gRPC call went.
+    fn grpc_status(&self, question: &Question) -> Option<GrpcStatus> {
+        if !question.is_grpc {
+            return None;
+        }
+        // Without a message the status stands in the head ("Trailers-Only").
+        let fields = self.trailers.as_ref().unwrap_or(self.response.headers());
+        GrpcStatus::from_headers(fields)
+    }
 }
 
 /// Why there is no answer.
@@ -98,6 +111,15 @@ pub(super) async fn ask(
         };
         let outcome = once(cluster, &endpoint, question, due, resend, span).await;
         match outcome {
+            // An answer that says that nothing was done about the question is none.
+            Ok(answer)
+                if answer.grpc_status(question) == Some(GrpcStatus::UNAVAILABLE)
+                    && resend < question.retries
+                    && clock::instant() < due =>
+            {
+                tried.push(endpoint);
+                resend += 1;
+            }
             Err(CallError::Failed(_)) if resend < question.retries && clock::instant() < due => {
                 tried.push(endpoint);
                 resend += 1;
@@ -158,7 +180,10 @@ async fn once(
     let outcome = tokio::time::timeout(left, exchange).await;
     let outcome = outcome.unwrap_or(Err(CallError::Timeout));
     match &outcome {
-        Ok(answer) => cluster.report(endpoint, Some(answer.response.status())),
+        Ok(answer) => {
+            end.grpc_status = answer.grpc_status(question);
+            cluster.report(endpoint, Some(answer.response.status()));
+        }
         Err(error) => {
             end.error_type = Some(error.kind());
             if !matches!(error, CallError::Unavailable) {

@@ -54,7 +54,11 @@ pub fn strip_response(headers: &mut HeaderMap, protected: &[HeaderName]) -> Opti
 
 fn strip(headers: &mut HeaderMap, protected: &[HeaderName]) -> Option<HeaderValue> {
     // One look at the names is all that most messages cost.
-    let found: Vec<HeaderName> = headers.keys().filter(|name| ends_here(name)).cloned().collect();
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| ends_here(name))
+        .cloned()
+        .collect();
     if found.is_empty() {
         return None;
     }

@@ -7,6 +7,7 @@ use super::context::RequestContext;
 use super::cors;
 use super::error::ProxyError;
 use super::gate::Gated;
+use super::query;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
 use crate::message::forwarded;
 use http::Response;
@@ -38,7 +39,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     };
     match ask(context, parts, upgrades).await {
         Ok(grant) => {
-            apply(context, parts, *grant);
+            apply(context, parts, *grant)?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
                 gated @ (Gated::Forward(_) | Gated::Answer(_)) => gated,
@@ -102,7 +103,12 @@ async fn ask(
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
-fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
+fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
+    query::edit(&mut parts.uri, &grant.query_set, &grant.query_remove).map_err(|_| {
+        ProxyError::Rewrite {
+            reason: "a policy made the query too long",
+        }
+    })?;
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {
@@ -118,6 +124,7 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
     }
     context.note("edgespan.auth.decision", "allow");
     context.granted = Some(Box::new(grant));
+    Ok(())
 }
 
 fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {

@@ -16,7 +16,7 @@ const CONTEXT: [&str; 4] = ["b3", "baggage", "traceparent", "tracestate"];
 
 /// What an authorizer says.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(in crate::auth) enum Reply {
     /// It may pass.
     Allow(Allowed),
     /// It may not.
@@ -27,8 +27,8 @@ pub(super) enum Reply {
 
 /// What comes with a permission.
 #[derive(Debug, Default)]
-pub(super) struct Allowed {
-    pub(super) grant: Grant,
+pub(in crate::auth) struct Allowed {
+    pub(in crate::auth) grant: Grant,
     pub(super) metadata: Option<Struct>,
     /// How many of its changes are none of its business: framing, host, trace context.
     pub(super) ignored: usize,
@@ -95,13 +95,19 @@ fn allowed(ok: OkHttpResponse, asked: &Asked<'_>) -> Result<Allowed, Nonsense> {
         let is_there = asked.headers.contains_key(&name);
         match request_action(option) {
             AppendAction::AppendIfExistsOrAdd => {
-                allowed.grant.request.push(HeaderChange::Append(name, value));
+                allowed
+                    .grant
+                    .request
+                    .push(HeaderChange::Append(name, value));
             }
             AppendAction::OverwriteIfExistsOrAdd => {
                 allowed.grant.request.push(HeaderChange::Set(name, value));
             }
             AppendAction::AddIfAbsent if !is_there => {
-                allowed.grant.request.push(HeaderChange::Append(name, value));
+                allowed
+                    .grant
+                    .request
+                    .push(HeaderChange::Append(name, value));
             }
             AppendAction::OverwriteIfExists if is_there => {
                 allowed.grant.request.push(HeaderChange::Set(name, value));

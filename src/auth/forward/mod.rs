@@ -7,6 +7,7 @@ pub use fields::FieldPattern;
 pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
 use super::call::{self, CallError, Question};
+use super::ext_authz::{self, Allowed, Asking, Reply};
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
 use crate::upstream::Cluster;
 use bytes::Bytes;
@@ -30,6 +31,16 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
+        if settings.dialect == Dialect::Grpc {
+            return match ext_authz::ask(&self.cluster, settings, asked, span).await {
+                Asking::Answered(Reply::Allow(Allowed { grant, .. })) => {
+                    Verdict::Allow(Box::new(grant))
+                }
+                Asking::Answered(Reply::Deny(denial)) => Verdict::Deny(denial),
+                Asking::Answered(Reply::Failed(_)) => Verdict::deny(Reason::Unavailable),
+                Asking::Failed(reason) => Verdict::deny(reason),
+            };
+        }
         let mut request = Request::new(Bytes::new());
         *request.uri_mut() = Uri::from(settings.path.clone());
         for name in [AUTHORIZATION, COOKIE] {

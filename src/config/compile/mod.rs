@@ -9,6 +9,7 @@ mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
+mod ext_authz;
 pub(in crate::config) mod files;
 mod flows;
 mod forward;
