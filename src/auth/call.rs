@@ -1,7 +1,7 @@
 //! A call that leaves for a decision: one question to an upstream, under a CLIENT span, with a
 //! deadline, and a whole answer of bounded size.
 
-use super::DecisionSpan;
+use super::{DecisionSpan, Reason};
 use crate::clock;
 use crate::message::request_body::RequestBody;
 use crate::trace::client_span::{ClientEnd, ClientStart};
@@ -79,6 +79,15 @@ impl CallError {
             Self::TooLarge(_) => "invalid_response",
             Self::Unavailable => "request_aborted",
         }
+    }
+}
+
+/// Why a call that came to nothing refuses.
+pub(super) const fn reason_of(error: &CallError) -> Reason {
+    match error {
+        CallError::Timeout => Reason::Timeout,
+        CallError::TooLarge(_) => Reason::BadAnswer,
+        CallError::Failed(_) | CallError::Unavailable => Reason::Unavailable,
     }
 }
 

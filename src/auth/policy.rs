@@ -1,6 +1,6 @@
 //! One policy: what is asked, and by which means.
 
-use super::forward::{Forward, ForwardSettings};
+use super::forward::{BodyRule, Forward, ForwardSettings};
 use super::{Asked, Reason, Recorder, Verdict, ip};
 use crate::net::TrustedPeers;
 use crate::upstream::Cluster;
@@ -67,6 +67,14 @@ impl Policy {
         &self.settings
     }
 
+    /// How much of a request's body it wants to see on this route; None: nothing.
+    pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
+        match &self.settings.means {
+            Means::Forward(settings) => settings.rules(route).body,
+            Means::Ip(_) => None,
+        }
+    }
+
     /// Decides about a request, under a span of its own.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
         let name = &self.settings.name;
@@ -74,7 +82,7 @@ impl Policy {
         let verdict = match &self.settings.means {
             Means::Ip(networks) => ip::check(name, networks, asked),
             Means::Forward(settings) => match &self.forward {
-                Some(forward) => forward.check(settings, asked, &mut span).await,
+                Some(forward) => forward.check(name, settings, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
         };

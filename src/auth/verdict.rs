@@ -2,7 +2,7 @@
 
 use super::Identity;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 
 /// What a policy says of a request.
@@ -88,6 +88,8 @@ pub struct Denial {
 pub enum DenialAnswer {
     /// An answer of ours, by the reason, with these challenges as `WWW-Authenticate`.
     Own(Vec<HeaderValue>),
+    /// An answer of ours with this status, whatever the reason.
+    OwnWith(StatusCode),
     /// What an authorizer answered, as it is.
     Theirs(Response<Bytes>),
 }
@@ -155,10 +157,10 @@ impl Verdict {
     }
 
     /// As spans and metrics have it.
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Allow(_) => "allow",
-            Self::Deny(_) => "deny",
+            Self::Deny(denial) => denial.name(),
             Self::Abstain(_) => "abstain",
         }
     }
@@ -173,6 +175,17 @@ impl Verdict {
 }
 
 impl Denial {
+    /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
+    /// `timeout` or `error` where nobody decided.
+    pub fn name(&self) -> &'static str {
+        match (self.reason, &self.answer) {
+            (Reason::Timeout, _) => "timeout",
+            (Reason::Unavailable | Reason::BadAnswer, _) => "error",
+            (_, DenialAnswer::Theirs(answer)) if answer.status().is_redirection() => "redirect",
+            _ => "deny",
+        }
+    }
+
     /// With an answer of ours and no challenge.
     pub const fn own(reason: Reason) -> Self {
         Self {

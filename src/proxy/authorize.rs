@@ -7,9 +7,11 @@ use super::context::RequestContext;
 use super::cors;
 use super::error::ProxyError;
 use super::gate::Gated;
+use super::held;
 use super::query;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
 use crate::message::forwarded;
+use crate::message::held::HeldBody;
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
@@ -31,13 +33,14 @@ pub(super) async fn authorize(
 }
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
+    let held = held::hold(context, &mut gated).await?;
     let upgrades = matches!(&gated, Gated::Forward(onward) if onward.upgrade.is_some());
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
         Gated::Answer(_) => return Ok(gated),
     };
-    match ask(context, parts, upgrades).await {
+    match ask(context, parts, upgrades, held.as_ref()).await {
         Ok(grant) => {
             apply(context, parts, *grant)?;
             Ok(match gated {
@@ -53,6 +56,7 @@ async fn ask(
     context: &mut RequestContext,
     parts: &Parts,
     upgrades: bool,
+    body: Option<&HeldBody>,
 ) -> Result<Box<Grant>, Box<Denial>> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
     let Some(route) = context.route.clone() else {
@@ -81,7 +85,7 @@ async fn ask(
         listener: &conn.listener.name,
         upgrades,
         is_preflight: cors::preflight_method(&parts.method, &parts.headers).is_some(),
-        body: None,
+        body,
     };
     let flags = branch
         .as_ref()
@@ -128,13 +132,19 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
 }
 
 fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
-    context.note("edgespan.auth.decision", "deny");
+    context.note("edgespan.auth.decision", denial.name());
     context.note("edgespan.auth.reason", denial.reason.name());
     match denial.answer {
         DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
             reason: denial.reason,
             challenges,
+            status: None,
+        }),
+        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
+            reason: denial.reason,
+            challenges: Vec::new(),
+            status: Some(status),
         }),
     }
 }

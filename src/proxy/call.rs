@@ -3,7 +3,7 @@
 
 use super::context::RequestContext;
 use crate::message::grpc::{self, MessageReader, Wire};
-use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
+use crate::message::request_body::RequestBody;
 use crate::message::respond::Form;
 use crate::server::BoxError;
 use crate::trace::rpc::{GrpcStatus, Messages};
@@ -11,8 +11,6 @@ use crate::upstream::{AnswerError, UpstreamTimeouts};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version};
 use http_body::Frame;
-use hyper::body::Incoming;
-use std::sync::Arc;
 
 /// `DEADLINE_EXCEEDED`
 const DEADLINE_EXCEEDED: u32 = 4;
@@ -51,17 +49,11 @@ pub(super) fn bound(
     sooner
 }
 
-/// The client's body on its way; the messages of a call are counted.
-pub(super) fn streamed(
-    context: &RequestContext,
-    incoming: Incoming,
-    limits: BodyLimits,
-) -> (RequestBody, Option<Arc<BodyProgress>>) {
-    let (mut body, progress) = RequestBody::streamed(incoming, limits);
+/// The messages of a call are counted from here on.
+pub(super) fn count(context: &RequestContext, body: &mut RequestBody) {
     if let Some(wire) = wire(context) {
         body.count_messages(wire);
     }
-    (body, progress)
 }
 
 /// What counts the messages of an answer with these headers.

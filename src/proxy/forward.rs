@@ -53,7 +53,11 @@ pub(super) async fn forward(
 }
 
 /// The bounds of a request's body.
-fn body_limits(context: &RequestContext, headers: &HeaderMap, bytes_max: u64) -> BodyLimits {
+pub(super) fn body_limits(
+    context: &RequestContext,
+    headers: &HeaderMap,
+    bytes_max: u64,
+) -> BodyLimits {
     let listener = &context.conn.listener;
     // A stream of gRPC may rest between its messages.
     let rate = listener.limits.body_bytes_per_second_min;
@@ -83,7 +87,7 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
     let limits = body_limits(context, &parts.headers, body_bytes_max);
     let by_client = call::bound(context, &parts.headers, &mut timeouts);
-    let (body, progress) = call::streamed(context, body, limits);
+    let (body, progress) = body.streamed(context, limits);
     context.request_body = progress.clone();
 
     // On a request with a body it would have to wait for its end: ignored, as any server may

@@ -3,6 +3,7 @@
 use super::body::Body;
 use super::context::RequestContext;
 use super::error::ProxyError;
+use super::held::ClientBody;
 use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
@@ -47,7 +48,7 @@ pub(super) struct Guarded {
 /// A request on its way to an upstream.
 pub(super) struct Onward {
     pub(super) parts: Parts,
-    pub(super) body: Incoming,
+    pub(super) body: ClientBody,
     pub(super) route: Arc<LiveRoute>,
     pub(super) cluster: Arc<Cluster>,
     pub(super) rewrite: Rewrite,
@@ -136,7 +137,7 @@ pub(super) fn gate(
     let host = normalized.authority().map(Authority::header).cloned();
     Ok(Gated::Forward(Box::new(Onward {
         parts,
-        body,
+        body: ClientBody::Unread(body),
         route,
         cluster,
         rewrite,

@@ -14,6 +14,7 @@ mod finish;
 mod forward;
 mod gate;
 mod hedge;
+mod held;
 mod informational;
 mod mirror;
 mod limit;

@@ -4,8 +4,8 @@ use super::messages::CheckResponse;
 use super::question::{self, Telling};
 use super::reply::{self, Allowed, Reply};
 use super::{CHECK_PATH, metadata};
-use crate::auth::call::{self, CallError, Question};
-use crate::auth::forward::{BodyRule, ForwardSettings};
+use crate::auth::call::{self, Answer, Question};
+use crate::auth::forward::ForwardSettings;
 use crate::auth::{Asked, DecisionSpan, Reason};
 use crate::message::grpc::{Wire, unary};
 use crate::trace::rpc::GrpcStatus;
@@ -13,11 +13,10 @@ use crate::trace::span::OpenSpan;
 use crate::upstream::Cluster;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use prost::Message as _;
 use prost_types::value::Kind;
 use std::sync::Arc;
-use tracing::debug;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -27,13 +26,20 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// What the whole numbers are that a double tells exactly.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 
-/// What came of a question.
+/// Why there is no answer that makes sense.
 #[derive(Debug)]
-pub(in crate::auth) enum Asking {
-    /// An answer.
-    Answered(Reply),
-    /// None, or none that makes sense.
-    Failed(Reason),
+pub(in crate::auth) struct NoReply {
+    /// The word for it.
+    pub(in crate::auth) reason: Reason,
+    /// What exactly, for the span and the log.
+    pub(in crate::auth) error: String,
+}
+
+impl NoReply {
+    fn new(reason: Reason, error: impl ToString) -> Self {
+        let error = error.to_string();
+        Self { reason, error }
+    }
 }
 
 /// Asks about a request, within the time that its route leaves.
@@ -42,12 +48,12 @@ pub(in crate::auth) async fn ask(
     settings: &ForwardSettings,
     asked: &Asked<'_>,
     span: &mut DecisionSpan<'_, '_>,
-) -> Asking {
+) -> Result<Reply, NoReply> {
     let rules = settings.rules(asked.route);
     let telling = Telling {
         headers: &settings.request_headers,
         context: &rules.context,
-        body_bytes: rules.body.map(|BodyRule { bytes_max, .. }| bytes_max),
+        body_bytes: rules.body.map(|rule| rule.bytes_max),
     };
     let time = span.recorder().watch.started();
     let message = question::of(asked, &telling, time).encode_to_vec();
@@ -59,40 +65,16 @@ pub(in crate::auth) async fn ask(
         retries: settings.retries,
         is_grpc: true,
     };
-    let answer = match call::ask(cluster, &question, span).await {
-        Ok(answer) => answer,
-        Err(CallError::Timeout) => return Asking::Failed(Reason::Timeout),
-        Err(CallError::TooLarge(_)) => return Asking::Failed(Reason::BadAnswer),
-        Err(CallError::Failed(_) | CallError::Unavailable) => {
-            return Asking::Failed(Reason::Unavailable);
-        }
-    };
-    let head = answer.response.headers();
-    let body = answer.response.body();
-    let read = match message_of(
-        answer.response.status(),
-        head,
-        answer.trailers.as_ref(),
-        body,
-    ) {
-        Ok(message) => message,
-        Err(reason) => return Asking::Failed(reason),
-    };
-    let reply = CheckResponse::decode(read)
-        .map_err(|error| error.to_string())
-        .and_then(|answer| reply::read(answer, asked).map_err(|error| error.to_string()));
-    match reply {
-        Ok(reply) => {
-            if let (Reply::Allow(allowed), Some(span)) = (&reply, span.span()) {
-                tell(allowed, settings, span);
-            }
-            Asking::Answered(reply)
-        }
-        Err(error) => {
-            debug!(%error, "an authorizer's answer makes no sense");
-            Asking::Failed(Reason::BadAnswer)
-        }
+    let answer = call::ask(cluster, &question, span).await;
+    let answer = answer.map_err(|error| NoReply::new(call::reason_of(&error), error))?;
+    let message = message_of(&answer)?;
+    let nonsense = |error: &dyn std::error::Error| NoReply::new(Reason::BadAnswer, error);
+    let answer = CheckResponse::decode(message).map_err(|error| nonsense(&error))?;
+    let reply = reply::read(answer, asked).map_err(|error| nonsense(&error))?;
+    if let (Reply::Allow(allowed), Some(span)) = (&reply, span.span()) {
+        tell(allowed, settings, span);
     }
+    Ok(reply)
 }
 
 fn request(message: &[u8], timeout: HeaderValue) -> Request<Bytes> {
@@ -110,24 +92,30 @@ fn request(message: &[u8], timeout: HeaderValue) -> Request<Bytes> {
 }
 
 /// The one message of an answer whose call went well.
-fn message_of(
-    status: StatusCode,
-    head: &HeaderMap,
-    trailers: Option<&HeaderMap>,
-    body: &Bytes,
-) -> Result<Bytes, Reason> {
-    if status != StatusCode::OK {
-        return Err(Reason::Unavailable);
+fn message_of(answer: &Answer) -> Result<Bytes, NoReply> {
+    let head = answer.response.headers();
+    if answer.response.status() != StatusCode::OK {
+        let error = format!("its answer is a {}", answer.response.status().as_u16());
+        return Err(NoReply::new(Reason::Unavailable, error));
     }
     if Wire::of(head) != Some(Wire::Grpc) {
-        return Err(Reason::BadAnswer);
+        return Err(NoReply::new(Reason::BadAnswer, "its answer is no gRPC"));
     }
     // Without a message the status stands in the head ("Trailers-Only").
-    match GrpcStatus::from_headers(trailers.unwrap_or(head)) {
-        Some(GrpcStatus::OK) => unary::only_message(body).map_err(|_| Reason::BadAnswer),
-        Some(GrpcStatus::DEADLINE_EXCEEDED) => Err(Reason::Timeout),
-        Some(_) => Err(Reason::Unavailable),
-        None => Err(Reason::BadAnswer),
+    let status = GrpcStatus::from_headers(answer.trailers.as_ref().unwrap_or(head));
+    match status {
+        Some(GrpcStatus::OK) => unary::only_message(answer.response.body())
+            .map_err(|error| NoReply::new(Reason::BadAnswer, error)),
+        Some(status) => {
+            let reason = if status == GrpcStatus::DEADLINE_EXCEEDED {
+                Reason::Timeout
+            } else {
+                Reason::Unavailable
+            };
+            let error = format!("the call ended with {}", status.name());
+            Err(NoReply::new(reason, error))
+        }
+        None => Err(NoReply::new(Reason::BadAnswer, "its answer has no status")),
     }
 }
 

@@ -7,7 +7,7 @@ mod metadata;
 mod question;
 mod reply;
 
-pub(super) use client::{Asking, ask};
+pub(super) use client::{NoReply, ask};
 pub(super) use reply::{Allowed, Reply};
 
 /// Where the one method of the service is asked.
