@@ -105,6 +105,8 @@ pub enum LiveAction {
         /// Body.
         body: Bytes,
     },
+    /// Nothing: its requests are only decided about.
+    Nothing,
 }
 
 /// The snapshot in force.

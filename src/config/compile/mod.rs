@@ -8,6 +8,7 @@ mod auth;
 mod balance;
 mod conditions;
 mod cors;
+mod decision;
 pub(in crate::config) mod export;
 mod ext_authz;
 pub(in crate::config) mod files;

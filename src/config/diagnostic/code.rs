@@ -126,6 +126,8 @@ codes! {
         "A redirect changes at least one of `scheme`, `host` and `path`; otherwise a client would be sent to where it already is."
     Unfit "E0318" Error "Keys that do not fit together."
         "A key has no effect beside another one, for example `rewrite` on a route that does not forward. What has no effect is refused, so that nobody relies on it."
+    NobodyTrusted "E0330" Error "A listener decides for nobody."
+        "With `mode: decision` host proxies tell of the requests that they ask about. Whoever may tell can choose the rule that holds, so the file has to say who may: `trusted_proxies` names those proxies by address or network. Nobody is trusted by default, loopback included."
     RequestRate "E0341" Error "A rate of requests cannot be read."
         "A rate is a whole number of requests and a unit of time, `/s`, `/m`, `/h` or `/d`: `100/s`, `600/m`. It is at least one and at most 1000000/s."
     MediaType "E0380" Error "A media type that cannot be compressed."
