@@ -4,7 +4,7 @@
 //! [`allow`] has it. Whatever else an answer came to be, an error of ours or the words of an
 //! authorizer, is a refusal here and keeps a status that the host takes for one.
 
-use super::{Asking, Decision};
+use super::{Asking, Decision, grpc};
 use crate::listener::Dialect;
 use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
@@ -34,7 +34,12 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
         return response;
     };
     decision.allowed = true;
+    let dialect = decision.dialect;
     let names = asserted(asking);
+    if dialect == Dialect::EnvoyGrpc {
+        let aliases = names.iter().flat_map(|name| aliases(name.as_str()));
+        return grpc::allow(context, asking, &names, &aliases.collect::<Vec<_>>());
+    }
     for name in &names {
         let mut values = asking.parts.headers.get_all(name).iter().peekable();
         if values.peek().is_none() {
@@ -46,7 +51,7 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
             response.headers_mut().append(name.clone(), value.clone());
         }
     }
-    if decision.dialect == Dialect::Envoy
+    if dialect == Dialect::Envoy
         && let Some(list) = removals(&names, &asking.parts.headers)
     {
         response.headers_mut().insert(TO_REMOVE, list);
@@ -132,12 +137,19 @@ pub(in crate::proxy) fn in_dialect(
     let Some(decision) = &context.decision else {
         return never_leave(response);
     };
+    let is_call = decision.dialect == Dialect::EnvoyGrpc;
+    if is_call && decision.allowed && response.status() == StatusCode::OK {
+        return response;
+    }
     if decision.allowed && response.status() == StatusCode::OK {
         for (name, value) in granted.into_iter().flatten() {
             response.headers_mut().append(name, value);
         }
     } else {
         response = refusal(decision, never_leave(response));
+        if is_call {
+            return grpc::refusal(decision, response);
+        }
     }
     if decision.dialect == Dialect::Nginx {
         let lost = spread_cookies(response.headers_mut());
@@ -164,14 +176,21 @@ fn refusal(decision: &Decision, mut response: Response<Body>) -> Response<Body> 
         Dialect::Nginx if status.is_redirection() => StatusCode::UNAUTHORIZED,
         Dialect::Nginx if status != StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
         // A client that wants to upgrade follows no redirect.
-        Dialect::Traefik | Dialect::Caddy | Dialect::Envoy | Dialect::Haproxy
+        Dialect::Traefik
+        | Dialect::Caddy
+        | Dialect::Envoy
+        | Dialect::EnvoyGrpc
+        | Dialect::Haproxy
             if upgrades && status.is_redirection() =>
         {
             StatusCode::UNAUTHORIZED
         }
-        Dialect::Nginx | Dialect::Traefik | Dialect::Caddy | Dialect::Envoy | Dialect::Haproxy => {
-            status
-        }
+        Dialect::Nginx
+        | Dialect::Traefik
+        | Dialect::Caddy
+        | Dialect::Envoy
+        | Dialect::EnvoyGrpc
+        | Dialect::Haproxy => status,
     };
     if decision.dialect == Dialect::Nginx {
         let meant = HeaderValue::from(status.as_u16());
