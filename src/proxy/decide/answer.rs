@@ -5,6 +5,7 @@
 //! authorizer, is a refusal here and keeps a status that the host takes for one.
 
 use super::{Asking, Decision, grpc};
+use crate::auth::{Grant, HeaderChange};
 use crate::listener::Dialect;
 use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
@@ -29,29 +30,37 @@ const ALIASES_MAX: usize = 15;
 /// The request may pass. What policies changed of it, the host changes of its own.
 pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
-    let Some(decision) = &mut context.decision else {
-        *response.status_mut() = StatusCode::FORBIDDEN;
-        return response;
-    };
-    decision.allowed = true;
-    let dialect = decision.dialect;
-    let names = asserted(asking);
-    if dialect == Dialect::EnvoyGrpc {
-        let aliases = names.iter().flat_map(|name| aliases(name.as_str()));
-        return grpc::allow(context, asking, &names, &aliases.collect::<Vec<_>>());
+    let grant = context.granted.as_deref();
+    let names = asserted(asking, grant);
+    if let Some(grant) = grant {
+        for change in &grant.answer_changes {
+            change.apply(response.headers_mut());
+        }
+        for (name, value) in &grant.answer {
+            response.headers_mut().append(name.clone(), value.clone());
+        }
     }
     for name in &names {
-        let mut values = asking.parts.headers.get_all(name).iter().peekable();
-        if values.peek().is_none() {
-            // Hosts copy it, and so take away what the client sent.
-            let nothing = HeaderValue::from_static("");
-            response.headers_mut().insert(name.clone(), nothing);
-        }
+        let mut values = asking.parts.headers.get_all(name).iter();
+        // Empty if there is none: hosts copy it, and so take away what the client sent.
+        let first = values.next().cloned();
+        let first = first.unwrap_or_else(|| HeaderValue::from_static(""));
+        response.headers_mut().insert(name.clone(), first);
         for value in values {
             response.headers_mut().append(name.clone(), value.clone());
         }
     }
-    if dialect == Dialect::Envoy
+    let Some(decision) = &mut context.decision else {
+        return never_leave(response);
+    };
+    decision.allowed = true;
+    if decision.dialect == Dialect::EnvoyGrpc {
+        let aliases = names.iter().flat_map(|name| aliases(name.as_str()));
+        // One spelling's alias may be another field that is told.
+        let aliases = aliases.filter(|alias| !names.iter().any(|name| name == alias.as_str()));
+        return grpc::allow(context, asking, &names, &aliases.collect::<Vec<_>>());
+    }
+    if decision.dialect == Dialect::Envoy
         && let Some(list) = removals(&names, &asking.parts.headers)
     {
         response.headers_mut().insert(TO_REMOVE, list);
@@ -59,17 +68,26 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
     response
 }
 
-/// Names of what the host has to set or take away: all that policies changed.
-fn asserted(asking: &Asking) -> Vec<HeaderName> {
-    let after = &asking.parts.headers;
-    let changed = |name: &&HeaderName| {
-        !is_framing(name) && !asking.before.get_all(*name).iter().eq(after.get_all(*name))
-    };
-    let gone = asking
-        .before
-        .keys()
-        .filter(|name| !after.contains_key(*name));
-    after.keys().chain(gone).filter(changed).cloned().collect()
+/// Names of what the host has to set or take away: what policies granted, whether the request had
+/// it or not, and whatever else they changed.
+fn asserted(asking: &Asking, grant: Option<&Grant>) -> Vec<HeaderName> {
+    let (before, after) = (&asking.before, &asking.parts.headers);
+    let granted = grant.map_or(&[][..], |grant| &grant.request);
+    let granted = granted.iter().map(|change| match change {
+        HeaderChange::Set(name, _) | HeaderChange::Append(name, _) | HeaderChange::Remove(name) => {
+            name
+        }
+    });
+    let changed = |name: &&HeaderName| !before.get_all(*name).iter().eq(after.get_all(*name));
+    let gone = before.keys().filter(|name| !after.contains_key(*name));
+    let changed = after.keys().filter(changed).chain(gone);
+    let mut names = Vec::new();
+    for name in granted.chain(changed) {
+        if !is_framing(name) && !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }
 
 /// Whether a field of this name would frame our answer, not say something in it.
@@ -133,7 +151,6 @@ pub(in crate::proxy) fn in_dialect(
     context: &mut RequestContext,
     mut response: Response<Body>,
 ) -> Response<Body> {
-    let granted = context.granted.as_ref().map(|grant| grant.answer.clone());
     let Some(decision) = &context.decision else {
         return never_leave(response);
     };
@@ -141,11 +158,7 @@ pub(in crate::proxy) fn in_dialect(
     if is_call && decision.allowed && response.status() == StatusCode::OK {
         return response;
     }
-    if decision.allowed && response.status() == StatusCode::OK {
-        for (name, value) in granted.into_iter().flatten() {
-            response.headers_mut().append(name, value);
-        }
-    } else {
+    if !(decision.allowed && response.status() == StatusCode::OK) {
         response = refusal(decision, never_leave(response));
         if is_call {
             return grpc::refusal(decision, response);
