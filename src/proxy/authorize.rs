@@ -5,6 +5,7 @@
 use super::body::Body;
 use super::context::RequestContext;
 use super::cors;
+use super::entitle;
 use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
@@ -24,7 +25,7 @@ pub(super) async fn authorize(
     if context
         .route
         .as_ref()
-        .is_none_or(|route| route.auth.is_none())
+        .is_none_or(|route| route.auth.is_none() && route.plan.allow.is_none())
     {
         return Ok(gated);
     }
@@ -67,9 +68,6 @@ async fn ask(
     let Some(route) = context.route.clone() else {
         return Ok(Box::default());
     };
-    let Some(requirement) = &route.auth else {
-        return Ok(Box::default());
-    };
     let handed_over = context.watch.elapsed();
     context.hand_over(handed_over);
     let branch = context.branch.clone();
@@ -108,8 +106,15 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let outcome = requirement.check(&asked, &mut recorder).await;
+    let outcome = match &route.auth {
+        Some(requirement) => requirement.check(&asked, &mut recorder).await,
+        None => Ok(Box::default()),
+    };
     context.take_back(context.watch.elapsed());
+    let (outcome, error) = entitle::allowed(&route.plan, &asked, outcome?);
+    if let Some(error) = error {
+        context.note("edgespan.auth.allow.error", error.name());
+    }
     outcome
 }
 
@@ -134,6 +139,7 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
         }
     }
     context.note("edgespan.auth.decision", "allow");
+    entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
     context.granted = Some(Box::new(grant));
     Ok(())
 }
