@@ -28,6 +28,7 @@ mod decision;
 mod edge;
 mod endings;
 mod exchange;
+mod ext_authz;
 mod events;
 mod export;
 mod failures;

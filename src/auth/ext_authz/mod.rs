@@ -15,3 +15,6 @@ pub(super) use reply::{Allowed, Reply};
 
 /// Where the one method of the service is asked.
 pub const CHECK_PATH: &str = Dialect::EnvoyGrpc.default_path();
+
+#[cfg(test)]
+mod tests;
