@@ -139,3 +139,40 @@ async fn an_answer_passes_if_nobody_can_be_asked_for_a_better_one() {
     let denied = edges.server().text("edgespan.retry.denied");
     assert_eq!(denied, Some("endpoint"));
 }
+
+/// Speaks HTTP/2; answers 503 to the first request and resets the second.
+async fn busy_then_broken() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut asked = 0;
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            asked += 1;
+            if asked == 1 {
+                let busy = Response::builder().status(503).body(()).unwrap();
+                respond.send_response(busy, true).unwrap();
+            } else {
+                respond.send_reset(h2::Reason::INTERNAL_ERROR);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_was_given_up_leaves_nothing_of_itself_in_edgespans_own() {
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: ['h2c://{}'], \
+         retries: {{attempts: 1, on: [503], {QUICK}}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+        busy_then_broken().await
+    ));
+    let proxy = proxy.start().await;
+
+    let reply = get(proxy.address, "/", &[]).await;
+
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    assert_eq!(reply.header("via"), Some("1.1 edgespan"));
+}
