@@ -7,8 +7,11 @@
 //! Knows nothing of the pipeline: a request that is asked about may be one that a host proxy told
 //! of ([`Asked`]), and spans go where the [`Recorder`] says.
 
+mod allow;
 mod asked;
+pub mod assertion;
 mod call;
+pub mod ext_authz;
 mod forward;
 mod identity;
 mod ip;
@@ -17,6 +20,7 @@ mod recorder;
 mod requirement;
 mod verdict;
 
+pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};
 pub use asked::Asked;
 pub use forward::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
@@ -25,4 +29,4 @@ pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings};
-pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

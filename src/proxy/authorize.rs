@@ -5,6 +5,7 @@
 use super::body::Body;
 use super::context::RequestContext;
 use super::cors;
+use super::entitle;
 use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
@@ -23,7 +24,7 @@ pub(super) async fn authorize(
     if context
         .route
         .as_ref()
-        .is_none_or(|route| route.auth.is_none())
+        .is_none_or(|route| route.auth.is_none() && route.plan.allow.is_none())
     {
         return Ok(gated);
     }
@@ -33,18 +34,23 @@ pub(super) async fn authorize(
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
     let held = held::hold(context, &mut gated).await?;
-    let upgrades = matches!(&gated, Gated::Forward(onward) if onward.upgrade.is_some());
+    let upgrades = match &gated {
+        Gated::Forward(onward) => onward.upgrade.is_some(),
+        Gated::Decide(asking) => asking.upgrades,
+        Gated::Guarded(_) | Gated::Answer(_) => false,
+    };
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
+        Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) => return Ok(gated),
     };
     match ask(context, parts, upgrades, held.as_ref()).await {
         Ok(grant) => {
-            apply(context, parts, *grant);
+            apply(context, parts, *grant)?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
-                gated @ (Gated::Forward(_) | Gated::Answer(_)) => gated,
+                gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
         Err(denial) => refuse(context, denial).map(Gated::Answer),
@@ -61,14 +67,12 @@ async fn ask(
     let Some(route) = context.route.clone() else {
         return Ok(Box::default());
     };
-    let Some(requirement) = &route.auth else {
-        return Ok(Box::default());
-    };
     let handed_over = context.watch.elapsed();
     context.hand_over(handed_over);
     let branch = context.branch.clone();
     let target = context.target.clone();
     let host = context.host.clone();
+    let decides = context.decision.is_some();
     let asked = Asked {
         method: &parts.method,
         scheme: context.scheme,
@@ -79,7 +83,8 @@ async fn ask(
         headers: &parts.headers,
         client: context.client,
         peer: conn.ends.peer,
-        certificate: conn.identity(),
+        // With a decision it is the host's, who is not who is asked about.
+        certificate: conn.identity().filter(|_| !decides),
         route: &route.plan.name,
         listener: &conn.listener.name,
         upgrades,
@@ -100,13 +105,20 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let outcome = requirement.check(&asked, &mut recorder).await;
+    let outcome = match &route.auth {
+        Some(requirement) => requirement.check(&asked, &mut recorder).await,
+        None => Ok(Box::default()),
+    };
     context.take_back(context.watch.elapsed());
+    let (outcome, error) = entitle::allowed(&route.plan, &asked, outcome?);
+    if let Some(error) = error {
+        context.note("edgespan.auth.allow.error", error.name());
+    }
     outcome
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
-fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
+fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {
@@ -121,7 +133,9 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
         }
     }
     context.note("edgespan.auth.decision", "allow");
+    entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
     context.granted = Some(Box::new(grant));
+    Ok(())
 }
 
 fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {

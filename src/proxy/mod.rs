@@ -8,7 +8,9 @@ mod call;
 mod compress;
 mod context;
 mod cors;
+mod decide;
 mod edit;
+mod entitle;
 mod error;
 mod finish;
 mod forward;
@@ -26,6 +28,7 @@ mod retry;
 mod snapshot;
 mod split;
 mod upgrade;
+mod well_known;
 
 pub use answer::{Answer, Fault};
 pub use body::TracedBody;

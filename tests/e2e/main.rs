@@ -15,6 +15,7 @@
 )]
 
 mod auth;
+mod authorizer;
 mod balancing;
 mod bodies;
 mod breaker;
@@ -23,6 +24,7 @@ mod compression;
 mod conformance;
 mod context;
 mod deadlines;
+mod decision;
 mod edge;
 mod endings;
 mod exchange;
