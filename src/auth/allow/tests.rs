@@ -57,6 +57,7 @@ impl Request {
             route: "orders",
             listener: "web",
             upgrades: false,
+            body: None,
             is_preflight: false,
         };
         allow.check(&Inquiry {
