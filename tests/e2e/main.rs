@@ -25,6 +25,7 @@ mod context;
 mod deadlines;
 mod edge;
 mod endings;
+mod entitle;
 mod exchange;
 mod events;
 mod export;
