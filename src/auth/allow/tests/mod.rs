@@ -59,6 +59,7 @@ impl Request {
             route: "orders",
             listener: "web",
             upgrades: false,
+            body: None,
             is_preflight: false,
             body: None,
         };
