@@ -59,7 +59,6 @@ impl Request {
             route: "orders",
             listener: "web",
             upgrades: false,
-            body: None,
             is_preflight: false,
             body: None,
         };
