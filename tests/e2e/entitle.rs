@@ -50,7 +50,7 @@ async fn what_an_expression_says_is_done_and_stands_on_the_span() {
     );
     assert_eq!(origin.received().len(), 1);
     let servers: Vec<_> = collector
-        .wait_for(7)
+        .wait_for(4)
         .await
         .into_iter()
         .filter(|span| span.is_server())

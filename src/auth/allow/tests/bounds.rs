@@ -212,7 +212,7 @@ fn what_has_no_bound_or_no_use_is_refused() {
         "claims[?'a']",
         "claims.a.exists(claims, true)",
         "claims.a.exists(x, claims.b.exists(x, true))",
-        "claims.a.map(x, true, x).size() == 0",
+        "claims.a.map(x, true, x + x).size() == 0",
         "dyn(1) == 1",
         "type(1) == int",
         "duration('1s') == duration('1s')",
