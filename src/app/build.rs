@@ -110,7 +110,7 @@ pub(super) fn snapshot(
         peer_service: tracing.peer_service,
     };
     let limits = rate_limits(plan, metrics, before)?;
-    let policies = policies(plan, clusters, before);
+    let policies = policies(plan, clusters, metrics, before);
     let routes = plan
         .routes
         .iter()
@@ -143,19 +143,28 @@ pub(super) fn snapshot(
         memory: memory(plan, metrics, before),
         access_log,
         policies,
+        reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
     })
 }
 
 /// The policies of a plan: those of `before` whose settings are still the same, and new ones.
-fn policies(plan: &Plan, clusters: &Clusters, before: Option<&Snapshot>) -> Vec<Arc<Policy>> {
+fn policies(
+    plan: &Plan,
+    clusters: &Clusters,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> Vec<Arc<Policy>> {
     let made = |settings: &PolicySettings| {
         let cluster = settings.upstream().and_then(|name| clusters.get(name));
         let cluster = cluster.map(|made| &made.cluster);
         let mut before = before.iter().flat_map(|snapshot| &snapshot.policies);
         let kept = before.find(|policy| policy.is_of(settings, cluster));
         kept.map_or_else(
-            || Policy::new(settings.clone(), cluster.cloned()),
+            || {
+                let counts = metrics.auth_policy(&settings.name);
+                Policy::new(settings.clone(), cluster.cloned(), counts)
+            },
             Arc::clone,
         )
     };
@@ -252,6 +261,10 @@ fn live_route(
             route: Arc::clone(&route.name),
         })
     });
+    let named = limits.named(&route.rate_limits);
+    let (identity_limits, limits) = named
+        .into_iter()
+        .partition(|rule| rule.settings().goes_by_identity());
     Ok(Arc::new(LiveRoute {
         auth: auth.transpose()?,
         mirror: mirror.transpose()?,
@@ -260,7 +273,8 @@ fn live_route(
             sampler: HeadSampler::new(&route.sampling),
             flags: FeatureFlags::new(&route.feature_flags, &trace.limits),
         },
-        limits: limits.named(&route.rate_limits),
+        limits,
+        identity_limits,
         template: spec.path.name().into(),
         plan: route.clone(),
     }))

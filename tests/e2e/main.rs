@@ -40,6 +40,7 @@ mod garbage;
 mod grpc;
 mod headers;
 mod health;
+mod identity;
 mod hedging;
 mod life_cycle;
 mod limits;
