@@ -27,6 +27,7 @@ mod deadlines;
 mod decision;
 mod edge;
 mod endings;
+mod entitle;
 mod exchange;
 mod ext_authz;
 mod events;
