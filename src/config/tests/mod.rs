@@ -5,6 +5,7 @@ mod diagnostics;
 mod entitle;
 mod environment;
 mod health;
+mod identity;
 mod examples;
 mod limits;
 mod meaning;
