@@ -67,6 +67,9 @@ pub enum StartError {
     /// The Redis that limits share cannot be set up.
     #[error("rate limits cannot be shared")]
     RateLimitStore(#[source] StoreError),
+    /// It panicked.
+    #[error("the configuration could not be made ready")]
+    Panicked(#[source] tokio::task::JoinError),
     /// The routes contradict each other.
     #[error("routes cannot be served")]
     Routes(#[source] crate::route::BuildError),

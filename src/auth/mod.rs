@@ -9,6 +9,7 @@
 
 mod asked;
 mod call;
+pub mod ext_authz;
 mod forward;
 mod identity;
 mod ip;
@@ -25,4 +26,4 @@ pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings};
-pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

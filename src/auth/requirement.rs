@@ -115,5 +115,6 @@ impl Grant {
         self.query_set.extend(other.query_set);
         self.query_remove.extend(other.query_remove);
         self.answer.extend(other.answer);
+        self.answer_changes.extend(other.answer_changes);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Identity;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 
 /// What a policy says of a request.
@@ -30,6 +30,37 @@ pub struct Grant {
     pub query_remove: Vec<Box<str>>,
     /// Fields that are added to the answer, such as `Set-Cookie`.
     pub answer: Vec<(HeaderName, HeaderValue)>,
+    /// Further changes to the answer's fields, in order and before `answer`.
+    pub answer_changes: Vec<AnswerChange>,
+}
+
+/// A change to an answer's header fields by what is there when the answer comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerChange {
+    /// Replaces every field of the name, or adds one.
+    Set(HeaderName, HeaderValue),
+    /// Replaces every field of the name; nothing if there is none.
+    SetIfPresent(HeaderName, HeaderValue),
+    /// Adds a field unless there is one of the name.
+    AddIfAbsent(HeaderName, HeaderValue),
+}
+
+impl AnswerChange {
+    /// Makes it.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(name, value) => {
+                headers.insert(name, value.clone());
+            }
+            Self::SetIfPresent(name, value) if headers.contains_key(name) => {
+                headers.insert(name, value.clone());
+            }
+            Self::AddIfAbsent(name, value) if !headers.contains_key(name) => {
+                headers.insert(name, value.clone());
+            }
+            Self::SetIfPresent(..) | Self::AddIfAbsent(..) => {}
+        }
+    }
 }
 
 /// A change to a request's header fields.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -72,7 +72,7 @@ pub struct BodyProgress {
     messages: AtomicU64,
     answered: AtomicBool,
     awaited: AtomicBool,
-    done: AtomicBool,
+    done_at: OnceLock<Instant>,
     fault: AtomicU8,
     gate_open: AtomicBool,
     gate_waker: Mutex<Option<Waker>>,
@@ -102,7 +102,17 @@ impl BodyProgress {
 
     /// Whether all of it was handed on.
     pub fn is_done(&self) -> bool {
-        self.done.load(Ordering::Relaxed)
+        self.done_at.get().is_some()
+    }
+
+    /// When the last of it was handed on.
+    pub fn done_at(&self) -> Option<Instant> {
+        self.done_at.get().copied()
+    }
+
+    /// All of it was handed on.
+    pub fn note_done(&self) {
+        self.done_at.get_or_init(clock::instant);
     }
 
     /// Why it ended early, if it did.
@@ -300,7 +310,7 @@ impl StreamedBody {
     }
 
     fn finish(&mut self) {
-        self.progress.done.store(true, Ordering::Relaxed);
+        self.progress.note_done();
         self.watched.end();
     }
 

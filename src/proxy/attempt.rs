@@ -191,9 +191,7 @@ pub(super) fn settle(
             let progress = context.request_body.as_deref();
             let cause = cause_of(&error, progress);
             let unsent = matches!(error, AskError::Connect(_) | AskError::Pending { .. });
-            // That a connection from the pool was closed meanwhile is no failure of the endpoint.
-            let stale = returned.is_some() && !unsent;
-            if cause.is_some() && !stale {
+            if speaks_against(&error, returned.is_some(), progress) {
                 prepared.cluster.report(&endpoint, None);
             }
             let upstream = &prepared.cluster.settings().name;
@@ -209,6 +207,17 @@ pub(super) fn settle(
     };
     prepared.asked = Some(endpoint);
     result
+}
+
+/// Whether a failure speaks against the endpoint. That a connection from the pool was closed
+/// meanwhile, so that the request came back, does not.
+pub(super) fn speaks_against(
+    error: &AskError,
+    came_back: bool,
+    body: Option<&BodyProgress>,
+) -> bool {
+    let unsent = matches!(error, AskError::Connect(_));
+    cause_of(error, body).is_some() && (unsent || !came_back)
 }
 
 /// What a failure is to those who decide about another attempt. None if it was the client's.

@@ -27,6 +27,16 @@ pub(super) const fn wire(context: &RequestContext) -> Option<Wire> {
     }
 }
 
+/// Whether the request's body may rest between its messages: a call on HTTP/2, which alone carries
+/// streams of gRPC. Elsewhere the name is only a name.
+pub(super) const fn may_rest(context: &RequestContext) -> bool {
+    carries_streams(context.form, context.version)
+}
+
+const fn carries_streams(form: Form, version: Version) -> bool {
+    matches!((form, version), (Form::Grpc(_), Version::HTTP_2))
+}
+
 /// Bounds the exchange by the call's own deadline. With one, a service may take until then for the
 /// head of its answer: it need not say anything before its first message. True if the exchange is
 /// bounded by the client's own word.
@@ -41,7 +51,9 @@ pub(super) fn bound(
     let Some(timeout) = grpc::timeout(headers) else {
         return false;
     };
-    timeouts.first_byte = timeouts.first_byte.max(timeout);
+    if may_rest(context) || wire(context) != Some(Wire::Grpc) {
+        timeouts.first_byte = timeouts.first_byte.max(timeout);
+    }
     let sooner = timeouts.request.is_none_or(|most| timeout < most);
     if sooner {
         timeouts.request = Some(timeout);
@@ -116,6 +128,17 @@ pub(super) fn last_words(context: &mut RequestContext, error: &BoxError) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_of_grpc_is_one_on_http2_alone() {
+        for wire in [Wire::Grpc, Wire::Web, Wire::WebText] {
+            let form = Form::Grpc(wire);
+            assert!(carries_streams(form, Version::HTTP_2));
+            assert!(!carries_streams(form, Version::HTTP_11));
+            assert!(!carries_streams(form, Version::HTTP_10));
+        }
+        assert!(!carries_streams(Form::Problem, Version::HTTP_2));
+    }
 
     #[test]
     fn the_last_frame_is_one_that_a_client_can_read() {

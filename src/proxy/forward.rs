@@ -59,12 +59,11 @@ pub(super) fn body_limits(
     bytes_max: u64,
 ) -> BodyLimits {
     let listener = &context.conn.listener;
-    // A stream of gRPC may rest between its messages.
     let rate = listener.limits.body_bytes_per_second_min;
     BodyLimits {
         bytes_max,
         idle: listener.timeouts.idle,
-        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
+        bytes_per_second_min: rate.filter(|_| !call::may_rest(context)),
         gated: headers.contains_key(EXPECT),
     }
 }

@@ -49,6 +49,7 @@ mod rate_limits;
 mod refused;
 mod resolving;
 mod retries;
+mod retry_bounds;
 mod routing;
 mod sampling;
 mod spans;

@@ -40,10 +40,11 @@ use super::plan::{DrainPlan, Plan};
 use super::raw;
 use super::scalar::{self, Misread};
 use super::suggest::nearest;
+use super::watch::ReadFiles;
 use crate::admin::AdminSettings;
 use crate::listener::ListenerSettings;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a drain may take if the file does not say.
@@ -58,7 +59,7 @@ pub(in crate::config) struct Compiler<'a> {
     /// Where relative paths start.
     pub(in crate::config) folder: &'a Path,
     /// Files that the document names, readable or not: a change of one is a change of the whole.
-    pub(in crate::config) files: Vec<PathBuf>,
+    pub(in crate::config) files: &'a mut ReadFiles,
 }
 
 /// Compiles a document. The plan is only right if nothing was found that refuses it.

@@ -255,9 +255,11 @@ fn services(records: &[Record]) -> (Vec<Service>, Duration) {
     let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
     let mut services: Vec<Service> = records
         .iter()
-        .filter_map(|record| match &record.data {
-            RData::SRV(srv) => Some(srv),
-            _ => None,
+        .filter_map(|record| {
+            let RData::SRV(srv) = &record.data else {
+                return None;
+            };
+            Some(srv)
         })
         // A target of `.` says that there is no such service.
         .filter(|srv| !srv.target.is_root())

@@ -241,7 +241,7 @@ async fn a_reload_looks_at_certificates_whose_paths_have_not_changed() {
     let mut proxy = setup().start().await;
 
     replace(&server, &next);
-    proxy.reload(setup()).unwrap();
+    proxy.reload(setup()).await.unwrap();
 
     let stream = connect(&client(&authority, None), &proxy).await.unwrap();
     assert_eq!(shown(&stream), next.certificate.to_vec());

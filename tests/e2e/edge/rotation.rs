@@ -1,7 +1,7 @@
 //! Certificates that are rotated or revoked while clients come back.
 
 use super::certificates::{SHOP, client, connect, listener, replace, status, workload};
-use crate::support::client::{request, send_over};
+use crate::support::client::{get, request, send_over};
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
 use crate::tls::{Authority, Signed, provider};
@@ -39,6 +39,23 @@ async fn sessions_survive_a_renewal() {
     proxy.renew_certificates().await;
 
     assert!(resumes(&config, &proxy).await);
+}
+
+#[tokio::test]
+async fn a_reload_that_changes_tls_does_not_tell_a_certificates_end_twice() {
+    let (authority, origin) = (Authority::new(), Origin::start().await);
+    let server = authority.sign("app.example.com");
+    let setup = |more: &str| Setup::front(&origin).with(&listener(&server, more));
+    let mut proxy = setup("").start().await;
+
+    proxy.reload(setup("min_version: '1.3'")).await.unwrap();
+
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")]).await;
+    let page = page.text();
+    let series = page
+        .lines()
+        .filter(|line| line.starts_with("edgespan_certificate_expiry_seconds{"));
+    assert_eq!(series.count(), 1, "{page}");
 }
 
 /// A client whose certificate is rotated while it runs, as workloads' are.
