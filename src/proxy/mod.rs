@@ -9,6 +9,7 @@ mod compress;
 mod context;
 mod cors;
 mod edit;
+mod entitle;
 mod error;
 mod finish;
 mod forward;
@@ -26,6 +27,7 @@ mod retry;
 mod snapshot;
 mod split;
 mod upgrade;
+mod well_known;
 
 pub use answer::{Answer, Fault};
 pub use body::TracedBody;

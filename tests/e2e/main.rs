@@ -59,4 +59,5 @@ mod support;
 mod telemetry;
 mod tls;
 mod upgrades;
+mod versions;
 mod websocket;
