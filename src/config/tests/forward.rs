@@ -91,7 +91,7 @@ fn what_makes_no_sense_is_refused() {
         ("retries: 6", "E0105"),
         ("failure_status: 200", "E0311"),
         ("failure_status: 302", "E0311"),
-        ("failure_status: 600", "E0311"),
+        ("failure_status: 600", "E0105"),
         ("identity_headers: '*'", "E0306"),
         ("identity_headers: host", "E0306"),
         ("identity_headers: content-length", "E0306"),
