@@ -10,6 +10,7 @@ mod auth;
 mod balance;
 mod conditions;
 mod cors;
+mod decision;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
