@@ -4,6 +4,7 @@ mod balance;
 mod diagnostics;
 mod entitle;
 mod environment;
+mod forward;
 mod health;
 mod examples;
 mod limits;
