@@ -106,7 +106,7 @@ pub(super) fn snapshot(
         peer_service: tracing.peer_service,
     };
     let limits = rate_limits(plan, metrics, before)?;
-    let policies = policies(plan, clusters, before);
+    let policies = policies(plan, clusters, metrics, before);
     let routes = plan
         .routes
         .iter()
@@ -143,14 +143,19 @@ pub(super) fn snapshot(
 }
 
 /// The policies of a plan: those of `before` whose settings are still the same, and new ones.
-fn policies(plan: &Plan, clusters: &Clusters, before: Option<&Snapshot>) -> Vec<Arc<Policy>> {
+fn policies(
+    plan: &Plan,
+    clusters: &Clusters,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> Vec<Arc<Policy>> {
     let made = |settings: &PolicySettings| {
         let cluster = settings.upstream().and_then(|name| clusters.get(name));
         let cluster = cluster.map(|made| &made.cluster);
         let mut before = before.iter().flat_map(|snapshot| &snapshot.policies);
         let kept = before.find(|policy| policy.is_of(settings, cluster));
         kept.map_or_else(
-            || Policy::new(settings.clone(), cluster.cloned()),
+            || Policy::new(settings.clone(), cluster.cloned(), metrics),
             Arc::clone,
         )
     };

@@ -8,19 +8,24 @@
 //! of ([`Asked`]), and spans go where the [`Recorder`] says.
 
 mod asked;
+mod cache;
 mod call;
 mod forward;
 mod identity;
-mod ip;
 mod policy;
+mod proof;
 mod recorder;
 mod requirement;
 mod verdict;
 
 pub use asked::Asked;
+pub use cache::{CacheKeyPart, CacheSettings};
 pub use forward::ForwardSettings;
 pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
+pub use proof::{
+    ApiKeySettings, ApiKeys, BasicSettings, ClientCertSettings, KeyEntry, LineError, Passwords,
+};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings};
 pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

@@ -1,8 +1,10 @@
 //! One policy: what is asked, and by which means.
 
 use super::forward::{Forward, ForwardSettings};
-use super::{Asked, Reason, Recorder, Verdict, ip};
+use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
+use super::{Asked, Reason, Recorder, Verdict};
 use crate::net::TrustedPeers;
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::Cluster;
 use std::sync::Arc;
 
@@ -24,6 +26,12 @@ pub struct PolicySettings {
 pub enum Means {
     /// By the client's address.
     Ip(TrustedPeers),
+    /// By an API key.
+    ApiKey(Box<ApiKeySettings>),
+    /// By name and password.
+    Basic(Box<BasicSettings>),
+    /// By the client's certificate.
+    ClientCert(ClientCertSettings),
     /// By asking an external authorizer.
     Forward(Box<ForwardSettings>),
 }
@@ -32,7 +40,7 @@ impl PolicySettings {
     /// The upstream that it asks, if it asks one.
     pub fn upstream(&self) -> Option<&Arc<str>> {
         match &self.means {
-            Means::Ip(_) => None,
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
             Means::Forward(forward) => Some(&forward.upstream),
         }
     }
@@ -42,13 +50,27 @@ impl PolicySettings {
 pub struct Policy {
     settings: PolicySettings,
     forward: Option<Forward>,
+    basic: Option<BasicChecks>,
 }
 
 impl Policy {
     /// Makes it. `cluster` is the upstream that it asks, if it asks one.
-    pub fn new(settings: PolicySettings, cluster: Option<Arc<Cluster>>) -> Arc<Self> {
+    pub fn new(
+        settings: PolicySettings,
+        cluster: Option<Arc<Cluster>>,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
         let forward = cluster.map(|cluster| Forward { cluster });
-        Arc::new(Self { settings, forward })
+        let basic = if let Means::Basic(basic) = &settings.means {
+            Some(BasicChecks::new(basic, metrics.auth_cache(&settings.name)))
+        } else {
+            None
+        };
+        Arc::new(Self {
+            settings,
+            forward,
+            basic,
+        })
     }
 
     /// Whether it is made of these settings and asks this upstream, so that a reload may keep it.
@@ -72,7 +94,13 @@ impl Policy {
         let name = &self.settings.name;
         let mut span = recorder.decision(name);
         let verdict = match &self.settings.means {
-            Means::Ip(networks) => ip::check(name, networks, asked),
+            Means::Ip(networks) => proof::ip(name, networks, asked),
+            Means::ApiKey(settings) => proof::api_key(name, settings, asked),
+            Means::ClientCert(settings) => proof::client_cert(name, settings, asked),
+            Means::Basic(settings) => match &self.basic {
+                Some(checks) => checks.check(name, settings, asked, &mut span).await,
+                None => Verdict::deny(Reason::Unavailable),
+            },
             Means::Forward(settings) => match &self.forward {
                 Some(forward) => forward.check(settings, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),

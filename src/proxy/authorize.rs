@@ -8,7 +8,7 @@ use super::cors;
 use super::error::ProxyError;
 use super::gate::Gated;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
-use crate::message::forwarded;
+use crate::message::{cookie, forwarded};
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
@@ -114,6 +114,9 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
                 forwarded::assert_field(&mut parts.headers, name, None);
             }
         }
+    }
+    for name in &grant.cookies_remove {
+        cookie::remove(&mut parts.headers, name);
     }
     context.note("edgespan.auth.decision", "allow");
     context.granted = Some(Box::new(grant));

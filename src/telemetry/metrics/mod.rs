@@ -5,6 +5,7 @@
 //! allocates.
 
 mod attempts;
+mod auth_cache;
 mod connections;
 mod edge;
 mod endpoints;
@@ -22,6 +23,7 @@ mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
+pub use auth_cache::{AuthCacheCounts, AuthCacheOutcome};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
 pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
@@ -37,6 +39,7 @@ pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
+use auth_cache::AuthCacheMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use edge::EdgeMetrics;
 use endpoints::EndpointMetrics;
@@ -66,6 +69,7 @@ pub struct Metrics {
     attempts: AttemptMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
+    auth_caches: AuthCacheMetrics,
     memory: Arc<MemoryGauges>,
     adaptive: AdaptiveMetrics,
     active_requests: AtomicI64,
@@ -89,6 +93,7 @@ impl Metrics {
             attempts: AttemptMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
+            auth_caches: AuthCacheMetrics::new(),
             memory: Arc::default(),
             adaptive: AdaptiveMetrics::new(),
             active_requests: AtomicI64::new(0),
@@ -236,6 +241,11 @@ impl Metrics {
         self.rate_limits.rule(rule)
     }
 
+    /// The numbers of what the policy of this name remembers.
+    pub fn auth_cache(&self, policy: &Arc<str>) -> Arc<AuthCacheCounts> {
+        self.auth_caches.policy(policy)
+    }
+
     /// The numbers of the Redis that limits share.
     pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
         self.rate_limits.store()
@@ -278,6 +288,7 @@ impl Metrics {
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);
+        self.auth_caches.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {
