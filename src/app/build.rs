@@ -1,6 +1,7 @@
 //! Live objects out of a plan.
 
 use super::parts::Clusters;
+use crate::auth::assertion::Assertions;
 use crate::auth::{Policy, PolicySettings, Requirement};
 use crate::config::Plan;
 use crate::export::ExportError;
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The Redis that limits share cannot be set up.
     #[error("rate limits cannot be shared")]
     RateLimitStore(#[source] StoreError),
+    /// It panicked.
+    #[error("the configuration could not be made ready")]
+    Panicked(#[source] tokio::task::JoinError),
     /// The routes contradict each other.
     #[error("routes cannot be served")]
     Routes(#[source] crate::route::BuildError),
@@ -139,6 +143,7 @@ pub(super) fn snapshot(
         memory: memory(plan, metrics, before),
         access_log,
         policies,
+        assertion: assertion(plan, before),
     })
 }
 
@@ -160,6 +165,15 @@ fn policies(
         )
     };
     plan.policies.iter().map(made).collect()
+}
+
+/// What signs assertions; what it signed already counts if its settings are the same.
+fn assertion(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Assertions>> {
+    let settings = plan.assertion.as_ref()?;
+    let before = before.and_then(|snapshot| snapshot.assertion.as_ref());
+    let kept = before.filter(|assertions| assertions.settings() == settings);
+    let made = || Arc::new(Assertions::new(settings.clone()));
+    Some(kept.map_or_else(made, Arc::clone))
 }
 
 fn rate_limits(

@@ -49,10 +49,17 @@ pub(super) struct Doorway {
     pub(super) drain: Drain,
     terms: Arc<ArcSwap<Terms>>,
     /// The same socket as the accept loop's, to be handed on. None once it is shut.
-    socket: Option<TcpListener>,
+    socket: Option<Arc<TcpListener>>,
     permits: Arc<Semaphore>,
     shut: CancellationToken,
     taker: Connections,
+}
+
+/// A data listener as a reload finds it.
+pub(super) struct Known {
+    name: Arc<str>,
+    terms: Arc<Terms>,
+    socket: Option<Arc<TcpListener>>,
 }
 
 /// What becomes of one listener of a new plan.
@@ -116,7 +123,7 @@ impl Bound {
             address: self.address,
             drain,
             terms,
-            socket: Some(self.socket),
+            socket: Some(Arc::new(self.socket)),
             permits: Arc::new(Semaphore::new(settings.limits.connections_max)),
             shut: CancellationToken::new(),
             taker,
@@ -146,8 +153,16 @@ impl Doorway {
 
     /// The listening socket once more.
     pub(super) fn socket(&self) -> io::Result<TcpListener> {
-        let closed = || io::Error::from(io::ErrorKind::NotConnected);
-        self.socket.as_ref().ok_or_else(closed)?.try_clone()
+        again(self.socket.as_deref())
+    }
+
+    /// What a reload needs to know of it.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            name: Arc::clone(&self.name),
+            terms: self.terms.load_full(),
+            socket: self.socket.clone(),
+        }
     }
 
     /// New terms for connections that come from now on.
@@ -215,30 +230,35 @@ pub(super) async fn linger_and_finish(drain: Drain, linger: Duration, limit: Dur
 /// What is to be done for the listeners of a plan. Opens sockets, and changes nothing yet.
 pub(super) fn changes(
     settings: &[ListenerSettings],
-    open: &[Doorway],
+    open: &[Known],
     tls: &TlsShared,
 ) -> Result<Vec<Change>, StartError> {
     let change = |settings: &ListenerSettings| {
-        let same_address = |one: &&Doorway| one.settings().address == settings.address;
-        let same = |one: &Doorway| same_address(&one) && one.name == settings.name;
+        let same_address = |one: &&Known| one.terms.listener.address == settings.address;
+        let same = |one: &Known| same_address(&one) && one.name == settings.name;
         if let Some(at) = open.iter().position(same)
-            && let Some(doorway) = open.get(at)
+            && let Some(known) = open.get(at)
         {
-            let before = doorway.terms.load();
-            let is_same = *before.listener == *settings;
-            let terms = (!is_same).then(|| terms(settings, Some(&before), tls));
+            let is_same = *known.terms.listener == *settings;
+            let terms = (!is_same).then(|| terms(settings, Some(&known.terms), tls));
             let terms = terms.transpose()?;
             return Ok(Change::Keep { at, terms });
         }
         // Another name on the same socket; a port that the system chose is no such thing.
         let renamed = open.iter().find(same_address);
         let bound = match renamed.filter(|_| settings.address.port() != 0) {
-            Some(doorway) => Bound::on(settings, doorway.socket(), tls)?,
+            Some(known) => Bound::on(settings, again(known.socket.as_deref()), tls)?,
             None => Bound::new(settings, &mut Inherited::default(), tls)?,
         };
         Ok(Change::Open(Box::new(bound)))
     };
     settings.iter().map(change).collect()
+}
+
+/// A listening socket once more, unless it is shut.
+fn again(socket: Option<&TcpListener>) -> io::Result<TcpListener> {
+    let closed = || io::Error::from(io::ErrorKind::NotConnected);
+    socket.ok_or_else(closed)?.try_clone()
 }
 
 /// The terms of these settings. TLS that is the same goes on with the certificates it has, which

@@ -5,14 +5,15 @@ use super::accounts::Ledger;
 use super::build::{self, StartError};
 use crate::config::{Fingerprint, Plan};
 use crate::export::{Exporter, OtlpSettings};
-use crate::proxy::Snapshot;
+use crate::ratelimit::RateLimits;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Keeper;
+use crate::trace::sink::SpanSink;
 use crate::upstream::{Cluster, ClusterSettings};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often it is looked whether the last request that gives spans to a replaced exporter ended.
@@ -55,11 +56,21 @@ pub(super) fn clusters(
     plan.upstreams.iter().map(made).collect()
 }
 
+/// From here on these are the upstreams and the Redis that metrics tell of.
+pub(super) fn come_into_force(clusters: &Clusters, limits: &RateLimits) {
+    limits.come_into_force();
+    for made in clusters.values() {
+        made.cluster.come_into_force();
+    }
+}
+
 /// An exporter at work, and what it was made of.
 #[derive(Clone)]
 pub(super) struct Destination {
     name: Arc<str>,
     pub(super) exporter: Exporter,
+    /// The same, as requests hold it: whoever does may still give it spans.
+    pub(super) sink: Arc<dyn SpanSink>,
     settings: OtlpSettings,
     resource: Bytes,
     files: Fingerprint,
@@ -99,10 +110,12 @@ pub(super) fn destinations(
             }
             let name = free_name(&names, place, alone);
             names.push(Arc::clone(&name));
+            let exporter =
+                Exporter::start(settings, resource.clone()).map_err(StartError::Export)?;
             Ok(Destination {
                 name,
-                exporter: Exporter::start(settings, resource.clone())
-                    .map_err(StartError::Export)?,
+                sink: Arc::new(exporter.clone()),
+                exporter,
                 settings: settings.clone(),
                 resource: resource.clone(),
                 files,
@@ -141,10 +154,10 @@ impl Destination {
         ledger.open(&self.name, &self.exporter);
     }
 
-    /// Ends it once no request gives it spans any more, that is, when the snapshot it belongs to
-    /// is gone, and when what it holds is settled. Runs in the background.
-    pub(super) async fn retire(self, snapshot: Weak<Snapshot>, ledger: Ledger, limit: Duration) {
-        while snapshot.strong_count() > 0 {
+    /// Ends it once no request gives it spans any more, that is, when every snapshot that it
+    /// belonged to is gone, and when what it holds is settled. Runs in the background.
+    pub(super) async fn retire(self, ledger: Ledger, limit: Duration) {
+        while Arc::strong_count(&self.sink) > 1 {
             tokio::time::sleep(LAST_REQUEST_EVERY).await;
         }
         // Its collector may be away for now: what waits is tried again for a while.

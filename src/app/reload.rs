@@ -5,13 +5,16 @@
 //! came in on.
 
 use super::build::{self, StartError};
-use super::doorway::{Change, Doorway, changes};
-use super::parts::{self, Destination};
+use super::doorway::{Behind, Change, Doorway, Known, changes};
+use super::parts::{self, Clusters, Destination};
 use super::run::{Running, all_sinks};
 use crate::config::Plan;
 use crate::proxy::Snapshot;
+use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::ReloadOutcome;
-use std::sync::{Arc, Weak};
+use crate::trace::sink::SpanSink;
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a replaced exporter goes on trying after its last request.
@@ -36,29 +39,85 @@ pub struct Changes {
     pub at_next_start: Vec<&'static str>,
 }
 
+/// What is at work when a reload begins.
+struct Before {
+    behind: Behind,
+    doorways: Vec<Known>,
+    clusters: Clusters,
+    destinations: Vec<Destination>,
+    sinks: Vec<Arc<dyn SpanSink>>,
+}
+
+/// Everything that another plan needs, and nothing of it at work yet.
+struct Ready {
+    plan: Plan,
+    steps: Vec<Change>,
+    clusters: Clusters,
+    destinations: Vec<Destination>,
+    snapshot: Snapshot,
+}
+
+impl Before {
+    /// Reads from disk, opens sockets, and can fail.
+    fn make(
+        self,
+        plan: Plan,
+        log: io::Result<Option<Arc<AccessLog>>>,
+    ) -> Result<Ready, StartError> {
+        let Behind { live, metrics, tls } = &self.behind;
+        tls.keeper.look();
+        let log = log.map_err(StartError::AccessLog)?;
+        let steps = changes(&plan.listeners, &self.doorways, tls)?;
+        let clusters = parts::clusters(&plan, &self.clusters, metrics, &tls.keeper)?;
+        let destinations = parts::destinations(&plan, &self.destinations)?;
+        let sinks = all_sinks(&self.sinks, &destinations);
+        let snapshot = build::snapshot(&plan, &clusters, metrics, sinks, log, Some(&live.load()))?;
+        Ok(Ready {
+            plan,
+            steps,
+            clusters,
+            destinations,
+            snapshot,
+        })
+    }
+}
+
 impl Running {
     /// Puts another plan in force, as a whole or not at all. Certificates that stay are looked at,
     /// whatever comes of the plan.
     ///
     /// # Errors
     /// What cannot be done; everything is as it was then.
-    pub fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
-        // From disk, as what is made below.
-        self.behind.tls.keeper.look();
+    pub async fn reload(&mut self, plan: Plan) -> Result<Changes, StartError> {
         self.leaving.retain(|drain| !drain.is_over());
         self.retiring.retain(|(_, ending)| !ending.is_finished());
-        let steps = changes(&plan.listeners, &self.doorways, &self.behind.tls)?;
-        let clusters = {
-            let keeper = &self.behind.tls.keeper;
-            parts::clusters(&plan, &self.clusters, &self.behind.metrics, keeper)?
+        let log = self.access_log.of(&plan);
+        let before = Before {
+            behind: self.behind.clone(),
+            doorways: self.doorways.iter().map(Doorway::known).collect(),
+            clusters: self.clusters.clone(),
+            destinations: self.destinations.clone(),
+            sinks: self.sinks.clone(),
         };
-        let destinations = parts::destinations(&plan, &self.destinations)?;
-        let log = self.access_log.of(&plan).map_err(StartError::AccessLog)?;
-        let sinks = all_sinks(&self.sinks, &destinations);
-        let (before, metrics) = (self.behind.live.load(), &self.behind.metrics);
-        let snapshot = build::snapshot(&plan, &clusters, metrics, sinks, log, Some(&before))?;
-        let before = Arc::downgrade(&before);
+        // Requests on this thread would wait for the disk.
+        match tokio::task::spawn_blocking(move || before.make(plan, log)).await {
+            Ok(ready) => Ok(self.put_in_force(ready?)),
+            Err(panicked) => {
+                self.behind.metrics.panicked();
+                Err(StartError::Panicked(panicked))
+            }
+        }
+    }
 
+    /// Cannot fail.
+    fn put_in_force(&mut self, ready: Ready) -> Changes {
+        let Ready {
+            plan,
+            steps,
+            clusters,
+            destinations,
+            snapshot,
+        } = ready;
         let mut told = self.compare(&plan, &clusters);
         for destination in &destinations {
             if !self.destinations.iter().any(|one| one.is(destination)) {
@@ -66,12 +125,13 @@ impl Running {
                 told.exporters_made += 1;
             }
         }
+        parts::come_into_force(&clusters, &snapshot.limits);
         self.behind.live.replace(snapshot);
         self.clusters = clusters;
-        self.retire(destinations, &before);
+        self.retire(destinations);
         self.walk(steps, &plan, &mut told);
         self.plan = plan;
-        Ok(told)
+        told
     }
 
     /// What came of reading the configuration anew, for metrics and for the operator's page.
@@ -81,7 +141,7 @@ impl Running {
         self.last_reload.tell(outcome, report);
     }
 
-    fn compare(&self, plan: &Plan, clusters: &parts::Clusters) -> Changes {
+    fn compare(&self, plan: &Plan, clusters: &Clusters) -> Changes {
         let kept = |(name, made): (&Arc<str>, &parts::MadeCluster)| {
             let before = self.clusters.get(name);
             before.is_some_and(|before| Arc::ptr_eq(&before.cluster, &made.cluster))
@@ -96,14 +156,14 @@ impl Running {
     }
 
     /// Exporters that are not among the new ones end when their last request has.
-    fn retire(&mut self, next: Vec<Destination>, before: &Weak<Snapshot>) {
+    fn retire(&mut self, next: Vec<Destination>) {
         let previous = std::mem::replace(&mut self.destinations, next);
         for one in previous {
             if self.destinations.iter().any(|kept| kept.is(&one)) {
                 continue;
             }
             let exporter = one.exporter.clone();
-            let ending = one.retire(Weak::clone(before), self.ledger.clone(), RETIRE_MAX);
+            let ending = one.retire(self.ledger.clone(), RETIRE_MAX);
             self.retiring.push((exporter, tokio::spawn(ending)));
         }
     }

@@ -114,6 +114,7 @@ impl Running {
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
+        parts::come_into_force(&clusters, &snapshot.limits);
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),
@@ -268,9 +269,14 @@ impl Running {
         }
         let clean = ending.join_all().await.into_iter().all(|clean| clean);
         let exporters = self.destinations.iter().map(|one| &one.exporter);
-        for exporter in exporters.chain(self.retiring.iter().map(|(exporter, _)| exporter)) {
-            exporter.shutdown(FLUSH_MAX).await;
+        let retiring = self.retiring.iter().map(|(exporter, _)| exporter);
+        // Together: the process's end is not to wait for one collector after the other.
+        let mut flushing = JoinSet::new();
+        for exporter in exporters.chain(retiring) {
+            let exporter = exporter.clone();
+            flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
+        flushing.join_all().await;
         self.readings.end().await;
         self.telemetry.shutdown(FLUSH_MAX).await;
         self.access_log.close(FLUSH_MAX);
@@ -294,10 +300,8 @@ pub(super) fn all_sinks(
     own: &[Arc<dyn SpanSink>],
     destinations: &[Destination],
 ) -> Vec<Arc<dyn SpanSink>> {
-    let sent = destinations
-        .iter()
-        .map(|one| Arc::new(one.exporter.clone()) as Arc<dyn SpanSink>);
-    own.iter().cloned().chain(sent).collect()
+    let sent = destinations.iter().map(|one| &one.sink);
+    own.iter().chain(sent).cloned().collect()
 }
 
 async fn open_doors(

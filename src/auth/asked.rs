@@ -1,5 +1,6 @@
 //! The request that is asked about: the one that came, or one that a host proxy told of.
 
+use crate::message::held::HeldBody;
 use crate::tls::ClientIdentity;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Version};
@@ -36,4 +37,7 @@ pub struct Asked<'a> {
     pub upgrades: bool,
     /// Whether it is a CORS preflight.
     pub is_preflight: bool,
+    /// The first bytes of its body, where a policy of its route wants them and there is one to be
+    /// had.
+    pub body: Option<&'a HeldBody>,
 }

@@ -6,7 +6,7 @@ use crate::clock;
 use crate::message::request_body::RequestBody;
 use crate::trace::client_span::{ClientEnd, ClientStart};
 use crate::upstream::{
-    AnswerBody, AnswerError, AskError, Asking, Choice, Cluster, Endpoint, Unanswered,
+    AnswerBody, AnswerError, AskError, Asking, Choice, Cluster, Due, Endpoint, Unanswered,
 };
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -135,7 +135,11 @@ async fn once(
         is_mirror: false,
     };
     let call = span.call(&start, request.headers_mut());
-    let mut asking = Asking::new(request, None, None, Some(due));
+    let of_ours = Due {
+        at: due,
+        by_client: false,
+    };
+    let mut asking = Asking::new(request, None, None, Some(of_ours));
     asking.host = question
         .host
         .clone()
@@ -168,7 +172,7 @@ async fn once(
 
 fn unanswered((error, _): Unanswered) -> CallError {
     match error {
-        AskError::FirstByte { .. } => CallError::Timeout,
+        AskError::FirstByte { .. } | AskError::OutOfTime { .. } => CallError::Timeout,
         AskError::Pending { .. } => CallError::Unavailable,
         AskError::Connect(_)
         | AskError::Reset { .. }

@@ -7,9 +7,12 @@
 //! Knows nothing of the pipeline: a request that is asked about may be one that a host proxy told
 //! of ([`Asked`]), and spans go where the [`Recorder`] says.
 
+mod allow;
 mod asked;
+pub mod assertion;
 mod cache;
 mod call;
+pub mod ext_authz;
 mod forward;
 mod identity;
 mod policy;
@@ -18,9 +21,12 @@ mod recorder;
 mod requirement;
 mod verdict;
 
+pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};
 pub use asked::Asked;
 pub use cache::{CacheKeyPart, CacheSettings};
-pub use forward::ForwardSettings;
+pub use forward::{
+    BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
+};
 pub use identity::{Identity, Proof};
 pub use policy::{Means, Policy, PolicySettings};
 pub use proof::{
@@ -28,4 +34,4 @@ pub use proof::{
 };
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings};
-pub use verdict::{Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

@@ -1,6 +1,7 @@
 //! One policy: what is asked, and by which means.
 
-use super::forward::{Forward, ForwardSettings};
+use super::cache::DecisionCache;
+use super::forward::{BodyRule, Forward, ForwardSettings};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
 use super::{Asked, Reason, Recorder, Verdict};
 use crate::net::TrustedPeers;
@@ -60,7 +61,17 @@ impl Policy {
         cluster: Option<Arc<Cluster>>,
         metrics: &Metrics,
     ) -> Arc<Self> {
-        let forward = cluster.map(|cluster| Forward { cluster });
+        let forward = match (&settings.means, cluster) {
+            (Means::Forward(forward), Some(cluster)) => {
+                let cache = forward.cache.clone();
+                let counts = || metrics.auth_cache(&settings.name);
+                Some(Forward {
+                    cluster,
+                    cache: cache.map(|cache| DecisionCache::new(cache, counts())),
+                })
+            }
+            _ => None,
+        };
         let basic = if let Means::Basic(basic) = &settings.means {
             Some(BasicChecks::new(basic, metrics.auth_cache(&settings.name)))
         } else {
@@ -89,6 +100,14 @@ impl Policy {
         &self.settings
     }
 
+    /// How much of a request's body it wants to see on this route; None: nothing.
+    pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
+        match &self.settings.means {
+            Means::Forward(settings) => settings.rules(route).body,
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
+        }
+    }
+
     /// Decides about a request, under a span of its own.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
         let name = &self.settings.name;
@@ -102,7 +121,7 @@ impl Policy {
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Forward(settings) => match &self.forward {
-                Some(forward) => forward.check(settings, asked, &mut span).await,
+                Some(forward) => forward.check(name, settings, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
         };

@@ -1,6 +1,6 @@
 //! What a route requires: one of several sets of policies, all of a set.
 
-use super::{Asked, Denial, Grant, Policy, Reason, Recorder, Verdict};
+use super::{Asked, BodyRule, Denial, Grant, Policy, Reason, Recorder, Verdict};
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -30,6 +30,21 @@ impl Requirement {
             any: settings.any.iter().map(set).collect::<Option<_>>()?,
             preflights_pass: settings.preflights_pass,
         })
+    }
+
+    /// How much of a request's body its policies want to see on this route; None: nothing.
+    pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
+        let policies = self.any.iter().flatten();
+        let wanted = policies.filter_map(|policy| policy.body_wanted(route));
+        wanted.reduce(|one, other| BodyRule {
+            bytes_max: one.bytes_max.max(other.bytes_max),
+            refuses_larger: one.refuses_larger && other.refuses_larger,
+        })
+    }
+
+    /// Whether CORS preflights pass unasked.
+    pub const fn passes_preflights(&self) -> bool {
+        self.preflights_pass
     }
 
     /// Asks set after set. A set that allows ends it, and so does one that refuses; one that does
@@ -64,6 +79,8 @@ async fn all(set: &[Arc<Policy>], asked: &Asked<'_>, recorder: &mut Recorder<'_>
     for policy in set {
         let verdict = policy.check(asked, recorder).await;
         match verdict {
+            // It only decides: nothing of what it says changes the request.
+            Verdict::Allow(_) if policy.settings().shadow => {}
             Verdict::Allow(grant) => together.join(*grant),
             Verdict::Deny(_) | Verdict::Abstain(_) if policy.settings().shadow => {}
             Verdict::Deny(_) | Verdict::Abstain(_) => return verdict,
@@ -99,5 +116,6 @@ impl Grant {
         self.query_remove.extend(other.query_remove);
         self.cookies_remove.extend(other.cookies_remove);
         self.answer.extend(other.answer);
+        self.answer_changes.extend(other.answer_changes);
     }
 }

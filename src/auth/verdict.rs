@@ -2,7 +2,7 @@
 
 use super::Identity;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 
 /// What a policy says of a request.
@@ -32,6 +32,46 @@ pub struct Grant {
     pub cookies_remove: Vec<Box<str>>,
     /// Fields that are added to the answer, such as `Set-Cookie`.
     pub answer: Vec<(HeaderName, HeaderValue)>,
+    /// Further changes to the answer's fields, in order and before `answer`.
+    pub answer_changes: Vec<AnswerChange>,
+}
+
+/// A change to an answer's header fields by what is there when the answer comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AnswerChange {
+    /// Replaces every field of the name, or adds one.
+    Set(HeaderName, HeaderValue),
+    /// Replaces every field of the name; nothing if there is none.
+    SetIfPresent(HeaderName, HeaderValue),
+    /// Adds a field unless there is one of the name.
+    AddIfAbsent(HeaderName, HeaderValue),
+}
+
+impl AnswerChange {
+    /// The field that it may write, and what.
+    pub const fn field(&self) -> (&HeaderName, &HeaderValue) {
+        match self {
+            Self::Set(name, value)
+            | Self::SetIfPresent(name, value)
+            | Self::AddIfAbsent(name, value) => (name, value),
+        }
+    }
+
+    /// Makes it.
+    pub fn apply(&self, headers: &mut HeaderMap) {
+        match self {
+            Self::Set(name, value) => {
+                headers.insert(name, value.clone());
+            }
+            Self::SetIfPresent(name, value) if headers.contains_key(name) => {
+                headers.insert(name, value.clone());
+            }
+            Self::AddIfAbsent(name, value) if !headers.contains_key(name) => {
+                headers.insert(name, value.clone());
+            }
+            Self::SetIfPresent(..) | Self::AddIfAbsent(..) => {}
+        }
+    }
 }
 
 /// A change to a request's header fields.
@@ -59,6 +99,8 @@ pub struct Denial {
 pub enum DenialAnswer {
     /// An answer of ours, by the reason, with these challenges as `WWW-Authenticate`.
     Own(Vec<HeaderValue>),
+    /// An answer of ours with this status, whatever the reason.
+    OwnWith(StatusCode),
     /// What an authorizer answered, as it is.
     Theirs(Response<Bytes>),
 }
@@ -126,10 +168,10 @@ impl Verdict {
     }
 
     /// As spans and metrics have it.
-    pub const fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Allow(_) => "allow",
-            Self::Deny(_) => "deny",
+            Self::Deny(denial) => denial.name(),
             Self::Abstain(_) => "abstain",
         }
     }
@@ -144,6 +186,17 @@ impl Verdict {
 }
 
 impl Denial {
+    /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
+    /// `timeout` or `error` where nobody decided.
+    pub fn name(&self) -> &'static str {
+        match (self.reason, &self.answer) {
+            (Reason::Timeout, _) => "timeout",
+            (Reason::Unavailable | Reason::BadAnswer, _) => "error",
+            (_, DenialAnswer::Theirs(answer)) if answer.status().is_redirection() => "redirect",
+            _ => "deny",
+        }
+    }
+
     /// With an answer of ours and no challenge.
     pub const fn own(reason: Reason) -> Self {
         Self {

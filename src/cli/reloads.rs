@@ -4,19 +4,15 @@ use super::args::LogForm;
 use super::{Console, run};
 use crate::app::{Changes, Hangups, Running, StartError, service_manager};
 use crate::config::{
-    Environment, Fingerprint, Loaded, Look, Overrides, Refused, Report, Watch, load,
+    Environment, Loaded, Look, Overrides, ReadFiles, Refused, Report, Watch, load,
 };
 use crate::telemetry::metrics::ReloadOutcome;
 use crate::telemetry::plain_chain;
 use std::error::Error;
-use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tracing::{error, info, warn};
-
-/// How often in a row the document may change while it is being read.
-const IN_A_ROW_MAX: usize = 3;
 
 /// What is read, and when.
 pub(super) struct Reloads {
@@ -34,25 +30,25 @@ struct Source {
 }
 
 impl Reloads {
-    /// Begins to wait for signals, and to watch the file and `files`, which it names, unless that
-    /// is switched off.
+    /// Waits for signals, and watches what was read of the file, unless that is switched off.
     pub(super) fn begin(
         file: &Path,
         overrides: Overrides,
         form: LogForm,
-        files: Option<Vec<PathBuf>>,
-    ) -> io::Result<Self> {
+        hangups: Hangups,
+        read: Option<ReadFiles>,
+    ) -> Self {
         let source = Source {
             file: file.to_owned(),
             environment: Environment::of_process(),
             overrides,
         };
-        Ok(Self {
-            hangups: Hangups::listen()?,
-            watch: files.map(|files| source.watch(files)),
+        Self {
+            hangups,
+            watch: read.map(Watch::begin),
             source: Arc::new(source),
             form,
-        })
+        }
     }
 
     /// Resolves when the configuration is to be read. May be dropped and called again.
@@ -69,50 +65,46 @@ impl Reloads {
     /// Reads it and puts it in force, or says why not.
     pub(super) async fn reload(&mut self, running: &mut Running, console: &Console) {
         service_manager::reloading();
-        for _ in 0..IN_A_ROW_MAX {
-            let document = self.source.document();
-            let (outcome, report) = self.reload_once(running, console).await;
-            running.reloaded(outcome, report);
-            if self.watch.is_none() || self.source.document() == document {
-                break;
-            }
-        }
+        let (outcome, report) = self.read_anew(running, console).await;
+        running.reloaded(outcome, report);
         service_manager::ready(false, "serving");
     }
 
     /// What came of it, and what there is to say of that.
-    async fn reload_once(
+    async fn read_anew(
         &mut self,
         running: &mut Running,
         console: &Console,
     ) -> (ReloadOutcome, String) {
-        let source = Arc::clone(&self.source);
+        let (source, watches) = (Arc::clone(&self.source), self.watch.is_some());
         let file = source.file.display().to_string();
         let read = tokio::task::spawn_blocking(move || {
-            load(&source.file, &source.environment, &source.overrides)
+            let read = load(&source.file, &source.environment, &source.overrides);
+            let files = match &read {
+                Ok(loaded) => &loaded.files,
+                Err(refused) => &refused.files,
+            };
+            let watch = watches.then(|| Watch::begin(files.clone()));
+            (read, watch)
         });
-        let loaded = match read.await {
-            Ok(Ok(loaded)) => loaded,
-            Ok(Err(refused)) => {
-                running.renew_certificates().await;
-                self.tell_refused(&refused, &file, running.admin, console);
-                return (ReloadOutcome::Refused, page(&refused.report));
-            }
+        let (loaded, watch) = match read.await {
+            Ok(read) => read,
             Err(panicked) => {
                 error!(file, error = %panicked, "the configuration could not be read");
                 return (ReloadOutcome::Failed, panicked.to_string());
             }
         };
-        let Loaded {
-            plan,
-            warnings,
-            files,
-        } = loaded;
+        self.watch = watch;
+        let Loaded { plan, warnings, .. } = match loaded {
+            Ok(loaded) => loaded,
+            Err(refused) => {
+                running.renew_certificates().await;
+                self.tell_refused(&refused, &file, running.admin, console);
+                return (ReloadOutcome::Refused, page(&refused.report));
+            }
+        };
         run::tell(&warnings, self.form, console);
-        if self.watch.is_some() {
-            self.watch = Some(self.source.watch(files));
-        }
-        match running.reload(plan) {
+        match running.reload(plan).await {
             Ok(changes) => {
                 tell_changes(&changes, running, &file);
                 (ReloadOutcome::Applied, page(&warnings))
@@ -140,17 +132,6 @@ impl Reloads {
                 format!("; whole report: http://{address}/config")
             })
         );
-    }
-}
-
-impl Source {
-    fn watch(&self, mut files: Vec<PathBuf>) -> Watch {
-        files.push(self.file.clone());
-        Watch::begin(files)
-    }
-
-    fn document(&self) -> Fingerprint {
-        Fingerprint::of([self.file.as_path()])
     }
 }
 

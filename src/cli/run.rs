@@ -6,11 +6,14 @@ use super::check;
 use super::demo::{self, Services};
 use super::failure::{ExitStatus, Failure};
 use super::reach::{self, Chosen};
+use super::reloads::Reloads;
 use super::serve::{Serving, until_stopped};
 use super::{Console, say};
-use crate::app::{Door, Inherited, Running, StartError};
+use crate::app::{Door, Hangups, Inherited, Running, StartError};
 use crate::clock;
-use crate::config::{self, Environment, Loaded, Overrides, Plan, Refused, Report, TerminalExport};
+use crate::config::{
+    self, Environment, Loaded, Overrides, Plan, ReadFiles, Refused, Report, TerminalExport,
+};
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
 use crate::upstream::EndpointSource;
@@ -66,10 +69,10 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             .and_then(|one| one.endpoints.first())
             .map(|one| one.source.clone());
         let tls = has_tls(&plan);
+        let reloads = reloads(args, form, files)?;
         let (running, mut ending) = serving.start(plan, console, flags).await?;
-        if let Some(file) = &args.config {
-            let watched = (!args.no_watch).then_some(files);
-            ending = ending.with_reloads(file, overrides(args), form, watched)?;
+        if let Some(reloads) = reloads {
+            ending = ending.with_reloads(reloads);
         }
         if shows_itself {
             let knocked = match (&args.to, &upstream) {
@@ -160,6 +163,20 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         drop(services);
         ended
     })
+}
+
+/// Where there is a file to be read anew. To be called before anybody is told that it listens: from
+/// then on SIGHUP means a reload. The files are watched from the moment on in which they were read.
+fn reloads(args: &RunArgs, form: LogForm, read: ReadFiles) -> Result<Option<Reloads>, Failure> {
+    let Some(file) = &args.config else {
+        return Ok(None);
+    };
+    let hangups = Hangups::listen().map_err(|error| {
+        Failure::new(ExitStatus::Failed, "SIGHUP cannot be listened to").because(error)
+    })?;
+    let read = (!args.no_watch).then_some(read);
+    let reloads = Reloads::begin(file, overrides(args), form, hangups, read);
+    Ok(Some(reloads))
 }
 
 /// What the command line says and the file does not change.
@@ -359,6 +376,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         | StartError::Export(_)
         | StartError::RateLimitStore(_)
         | StartError::AccessLog(_)
+        | StartError::Panicked(_)
         | StartError::Routes(_)
         | StartError::UnknownPolicy { .. }
         | StartError::UnknownUpstream { .. } => {

@@ -1,7 +1,6 @@
 //! What `run` and `demo` share: a proxy with its printer, until a signal, a drain request or a
 //! closed pipe ends it.
 
-use super::args::LogForm;
 use super::failure::{ExitStatus, Failure};
 use super::reloads::Reloads;
 use super::run::{Flags, cannot_start};
@@ -14,11 +13,11 @@ use crate::app::{
     Successor, see_off_orphans, service_manager,
 };
 use crate::clock;
-use crate::config::{Overrides, Plan};
+use crate::config::Plan;
 use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::trace::sink::SpanSink;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,20 +147,10 @@ impl Ending {
         self
     }
 
-    /// Reads the configuration anew when it changes or a signal says so; `watched` is what it
-    /// names, None if only the signal counts.
-    pub(super) fn with_reloads(
-        mut self,
-        file: &Path,
-        overrides: Overrides,
-        form: LogForm,
-        watched: Option<Vec<PathBuf>>,
-    ) -> Result<Self, Failure> {
-        let reloads = Reloads::begin(file, overrides, form, watched);
-        self.reloads = Some(reloads.map_err(|error| {
-            Failure::new(ExitStatus::Failed, "SIGHUP cannot be listened to").because(error)
-        })?);
-        Ok(self)
+    /// Reads the configuration anew when this says so.
+    pub(super) fn with_reloads(mut self, reloads: Reloads) -> Self {
+        self.reloads = Some(reloads);
+        self
     }
 }
 

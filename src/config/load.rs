@@ -5,11 +5,12 @@ use super::decode::decode;
 use super::diagnostic::{Code, Diagnostic, Findings, Mask, Report};
 use super::env::Environment;
 use super::plan::Plan;
+use super::watch::ReadFiles;
 use super::{schema, shape, substitute, tree};
 use crate::config::compile::files::reason;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Largest file.
@@ -22,8 +23,8 @@ pub struct Loaded {
     pub plan: Plan,
     /// Warnings; often empty.
     pub warnings: Report,
-    /// Files that the plan was made from beside the document: certificates, keys, secrets.
-    pub files: Vec<PathBuf>,
+    /// What the plan was made from: the document, if it is a file, and the files that it names.
+    pub files: ReadFiles,
 }
 
 /// Why there is no plan: every error and warning at once.
@@ -31,6 +32,8 @@ pub struct Loaded {
 pub struct Refused {
     /// What was found; at least one error.
     pub report: Report,
+    /// What was read: a change of one of them may mend it.
+    pub files: ReadFiles,
 }
 
 impl std::fmt::Display for Refused {
@@ -52,13 +55,15 @@ pub fn load(
 ) -> Result<Loaded, Refused> {
     let name = path.display().to_string();
     let folder = path.parent().unwrap_or(Path::new(""));
+    let mut files = ReadFiles::default();
+    files.push(path.to_owned());
     match read(path) {
-        Ok(text) => compile_in(&name, &text, folder, environment, overrides),
+        Ok(text) => compile_in(&name, &text, folder, environment, overrides, files),
         Err(reason) => {
             let message = format!("cannot read {name}: {reason}");
             let diagnostics = vec![Diagnostic::new(Code::Unreadable, message)];
             let report = Report::new(&name, "", &Mask::default(), diagnostics);
-            Err(Refused { report })
+            Err(Refused { report, files })
         }
     }
 }
@@ -73,7 +78,8 @@ pub fn compile_text(
     environment: &Environment,
     overrides: &Overrides,
 ) -> Result<Loaded, Refused> {
-    compile_in(name, text, Path::new(""), environment, overrides)
+    let files = ReadFiles::default();
+    compile_in(name, text, Path::new(""), environment, overrides, files)
 }
 
 fn compile_in(
@@ -82,64 +88,55 @@ fn compile_in(
     folder: &Path,
     environment: &Environment,
     overrides: &Overrides,
+    mut files: ReadFiles,
 ) -> Result<Loaded, Refused> {
     let mut findings = Findings::default();
     let mut mask = Mask::default();
-    let mut passed = passes(
-        text,
-        folder,
+    let mut compiler = Compiler {
+        findings: &mut findings,
         environment,
-        overrides,
-        &mut findings,
-        &mut mask,
-    );
+        folder,
+        files: &mut files,
+    };
+    let mut plan = passes(text, overrides, &mut compiler, &mut mask);
+    mask.hide_comments(text);
     let harmless = findings.are_harmless();
     let report = Report::new(name, text, &mask, findings.in_line_order());
-    if let Some((plan, _)) = &mut passed {
-        mask.hide_comments(text);
+    if let Some(plan) = &mut plan {
         plan.text = Arc::from(mask.apply(text));
     }
-    match passed {
-        Some((plan, files)) if harmless => Ok(Loaded {
+    match plan {
+        Some(plan) if harmless => Ok(Loaded {
             plan,
             warnings: report,
             files,
         }),
-        Some(_) | None => Err(Refused { report }),
+        Some(_) | None => Err(Refused { report, files }),
     }
 }
 
 /// Syntax, substitution, shape, meaning. Only a text without a tree ends them early.
 fn passes(
     text: &str,
-    folder: &Path,
-    environment: &Environment,
     overrides: &Overrides,
-    findings: &mut Findings,
+    compiler: &mut Compiler<'_>,
     mask: &mut Mask,
-) -> Option<(Plan, Vec<PathBuf>)> {
-    let Some(mut tree) = tree::parse(text, findings) else {
+) -> Option<Plan> {
+    let Some(mut tree) = tree::parse(text, compiler.findings) else {
         mask.hide_lookalikes(text);
         return None;
     };
-    substitute::substitute(&mut tree, environment, findings);
-    let repaired = shape::check(&tree, schema::root(), findings, mask);
-    let config = match decode(&repaired) {
-        Ok(config) => config,
+    substitute::substitute(&mut tree, compiler.environment, compiler.findings);
+    let repaired = shape::check(&tree, schema::root(), compiler.findings, mask);
+    match decode(&repaired) {
+        Ok(config) => Some(compile(&config, overrides, compiler)),
         Err(error) => {
             let message = format!("the document cannot be read: {error}");
-            findings.push(Diagnostic::new(Code::Internal, message));
-            return None;
+            let diagnostic = Diagnostic::new(Code::Internal, message);
+            compiler.findings.push(diagnostic);
+            None
         }
-    };
-    let mut compiler = Compiler {
-        findings,
-        environment,
-        folder,
-        files: Vec::new(),
-    };
-    let plan = compile(&config, overrides, &mut compiler);
-    Some((plan, compiler.files))
+    }
 }
 
 /// The text of a file, or why there is none, in words.

@@ -38,4 +38,4 @@ pub use plan::{DrainPlan, Plan, TelemetryPlan, TerminalExport, TracingPlan};
 pub use run_to::run_to;
 pub use schema::schema;
 pub use secret::Secret;
-pub use watch::{Fingerprint, Watch};
+pub use watch::{Fingerprint, ReadFiles, Watch};

@@ -5,6 +5,7 @@ use super::diagnostic::{Code, Diagnostic, Mask, Report};
 use super::env::Environment;
 use super::load::{Loaded, Refused, compile_text};
 use super::scalar;
+use super::watch::ReadFiles;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -26,7 +27,8 @@ pub fn run_to(
         diagnostic.label = misread.label;
         diagnostic.help = misread.help;
         let report = Report::new(NAME, "", &Mask::default(), vec![diagnostic]);
-        return Err(Refused { report });
+        let files = ReadFiles::default();
+        return Err(Refused { report, files });
     }
     compile_text(NAME, &document(url, listen), environment, overrides)
 }

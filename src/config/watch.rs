@@ -48,6 +48,21 @@ fn fingerprint(file: &Path) -> Option<u64> {
     Some(hasher.finish())
 }
 
+/// Files that are being read, and what each held just before. A change in between is a change.
+#[derive(Clone, Debug, Default)]
+pub struct ReadFiles {
+    files: Vec<PathBuf>,
+    seen: Fingerprint,
+}
+
+impl ReadFiles {
+    /// This one is read next. Blocks on the file system.
+    pub(in crate::config) fn push(&mut self, file: PathBuf) {
+        self.seen.0.push(fingerprint(&file));
+        self.files.push(file);
+    }
+}
+
 /// Watches files for changes of their contents.
 pub struct Watch {
     files: Arc<[PathBuf]>,
@@ -59,20 +74,22 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches these files from here on. Has to be called within the runtime.
-    pub fn begin(files: Vec<PathBuf>) -> Self {
-        Self::polling(files, POLL_EVERY)
+    /// Watches these files from the moment on in which they were read. Has to be called within the
+    /// runtime, and blocks on the file system.
+    pub fn begin(read: ReadFiles) -> Self {
+        Self::polling(read, POLL_EVERY)
     }
 
-    fn polling(files: Vec<PathBuf>, every: Duration) -> Self {
+    fn polling(read: ReadFiles, every: Duration) -> Self {
         let told = Arc::new(Notify::new());
-        let watcher = watcher(&files, &told);
+        let watcher = watcher(&read.files, &told);
+        // They may have changed while nobody watched: that is looked at first.
+        told.notify_one();
         let mut poll = tokio::time::interval_at(clock::instant() + every, every);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            // After the watcher, so that no change falls between the two.
-            seen: Fingerprint::of(files.iter().map(PathBuf::as_path)),
-            files: files.into(),
+            seen: read.seen,
+            files: read.files.into(),
             told,
             poll,
             _watcher: watcher,
@@ -167,12 +184,41 @@ mod tests {
         changed.await.expect("the change is seen");
     }
 
+    fn read(files: &[PathBuf]) -> ReadFiles {
+        let mut read = ReadFiles::default();
+        for file in files {
+            read.push(file.clone());
+        }
+        read
+    }
+
+    fn polling(files: &[PathBuf], every: Duration) -> Watch {
+        Watch::polling(read(files), every)
+    }
+
+    #[tokio::test]
+    async fn a_change_between_reading_and_watching_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, missing) = (
+            folder.path().join("edgespan.yaml"),
+            folder.path().join("key"),
+        );
+        fs::write(&file, "a").unwrap();
+        for change in [&file, &missing] {
+            let read = read(&[file.clone(), missing.clone()]);
+
+            fs::write(change, "b").unwrap();
+
+            seen(&mut Watch::polling(read, NEVER)).await;
+        }
+    }
+
     #[tokio::test]
     async fn a_file_written_anew_in_place_is_seen() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edgespan.yaml");
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::polling(vec![file.clone()], NEVER);
+        let mut watch = polling(std::slice::from_ref(&file), NEVER);
 
         fs::write(&file, "b").unwrap();
 
@@ -184,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edgespan.yaml");
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::polling(vec![file.clone()], NEVER);
+        let mut watch = polling(std::slice::from_ref(&file), NEVER);
 
         for text in ["b", "c"] {
             let fresh = folder.path().join("4913~");
@@ -206,7 +252,7 @@ mod tests {
         };
         publish("..1");
         symlink("..data/edgespan.yaml", path("edgespan.yaml")).unwrap();
-        let mut watch = Watch::polling(vec![path("edgespan.yaml")], NEVER);
+        let mut watch = polling(&[path("edgespan.yaml")], NEVER);
 
         for version in ["..2", "..3"] {
             publish(version);
@@ -219,7 +265,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edgespan.yaml");
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::polling(vec![file.clone()], Duration::from_millis(5));
+        let mut watch = polling(std::slice::from_ref(&file), Duration::from_millis(5));
         watch._watcher = None;
 
         fs::remove_file(&file).unwrap();
@@ -233,7 +279,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("edgespan.yaml");
         fs::write(&file, "a").unwrap();
-        let mut watch = Watch::polling(vec![file.clone()], Duration::from_millis(5));
+        let mut watch = polling(std::slice::from_ref(&file), Duration::from_millis(5));
 
         fs::write(folder.path().join("other"), "b").unwrap();
         fs::write(&file, "a").unwrap();

@@ -169,7 +169,8 @@ fn remove_claims(headers: &mut HeaderMap, trusted: bool, client_address: Option<
     }
 }
 
-pub(super) fn is_claim(name: &str) -> bool {
+/// Whether a field, in whatever spelling, is one by which proxies speak for their clients.
+pub fn is_claim(name: &str) -> bool {
     CLAIMS
         .iter()
         .any(|claim| name.len() == claim.len() && folds_to(name, claim))

@@ -54,7 +54,11 @@ pub fn strip_response(headers: &mut HeaderMap, protected: &[HeaderName]) -> Opti
 
 fn strip(headers: &mut HeaderMap, protected: &[HeaderName]) -> Option<HeaderValue> {
     // One look at the names is all that most messages cost.
-    let found: Vec<HeaderName> = headers.keys().filter(ends_here).cloned().collect();
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| ends_here(name))
+        .cloned()
+        .collect();
     if found.is_empty() {
         return None;
     }
@@ -68,7 +72,7 @@ fn strip(headers: &mut HeaderMap, protected: &[HeaderName]) -> Option<HeaderValu
 
 /// Whether a field ends here whether nominated or not. `Trailer` does not: on HTTP/1.1 only
 /// trailers that are announced arrive.
-fn ends_here(name: &&HeaderName) -> bool {
+pub fn ends_here(name: &HeaderName) -> bool {
     matches!(
         name.as_str(),
         "connection"

@@ -9,6 +9,7 @@ pub mod compression;
 pub mod cookie;
 pub mod forwarded;
 pub mod grpc;
+pub mod held;
 pub mod hop_by_hop;
 pub mod normalize;
 pub mod refusal;

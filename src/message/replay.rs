@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 /// One request's body, for as many attempts as need it.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ struct Source {
     read_bytes: u64,
     /// Which reader may read from the client: the one begun last.
     reader: u32,
+    /// Who waits for the client, to be told when it is no longer its turn.
+    waiting: Option<Waker>,
     length: Option<u64>,
 }
 
@@ -55,6 +57,7 @@ impl ReplayBody {
             ended: false,
             read_bytes: 0,
             reader: 0,
+            waiting: None,
             length,
         })))
     }
@@ -67,9 +70,15 @@ impl ReplayBody {
     pub fn read(&self) -> RequestBody {
         let mut source = self.source();
         source.reader = source.reader.wrapping_add(1);
+        let (number, superseded) = (source.reader, source.waiting.take());
+        drop(source);
+        // Nobody else would: the client's body wakes whoever asked it last.
+        if let Some(superseded) = superseded {
+            superseded.wake();
+        }
         RequestBody::Replayed(Box::new(ReplayReader {
             source: Arc::clone(&self.0),
-            number: source.reader,
+            number,
             position: 0,
             finished: false,
         }))
@@ -111,7 +120,14 @@ impl Source {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
-        let polled = ready!(Pin::new(&mut self.client).poll_frame(cx));
+        let polled = Pin::new(&mut self.client).poll_frame(cx);
+        let polled = match polled {
+            Poll::Ready(polled) => polled,
+            Poll::Pending => {
+                self.waiting = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        };
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -201,6 +217,8 @@ mod tests {
     use crate::message::request_body::BodyLimits;
     use http_body_util::BodyExt;
     use hyper_util::rt::TokioIo;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
     use std::time::Duration;
     use tokio::io::{AsyncWriteExt, DuplexStream};
     use tokio::sync::mpsc;
@@ -277,6 +295,55 @@ mod tests {
         assert_eq!(one.size_hint().exact(), Some(4));
         let (one, other) = tokio::join!(read(one), read(other));
         assert_eq!((&*one.unwrap(), &*other.unwrap()), ("abcd", "abcd"));
+    }
+
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_waits_for_the_client_is_told_when_it_is_given_up() {
+        let head = "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        let (_client, body) = body_of(head).await;
+        let replay = ReplayBody::new(body, 64);
+        let tasks = [Arc::new(Task::default()), Arc::new(Task::default())];
+        let wakers = tasks.clone().map(Waker::from);
+        let [mut first, mut second] = wakers.each_ref().map(Context::from_waker);
+        let woken = || tasks.each_ref().map(|task| task.0.load(Ordering::Relaxed));
+
+        let mut given_up = replay.read();
+        assert!(Pin::new(&mut given_up).poll_frame(&mut first).is_pending());
+        assert_eq!(woken(), [0, 0]);
+        let mut counts = replay.read();
+        assert_eq!(woken(), [1, 0]);
+        assert!(Pin::new(&mut counts).poll_frame(&mut second).is_pending());
+        let polled = Pin::new(&mut given_up).poll_frame(&mut first);
+        assert!(matches!(polled, Poll::Ready(Some(Err(_)))));
+
+        drop(replay.read());
+        assert_eq!(woken(), [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_its_client_broke_off_is_never_sent_again() {
+        let head = "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab";
+        let (client, body) = body_of(head).await;
+        let replay = ReplayBody::new(body, 64);
+        let mut reading = replay.read();
+        let frame = reading.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "ab");
+        assert!(replay.is_kept());
+
+        drop(client);
+        assert!(reading.frame().await.unwrap().is_err());
+
+        assert!(!replay.is_kept() && !replay.is_whole());
+        assert!(read(replay.read()).await.is_err());
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! A request's body on its way to the upstream: streamed, bounded, counted, never buffered.
 
 use super::grpc::{MessageReader, Wire};
+use super::held::{Held, HeldBody};
 use super::replay::ReplayReader;
 use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
@@ -11,7 +12,7 @@ use hyper::body::Incoming;
 use std::num::NonZeroU64;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -71,7 +72,7 @@ pub struct BodyProgress {
     messages: AtomicU64,
     answered: AtomicBool,
     awaited: AtomicBool,
-    done: AtomicBool,
+    done_at: OnceLock<Instant>,
     fault: AtomicU8,
     gate_open: AtomicBool,
     gate_waker: Mutex<Option<Waker>>,
@@ -101,7 +102,17 @@ impl BodyProgress {
 
     /// Whether all of it was handed on.
     pub fn is_done(&self) -> bool {
-        self.done.load(Ordering::Relaxed)
+        self.done_at.get().is_some()
+    }
+
+    /// When the last of it was handed on.
+    pub fn done_at(&self) -> Option<Instant> {
+        self.done_at.get().copied()
+    }
+
+    /// All of it was handed on.
+    pub fn note_done(&self) {
+        self.done_at.get_or_init(clock::instant);
     }
 
     /// Why it ended early, if it did.
@@ -155,6 +166,8 @@ pub struct BodyLimits {
 #[derive(Debug)]
 pub struct StreamedBody {
     incoming: Incoming,
+    /// What was read before it left, and leaves first.
+    held: Held,
     limits: BodyLimits,
     progress: Arc<BodyProgress>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -202,6 +215,7 @@ impl RequestBody {
         let shared = Arc::clone(&progress);
         let body = StreamedBody {
             incoming,
+            held: Held::default(),
             limits,
             progress,
             timer: None,
@@ -210,6 +224,30 @@ impl RequestBody {
             watched: Watched::default(),
         };
         (Self::Streamed(Box::new(body)), Some(shared))
+    }
+
+    /// Reads ahead until more than `bytes_max` bytes are here or all of it is, and shows them. They
+    /// stay what is sent first; the rest streams behind them. No more is held than the bound and
+    /// what had come together with the byte that passed it.
+    ///
+    /// # Errors
+    /// What ended the body early: its bounds hold for this part of it, too.
+    pub async fn hold(&mut self, bytes_max: usize) -> Result<HeldBody, BodyFault> {
+        let Self::Streamed(body) = self else {
+            return Ok(HeldBody::default());
+        };
+        loop {
+            let whole = body.incoming.is_end_stream();
+            let more = body.incoming.size_hint().lower() > 0;
+            // A body that told its length need not be waited for to know that it is longer.
+            if whole || body.held.bytes() > bytes_max || body.held.bytes() == bytes_max && more {
+                return Ok(body.held.first(bytes_max, whole));
+            }
+            match std::future::poll_fn(|cx| body.poll_read(cx)).await {
+                Some(frame) => body.held.push(frame.map_err(|error| error.0)?),
+                None => return Ok(body.held.first(bytes_max, true)),
+            }
+        }
     }
 
     /// Counts the messages of a gRPC call from here on.
@@ -241,6 +279,41 @@ impl KeptBody {
 }
 
 impl StreamedBody {
+    /// The next frame from the client, within the bounds.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        ready!(self.poll_gate(cx));
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let awaited = &self.progress.awaited;
+        awaited.store(polled.is_pending(), Ordering::Relaxed);
+        Poll::Ready(match polled {
+            Poll::Pending => {
+                ready!(self.poll_silence(cx));
+                Some(Err(self.progress.fail(BodyFault::Idle)))
+            }
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(Err(_))) => Some(Err(self.progress.fail(BodyFault::Client))),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.timer = None;
+                if let Some(since) = self.waiting_since.take() {
+                    self.waited += clock::instant().saturating_duration_since(since);
+                }
+                Some(self.count(&frame).map(|()| trailers::forwardable(frame)))
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.held.is_empty() && self.incoming.is_end_stream()
+    }
+
+    fn finish(&mut self) {
+        self.progress.note_done();
+        self.watched.end();
+    }
+
     fn poll_gate(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.progress.gate_open.load(Ordering::Relaxed) {
             return Poll::Ready(());
@@ -312,46 +385,30 @@ impl Body for RequestBody {
             Self::Streamed(body) => body,
             Self::Replayed(body) => return body.poll_frame(cx),
         };
-        ready!(body.poll_gate(cx));
-        let polled = Pin::new(&mut body.incoming).poll_frame(cx);
-        body.progress
-            .awaited
-            .store(polled.is_pending(), Ordering::Relaxed);
-        match polled {
-            Poll::Pending => {
-                ready!(body.poll_silence(cx));
-                Poll::Ready(Some(Err(body.progress.fail(BodyFault::Idle))))
-            }
-            Poll::Ready(None) => {
-                body.progress.done.store(true, Ordering::Relaxed);
-                body.watched.end();
-                Poll::Ready(None)
-            }
-            Poll::Ready(Some(Err(_))) => {
-                Poll::Ready(Some(Err(body.progress.fail(BodyFault::Client))))
-            }
-            Poll::Ready(Some(Ok(frame))) => {
-                body.timer = None;
-                if let Some(since) = body.waiting_since.take() {
-                    body.waited += clock::instant().saturating_duration_since(since);
+        let frame = match body.held.pop() {
+            Some(frame) => frame,
+            None => match ready!(body.poll_read(cx)) {
+                Some(Ok(frame)) => frame,
+                ended => {
+                    if ended.is_none() {
+                        body.finish();
+                    }
+                    return Poll::Ready(ended);
                 }
-                body.count(&frame)?;
-                let frame = trailers::forwardable(frame);
-                body.watched.see(&frame, &body.progress);
-                if body.incoming.is_end_stream() {
-                    body.progress.done.store(true, Ordering::Relaxed);
-                    body.watched.end();
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
+            },
+        };
+        body.watched.see(&frame, &body.progress);
+        if body.is_end_stream() {
+            body.finish();
         }
+        Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
             Self::Kept(body) => body.data.is_empty() && body.trailers.is_none(),
-            Self::Streamed(body) => body.incoming.is_end_stream(),
+            Self::Streamed(body) => body.is_end_stream(),
             Self::Replayed(body) => body.is_end_stream(),
         }
     }
@@ -360,7 +417,7 @@ impl Body for RequestBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Kept(body) => SizeHint::with_exact(body.data.len() as u64),
-            Self::Streamed(body) => body.incoming.size_hint(),
+            Self::Streamed(body) => body.held.added_to(body.incoming.size_hint()),
             Self::Replayed(body) => body.size_hint(),
         }
     }

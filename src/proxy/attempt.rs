@@ -191,9 +191,7 @@ pub(super) fn settle(
             let progress = context.request_body.as_deref();
             let cause = cause_of(&error, progress);
             let unsent = matches!(error, AskError::Connect(_) | AskError::Pending { .. });
-            // That a connection from the pool was closed meanwhile is no failure of the endpoint.
-            let stale = returned.is_some() && !unsent;
-            if cause.is_some() && !stale {
+            if speaks_against(&error, returned.is_some(), progress) {
                 prepared.cluster.report(&endpoint, None);
             }
             let upstream = &prepared.cluster.settings().name;
@@ -211,6 +209,17 @@ pub(super) fn settle(
     result
 }
 
+/// Whether a failure speaks against the endpoint. That a connection from the pool was closed
+/// meanwhile, so that the request came back, does not.
+pub(super) fn speaks_against(
+    error: &AskError,
+    came_back: bool,
+    body: Option<&BodyProgress>,
+) -> bool {
+    let unsent = matches!(error, AskError::Connect(_));
+    cause_of(error, body).is_some() && (unsent || !came_back)
+}
+
 /// What a failure is to those who decide about another attempt. None if it was the client's.
 fn cause_of(error: &AskError, body: Option<&BodyProgress>) -> Option<Cause> {
     if body.and_then(BodyProgress::fault).is_some() {
@@ -221,7 +230,7 @@ fn cause_of(error: &AskError, body: Option<&BodyProgress>) -> Option<Cause> {
         AskError::Refused { .. } => Some(Cause::RefusedStream),
         AskError::Reset { .. } => Some(Cause::Reset),
         AskError::FirstByte { .. } => Some(Cause::Timeout),
-        AskError::BadAnswer { .. } | AskError::Pending { .. } => None,
+        AskError::BadAnswer { .. } | AskError::Pending { .. } | AskError::OutOfTime { .. } => None,
     }
 }
 
@@ -235,6 +244,7 @@ fn failed(error: AskError, body: Option<&BodyProgress>, limit: u64, upstream: &s
     match error {
         AskError::Connect(source) => ProxyError::Connect { upstream, source },
         AskError::FirstByte { .. } => ProxyError::Timeout { upstream },
+        AskError::OutOfTime { .. } => ProxyError::OutOfTime { upstream },
         AskError::Pending { .. } => ProxyError::Overloaded {
             what: "upstream_pending",
         },

@@ -5,9 +5,12 @@
 use super::body::Body;
 use super::context::RequestContext;
 use super::cors;
+use super::entitle;
 use super::error::ProxyError;
 use super::gate::Gated;
+use super::held;
 use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
+use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
 use http::Response;
 use http::request::Parts;
@@ -21,7 +24,7 @@ pub(super) async fn authorize(
     if context
         .route
         .as_ref()
-        .is_none_or(|route| route.auth.is_none())
+        .is_none_or(|route| route.auth.is_none() && route.plan.allow.is_none())
     {
         return Ok(gated);
     }
@@ -30,15 +33,16 @@ pub(super) async fn authorize(
 }
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
+    let held = held::hold(context, &mut gated).await?;
     let upgrades = matches!(&gated, Gated::Forward(onward) if onward.upgrade.is_some());
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
         Gated::Answer(_) => return Ok(gated),
     };
-    match ask(context, parts, upgrades).await {
+    match ask(context, parts, upgrades, held.as_ref()).await {
         Ok(grant) => {
-            apply(context, parts, *grant);
+            apply(context, parts, *grant)?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
                 gated @ (Gated::Forward(_) | Gated::Answer(_)) => gated,
@@ -52,12 +56,10 @@ async fn ask(
     context: &mut RequestContext,
     parts: &Parts,
     upgrades: bool,
+    body: Option<&HeldBody>,
 ) -> Result<Box<Grant>, Box<Denial>> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
     let Some(route) = context.route.clone() else {
-        return Ok(Box::default());
-    };
-    let Some(requirement) = &route.auth else {
         return Ok(Box::default());
     };
     let handed_over = context.watch.elapsed();
@@ -80,6 +82,7 @@ async fn ask(
         listener: &conn.listener.name,
         upgrades,
         is_preflight: cors::preflight_method(&parts.method, &parts.headers).is_some(),
+        body,
     };
     let flags = branch
         .as_ref()
@@ -95,13 +98,20 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let outcome = requirement.check(&asked, &mut recorder).await;
+    let outcome = match &route.auth {
+        Some(requirement) => requirement.check(&asked, &mut recorder).await,
+        None => Ok(Box::default()),
+    };
     context.take_back(context.watch.elapsed());
+    let (outcome, error) = entitle::allowed(&route.plan, &asked, outcome?);
+    if let Some(error) = error {
+        context.note("edgespan.auth.allow.error", error.name());
+    }
     outcome
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
-fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
+fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {
@@ -119,17 +129,25 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
         cookie::remove(&mut parts.headers, name);
     }
     context.note("edgespan.auth.decision", "allow");
+    entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
     context.granted = Some(Box::new(grant));
+    Ok(())
 }
 
 fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
-    context.note("edgespan.auth.decision", "deny");
+    context.note("edgespan.auth.decision", denial.name());
     context.note("edgespan.auth.reason", denial.reason.name());
     match denial.answer {
         DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
             reason: denial.reason,
             challenges,
+            status: None,
+        }),
+        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
+            reason: denial.reason,
+            challenges: Vec::new(),
+            status: Some(status),
         }),
     }
 }

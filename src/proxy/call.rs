@@ -3,7 +3,7 @@
 
 use super::context::RequestContext;
 use crate::message::grpc::{self, MessageReader, Wire};
-use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
+use crate::message::request_body::RequestBody;
 use crate::message::respond::Form;
 use crate::server::BoxError;
 use crate::trace::rpc::{GrpcStatus, Messages};
@@ -11,8 +11,6 @@ use crate::upstream::{AnswerError, UpstreamTimeouts};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Version};
 use http_body::Frame;
-use hyper::body::Incoming;
-use std::sync::Arc;
 
 /// `DEADLINE_EXCEEDED`
 const DEADLINE_EXCEEDED: u32 = 4;
@@ -29,33 +27,45 @@ pub(super) const fn wire(context: &RequestContext) -> Option<Wire> {
     }
 }
 
+/// Whether the request's body may rest between its messages: a call on HTTP/2, which alone carries
+/// streams of gRPC. Elsewhere the name is only a name.
+pub(super) const fn may_rest(context: &RequestContext) -> bool {
+    carries_streams(context.form, context.version)
+}
+
+const fn carries_streams(form: Form, version: Version) -> bool {
+    matches!((form, version), (Form::Grpc(_), Version::HTTP_2))
+}
+
 /// Bounds the exchange by the call's own deadline. With one, a service may take until then for the
-/// head of its answer: it need not say anything before its first message.
+/// head of its answer: it need not say anything before its first message. True if the exchange is
+/// bounded by the client's own word.
 pub(super) fn bound(
     context: &RequestContext,
     headers: &HeaderMap,
     timeouts: &mut UpstreamTimeouts,
-) {
+) -> bool {
     if wire(context).is_none() {
-        return;
+        return false;
     }
-    if let Some(timeout) = grpc::timeout(headers) {
-        timeouts.request = Some(timeouts.request.map_or(timeout, |most| most.min(timeout)));
+    let Some(timeout) = grpc::timeout(headers) else {
+        return false;
+    };
+    if may_rest(context) || wire(context) != Some(Wire::Grpc) {
         timeouts.first_byte = timeouts.first_byte.max(timeout);
     }
+    let sooner = timeouts.request.is_none_or(|most| timeout < most);
+    if sooner {
+        timeouts.request = Some(timeout);
+    }
+    sooner
 }
 
-/// The client's body on its way; the messages of a call are counted.
-pub(super) fn streamed(
-    context: &RequestContext,
-    incoming: Incoming,
-    limits: BodyLimits,
-) -> (RequestBody, Option<Arc<BodyProgress>>) {
-    let (mut body, progress) = RequestBody::streamed(incoming, limits);
+/// The messages of a call are counted from here on.
+pub(super) fn count(context: &RequestContext, body: &mut RequestBody) {
     if let Some(wire) = wire(context) {
         body.count_messages(wire);
     }
-    (body, progress)
 }
 
 /// What counts the messages of an answer with these headers.
@@ -118,6 +128,17 @@ pub(super) fn last_words(context: &mut RequestContext, error: &BoxError) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_of_grpc_is_one_on_http2_alone() {
+        for wire in [Wire::Grpc, Wire::Web, Wire::WebText] {
+            let form = Form::Grpc(wire);
+            assert!(carries_streams(form, Version::HTTP_2));
+            assert!(!carries_streams(form, Version::HTTP_11));
+            assert!(!carries_streams(form, Version::HTTP_10));
+        }
+        assert!(!carries_streams(Form::Problem, Version::HTTP_2));
+    }
 
     #[test]
     fn the_last_frame_is_one_that_a_client_can_read() {

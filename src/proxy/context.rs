@@ -24,7 +24,7 @@ use crate::trace::rpc::{GrpcStatus, Messages};
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{Admission, Load};
+use crate::upstream::{AdaptivePlace, Admission, Load};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -106,6 +106,8 @@ pub(super) struct RequestContext {
     /// Since when edgespan itself is at work again, from the request's start.
     pub(super) at_work_since: Option<Duration>,
     pub(super) admission: Option<Admission>,
+    /// Its place within a limit that finds itself, until the head of its answer.
+    pub(super) adaptive: Option<Box<AdaptivePlace>>,
     /// Whether a WebSocket was asked for by extended CONNECT.
     pub(super) by_connect: bool,
     /// Both streams of an upgrade that was granted.
@@ -173,6 +175,7 @@ impl RequestContext {
             internal: Duration::ZERO,
             at_work_since: Some(Duration::ZERO),
             admission: None,
+            adaptive: None,
             by_connect: false,
             splice: None,
             upgraded_request_bytes: 0,
@@ -261,6 +264,10 @@ impl RequestContext {
             self.live
                 .propagators
                 .inject(headers, &head.outgoing(span_id));
+        }
+        if let Some(place) = &mut self.adaptive {
+            let at = self.watch.started_instant() + now;
+            place.asked(at, self.request_body.as_ref());
         }
         self.attempts += 1;
         // What an attempt before this one said counts no more.

@@ -4,7 +4,7 @@ use super::answer::{self, Answer};
 use crate::auth::Reason;
 use crate::message::request_body::BodyFault;
 use crate::upstream::{AskError, ConnectError};
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
 
 /// Why a request got no answer from an upstream.
@@ -70,6 +70,8 @@ pub enum ProxyError {
         reason: Reason,
         /// How its client may prove who it is: `WWW-Authenticate`.
         challenges: Vec<HeaderValue>,
+        /// The status that a setting gives it.
+        status: Option<StatusCode>,
     },
     /// A rate limit's store cannot be asked, and the limit refuses then.
     #[error("the store of a rate limit cannot be asked ({fault})")]
@@ -110,6 +112,12 @@ pub enum ProxyError {
         /// Its name.
         upstream: String,
     },
+    /// The upstream did not answer in the time that the client gave the exchange.
+    #[error("upstream `{upstream}` took longer than the client gave it")]
+    OutOfTime {
+        /// Its name.
+        upstream: String,
+    },
     /// No endpoint is well, and the upstream's settings forbid to ask one that is not.
     #[error("upstream {upstream} has no healthy endpoint")]
     NoEndpoint {
@@ -143,16 +151,9 @@ impl ProxyError {
                 ..answer::RATE_LIMITED
             },
             Self::RateLimitUnknown { .. } => answer::RATE_LIMIT_UNKNOWN,
-            Self::Denied { reason, .. } => match reason {
-                Reason::NoCredential | Reason::BadCredential => answer::UNAUTHENTICATED,
-                Reason::Forbidden | Reason::Refused | Reason::NotAllowed | Reason::AllowFailed => {
-                    answer::FORBIDDEN
-                }
-                Reason::Unavailable | Reason::BadAnswer => answer::AUTH_UNAVAILABLE,
-                Reason::Timeout => answer::AUTH_TIMEOUT,
-                Reason::BodyTooLarge => answer::BODY_TOO_LARGE,
-            },
+            Self::Denied { reason, status, .. } => refusal(*reason, *status),
             Self::Timeout { .. }
+            | Self::OutOfTime { .. }
             | Self::Connect {
                 source: ConnectError::Timeout { .. },
                 ..
@@ -175,7 +176,7 @@ impl ProxyError {
             Self::Reset { .. } => Some("connection_reset"),
             Self::Overloaded { .. } => Some("overloaded"),
             Self::BadAnswer { .. } => Some("invalid_response"),
-            Self::Timeout { .. } => Some("timeout"),
+            Self::Timeout { .. } | Self::OutOfTime { .. } => Some("timeout"),
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
@@ -214,6 +215,7 @@ impl ProxyError {
             | Self::Reset { .. }
             | Self::BadAnswer { .. }
             | Self::Timeout { .. }
+            | Self::OutOfTime { .. }
             | Self::NoEndpoint { .. }
             | Self::Rewrite { .. } => None,
         }
@@ -235,5 +237,23 @@ impl ProxyError {
             BodyFault::Idle => Self::BodyIdle,
             BodyFault::Client => Self::ClientGone,
         }
+    }
+}
+
+/// What a refusal becomes, by why; a status that a setting gives goes before.
+fn refusal(reason: Reason, status: Option<StatusCode>) -> Answer {
+    let answer = match (reason, status) {
+        (Reason::NoCredential | Reason::BadCredential, _)
+        | (Reason::Refused, Some(StatusCode::UNAUTHORIZED)) => answer::UNAUTHENTICATED,
+        (Reason::Forbidden | Reason::Refused | Reason::NotAllowed | Reason::AllowFailed, _) => {
+            answer::FORBIDDEN
+        }
+        (Reason::Unavailable | Reason::BadAnswer, _) => answer::AUTH_UNAVAILABLE,
+        (Reason::Timeout, _) => answer::AUTH_TIMEOUT,
+        (Reason::BodyTooLarge, _) => answer::BODY_TOO_LARGE,
+    };
+    Answer {
+        status: status.unwrap_or(answer.status),
+        ..answer
     }
 }

@@ -65,6 +65,9 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         edit::apply(&route.plan.response_headers, headers);
     }
     if let Some(grant) = &context.granted {
+        for change in &grant.answer_changes {
+            change.apply(headers);
+        }
         for (name, value) in &grant.answer {
             headers.append(name.clone(), value.clone());
         }

@@ -10,7 +10,7 @@ use super::{call, edit, hedge, mirror, upgrade};
 use crate::message::hop_by_hop;
 use crate::message::request_body::BodyLimits;
 use crate::route::rewrite_path;
-use crate::upstream::{Answered, Asking};
+use crate::upstream::{Answered, Asking, Due};
 use http::header::{EXPECT, HOST};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Uri, Version};
@@ -53,14 +53,17 @@ pub(super) async fn forward(
 }
 
 /// The bounds of a request's body.
-fn body_limits(context: &RequestContext, headers: &HeaderMap, bytes_max: u64) -> BodyLimits {
+pub(super) fn body_limits(
+    context: &RequestContext,
+    headers: &HeaderMap,
+    bytes_max: u64,
+) -> BodyLimits {
     let listener = &context.conn.listener;
-    // A stream of gRPC may rest between its messages.
     let rate = listener.limits.body_bytes_per_second_min;
     BodyLimits {
         bytes_max,
         idle: listener.timeouts.idle,
-        bytes_per_second_min: rate.filter(|_| call::wire(context).is_none()),
+        bytes_per_second_min: rate.filter(|_| !call::may_rest(context)),
         gated: headers.contains_key(EXPECT),
     }
 }
@@ -82,8 +85,8 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
     timeouts.first_byte = plan.first_byte_timeout.unwrap_or(timeouts.first_byte);
     timeouts.request = plan.request_timeout.unwrap_or(timeouts.request);
     let limits = body_limits(context, &parts.headers, body_bytes_max);
-    call::bound(context, &parts.headers, &mut timeouts);
-    let (body, progress) = call::streamed(context, body, limits);
+    let by_client = call::bound(context, &parts.headers, &mut timeouts);
+    let (body, progress) = body.streamed(context, limits);
     context.request_body = progress.clone();
 
     // On a request with a body it would have to wait for its end: ignored, as any server may
@@ -100,9 +103,10 @@ fn prepare(context: &mut RequestContext, onward: Box<Onward>) -> Result<Prepared
         None => parts.uri,
     };
     mirror::begin(context, &mut request, host.as_ref(), downstream.is_some());
-    let due = timeouts
-        .request
-        .map(|limit| context.watch.started_instant() + limit);
+    let due = timeouts.request.map(|limit| Due {
+        at: context.watch.started_instant() + limit,
+        by_client,
+    });
     let hash = cluster.hash_of(request.headers(), context.client);
     let mut asking = Asking::new(request, progress, upgrade, due);
     let policy = plan

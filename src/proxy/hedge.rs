@@ -107,7 +107,8 @@ fn enter(
 
 /// Begins an attempt beside others, if limits and the request's body allow it.
 fn hedge(context: &mut RequestContext, prepared: &mut Prepared, rivals: &[Rival]) -> Option<Rival> {
-    let retrying = prepared.retrying.as_ref()?;
+    let retrying = prepared.retrying.as_mut()?;
+    retrying.hedged = true;
     if !retrying.is_whole() {
         debug!("request is not hedged: its body has not come yet, or is larger than is kept");
         return None;

@@ -92,16 +92,18 @@ pub(super) async fn within(
         context.upstream = Some(Arc::clone(&onward.cluster.settings().name));
         return Err(ProxyError::Overloaded { what: "adaptive" });
     };
+    context.adaptive = Some(Box::new(place));
     let outcome = forward(context, onward).await;
-    // What fails at once would make the upstream look quick.
-    let telling = match &outcome {
-        Ok(response) => !response.status().is_server_error(),
-        Err(error) => matches!(error, ProxyError::Timeout { .. }),
+    let Some(place) = context.adaptive.take() else {
+        return outcome;
     };
-    if telling {
-        place.answered(clock::instant());
-    } else {
-        place.failed();
+    match &outcome {
+        Ok(response) if !response.status().is_server_error() => place.answered(clock::instant()),
+        Err(ProxyError::Timeout { .. }) => place.answered(clock::instant()),
+        // As if the client had left when its time was over.
+        Err(ProxyError::OutOfTime { .. }) => drop(place),
+        // What fails at once would make the upstream look quick.
+        Ok(_) | Err(_) => place.failed(),
     }
     outcome
 }

@@ -4,6 +4,7 @@
 //! is the request's concern. A body is kept while it goes by, up to a bound; the copy leaves when
 //! the body is whole.
 
+use super::attempt;
 use super::context::RequestContext;
 use super::plan::{MirrorHost, MirrorPlan};
 use super::snapshot::{LiveRoute, Snapshot};
@@ -18,7 +19,8 @@ use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
 use crate::upstream::{
-    AnswerBody, AnswerError, Answered, AskError, Asking, Choice, Cluster, Endpoint, EndpointTarget,
+    AnswerBody, AnswerError, Answered, AskError, Asking, Choice, Cluster, Due, Endpoint,
+    EndpointTarget,
 };
 use http::header::{CONTENT_LENGTH, EXPECT};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
@@ -165,16 +167,25 @@ impl Shadow {
         let timeouts = cluster.settings().timeouts;
         let exchange = async {
             match endpoint.ask(asking, &timeouts).await {
-                Ok(answered) => attempt.take(answered).await,
-                Err((error, _)) => attempt.fail(error_type(&error)),
+                Ok(answered) => {
+                    cluster.report(&endpoint, Some(answered.response.status()));
+                    attempt.take(answered).await
+                }
+                Err((error, returned)) => {
+                    if attempt::speaks_against(&error, returned.is_some(), None) {
+                        cluster.report(&endpoint, None);
+                    }
+                    attempt.fail(error_type(&error))
+                }
             }
         };
         let outcome = tokio::time::timeout(self.mirror.plan.timeout, exchange).await;
-        let outcome = outcome.unwrap_or_else(|_| attempt.fail(TIMEOUT));
-        let status = attempt.end.status;
-        let status = status.and_then(|status| http::StatusCode::from_u16(status).ok());
-        cluster.report(&endpoint, status);
-        outcome
+        outcome.unwrap_or_else(|_| {
+            if attempt.end.status.is_none() {
+                cluster.report(&endpoint, None);
+            }
+            attempt.fail(TIMEOUT)
+        })
     }
 
     fn span(&self, began: Duration, endpoint: &Endpoint) -> Option<OpenSpan> {
@@ -237,7 +248,10 @@ impl Shadow {
             MirrorHost::Endpoint => endpoint.authority.clone(),
             MirrorHost::To(host) => host.clone(),
         };
-        let due = clock::instant() + self.mirror.plan.timeout;
+        let due = Due {
+            at: clock::instant() + self.mirror.plan.timeout,
+            by_client: false,
+        };
         let mut asking = Asking::new(request, None, None, Some(due));
         asking.host = host;
         asking
@@ -264,7 +278,7 @@ fn shadowed(host: &HeaderValue) -> HeaderValue {
 fn error_type(error: &AskError) -> &'static str {
     match error {
         AskError::Connect(error) => error.kind(),
-        AskError::FirstByte { .. } => TIMEOUT,
+        AskError::FirstByte { .. } | AskError::OutOfTime { .. } => TIMEOUT,
         AskError::Pending { .. } => "request_aborted",
         AskError::Reset { .. } | AskError::Refused { .. } => "connection_reset",
         AskError::BadAnswer { .. } => "invalid_response",

@@ -11,7 +11,7 @@ use crate::message::replay::ReplayBody;
 use crate::message::request_body::{BodyProgress, RequestBody};
 use crate::telemetry::metrics::RetryOutcome;
 use crate::upstream::{
-    Admission, Answered, Asking, Cause, Cluster, HedgePolicy, RetryPolicy, Upgrade,
+    Admission, Answered, Asking, Cause, Cluster, Due, HedgePolicy, RetryPolicy, Upgrade,
     UpstreamTimeouts, is_idempotent, retry_after,
 };
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
@@ -30,10 +30,12 @@ pub(super) struct Retrying {
     template: Template,
     /// Retries so far.
     made: u32,
-    /// When the head of an answer has to be there, whatever the attempt.
-    due: Instant,
+    /// Whether there were attempts beside another one.
+    pub(super) hedged: bool,
+    began: Instant,
+    first_byte: Duration,
     /// The place of a retry in flight.
-    _place: Option<Admission>,
+    place: Option<Admission>,
 }
 
 /// What a request is made of once more.
@@ -44,7 +46,7 @@ struct Template {
     body: Option<ReplayBody>,
     progress: Option<Arc<BodyProgress>>,
     upgrade: Option<Box<Upgrade>>,
-    due: Option<Instant>,
+    due: Option<Due>,
 }
 
 impl Retrying {
@@ -83,8 +85,10 @@ impl Retrying {
             policy: Arc::clone(policy),
             template,
             made: 0,
-            due: clock::instant() + timeouts.first_byte,
-            _place: None,
+            hedged: false,
+            began: clock::instant(),
+            first_byte: timeouts.first_byte,
+            place: None,
         }))
     }
 
@@ -92,9 +96,18 @@ impl Retrying {
     /// first one without a time of its own, which has the upstream's.
     pub(super) fn head_due(&self, now: Instant) -> Option<Instant> {
         match self.policy.per_try {
-            Some(limit) => Some(self.due.min(now + limit)),
-            None => (self.made > 0).then_some(self.due),
+            Some(limit) => Some(self.due(now).min(now + limit)),
+            None => (self.made > 0 || self.hedged).then_some(self.due(now)),
         }
+    }
+
+    /// The same whatever the attempt. What the client takes for its body is not the upstream's time.
+    fn due(&self, now: Instant) -> Instant {
+        let sent = match &self.template.progress {
+            Some(body) => body.done_at().unwrap_or(now),
+            None => self.began,
+        };
+        sent.max(self.began) + self.first_byte
     }
 
     /// Hedging, if it is asked for and does no harm.
@@ -137,10 +150,13 @@ pub(super) fn after_failure(
     prepared: &mut Prepared,
     failed: &Failed,
 ) -> Option<Duration> {
-    let returned = prepared.asking.is_some();
+    let due = prepared.asking.as_ref().map(|asking| asking.due);
+    let returned = due.is_some();
+    // In no time nobody can be asked, and would seem not to take a connection.
+    let is_over = due.flatten().is_some_and(|due| due.at <= clock::instant());
     if failed.unsent {
         prepared.tried.extend(prepared.asked.take());
-        if returned && prepared.passed_over < PASSED_OVER_MAX {
+        if returned && !is_over && prepared.passed_over < PASSED_OVER_MAX {
             prepared.passed_over += 1;
             prepared.next = prepared.pick();
         }
@@ -193,19 +209,18 @@ fn retry(
     cause: Cause,
     asked_for: Option<Duration>,
 ) -> Option<Duration> {
+    if let Some(retrying) = &mut prepared.retrying {
+        // The retry before is over, and does not stand in the way of this one.
+        retrying.place = None;
+    }
     match permit(prepared, cause, asked_for) {
         Ok((wait, place)) => {
             let retrying = prepared.retrying.as_mut()?;
             retrying.made += 1;
-            retrying._place = Some(place);
+            retrying.place = Some(place);
             if prepared.asking.is_none() {
                 prepared.asking = Some(retrying.asking());
             }
-            prepared.next = prepared.pick().or_else(|| {
-                // All were tried; one of them may have come to itself.
-                prepared.tried.clear();
-                prepared.pick()
-            });
             Some(go_on(prepared, Some(cause), wait))
         }
         Err(reason) => {
@@ -216,9 +231,9 @@ fn retry(
     }
 }
 
-/// The wait before another attempt and its place, or why there is none.
+/// The wait before another attempt and its place, or why there is none. Who is asked is decided.
 fn permit(
-    prepared: &Prepared,
+    prepared: &mut Prepared,
     cause: Cause,
     asked_for: Option<Duration>,
 ) -> Result<(Duration, Admission), &'static str> {
@@ -241,14 +256,23 @@ fn permit(
         return Err("retry_after");
     }
     let wait = asked_for.unwrap_or_else(|| policy.backoff.wait(retrying.made));
-    let due = template
-        .due
-        .map_or(retrying.due, |due| due.min(retrying.due));
-    if clock::instant() + wait >= due {
+    let now = clock::instant();
+    let due = retrying.due(now);
+    let due = template.due.map_or(due, |exchange| exchange.at.min(due));
+    if now + wait >= due {
         return Err("time");
     }
     match prepared.cluster.admit_retry(policy) {
-        Ok(place) => Ok((wait, place)),
+        Ok(place) => {
+            prepared.next = prepared.pick().or_else(|| {
+                // All were tried; one of them may have come to itself.
+                prepared.tried.clear();
+                prepared.pick()
+            });
+            // What there is is better than to say that nobody can be asked.
+            let known = prepared.next.is_some();
+            known.then_some((wait, place)).ok_or("endpoint")
+        }
         Err(RetryOutcome::OverLimit) => Err("limit"),
         Err(_) => Err("budget"),
     }

@@ -189,6 +189,20 @@ mod tests {
     }
 
     #[test]
+    fn a_request_that_began_earlier_and_comes_later_takes_back_nothing_that_is_owed() {
+        let (table, now) = table();
+        let admitted = |seconds| {
+            let at = now + Duration::from_secs(seconds);
+            table.charge(key(0), &quota(), at).verdict.admitted
+        };
+        assert!([90, 90, 90].into_iter().all(admitted));
+
+        assert!(!admitted(0));
+
+        assert!(!admitted(90) && !admitted(149) && admitted(150));
+    }
+
+    #[test]
     fn a_refund_makes_room_again() {
         let (table, now) = table();
         for _ in 0..3 {

@@ -50,13 +50,18 @@ impl Activity {
         InFlight {
             is_last: left == 0,
             activity: Arc::clone(self),
-            reading: Arc::default(),
+            reading: self.framed.load(Ordering::Relaxed).then(Arc::default),
         }
+    }
+
+    /// Changes with every request.
+    pub(super) fn requests_left(&self) -> u64 {
+        self.requests_left.load(Ordering::Relaxed)
     }
 
     /// Whether there have been as many requests as there may be.
     pub(super) fn is_used_up(&self) -> bool {
-        self.requests_left.load(Ordering::Relaxed) == 0
+        self.requests_left() == 0
     }
 
     /// The client sent too much of what only makes work.
@@ -118,7 +123,8 @@ pub(super) enum Doing {
 pub struct InFlight {
     activity: Arc<Activity>,
     is_last: bool,
-    pub(super) reading: Arc<Reading>,
+    /// Of HTTP/2 alone: on HTTP/1 the connection's own watch sees who does not read.
+    pub(super) reading: Option<Arc<Reading>>,
 }
 
 impl InFlight {
@@ -129,12 +135,16 @@ impl InFlight {
 
     /// The client can take more of its answer.
     pub fn asked_for_frame(&self) {
-        self.reading.asked();
+        if let Some(reading) = &self.reading {
+            reading.asked();
+        }
     }
 
     /// It got a frame of it, and has to ask for the next one.
     pub fn handed_over_frame(&self) {
-        self.reading.handed_over();
+        if let Some(reading) = &self.reading {
+            reading.handed_over();
+        }
     }
 }
 

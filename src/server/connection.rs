@@ -6,7 +6,7 @@ use super::drain::Drain;
 use super::frames::Flood;
 use super::io::ServerIo;
 use super::moment::Reached;
-use super::streams::Streams;
+use super::streams::{self, Streams};
 use crate::listener::{ConnInfo, ListenerLimits};
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -114,18 +114,15 @@ where
     let io = TokioIo::new(io);
     let doings = Arc::clone(&activity);
     let limits = conn.listener.limits;
-    let streams = Streams::new(timeouts.idle);
-    let spawning = streams.clone();
     let service = service_fn(move |request| {
         let (handler, conn, place) = (handler.clone(), Arc::clone(&conn), activity.enter());
-        if h2 {
-            spawning.announce(&place.reading);
+        if let Some(reading) = &place.reading {
+            streams::announce(reading);
         }
         async move { Ok::<_, Infallible>(handler.handle(conn, place, request).await) }
     });
     let ended = if h2 {
-        let connection =
-            http2_builder(&limits, streams, timeouts.idle).serve_connection(io, service);
+        let connection = http2_builder(&limits, timeouts.idle).serve_connection(io, service);
         watched(
             pin!(connection),
             http2::Connection::graceful_shutdown,
@@ -182,13 +179,9 @@ fn http1_builder(limits: &ListenerLimits) -> http1::Builder {
 }
 
 /// One HTTP/2 connection. A peer that answers no PING within the idle time is gone.
-fn http2_builder(
-    limits: &ListenerLimits,
-    streams: Streams,
-    idle: Duration,
-) -> http2::Builder<Streams> {
+fn http2_builder(limits: &ListenerLimits, idle: Duration) -> http2::Builder<Streams> {
     let header_bytes = limits.header_bytes_max.saturating_mul(LIBRARY_HEADROOM);
-    let mut builder = http2::Builder::new(streams);
+    let mut builder = http2::Builder::new(Streams::new(idle));
     builder
         .timer(TokioTimer::new())
         .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))

@@ -54,6 +54,7 @@ pub(super) struct Watch {
     header: Duration,
     idle: Duration,
     doing: Doing,
+    requests_left: u64,
     writes: u32,
     since: Instant,
     age: Age,
@@ -71,10 +72,11 @@ impl Watch {
                 until: since + lifetime,
             });
         Self {
-            activity,
             header: timeouts.header,
             idle: timeouts.idle,
             doing: Doing::ReadingHead,
+            requests_left: activity.requests_left(),
+            activity,
             writes: 0,
             since,
             age,
@@ -86,9 +88,16 @@ impl Watch {
     /// To be polled after the connection, in the same task.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Overdue> {
         let (doing, writes) = (self.activity.doing(), self.activity.writes());
-        // A client that reads slowly is found blocked every time, yet gets on.
-        let gets_on = doing == Doing::Blocked && writes != self.writes;
+        // A client that reads slowly is found blocked every time, yet gets on; and one whose
+        // requests are answered as soon as they come is found idle every time, yet asks.
+        let requests_left = self.activity.requests_left();
+        let gets_on = match doing {
+            Doing::Blocked => writes != self.writes,
+            Doing::Idle | Doing::ReadingHead => requests_left != self.requests_left,
+            Doing::Serving => false,
+        };
         self.writes = writes;
+        self.requests_left = requests_left;
         if doing != self.doing || gets_on {
             self.doing = doing;
             if doing != Doing::Serving {
@@ -149,6 +158,43 @@ impl Watch {
             Doing::Idle => Some((self.idle, Overdue::Idle)),
             Doing::Blocked => Some((self.idle, Overdue::Reading)),
             Doing::Serving => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(10);
+
+    fn begun(requests_max: Option<u64>) -> (Arc<Activity>, Watch) {
+        let timeouts = ListenerTimeouts {
+            idle: IDLE,
+            ..ListenerTimeouts::default()
+        };
+        let activity = Activity::begin(requests_max);
+        let watch = Watch::begin(Arc::clone(&activity), &timeouts);
+        (activity, watch)
+    }
+
+    fn poll(watch: &mut Watch) -> Poll<Overdue> {
+        watch.poll(&mut Context::from_waker(std::task::Waker::noop()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_answered_at_once_every_time_is_not_idle() {
+        for requests_max in [None, Some(100)] {
+            let (activity, mut watch) = begun(requests_max);
+            for _ in 0..5 {
+                activity.bytes_read();
+                drop(activity.enter()); // the whole request, between two looks
+                assert_eq!(poll(&mut watch), Poll::Pending);
+                tokio::time::advance(IDLE - Duration::from_secs(1)).await;
+                assert_eq!(poll(&mut watch), Poll::Pending);
+            }
+            tokio::time::advance(Duration::from_secs(2)).await;
+            assert_eq!(poll(&mut watch), Poll::Ready(Overdue::Idle));
         }
     }
 }

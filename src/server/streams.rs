@@ -4,10 +4,11 @@
 //! body's deadlines is looked at, while connection and upstream stay as they are.
 
 use crate::clock::{self, LazyTimer};
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,30 +33,28 @@ impl Reading {
     }
 }
 
+thread_local! {
+    /// What hyper is about to spawn on this thread: it makes a stream's future and spawns it in
+    /// one go. The tunnels of upgrades are spawned by the tasks of their streams, perhaps at the
+    /// same moment, and are nobody's answer.
+    static NEXT: Cell<Option<Arc<Reading>>> = const { Cell::new(None) };
+}
+
+/// The next future that this thread spawns is watched by this.
+pub(super) fn announce(reading: &Arc<Reading>) {
+    NEXT.set(Some(Arc::clone(reading)));
+}
+
 /// Runs the streams of one connection. A client that takes nothing of an answer for longer than
 /// the idle time loses it (RST_STREAM); the connection's other streams go on.
 #[derive(Clone)]
 pub(super) struct Streams {
-    /// What hyper is about to spawn: it makes a stream's future and spawns it in one go.
-    next: Arc<Mutex<Option<Arc<Reading>>>>,
     idle: Duration,
 }
 
 impl Streams {
-    pub(super) fn new(idle: Duration) -> Self {
-        Self {
-            next: Arc::default(),
-            idle,
-        }
-    }
-
-    /// The next future that is spawned is watched by this.
-    pub(super) fn announce(&self, reading: &Arc<Reading>) {
-        *self.next() = Some(Arc::clone(reading));
-    }
-
-    fn next(&self) -> MutexGuard<'_, Option<Arc<Reading>>> {
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) const fn new(idle: Duration) -> Self {
+        Self { idle }
     }
 }
 
@@ -64,7 +63,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let reading = self.next().take().unwrap_or_default();
+        let Some(reading) = NEXT.take() else {
+            tokio::spawn(stream);
+            return;
+        };
         let mut watch = Watch {
             reading,
             idle: self.idle,
@@ -109,5 +111,51 @@ impl Watch {
         } else {
             Poll::Pending
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::rt::Executor as _;
+    use tokio::sync::oneshot;
+
+    /// A future that never ends, and word of when it is dropped.
+    fn endless() -> (
+        impl Future<Output = ()> + Send + 'static,
+        oneshot::Receiver<()>,
+    ) {
+        let (held, dropped) = oneshot::channel();
+        let future = async move {
+            let _held = held;
+            std::future::pending().await
+        };
+        (future, dropped)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_spawned_on_another_thread_does_not_take_a_streams_watch() {
+        let streams = Streams::new(Duration::from_secs(10));
+        let (tunnel, mut tunnel_ended) = endless();
+        let (stream, stream_ended) = endless();
+        let reading = Arc::<Reading>::default();
+        reading.handed_over();
+
+        announce(&reading);
+        let (elsewhere, runtime) = (streams.clone(), tokio::runtime::Handle::current());
+        let spawning = std::thread::spawn(move || {
+            let _inside = runtime.enter();
+            elsewhere.execute(tunnel);
+        });
+        spawning.join().unwrap();
+        streams.execute(stream);
+
+        assert!(stream_ended.await.is_err()); // its client took nothing
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(
+            tunnel_ended
+                .try_recv()
+                .is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        );
     }
 }

@@ -3,14 +3,12 @@
 use super::certs::{CertificateSource, Served};
 use super::contents::{Contents, Digest};
 use super::keeper::{Expiry, Material};
-use super::verify::{AllowedClients, is_allowed};
+use super::verify::AllowedClients;
 use super::{CertificateFacts, ClientAuth, ClientIdentity, ServerTls, Tickets, TlsFileError};
-use crate::clock;
 use arc_swap::ArcSwap;
-use rustls::pki_types::CertificateDer;
+use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{HandshakeKind, ServerConfig};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -57,9 +55,9 @@ pub enum HandshakeError {
     /// It failed, or the client left.
     #[error("TLS handshake failed")]
     Failed(#[source] io::Error),
-    /// A resumed session's certificate is over, or is not allowed any more.
-    #[error("the client's certificate does not hold any more")]
-    Stale,
+    /// The client's certificate was accepted and cannot be read.
+    #[error("the client's certificate cannot be read")]
+    Unreadable,
 }
 
 impl Acceptor {
@@ -94,8 +92,8 @@ impl Acceptor {
         let session = stream.get_ref().1;
         let client = match (&self.0.settings.client, session.peer_certificates()) {
             (Some(policy), Some([leaf, ..])) => {
-                let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
-                Some(identity(leaf, policy, resumed)?)
+                let facts = CertificateFacts::read(leaf).ok_or(HandshakeError::Unreadable)?;
+                Some(ClientIdentity::new(facts, leaf, policy.header))
             }
             _ => None,
         };
@@ -122,21 +120,6 @@ impl Acceptor {
     }
 }
 
-/// Who a client is. A session that is resumed was verified when it began, maybe hours ago: what
-/// can have changed is looked at again.
-fn identity(
-    leaf: &CertificateDer<'_>,
-    policy: &ClientAuth,
-    resumed: bool,
-) -> Result<ClientIdentity, HandshakeError> {
-    let facts = CertificateFacts::read(leaf).ok_or(HandshakeError::Stale)?;
-    let now = i64::try_from(clock::wall().as_unix_nanos() / 1_000_000_000).unwrap_or(i64::MAX);
-    if resumed && (facts.not_after < now || !is_allowed(&facts, &policy.allow)) {
-        return Err(HandshakeError::Stale);
-    }
-    Ok(ClientIdentity::new(facts, leaf, policy.header))
-}
-
 impl Set {
     fn read(settings: &ServerTls, tickets: &Tickets) -> Result<Self, TlsFileError> {
         let contents = Contents::read(paths(settings).map(PathBuf::as_path))?;
@@ -152,24 +135,17 @@ impl Set {
         let builder = ServerConfig::builder_with_provider(super::provider())
             .with_protocol_versions(settings.min_version.versions())
             .map_err(unusable)?;
-        let (builder, policy) = match &settings.client {
-            None => (builder.with_no_client_auth(), Digest::default()),
-            Some(client) => {
-                let verifier = verifier(client, &contents)?;
-                let trusted = client.ca.iter().chain(&client.crl).map(PathBuf::as_path);
-                let policy = contents.digest_of(trusted);
-                (builder.with_client_cert_verifier(verifier), policy)
-            }
+        let builder = match &settings.client {
+            None => builder.with_no_client_auth(),
+            Some(client) => builder.with_client_cert_verifier(verifier(client, &contents)?),
         };
         let mut config = builder.with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        // Tickets hold the session, so that nothing is kept for clients that do not come back, and
-        // their keys change every six hours. A ticket says who its client is, so there are others
-        // as soon as others are trusted.
+        // Tickets hold the session, so that nothing is kept for clients that do not come back.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.ticketer = tickets
-            .of(policy, settings.client.as_ref())
-            .map_err(unusable)?;
+        if settings.client.is_none() {
+            config.ticketer = tickets.keys().map_err(unusable)?;
+        }
         let mut expiries = Vec::new();
         for pair in &settings.certificates {
             expiries.extend(Expiry::of(&pair.chain, &contents)?);

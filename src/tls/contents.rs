@@ -43,14 +43,8 @@ impl Contents {
 
     /// Of all files.
     pub(super) fn digest(&self) -> Digest {
-        self.digest_of(self.0.iter().map(|(path, _)| path.as_path()))
-    }
-
-    /// Of these files.
-    pub(super) fn digest_of<'p>(&self, paths: impl IntoIterator<Item = &'p Path>) -> Digest {
         let mut context = Context::new(&SHA256);
-        for path in paths {
-            let bytes = self.bytes(path);
+        for (path, bytes) in &self.0 {
             for part in [path.as_os_str().as_encoded_bytes(), bytes] {
                 context.update(&(part.len() as u64).to_be_bytes());
                 context.update(part);

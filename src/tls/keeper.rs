@@ -10,6 +10,7 @@ use super::contents::{Contents, Digest};
 use super::{Acceptor, CertificateFacts, Connector, TlsFileError};
 use crate::clock;
 use crate::telemetry::metrics::{CertificateExpiry, Metrics};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -124,13 +125,20 @@ impl Keeper {
         let watched = self.watched();
         let told = watched.iter().filter_map(|one| {
             let expiries = one.material.upgrade()?.expiries();
-            Some(expiries.into_iter().map(|expiry| CertificateExpiry {
-                owner: Arc::clone(&one.owner),
-                file: expiry.path.display().to_string().into(),
-                unix_seconds: expiry.not_after,
+            Some(expiries.into_iter().map(|expiry| {
+                let file = expiry.path.display().to_string();
+                ((Arc::clone(&one.owner), file), expiry.not_after)
             }))
         });
-        self.metrics.certificates(told.flatten().collect());
+        // What a reload replaced lives as long as somebody uses it: the newest speaks for a file.
+        let newest: BTreeMap<_, _> = told.flatten().collect();
+        let told = newest.into_iter();
+        let told = told.map(|((owner, file), unix_seconds)| CertificateExpiry {
+            owner,
+            file: file.into(),
+            unix_seconds,
+        });
+        self.metrics.certificates(told.collect());
     }
 
     /// Looks every five seconds, until it is dropped.

@@ -14,7 +14,7 @@ use rustls::{
 use std::sync::Arc;
 
 /// Whether one of a certificate's names is allowed. Without patterns every one is.
-pub(super) fn is_allowed(facts: &CertificateFacts, allow: &[NamePattern]) -> bool {
+fn is_allowed(facts: &CertificateFacts, allow: &[NamePattern]) -> bool {
     allow.is_empty() || allow.iter().any(|pattern| pattern.matches(facts))
 }
 

@@ -4,11 +4,11 @@ use super::body::AnswerBody;
 use super::connect::ConnectError;
 use super::kept::KeptHead;
 use super::upgrade::{Switched, Upgrade};
+use crate::clock;
 use crate::message::request_body::{BodyProgress, RequestBody};
 use http::{HeaderValue, Request, Response};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// One request for an endpoint. The URI carries path and query alone.
@@ -22,7 +22,7 @@ pub struct Asking {
     /// The upgrade of the connection that it asks for, if it does.
     pub upgrade: Option<Box<Upgrade>>,
     /// When the whole exchange has to be over.
-    pub due: Option<Instant>,
+    pub due: Option<Due>,
     /// When the head of its answer has to be there, if sooner than the upstream's own deadlines.
     pub head_due: Option<Instant>,
     /// Whether a copy shall be kept, so that the request comes back if it was not processed, or
@@ -32,8 +32,15 @@ pub struct Asking {
     pub fresh: bool,
     /// The copy, where the connection has no room for it.
     pub(super) kept: Option<Box<KeptHead>>,
-    /// The place of a connection that is being upgraded.
-    pub(super) place: Option<OwnedSemaphorePermit>,
+}
+
+/// When an exchange has to be over, and by whose word.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    /// When.
+    pub at: Instant,
+    /// Whether the client chose it. Then that it has passed says nothing of the endpoint.
+    pub by_client: bool,
 }
 
 /// An endpoint's answer.
@@ -91,6 +98,12 @@ pub enum AskError {
         /// Who.
         endpoint: String,
     },
+    /// The time is over that the client gives the exchange, which may be none at all.
+    #[error("{endpoint} did not answer in the client's own time")]
+    OutOfTime {
+        /// Who.
+        endpoint: String,
+    },
 }
 
 /// Why there is no answer, and the request if it can be sent once more.
@@ -102,7 +115,7 @@ impl Asking {
         request: Request<RequestBody>,
         progress: Option<Arc<BodyProgress>>,
         upgrade: Option<Box<Upgrade>>,
-        due: Option<Instant>,
+        due: Option<Due>,
     ) -> Box<Self> {
         Box::new(Self {
             request,
@@ -114,8 +127,13 @@ impl Asking {
             again: true,
             fresh: false,
             kept: None,
-            place: None,
         })
+    }
+
+    /// Whether the time is over that its client gives it.
+    pub(super) fn is_out_of_its_own_time(&self) -> bool {
+        let own = self.due.filter(|due| due.by_client);
+        own.is_some_and(|due| due.at <= clock::instant())
     }
 
     /// Whether a copy of its head is all it takes to send it once more.

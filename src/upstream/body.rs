@@ -14,6 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// Most bytes that are read of an answer that nobody gets.
@@ -40,11 +41,21 @@ pub enum AnswerError {
 pub(super) enum Carrier {
     /// An HTTP/1.1 connection that this body drives.
     Own(Box<Link>),
-    /// A stream of an HTTP/2 connection, or a connection with a task of its own.
+    /// A stream of an HTTP/2 connection. Its place is None once it was taken for an upgrade.
     Shared {
         timer: LazyTimer,
         place: Option<StreamPlace>,
     },
+    /// An HTTP/1.1 connection that was asked for an upgrade.
+    Alone(Box<Alone>),
+}
+
+/// What is left of a connection that has a task of its own and never comes back to a pool.
+#[derive(Default)]
+pub(super) struct Alone {
+    timer: LazyTimer,
+    /// One of the endpoint's connections in use, where their number is bounded.
+    pub(super) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Deadlines of an answer's body.
@@ -136,7 +147,9 @@ impl AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.carrier {
             Some(Carrier::Own(link)) => link.poll_frame(&mut self.incoming, cx),
-            Some(Carrier::Shared { .. }) => Pin::new(&mut self.incoming).poll_frame(cx),
+            Some(Carrier::Shared { .. } | Carrier::Alone(_)) => {
+                Pin::new(&mut self.incoming).poll_frame(cx)
+            }
             None => Poll::Ready(None),
         }
     }
@@ -158,6 +171,7 @@ impl AnswerBody {
         let passed = match &mut self.carrier {
             Some(Carrier::Own(link)) => link.has_passed(nearest, cx),
             Some(Carrier::Shared { timer, .. }) => timer.has_passed(nearest, cx),
+            Some(Carrier::Alone(alone)) => alone.timer.has_passed(nearest, cx),
             None => false,
         };
         passed.then_some(if nearest == idle {

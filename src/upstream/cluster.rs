@@ -129,7 +129,6 @@ impl Cluster {
             over: CancellationToken::new(),
             settings,
         });
-        cluster.count_endpoints(&cluster.view.load());
         cluster.resolve(questions);
         cluster.spawn_reaper();
         if let Some(settings) = &cluster.settings.health {
@@ -139,6 +138,19 @@ impl Cluster {
             outlier::start(&cluster, settings);
         }
         Ok(cluster)
+    }
+
+    /// Requests come from here on: what metrics tell under its name is told by this one.
+    pub fn come_into_force(&self) {
+        let roster = self.roster.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counts) = &self.counts {
+            counts.claim();
+        }
+        self.count_endpoints(&self.view.load());
+        drop(roster);
+        if let Some(adaptive) = &self.adaptive {
+            adaptive.tell();
+        }
     }
 
     /// TLS towards its `https` endpoints.

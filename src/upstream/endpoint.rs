@@ -1,7 +1,8 @@
 //! One endpoint: it is asked, and it answers or does not.
 
 use super::asking::{Answered, AskError, Asking, Unanswered, is_refused, is_reset_stream};
-use super::body::{AnswerBody, AnswerDeadlines, Carrier};
+use super::body::{Alone, AnswerBody, AnswerDeadlines, Carrier};
+use super::connect::ConnectError;
 use super::dialect;
 use super::http2;
 use super::link::{Link, Sent};
@@ -12,7 +13,7 @@ use super::reach::Reach;
 use super::retry::is_idempotent;
 use super::upgrade::{Held, Switched, Way};
 use super::{EndpointAddress, EndpointProtocol, EndpointTarget, Standing, UpstreamTimeouts};
-use crate::clock::{self, LazyTimer};
+use crate::clock;
 use crate::message::request_body::RequestBody;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Connector;
@@ -123,7 +124,8 @@ impl Endpoint {
         let (first_byte, sending) = (timeouts.first_byte, asking.progress.clone());
         loop {
             let now = clock::instant();
-            let due = [asking.due, asking.head_due].into_iter().flatten().min();
+            let exchange_due = asking.due.map(|due| due.at);
+            let due = [exchange_due, asking.head_due].into_iter().flatten().min();
             let left = due.map_or(Duration::MAX, |due| due.saturating_duration_since(now));
             let limit = timeouts.connect.min(left);
             let fresh = asking.fresh;
@@ -134,13 +136,13 @@ impl Endpoint {
             };
             let (link, fresh) = match found {
                 Ok(found) => found,
-                Err(error) => return Err((error, Some(asking))),
+                Err(error) => return Err(self.unsent(error, asking)),
             };
             let from = if fresh { clock::instant() } else { now };
             let first_byte = asking.head_due.map_or(first_byte, |due| {
                 first_byte.min(due.saturating_duration_since(from))
             });
-            let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), asking.due);
+            let patience = &mut HeadPatience::new(from, first_byte, sending.clone(), exchange_due);
             let mut way = Way::Http1;
             let (sent, peer, mut carrier) = match link {
                 AnyLink::Own(link) => self.send_h1(link, fresh, &mut asking, patience).await,
@@ -166,25 +168,41 @@ impl Endpoint {
                     return Ok(answered);
                 }
                 Ok(None) => {
-                    // Whether this request or the connection is stuck cannot be told, so nobody
-                    // else is sent over it.
-                    self.pool.forget(&carrier);
-                    let endpoint = self.address.to_string();
-                    return Err((AskError::FirstByte { endpoint }, None));
+                    return Err((self.late(&carrier, &asking, timeouts.connect), None));
                 }
-                Err(mut error) => {
-                    // What comes back has no connection any more, so it waits for none of its own.
-                    asking.place = None;
-                    match error.take_message() {
-                        Some(unsent) if !fresh => asking.request = unsent,
-                        unsent => {
-                            let source = error.into_error();
-                            return Err(self.broken(source, unsent, carrier, asking));
-                        }
+                // What comes back has no connection any more, and no place of one.
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) if !fresh => asking.request = unsent,
+                    unsent => {
+                        let source = error.into_error();
+                        return Err(self.broken(source, unsent, carrier, asking));
                     }
-                }
+                },
             }
         }
+    }
+
+    /// There was no connection to send the request over.
+    fn unsent(&self, error: AskError, asking: Box<Asking>) -> Unanswered {
+        let late = matches!(&error, AskError::Connect(ConnectError::Timeout { .. }));
+        if late && asking.is_out_of_its_own_time() {
+            let endpoint = self.address.to_string();
+            return (AskError::OutOfTime { endpoint }, None);
+        }
+        (error, Some(asking))
+    }
+
+    /// No answer came in time. Whether the request or the connection is stuck cannot be told, so
+    /// nobody else is sent over it. In a client's own time, which may be none at all, this is so
+    /// only if nobody has heard anything of the connection for as long as making one may take.
+    fn late(&self, carrier: &Carrier, asking: &Asking, connect: Duration) -> AskError {
+        let endpoint = self.address.to_string();
+        if asking.is_out_of_its_own_time() {
+            self.pool.doubt(carrier, connect);
+            return AskError::OutOfTime { endpoint };
+        }
+        self.pool.forget(carrier);
+        AskError::FirstByte { endpoint }
     }
 
     /// A connection broke before it answered. The request comes back if it may be sent again.
@@ -203,7 +221,7 @@ impl Endpoint {
         }
         let restored = unsent.or_else(|| match carrier {
             Carrier::Own(mut link) => link.kept.restore(),
-            Carrier::Shared { .. } => asking.kept.as_mut()?.restore(),
+            Carrier::Shared { .. } | Carrier::Alone(_) => asking.kept.as_mut()?.restore(),
         });
         let again = std::mem::take(&mut asking.again);
         let restored = restored.filter(|request| {
@@ -242,16 +260,10 @@ impl Endpoint {
         dialect::for_http1(&mut request, &asking.host);
         let peer = link.peer;
         if asking.upgrade.is_some() {
-            asking.place = link.place.take();
+            let mut alone = Box::<Alone>::default();
+            alone.place = link.place.take();
             let sent = Box::pin(link.send_upgrade(request, patience)).await;
-            return (
-                sent,
-                peer,
-                Carrier::Shared {
-                    timer: LazyTimer::default(),
-                    place: None,
-                },
-            );
+            return (sent, peer, Carrier::Alone(alone));
         }
         let sent = link.send(request, patience).await;
         if sent.is_ok() {
@@ -270,7 +282,7 @@ impl Endpoint {
     ) -> Answered {
         let deadlines = AnswerDeadlines {
             idle: timeouts.idle,
-            due: asking.due,
+            due: asking.due.map(|due| due.at),
         };
         let response = response.map(|incoming| {
             AnswerBody::new(
@@ -300,14 +312,14 @@ fn read_answer(
     let Some(upgrade) = asking.upgrade.take() else {
         return Ok(None);
     };
-    let stream = match carrier {
-        Carrier::Shared { place, .. } => place.take(),
-        Carrier::Own(_) => None,
+    if !upgrade.granted(response, way)? {
+        // The answer is an ordinary one, and holds what it takes up until it ends.
+        return Ok(None);
+    }
+    let held = match carrier {
+        Carrier::Shared { place, .. } => Held::stream(place.take()),
+        Carrier::Alone(alone) => Held::connection(alone.place.take()),
+        Carrier::Own(_) => Held::default(),
     };
-    let held = Held {
-        _stream: stream,
-        _connection: asking.place.take(),
-    };
-    let switched = upgrade.take(response, way, held)?;
-    Ok(switched.map(Box::new))
+    Ok(Some(Box::new(upgrade.take(response, way, held))))
 }

@@ -26,9 +26,9 @@ pub(super) async fn begin(
     peer: Option<SocketAddr>,
     open: UpstreamConnectionGuard,
 ) -> Result<SharedLink, hyper::Error> {
-    let (socket, takes_connect) = Socket::http2(stream, open);
+    let (socket, takes_connect, heard) = Socket::http2(stream, open);
     // No PINGs: gRPC servers close connections that send them more often than every five minutes.
-    // A peer that is gone is found out by the deadlines of those who ask it, see `Pool::forget`.
+    // A peer that is gone is found out by the deadlines of those who ask it, see `Endpoint::late`.
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_header_list_size(H2_HEADER_BYTES_MAX)
@@ -38,14 +38,15 @@ pub(super) async fn begin(
         // How it ends is seen by the streams it carries.
         drop(connection.await);
     });
-    Ok(SharedLink::new(sender, peer, takes_connect))
+    Ok(SharedLink::new(sender, peer, takes_connect, heard))
 }
 
 /// Waits for the peer's SETTINGS, at most `limit`, and tells whether it takes extended CONNECT.
-pub(super) async fn takes_connect(link: &SharedLink, limit: Duration) -> bool {
+/// None if it has not said so far.
+pub(super) async fn takes_connect(link: &SharedLink, limit: Duration) -> Option<bool> {
     let mut told = link.takes_connect.clone();
     let told = tokio::time::timeout(limit, told.wait_for(Option::is_some)).await;
-    matches!(told, Ok(Ok(known)) if *known == Some(true))
+    *told.ok()?.ok()?
 }
 
 /// How a request that asks for an upgrade can ask on this connection.

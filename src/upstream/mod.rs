@@ -32,7 +32,7 @@ mod standing;
 mod upgrade;
 
 pub use adaptive::{AdaptiveLimit, AdaptivePlace};
-pub use asking::{Answered, AskError, Asking, Unanswered};
+pub use asking::{Answered, AskError, Asking, Due, Unanswered};
 pub use balance::{Algorithm, BalanceSettings, HashSource};
 pub use body::{AnswerBody, AnswerError};
 pub use breaker::Admission;

@@ -42,6 +42,10 @@ pub(super) struct SharedLink {
     streams: Arc<AtomicUsize>,
     /// When it was last seen in use.
     used: Instant,
+    /// How often something was read of it.
+    heard: Arc<AtomicUsize>,
+    /// How much was heard, and when, when a request last had reason to doubt it.
+    doubted: Option<(usize, Instant)>,
 }
 
 /// One stream's place on its connection. Dropping it gives the place back.
@@ -59,13 +63,28 @@ impl SharedLink {
         sender: http2::SendRequest<RequestBody>,
         peer: Option<std::net::SocketAddr>,
         takes_connect: TakesConnect,
+        heard: Arc<AtomicUsize>,
     ) -> Self {
         Self {
             sender,
             peer,
             takes_connect,
+            heard,
+            doubted: None,
             streams: Arc::new(AtomicUsize::new(0)),
             used: clock::instant(),
+        }
+    }
+
+    /// For how long nothing has been heard, counted from the first doubt.
+    fn doubted_for(&mut self) -> Duration {
+        let (heard, now) = (self.heard.load(Ordering::Relaxed), clock::instant());
+        match self.doubted {
+            Some((before, since)) if before == heard => now.saturating_duration_since(since),
+            _ => {
+                self.doubted = Some((heard, now));
+                Duration::ZERO
+            }
         }
     }
 
@@ -166,6 +185,19 @@ impl Pool {
         {
             self.shared()
                 .retain(|link| !Arc::ptr_eq(&link.streams, streams));
+        }
+    }
+
+    /// The same if nothing was heard of that connection for `limit`, since this was asked first.
+    pub(super) fn doubt(&self, carrier: &Carrier, limit: Duration) {
+        if let Carrier::Shared {
+            place: Some(StreamPlace(streams)),
+            ..
+        } = carrier
+        {
+            self.shared().retain_mut(|link| {
+                !Arc::ptr_eq(&link.streams, streams) || link.doubted_for() < limit
+            });
         }
     }
 

@@ -5,6 +5,8 @@ use super::connect::Stream;
 use crate::telemetry::metrics::UpstreamConnectionGuard;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
@@ -25,6 +27,8 @@ pub(super) type TakesConnect = watch::Receiver<Option<bool>>;
 pub(super) struct Socket {
     stream: Stream,
     settings: Option<Box<Settings>>,
+    /// How often something was read, where somebody wants to know.
+    heard: Option<Arc<AtomicUsize>>,
     _open: UpstreamConnectionGuard,
 }
 
@@ -34,13 +38,19 @@ impl Socket {
         Self {
             stream,
             settings: None,
+            heard: None,
             _open: open,
         }
     }
 
-    /// For HTTP/2. Tells whether the peer takes extended CONNECT once its SETTINGS have come.
-    pub(super) fn http2(stream: Stream, open: UpstreamConnectionGuard) -> (Self, TakesConnect) {
+    /// For HTTP/2. Tells whether the peer takes extended CONNECT once its SETTINGS have come, and
+    /// how often something was read.
+    pub(super) fn http2(
+        stream: Stream,
+        open: UpstreamConnectionGuard,
+    ) -> (Self, TakesConnect, Arc<AtomicUsize>) {
         let (tell, told) = watch::channel(None);
+        let heard = Arc::<AtomicUsize>::default();
         let socket = Self {
             stream,
             settings: Some(Box::new(Settings {
@@ -51,9 +61,10 @@ impl Socket {
                 entry: [0; 6],
                 takes_connect: false,
             })),
+            heard: Some(Arc::clone(&heard)),
             _open: open,
         };
-        (socket, told)
+        (socket, told, heard)
     }
 }
 
@@ -108,6 +119,11 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let before = out.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, out);
+        if let Some(heard) = &self.heard
+            && out.filled().len() > before
+        {
+            heard.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(settings) = &mut self.settings
             && settings.read(out.filled().get(before..).unwrap_or_default())
         {

@@ -44,12 +44,28 @@ pub struct Switched {
 }
 
 /// What an upgraded stream takes up at its endpoint. Dropping it gives it back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Held {
     /// A stream's place on its HTTP/2 connection.
-    pub(super) _stream: Option<StreamPlace>,
+    _stream: Option<StreamPlace>,
     /// A connection's place, where their number is bounded.
-    pub(super) _connection: Option<OwnedSemaphorePermit>,
+    _connection: Option<OwnedSemaphorePermit>,
+}
+
+impl Held {
+    pub(super) const fn stream(place: Option<StreamPlace>) -> Self {
+        Self {
+            _stream: place,
+            _connection: None,
+        }
+    }
+
+    pub(super) const fn connection(place: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            _stream: None,
+            _connection: place,
+        }
+    }
 }
 
 impl Upgrade {
@@ -116,7 +132,11 @@ impl Upgrade {
     /// # Errors
     /// What makes it an answer that cannot be passed on: to a client that asked by CONNECT any
     /// 2xx is a WebSocket.
-    fn granted<B>(&self, response: &Response<B>, way: Way) -> Result<bool, &'static str> {
+    pub(super) fn granted<B>(
+        &self,
+        response: &Response<B>,
+        way: Way,
+    ) -> Result<bool, &'static str> {
         let granted = match way {
             Way::Http1 => response.status() == StatusCode::SWITCHING_PROTOCOLS,
             Way::Connect => response.status() == StatusCode::OK,
@@ -138,24 +158,18 @@ impl Upgrade {
     }
 
     /// Takes the stream from an answer that grants the upgrade.
-    ///
-    /// # Errors
-    /// As [`Self::granted`].
     pub(super) fn take<B>(
         self: Box<Self>,
         response: &mut Response<B>,
         way: Way,
         held: Held,
-    ) -> Result<Option<Switched>, &'static str> {
-        if !self.granted(response, way)? {
-            return Ok(None);
-        }
-        Ok(Some(Switched {
+    ) -> Switched {
+        Switched {
             upgrade: self,
             stream: hyper::upgrade::on(response),
             on_http2: way == Way::Connect,
             held,
-        }))
+        }
     }
 }
 
@@ -226,6 +240,20 @@ mod tests {
         let key = request.headers().get(SEC_WEBSOCKET_KEY).unwrap();
         assert_eq!(key, "dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(request.headers().get(UPGRADE).unwrap(), "WebSocket");
+    }
+
+    #[test]
+    fn a_method_is_the_clients_own_whatever_version_it_leaves_in() {
+        let upgrade = Upgrade::new(HeaderValue::from_static("tcp"), &HeaderMap::new(), false);
+        for method in [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS] {
+            let mut request = Request::new(RequestBody::Empty);
+            *request.method_mut() = method.clone();
+
+            upgrade.ask_http1(&mut request);
+            assert_eq!(request.method(), method);
+            upgrade.ask_http2(&mut request, Way::Plain);
+            assert_eq!(request.method(), method);
+        }
     }
 
     #[test]

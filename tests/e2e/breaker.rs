@@ -1,6 +1,6 @@
 //! How much of an upstream may be in use at a time, and what becomes of the rest.
 
-use crate::support::client::{Reply, get};
+use crate::support::client::{Reply, begin, get, patiently, request};
 use crate::support::collector::Collector;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::script::{Scripted, Step, answer};
@@ -119,6 +119,30 @@ async fn who_waits_longer_than_a_connection_may_take_gets_504() {
     );
     in_use.abort();
     until("an end", || collector.spans().len() == 2).await;
+}
+
+#[tokio::test]
+async fn an_upgrade_that_is_not_granted_keeps_its_connections_place_until_its_answer_ends() {
+    let half = "HTTP/1.1 200 Any\r\ncontent-length: 8\r\n\r\nhalf";
+    let origin = Scripted::start([Step::Say(half.to_owned())]).await;
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: ['http://{}'], limits: {{connections: 1}}, \
+         timeouts: {{connect: 200ms}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+        origin.address
+    ))
+    .start()
+    .await;
+    let asking = [("connection", "upgrade"), ("upgrade", "echo")];
+    let unread = begin(proxy.address, request("GET", "/", &asking)).await;
+    assert_eq!(unread.status(), 200);
+
+    assert_eq!(get(proxy.address, "/", &[]).await.status, 504);
+    assert_eq!(origin.seen().len(), 1);
+
+    drop(unread);
+    let address = proxy.address;
+    patiently(async { while get(address, "/", &[]).await.status != 200 {} }).await;
 }
 
 #[tokio::test]

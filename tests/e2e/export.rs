@@ -5,6 +5,7 @@ use crate::support::collector::Collector;
 use crate::support::origin::Origin;
 use crate::support::proxy::Setup;
 use crate::support::until;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn an_endpoint_variable_is_enough() {
@@ -128,4 +129,31 @@ async fn the_account_is_a_metric() {
         text.contains("edgespan_spans_exported_total{exporter=\"otlp\"} 2"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn collectors_that_say_nothing_hold_up_the_end_together_and_not_one_after_the_other() {
+    let origin = Origin::start().await;
+    // Connections come to stand in their backlogs.
+    let silent: Vec<_> = (0..4)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let exports: Vec<_> = silent
+        .iter()
+        .map(|one| {
+            let address = one.local_addr().unwrap();
+            format!("{{otlp: {{endpoint: 'http://{address}', queue: {{delay: 5ms}}}}}}")
+        })
+        .collect();
+    let export = format!("export: [{}]", exports.join(", "));
+    let proxy = Setup::front(&origin).with(&export).start().await;
+    get(proxy.address, "/", &[]).await;
+    let began = Instant::now();
+
+    let stopped = proxy.stop().await;
+
+    assert_eq!(stopped.accounts.len(), 4);
+    assert!(stopped.accounts.iter().all(|one| one.dropped.total() == 2));
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(14), "{took:?}"); // each has five seconds
 }

@@ -250,6 +250,22 @@ async fn half_an_answer_is_never_taken_for_a_whole_one() {
 }
 
 #[tokio::test]
+async fn half_an_answer_to_an_upgrade_that_is_not_granted_is_none_either() {
+    let proxy = front_h2c(cancelling(h2::Reason::NO_ERROR).await);
+    let proxy = proxy.start().await;
+    let asking = [
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+    ];
+
+    let response = begin(proxy.address, request("GET", "/", &asking)).await;
+
+    let body = response.into_body().collect().await;
+    assert!(body.is_err(), "{body:?}");
+}
+
+#[tokio::test]
 async fn websockets_over_http2_are_offered_to_browsers() {
     let proxy = Setup::front(&Origin::start().await).start().await;
     let stream = TcpStream::connect(proxy.address).await.unwrap();
@@ -302,4 +318,28 @@ async fn an_upgrade_with_a_body_is_an_ordinary_request() {
     let received = origin.sole();
     assert_eq!(received.body, "body");
     assert_eq!(received.all("upgrade"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_websocket_is_asked_for_by_get_alone_and_every_other_method_stays() {
+    for speaks in [Speaks::Http1, Speaks::H2c] {
+        let origin = Origin::speaking(speaks, |_| text(200, "gone")).await;
+        let proxy = match speaks {
+            Speaks::Http1 => Setup::front(&origin),
+            Speaks::H2c => front_h2c(origin.address),
+        };
+        let proxy = proxy.start().await;
+        let asking = [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+
+        let reply = send(proxy.address, request("DELETE", "/", &asking)).await;
+
+        assert_eq!(reply.text(), "gone");
+        let received = origin.sole();
+        assert_eq!(received.method, "DELETE");
+        assert_eq!(received.all("upgrade"), Vec::<String>::new());
+    }
 }

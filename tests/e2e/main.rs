@@ -15,6 +15,7 @@
 )]
 
 mod auth;
+mod authorizer;
 mod balancing;
 mod bodies;
 mod breaker;
@@ -22,6 +23,7 @@ mod commands;
 mod compression;
 mod conformance;
 mod context;
+mod deadlines;
 mod edge;
 mod endings;
 mod exchange;
@@ -47,6 +49,7 @@ mod rate_limits;
 mod refused;
 mod resolving;
 mod retries;
+mod retry_bounds;
 mod routing;
 mod sampling;
 mod spans;
@@ -56,4 +59,5 @@ mod support;
 mod telemetry;
 mod tls;
 mod upgrades;
+mod versions;
 mod websocket;

@@ -190,3 +190,34 @@ async fn a_share_of_nothing_copies_nothing_and_the_hosts_name_can_tell() {
     until("the copy", || !shadow.received().is_empty()).await;
     assert_eq!(shadow.sole().one("host"), "app.example.com-shadow");
 }
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_passed_on_counts_against_no_shadow() {
+    let (origin, collector) = (Origin::start().await, Collector::start().await);
+    let bad = || Origin::raw(|_| Some(b"HTTP/1.1 101 Switching\r\n\r\n".to_vec()));
+    let (one, other) = (bad().await, bad().await);
+    let proxy = Setup::new(&format!(
+        "upstreams:\n  origin: {{endpoints: ['http://${{origin}}']}}\n  \
+         shadow: {{endpoints: ['http://{}', 'http://{}'], \
+         outlier: {{consecutive_errors: 2, consecutive_failures: 2}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin, \
+         mirror: {{upstream: shadow}}}}]\n",
+        one.address, other.address
+    ))
+    .origin(&origin)
+    .export_to(&collector)
+    .start()
+    .await;
+
+    for sent in 1..=8 {
+        get(proxy.address, "/", &[]).await;
+        counted(&proxy, "failed", sent).await;
+    }
+
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")]).await;
+    let page = page.text();
+    let mut ejections = page
+        .lines()
+        .filter(|line| line.starts_with("edgespan_upstream_ejections_total{"));
+    assert!(ejections.all(|line| line.ends_with(" 0")), "{page}");
+}

@@ -39,6 +39,9 @@ async fn ask(sender: &mut SendRequest<Empty<Bytes>>) -> (http::HeaderMap, String
     .await
 }
 
+/// PEM that holds a certificate by its form alone.
+const NOT_AN_AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+
 fn names(listeners: &[Arc<str>]) -> Vec<&str> {
     listeners.iter().map(AsRef::as_ref).collect()
 }
@@ -65,7 +68,7 @@ async fn a_request_finishes_on_what_it_began_with_and_the_next_one_is_new() {
     let mut proxy = Setup::front(&origin).start().await;
     let begun = begin(proxy.address, request("GET", "/", &[])).await;
 
-    proxy.reload(answering("second")).unwrap();
+    proxy.reload(answering("second")).await.unwrap();
 
     assert_eq!(get(proxy.address, "/", &[]).await.text(), "second");
     frames.send(Frame::data("first".into())).await.unwrap();
@@ -80,7 +83,7 @@ async fn a_connection_outlives_a_reload() {
     let mut client = connection(proxy.address).await;
     assert_eq!(ask(&mut client).await.1, "first");
 
-    proxy.reload(answering("second")).unwrap();
+    proxy.reload(answering("second")).await.unwrap();
 
     let (headers, body) = ask(&mut client).await;
     assert_eq!(body, "second");
@@ -96,7 +99,7 @@ async fn listeners_come_and_go_and_who_is_on_one_that_goes_gets_a_last_answer() 
     ask(&mut client).await;
 
     let third = "listeners: {web: {address: '127.0.0.1:0'}, third: {address: '127.0.0.1:0'}}";
-    let changes = proxy.reload(answering("second").with(third)).unwrap();
+    let changes = proxy.reload(answering("second").with(third)).await.unwrap();
 
     assert_eq!(names(&changes.opened), ["third"]);
     assert_eq!(names(&changes.closed), ["other"]);
@@ -123,7 +126,7 @@ async fn changed_settings_keep_the_socket_and_concern_new_connections() {
     };
     assert_eq!(send(address, post(11)).await.status, 413);
 
-    let changes = proxy.reload(with(20)).unwrap();
+    let changes = proxy.reload(with(20)).await.unwrap();
 
     assert_eq!(names(&changes.changed), ["web"]);
     assert_eq!(proxy.address, address);
@@ -145,7 +148,7 @@ async fn fewer_connections_are_let_in_once_some_have_left() {
     ask(&mut first).await;
     ask(&mut second).await;
 
-    proxy.reload(with(1)).unwrap();
+    proxy.reload(with(1)).await.unwrap();
 
     // Nobody is thrown out.
     ask(&mut first).await;
@@ -175,7 +178,7 @@ async fn a_listener_may_be_renamed_on_its_socket() {
     let mut proxy = named("before").start().await;
     let address = proxy.address;
 
-    let changes = proxy.reload(named("after")).unwrap();
+    let changes = proxy.reload(named("after")).await.unwrap();
 
     assert_eq!(names(&changes.opened), ["after"]);
     assert_eq!(names(&changes.closed), ["before"]);
@@ -190,11 +193,46 @@ async fn what_cannot_be_put_in_force_changes_nothing() {
     let mut proxy = answering("first").start().await;
 
     let text = "listeners: {web: {address: '127.0.0.1:0'}, no: {address: '127.0.0.1:${port}'}}";
-    let failed = proxy.reload(answering("second").with(text).fill("port", &taken));
+    let failed = proxy
+        .reload(answering("second").with(text).fill("port", &taken))
+        .await;
 
     assert!(failed.is_err());
     assert_eq!(get(proxy.address, "/", &[]).await.text(), "first");
     drop(held);
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_leaves_an_upstreams_numbers_as_they_are() {
+    let (origin, other) = (Origin::start().await, Origin::start().await);
+    let route = |upstreams: &str, more: &str| {
+        Setup::new(&format!(
+            "upstreams: {{origin: {{endpoints: [{upstreams}]}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n{more}"
+        ))
+    };
+    let both = format!("'http://{}', 'http://{}'", origin.address, other.address);
+    let one = format!("'http://{}'", origin.address);
+    let mut proxy = route(&both, "").start().await;
+    let there_are = |count: u32| {
+        format!("edgespan_upstream_endpoints{{upstream=\"origin\",state=\"available\"}} {count}\n")
+    };
+    let page = async |proxy: &Proxy| {
+        let page = get(proxy.admin, "/metrics", &[("host", "localhost")]).await;
+        page.text()
+    };
+
+    // Its upstreams are made, and then its collector's authority is not to be had.
+    let missing = "export: [{otlp: {endpoint: 'https://127.0.0.1:1', tls: {ca: '${ca}'}}}]";
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, NOT_AN_AUTHORITY).unwrap();
+    let failing = route(&one, missing).fill("ca", &ca.display().to_string());
+    assert!(proxy.reload(failing).await.is_err());
+
+    assert!(page(&proxy).await.contains(&there_are(2)));
+    proxy.reload(route(&one, "")).await.unwrap();
+    assert!(page(&proxy).await.contains(&there_are(1)));
 }
 
 #[tokio::test]
@@ -205,6 +243,7 @@ async fn an_upstream_whose_settings_stay_keeps_its_connections() {
 
     let changes = proxy
         .reload(Setup::front(&origin).with("feature_flags: {a: b}"))
+        .await
         .unwrap();
     get(proxy.address, "/", &[]).await;
 
@@ -220,7 +259,7 @@ async fn an_upstream_whose_settings_change_begins_anew() {
     let mut proxy = Setup::front(&first).start().await;
     get(proxy.address, "/", &[]).await;
 
-    let changes = proxy.reload(Setup::front(&second)).unwrap();
+    let changes = proxy.reload(Setup::front(&second)).await.unwrap();
     get(proxy.address, "/", &[]).await;
 
     assert_eq!((changes.upstreams_kept, changes.upstreams_made), (0, 1));
@@ -253,6 +292,7 @@ async fn a_replaced_exporter_sends_what_it_has_and_no_span_leaves_the_account() 
 
     let changes = proxy
         .reload(Setup::front(&origin).export_to(&after))
+        .await
         .unwrap();
     get(proxy.address, "/", &[]).await;
     drop(frames);
@@ -271,13 +311,40 @@ async fn a_replaced_exporter_sends_what_it_has_and_no_span_leaves_the_account() 
 }
 
 #[tokio::test]
+async fn a_replaced_exporter_waits_for_requests_that_began_two_reloads_ago() {
+    let (before, after) = (Collector::start().await, Collector::start().await);
+    let (frames, answer) = streamed();
+    let answer = Mutex::new(Some(answer));
+    let origin = Origin::answering(move |_| answer.lock().unwrap().take().unwrap()).await;
+    let setup = || Setup::front(&origin).export_to(&before);
+    let mut proxy = setup().start().await;
+    let slow = begin(proxy.address, request("GET", "/slow", &[])).await;
+
+    let kept = proxy
+        .reload(setup().with("feature_flags: {a: b}"))
+        .await
+        .unwrap();
+    let made = proxy.reload(Setup::front(&origin).export_to(&after)).await;
+    // Longer than it takes to see that the requests of the second configuration have ended.
+    tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+    drop(frames);
+    whole(slow).await;
+
+    assert_eq!((kept.exporters_made, made.unwrap().exporters_made), (0, 1));
+    until("the last spans at the first collector", || {
+        before.spans().len() == 2
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_exporter_that_stays_keeps_its_queue() {
     let (collector, origin) = (Collector::start().await, Origin::start().await);
     let setup = || Setup::front(&origin).export_to(&collector);
     let mut proxy = setup().start().await;
     get(proxy.address, "/", &[]).await;
 
-    let changes = proxy.reload(setup().with("feature_flags: {a: b}"));
+    let changes = proxy.reload(setup().with("feature_flags: {a: b}")).await;
 
     assert_eq!(changes.unwrap().exporters_made, 0);
     get(proxy.address, "/", &[]).await;
@@ -291,6 +358,7 @@ async fn what_waits_for_the_next_start_is_named() {
 
     let changes = proxy
         .reload(answering("ok").with("admin: {address: off}"))
+        .await
         .unwrap();
 
     assert_eq!(changes.at_next_start, ["admin.address"]);

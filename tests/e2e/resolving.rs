@@ -168,6 +168,47 @@ async fn an_address_that_stays_keeps_its_connection_when_others_come_and_go() {
     assert_eq!(fleet.received()[1], left, "who has left gets nothing");
 }
 
+#[tokio::test]
+async fn a_family_that_the_name_server_fails_to_tell_is_used_as_it_was() {
+    let names = NameServer::start().await;
+    let fleet = Fleet::start(1).await;
+    names.host(NAME, &["127.0.0.1", "::1"], 0);
+    let proxy = at_name(&fleet, &names).start().await;
+    ok(&proxy).await;
+
+    names.host(NAME, &["::1"], 0);
+    names.fail_v4(NAME);
+    names.asked(12).await;
+
+    for _ in 0..4 {
+        ok(&proxy).await;
+    }
+    assert_eq!(fleet.received(), [5]);
+}
+
+#[tokio::test]
+async fn a_host_of_a_service_that_the_name_server_fails_to_tell_stays() {
+    let names = NameServer::start().await;
+    let fleet = Fleet::start(3).await;
+    for (last, name) in [(1, "a.test"), (2, "b.test")] {
+        names.host(name, &[&format!("127.0.0.{last}")], 0);
+    }
+    let port = fleet.port;
+    let service = [(0, 1, port, "a.test."), (0, 1, port, "b.test.")];
+    names.service("_web._tcp.app.test", &service);
+    let proxy = setup("srv+http://_web._tcp.app.test", &names);
+    let proxy = proxy.start().await;
+    reach(&proxy, &fleet.origins[0]).await;
+    reach(&proxy, &fleet.origins[1]).await;
+
+    names.fail_v4("a.test");
+    names.host("b.test", &["127.0.0.3"], 0);
+
+    // What is told of the others holds, and what is not told stays.
+    reach(&proxy, &fleet.origins[2]).await;
+    reach(&proxy, &fleet.origins[0]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn addresses_that_change_under_load_lose_no_request() {
     let names = NameServer::start().await;

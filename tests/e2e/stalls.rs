@@ -4,13 +4,12 @@ use crate::support::client::{begin, get, patiently, request, send, with_stream};
 use crate::support::collector::Collector;
 use crate::support::origin::{Answer, Origin, Received, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::until;
+use crate::support::{unreachable, until};
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use socket2::{Domain, Socket, Type};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,24 +102,6 @@ async fn an_upstream_that_stops_taking_an_upload_is_not_waited_for_for_ever() {
     });
 
     assert_eq!(send(proxy.address, upload).await.status, 504);
-}
-
-/// An address where nobody takes a connection: its backlog is full.
-fn unreachable() -> (Vec<Socket>, SocketAddr) {
-    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    listener
-        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
-        .unwrap();
-    listener.listen(0).unwrap();
-    let address = listener.local_addr().unwrap();
-    let mut held = vec![listener];
-    for _ in 0..4 {
-        let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        filler.set_nonblocking(true).unwrap();
-        drop(filler.connect(&address));
-        held.push(filler);
-    }
-    (held, address.as_socket().unwrap())
 }
 
 #[tokio::test]

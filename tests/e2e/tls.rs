@@ -6,7 +6,7 @@ use crate::support::origin::{Origin, Speaks, text};
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::websocket::{Http, WebSocketOrigin, echo, open_over};
 use futures_util::{SinkExt, StreamExt};
-use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rcgen::{CertificateParams, CertificateRevocationListParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use std::path::PathBuf;
@@ -69,6 +69,11 @@ impl Authority {
             certificate: certificate.der().clone(),
             private: PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
         }
+    }
+
+    /// A list of what it takes back, as PEM.
+    pub fn revoke(&self, parameters: CertificateRevocationListParams) -> String {
+        parameters.signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 
     pub fn roots(&self) -> RootCertStore {

@@ -35,12 +35,12 @@ impl Digest {
 }
 
 /// What is asked about, as far as answers may depend on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(in crate::auth) struct KeyFacts<'a> {
     /// The request.
     pub(in crate::auth) asked: &'a Asked<'a>,
-    /// The header fields that the authorizer gets.
-    pub(in crate::auth) sent: &'a HeaderMap,
+    /// Whether the authorizer gets the fields of this name, apart from trace context.
+    pub(in crate::auth) is_told: &'a dyn Fn(&HeaderName) -> bool,
 }
 
 /// Makes digests; each policy has its own, so that one policy's key says nothing in another.
@@ -60,6 +60,8 @@ impl Keyed {
     pub(super) fn question(&self, parts: Option<&[CacheKeyPart]>, facts: &KeyFacts<'_>) -> Digest {
         let mut text = Text(Vec::with_capacity(1_024));
         text.part(b'r', facts.asked.route.as_bytes());
+        // A redirect to a login is no answer to who asks for a WebSocket.
+        text.part(b'u', &[u8::from(facts.asked.upgrades)]);
         match parts {
             Some(parts) => {
                 for part in parts {
@@ -129,9 +131,9 @@ impl Text {
         if let Some(certificate) = asked.certificate {
             self.part(b'c', certificate.sha256.as_bytes());
         }
-        for (name, value) in facts.sent {
+        for name in asked.headers.keys().filter(|name| (facts.is_told)(name)) {
             self.part(b'n', name.as_str().as_bytes());
-            self.part(b'h', value.as_bytes());
+            self.header(name, asked.headers);
         }
     }
 
@@ -204,7 +206,7 @@ mod tests {
             let asked = asked(&Method::GET, &target, &headers);
             let facts = KeyFacts {
                 asked: &asked,
-                sent: &headers,
+                is_told: &|_| true,
             };
             keyed.question(parts, &facts)
         };
@@ -264,8 +266,8 @@ mod tests {
         let parts = [CacheKeyPart::Header(http::header::AUTHORIZATION)];
         for parts in [None, Some(parts.as_slice())] {
             let digest = |asked| {
-                let sent = &headers;
-                keyed.question(parts, &KeyFacts { asked, sent })
+                let is_told = &|_: &HeaderName| true;
+                keyed.question(parts, &KeyFacts { asked, is_told })
             };
             assert_ne!(digest(&one), digest(&other));
             assert_eq!(digest(&one), digest(&one));

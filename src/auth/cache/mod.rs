@@ -10,11 +10,11 @@ mod table;
 
 pub(super) use key::{Digest, KeyFacts};
 
-use super::{DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+use super::{AnswerChange, DenialAnswer, Grant, HeaderChange, Verdict};
 use crate::clock;
 use crate::telemetry::metrics::{AuthCacheCounts, AuthCacheOutcome};
 use http::header::SET_COOKIE;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use key::Keyed;
 use opentelemetry::trace::{SpanId, TraceId};
 use std::collections::HashMap;
@@ -94,6 +94,16 @@ pub(super) struct Decided {
     pub(super) keep: Keep,
 }
 
+impl Decided {
+    /// One that nobody else gets.
+    pub(super) const fn of_one_request(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            keep: Keep::Own,
+        }
+    }
+}
+
 /// The span under which a decision was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Origin {
@@ -107,6 +117,16 @@ pub(super) struct Answered {
     pub(super) outcome: AuthCacheOutcome,
     /// The span under which it was made, if that was another request's.
     pub(super) origin: Option<Origin>,
+}
+
+impl Answered {
+    /// Whether it was decided about another request that asked the same.
+    pub(super) const fn is_of_another_request(&self) -> bool {
+        matches!(
+            self.outcome,
+            AuthCacheOutcome::Hit | AuthCacheOutcome::Shared
+        )
+    }
 }
 
 /// Whoever asked the same before has no answer yet, and there is no more time to wait.
@@ -186,22 +206,19 @@ impl DecisionCache {
     }
 
     /// Tells what was decided before, waits for whoever is asking the same, or asks. `origin` is
-    /// the span of the request that asks here.
+    /// the span of the request that asks here; `ask` is only begun if nobody else knows.
     ///
     /// # Errors
     /// Somebody else was asking until `due`.
-    pub(super) async fn decide<F>(
+    pub(super) async fn decide(
         &self,
         question: Option<Digest>,
         due: Instant,
         origin: Option<Origin>,
-        ask: impl FnOnce() -> F,
-    ) -> Result<Answered, StillWaiting>
-    where
-        F: Future<Output = Decided>,
-    {
+        ask: impl Future<Output = Decided>,
+    ) -> Result<Answered, StillWaiting> {
         let Some(question) = question else {
-            return Ok(self.answered(ask().await.verdict, AuthCacheOutcome::Bypass, None));
+            return Ok(self.answered(ask.await.verdict, AuthCacheOutcome::Bypass, None));
         };
         loop {
             match self.look(&question) {
@@ -212,14 +229,14 @@ impl DecisionCache {
                         question,
                         tell,
                     };
-                    let decided = ask().await;
+                    let decided = ask.await;
                     return Ok(asking.tell(decided, origin));
                 }
                 Look::Wait(told) => {
                     match heard(told, due).await? {
                         Some(Ok(kept)) => return Ok(self.again(&kept, AuthCacheOutcome::Shared)),
                         Some(Err(AskYourself)) => {
-                            let verdict = ask().await.verdict;
+                            let verdict = ask.await.verdict;
                             return Ok(self.answered(verdict, AuthCacheOutcome::Bypass, None));
                         }
                         // Its client left: one of those that waited asks now.
@@ -342,9 +359,13 @@ impl Drop for Asking<'_> {
 /// Whether it gives the client a cookie, which is a secret between two.
 fn is_of_one_client(verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Allow(grant) => grant.answer.iter().any(|(name, _)| *name == SET_COOKIE),
+        Verdict::Allow(grant) => {
+            let changed = grant.answer_changes.iter().map(|change| change.field().0);
+            let mut fields = grant.answer.iter().map(|(name, _)| name).chain(changed);
+            fields.any(|name| *name == SET_COOKIE)
+        }
         Verdict::Deny(denial) | Verdict::Abstain(denial) => match &denial.answer {
-            DenialAnswer::Own(_) => false,
+            DenialAnswer::Own(_) | DenialAnswer::OwnWith(_) => false,
             DenialAnswer::Theirs(answer) => answer.headers().contains_key(SET_COOKIE),
         },
     }
@@ -355,6 +376,7 @@ fn bytes(verdict: &Verdict) -> usize {
     match verdict {
         Verdict::Allow(grant) => of_grant(grant),
         Verdict::Deny(denial) | Verdict::Abstain(denial) => match &denial.answer {
+            DenialAnswer::OwnWith(_) => 0,
             DenialAnswer::Own(challenges) => challenges.iter().map(|one| one.len()).sum(),
             DenialAnswer::Theirs(answer) => of_fields(answer.headers()) + answer.body().len(),
         },
@@ -362,26 +384,24 @@ fn bytes(verdict: &Verdict) -> usize {
 }
 
 fn of_fields(headers: &HeaderMap) -> usize {
-    let field =
-        |(name, value): (&HeaderName, &http::HeaderValue)| name.as_str().len() + value.len();
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     headers.iter().map(field).sum()
 }
 
 fn of_grant(grant: &Grant) -> usize {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     let change = |change: &HeaderChange| match change {
-        HeaderChange::Set(name, value) | HeaderChange::Append(name, value) => {
-            name.as_str().len() + value.len()
-        }
+        HeaderChange::Set(name, value) | HeaderChange::Append(name, value) => field((name, value)),
         HeaderChange::Remove(name) => name.as_str().len(),
     };
     let changes: usize = grant.request.iter().map(change).sum();
     let set = grant.query_set.iter();
     let set: usize = set.map(|(name, value)| name.len() + value.len()).sum();
-    let removed: usize = grant.query_remove.iter().map(|name| name.len()).sum();
-    let answer = grant.answer.iter();
-    let answer: usize = answer
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let removed = grant.query_remove.iter().chain(&grant.cookies_remove);
+    let removed: usize = removed.map(|name| name.len()).sum();
+    let changed = grant.answer_changes.iter().map(AnswerChange::field);
+    let answer = grant.answer.iter().map(|(name, value)| (name, value));
+    let answer: usize = answer.chain(changed).map(field).sum();
     let identity = grant.identity.as_ref().map_or(0, |identity| {
         let groups: usize = identity.groups.iter().map(|group| group.len()).sum();
         groups + identity.claims.iter().map(claim).sum::<usize>()
@@ -391,16 +411,6 @@ fn of_grant(grant: &Grant) -> usize {
 
 fn claim((name, value): (&String, &serde_json::Value)) -> usize {
     name.len() + value.to_string().len()
-}
-
-impl Verdict {
-    /// A failure to decide: those that wait for it may have it.
-    pub(super) fn is_failure(&self) -> bool {
-        matches!(
-            self.reason(),
-            Some(Reason::Unavailable | Reason::Timeout | Reason::BadAnswer)
-        )
-    }
 }
 
 #[cfg(test)]

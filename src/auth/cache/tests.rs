@@ -1,7 +1,7 @@
 //! Promises of what is remembered.
 
 use super::*;
-use crate::auth::{Asked, Identity, Proof};
+use crate::auth::{Asked, Identity, Proof, Reason};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, Version};
@@ -30,6 +30,7 @@ pub(in crate::auth) fn asked<'a>(
         listener: "web",
         upgrades: false,
         is_preflight: false,
+        body: None,
     }
 }
 
@@ -82,7 +83,7 @@ impl Authorizer {
 
     async fn ask(&self, question: &str, verdict: Verdict, keep: Keep) -> AuthCacheOutcome {
         let question = self.cache.parts(&[question.as_bytes()]);
-        let ask = || async {
+        let ask = async {
             self.calls.fetch_add(1, Ordering::Relaxed);
             Decided { verdict, keep }
         };
@@ -131,8 +132,8 @@ async fn a_hit_is_the_same_decision() {
             keep: STORED,
         }
     };
-    let miss = cache.decide(question, due(), Some(origin), ask).await;
-    let hit = cache.decide(question, due(), None, ask).await;
+    let miss = cache.decide(question, due(), Some(origin), ask()).await;
+    let hit = cache.decide(question, due(), None, ask()).await;
 
     let (Ok(miss), Ok(hit)) = (miss, hit) else {
         panic!("both are answered")
@@ -241,7 +242,7 @@ async fn the_bound_holds_and_what_is_given_up_is_counted() {
 async fn what_has_no_question_is_asked_each_time() {
     let cache = cache(CacheSettings::default());
     for _ in 0..2 {
-        let ask = || async {
+        let ask = async {
             Decided {
                 verdict: allow("ada"),
                 keep: STORED,
@@ -261,7 +262,7 @@ fn begin(
     let (authorizer, gate) = (Arc::clone(authorizer), Arc::clone(gate));
     tokio::spawn(async move {
         let question = authorizer.cache.parts(&[b"a"]);
-        let ask = || async {
+        let ask = async {
             authorizer.calls.fetch_add(1, Ordering::Relaxed);
             gate.notified().await;
             Decided {

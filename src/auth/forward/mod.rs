@@ -1,15 +1,25 @@
-//! An external authorizer is asked.
+//! An external authorizer is asked, over HTTP.
+//!
+//! `question` tells it of the request in one of three dialects, `reading` reads its answer. What
+//! is neither a permission nor a refusal is a failure: by default it refuses, too.
 
+mod fields;
+mod question;
+mod reading;
 mod settings;
+#[cfg(test)]
+mod tests;
 
-pub use settings::ForwardSettings;
+pub use fields::FieldPattern;
+pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
+use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting};
 use super::call::{self, CallError, Question};
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
+use crate::clock;
 use crate::upstream::Cluster;
-use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
-use http::{Request, Uri};
+use http::{Response, StatusCode};
+use reading::Reading;
 use std::sync::Arc;
 
 /// Largest answer of an authorizer that is passed on, in bytes.
@@ -18,44 +28,159 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// An authorizer, ready to be asked.
 pub(super) struct Forward {
     pub(super) cluster: Arc<Cluster>,
+    /// What it decided before; None: nothing is remembered.
+    pub(super) cache: Option<DecisionCache>,
 }
 
 impl Forward {
-    /// Asks it about a request.
+    /// Asks it about a request, for the policy of this name, or remembers what it said.
     pub(super) async fn check(
         &self,
+        policy: &Arc<str>,
         settings: &ForwardSettings,
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let mut request = Request::new(Bytes::new());
-        *request.uri_mut() = Uri::from(settings.path.clone());
-        for name in [AUTHORIZATION, COOKIE] {
-            for value in asked.headers.get_all(&name) {
-                request.headers_mut().append(&name, value.clone());
+        let Some(cache) = &self.cache else {
+            return self.ask(policy, settings, asked, span).await.verdict;
+        };
+        let rules = settings.rules(asked.route);
+        let question = asked_before(cache, settings, asked);
+        let (due, origin) = (clock::instant() + rules.timeout, span.origin());
+        let ask = self.ask(policy, settings, asked, &mut *span);
+        match cache.decide(question, due, origin, ask).await {
+            Ok(mut answered) => {
+                if answered.is_of_another_request()
+                    && let Verdict::Allow(grant) = &mut answered.verdict
+                {
+                    // It knew what another request had sent in place of an identity.
+                    let own = reading::removals(settings, asked.headers);
+                    grant.request.splice(..0, own);
+                }
+                span.answered(answered)
+            }
+            Err(StillWaiting) => failed(settings, rules, asked, Reason::Timeout, span),
+        }
+    }
+
+    async fn ask(
+        &self,
+        policy: &Arc<str>,
+        settings: &ForwardSettings,
+        asked: &Asked<'_>,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Decided {
+        let rules = settings.rules(asked.route);
+        let Some(told) = question::tell(settings, rules, asked) else {
+            let verdict = failed(settings, rules, asked, Reason::BadAnswer, span);
+            return Decided::of_one_request(verdict);
+        };
+        if told.is_cut {
+            if rules.body.is_some_and(|rule| rule.refuses_larger) {
+                return Decided::of_one_request(Verdict::deny(Reason::BodyTooLarge));
+            }
+            if let Some(span) = span.span() {
+                span.bool("edgespan.auth.body_partial", true);
             }
         }
         let question = Question {
-            request,
-            host: None,
-            timeout: settings.timeout,
+            request: told.request,
+            host: told.host,
+            timeout: rules.timeout,
             answer_bytes_max: ANSWER_BYTES_MAX,
-            retries: 1,
+            retries: settings.retries,
             is_grpc: false,
         };
-        match call::ask(&self.cluster, &question, span).await {
-            Ok(answer) if answer.response.status().is_success() => {
-                Verdict::Allow(Box::<Grant>::default())
+        let (reason, keep) = match call::ask(&self.cluster, &question, span).await {
+            Ok(answer) => {
+                let keep = self.keep(&answer.response);
+                match reading::read(policy, settings, rules, asked, answer.response) {
+                    Reading::Allow(grant) => {
+                        let verdict = Verdict::Allow(grant);
+                        return Decided { verdict, keep };
+                    }
+                    Reading::Refuse(denial) => {
+                        let verdict = Verdict::Deny(denial);
+                        return Decided { verdict, keep };
+                    }
+                    Reading::Nothing(reason) => (reason, Keep::Shared),
+                }
             }
-            Ok(answer) => Verdict::Deny(Box::new(Denial {
-                reason: Reason::Refused,
-                answer: DenialAnswer::Theirs(answer.response),
-            })),
-            Err(CallError::Timeout) => Verdict::deny(Reason::Timeout),
-            Err(CallError::TooLarge(_)) => Verdict::deny(Reason::BadAnswer),
-            Err(CallError::Failed(_) | CallError::Unavailable) => {
-                Verdict::deny(Reason::Unavailable)
+            Err(error) => {
+                if let Some(span) = span.span() {
+                    span.str("edgespan.auth.error", &error.to_string());
+                }
+                (reason_of(&error), Keep::Shared)
             }
+        };
+        let verdict = failed(settings, rules, asked, reason, span);
+        Decided { verdict, keep }
+    }
+
+    /// What may become of an answer. One that says "not now" is not for later.
+    fn keep<B>(&self, answer: &Response<B>) -> Keep {
+        let status = answer.status();
+        let is_of_the_moment = status.is_server_error()
+            || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+        match &self.cache {
+            Some(_) if is_of_the_moment => Keep::Shared,
+            Some(cache) => Keep::by_answer(answer.headers(), cache.settings()),
+            None => Keep::Own,
+        }
+    }
+}
+
+/// What makes this request one question with others. None: it has a body that is told of, and what
+/// that says is in no key.
+fn asked_before(
+    cache: &DecisionCache,
+    settings: &ForwardSettings,
+    asked: &Asked<'_>,
+) -> Option<Digest> {
+    if asked.body.is_some() {
+        return None;
+    }
+    cache.question(&KeyFacts {
+        asked,
+        is_told: &|name| question::is_told(settings, name),
+    })
+}
+
+/// Why a call that came to nothing refuses.
+pub(super) const fn reason_of(error: &CallError) -> Reason {
+    match error {
+        CallError::Timeout => Reason::Timeout,
+        CallError::TooLarge(_) => Reason::BadAnswer,
+        CallError::Failed(_) | CallError::Unavailable => Reason::Unavailable,
+    }
+}
+
+/// What becomes of a request that nobody could decide about. If it may pass, then as nobody: what
+/// its client says of itself is gone as with any other answer.
+pub(super) fn failed(
+    settings: &ForwardSettings,
+    rules: &ForwardRules,
+    asked: &Asked<'_>,
+    reason: Reason,
+    span: &mut DecisionSpan<'_, '_>,
+) -> Verdict {
+    match rules.on_failure {
+        OnFailure::Open => {
+            if let Some(span) = span.span() {
+                span.bool("edgespan.auth.failed_open", true);
+                span.str("edgespan.auth.reason", reason.name());
+            }
+            Verdict::Allow(Box::new(Grant {
+                request: reading::removals(settings, asked.headers),
+                ..Grant::default()
+            }))
+        }
+        OnFailure::Closed => {
+            let mut denial = Denial::own(reason);
+            if let Some(status) = rules.failure_status {
+                denial.answer = DenialAnswer::OwnWith(status);
+            }
+            Verdict::Deny(Box::new(denial))
         }
     }
 }

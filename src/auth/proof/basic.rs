@@ -124,7 +124,7 @@ impl BasicChecks {
         let question = remembered.parts(&[name.as_bytes(), password.as_bytes()]);
         let due = clock::instant() + CHECK_TIMEOUT;
         let origin = span.origin();
-        let ask = || async {
+        let ask = async {
             let verdict = self.verify(policy, settings, name, password).await;
             let keep = match verdict {
                 Verdict::Allow(_) => Keep::Stored { at_most: None },

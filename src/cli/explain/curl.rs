@@ -35,32 +35,30 @@ struct CurlLine {
     body_bytes: Option<usize>,
     query_from_data: bool,
     data: Vec<String>,
-    ignored: Vec<String>,
 }
 
-/// Flags of curl that take a value and say nothing about the request's head.
-const WITH_VALUE: [&str; 20] = [
-    "-o",
-    "--output",
-    "-w",
-    "--write-out",
-    "-m",
-    "--max-time",
-    "--connect-timeout",
-    "--resolve",
-    "--connect-to",
-    "--cacert",
-    "--cert",
-    "-E",
-    "--key",
-    "-x",
-    "--proxy",
-    "--retry",
-    "-c",
-    "--cookie-jar",
-    "--limit-rate",
-    "--interface",
-];
+/// Letters of flags that take a value, which may follow in the same word.
+const LETTERS_WITH_VALUE: &str = "AbcCdDeEFHKmoPQrtTuUwxXyYz";
+
+/// Other flags that take a value. It says nothing about the request's head, and may be a secret: it
+/// is read over.
+const WITH_VALUE: &str = "\
+    --abstract-unix-socket --alt-svc --aws-sigv4 --cacert --capath --cert --cert-type --ciphers \
+    --config --connect-timeout --connect-to --continue-at --cookie-jar --crlfile --curves \
+    --dns-interface --dns-ipv4-addr --dns-ipv6-addr --dns-servers --doh-url --dump-header --ech \
+    --engine --etag-compare --etag-save --expect100-timeout --happy-eyeballs-timeout-ms \
+    --haproxy-clientip --hsts --interface --ip-tos --keepalive-cnt --keepalive-time --key \
+    --key-type --libcurl --limit-rate --local-port --login-options --max-filesize --max-redirs \
+    --max-time --netrc-file --noproxy --output --output-dir --parallel-max --pass --pinnedpubkey \
+    --preproxy --proto --proto-default --proto-redir --proxy --proxy-cacert --proxy-capath \
+    --proxy-cert --proxy-cert-type --proxy-ciphers --proxy-crlfile --proxy-header --proxy-key \
+    --proxy-key-type --proxy-pass --proxy-pinnedpubkey --proxy-service-name --proxy-tls13-ciphers \
+    --proxy-tlsauthtype --proxy-tlspassword --proxy-tlsuser --proxy-user --proxy1.0 --quote \
+    --random-file --rate --resolve --retry --retry-delay --retry-max-time --sasl-authzid \
+    --service-name --socks4 --socks4a --socks5 --socks5-gssapi-service --socks5-hostname \
+    --speed-limit --speed-time --stderr --time-cond --tls-max --tls13-ciphers --tlsauthtype \
+    --tlspassword --tlsuser --trace --trace-ascii --trace-config --unix-socket --variable \
+    --vlan-priority --write-out";
 
 impl CurlLine {
     fn take<'a>(
@@ -68,12 +66,46 @@ impl CurlLine {
         word: &'a str,
         rest: &mut impl Iterator<Item = &'a str>,
     ) -> Result<(), NoTarget> {
-        let (flag, joined) = split_flag(word);
-        let mut value = || -> Result<String, NoTarget> {
-            joined
-                .map(str::to_owned)
-                .or_else(|| rest.next().map(str::to_owned))
-                .ok_or_else(|| no(format!("`{flag}` needs a value")))
+        let Some(flags) = word.strip_prefix('-').filter(|flags| !flags.is_empty()) else {
+            // It is not repeated here: it may hold a password.
+            return match self.url.replace(word.to_owned()) {
+                None => Ok(()),
+                Some(_) => Err(no(
+                    "the line has two URLs, or a flag with a value that is not known here",
+                )),
+            };
+        };
+        if flags.starts_with('-') {
+            let joined = word.split_once('=');
+            let (flag, joined) = joined.map_or((word, None), |(flag, value)| (flag, Some(value)));
+            return self.flag(flag, joined, rest);
+        }
+        // Several letters may share a dash; the first that takes a value takes the rest.
+        let valued = flags.find(|letter| LETTERS_WITH_VALUE.contains(letter));
+        let (plain, valued) = flags.split_at(valued.unwrap_or(flags.len()));
+        for letter in plain.chars() {
+            self.flag(&format!("-{letter}"), None, rest)?;
+        }
+        let mut valued = valued.chars();
+        match valued.next() {
+            None => Ok(()),
+            Some(letter) => {
+                let joined = Some(valued.as_str()).filter(|value| !value.is_empty());
+                self.flag(&format!("-{letter}"), joined, rest)
+            }
+        }
+    }
+
+    /// One flag, and the value that is written together with it: `-XPOST`, `--request=POST`.
+    fn flag<'a>(
+        &mut self,
+        flag: &str,
+        joined: Option<&'a str>,
+        rest: &mut impl Iterator<Item = &'a str>,
+    ) -> Result<(), NoTarget> {
+        let mut value = || {
+            let value = joined.or_else(|| rest.next()).map(str::to_owned);
+            value.ok_or_else(|| no(format!("`{flag}` needs a value")))
         };
         match flag {
             "-X" | "--request" => self.method = Some(value()?),
@@ -81,31 +113,29 @@ impl CurlLine {
             "-A" | "--user-agent" => self.headers.push(format!("user-agent: {}", value()?)),
             "-e" | "--referer" => self.headers.push(format!("referer: {}", value()?)),
             "-b" | "--cookie" => self.headers.push(format!("cookie: {}", value()?)),
-            // Its value is never shown; only that there is one matters here.
+            "-r" | "--range" => self.headers.push(format!("range: bytes={}", value()?)),
+            // What they say is never shown; only that there is something matters here.
             "-u" | "--user" => {
                 value()?;
                 self.headers
                     .push("authorization: Basic (hidden)".to_owned());
             }
+            "--oauth2-bearer" => {
+                value()?;
+                self.headers
+                    .push("authorization: Bearer (hidden)".to_owned());
+            }
             "-I" | "--head" => self.method = Some("HEAD".to_owned()),
             "-G" | "--get" => self.query_from_data = true,
             "--url" => self.url = Some(value()?),
             "-d" | "--data" | "--data-raw" | "--data-binary" | "--data-ascii"
-            | "--data-urlencode" | "--json" | "-F" | "--form" | "-T" | "--upload-file" => {
+            | "--data-urlencode" | "--json" | "-F" | "--form" | "--form-string" | "-T"
+            | "--upload-file" => {
                 let data = value()?;
                 self.take_data(flag, data);
             }
-            flag if WITH_VALUE.contains(&flag) => {
-                let value = value()?;
-                self.ignored.push(format!("{flag} {value}"));
-            }
-            flag if flag.starts_with('-') && flag.len() > 1 => self.ignored.push(flag.to_owned()),
-            url if self.url.is_none() => self.url = Some(url.to_owned()),
-            other => {
-                return Err(no(format!(
-                    "the line has two URLs; `{other}` is the second"
-                )));
-            }
+            flag if takes_value(flag) => drop(value()?),
+            _ => {}
         }
         Ok(())
     }
@@ -113,7 +143,7 @@ impl CurlLine {
     fn take_data(&mut self, flag: &str, data: String) {
         let content_type = match flag {
             "--json" => Some("application/json"),
-            "-F" | "--form" => Some("multipart/form-data"),
+            "-F" | "--form" | "--form-string" => Some("multipart/form-data"),
             "-T" | "--upload-file" => {
                 self.method.get_or_insert_with(|| "PUT".to_owned());
                 None
@@ -158,23 +188,15 @@ impl CurlLine {
         if posts && let Some(bytes) = self.body_bytes {
             target.add_header(&format!("content-length: {bytes}"))?;
         }
-        target.ignored = self.ignored;
         Ok(target)
     }
 }
 
-/// A flag and the value that is written together with it: `-XPOST`, `--request=POST`.
-fn split_flag(word: &str) -> (&str, Option<&str>) {
-    const SHORT: [&str; 9] = ["-X", "-H", "-A", "-e", "-b", "-u", "-d", "-F", "-T"];
-    if word.starts_with("--")
-        && let Some((flag, value)) = word.split_once('=')
-    {
-        return (flag, Some(value));
-    }
-    let short = SHORT.into_iter().find(|flag| word.starts_with(flag));
-    match short.and_then(|flag| Some((flag, word.strip_prefix(flag)?))) {
-        Some((flag, value)) if !value.is_empty() => (flag, Some(value)),
-        _ => (word, None),
+fn takes_value(flag: &str) -> bool {
+    match flag.strip_prefix('-') {
+        Some(letter) if !letter.starts_with('-') => LETTERS_WITH_VALUE.contains(letter),
+        Some(_) => WITH_VALUE.split(' ').any(|known| known == flag),
+        None => false,
     }
 }
 
@@ -294,7 +316,6 @@ mod tests {
                 "content-length: 7"
             ]
         );
-        assert_eq!(target.ignored, ["--compressed", "-o /dev/null"]);
     }
 
     #[test]
@@ -311,10 +332,69 @@ mod tests {
 
     #[test]
     fn the_password_of_a_pasted_line_is_forgotten() {
-        let target = Target::of_curl("curl -u root:hunter2 http://a/").unwrap();
+        for line in [
+            "curl -u root:hunter2 http://a/",
+            "curl -sSuroot:hunter2 http://a/",
+            "curl http://a/ -sSLu root:hunter2",
+            "curl --oauth2-bearer hunter2 http://a/",
+            "curl http://root:hunter2@a/ -H 'authorization: x'",
+        ] {
+            let target = Target::of_curl(line).unwrap();
 
-        assert!(!format!("{target:?}").contains("hunter2"));
-        assert_eq!(target.headers[0].0, "authorization");
+            assert!(!format!("{target:?}").contains("hunter2"), "{line}");
+            assert_eq!(target.headers[0].0, "authorization", "{line}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_to_the_server_is_read_over_with_its_value() {
+        for flags in [
+            "-U me:hunter2",
+            "-Ume:hunter2",
+            "-sU me:hunter2",
+            "--proxy-user me:hunter2",
+            "--proxy http://me:hunter2@proxy:3128",
+            "--pass hunter2 --key k.pem -E c.pem:hunter2",
+            "--proxy-header 'x-token: hunter2'",
+            "--aws-sigv4 aws:amz -K hunter2 -m10 -o/dev/null",
+            "-sSfL --compressed --http2 -k",
+        ] {
+            for line in [
+                format!("curl {flags} http://a/"),
+                format!("curl http://a/ {flags}"),
+            ] {
+                let target = Target::of_curl(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
+                assert_eq!(target, Target::of_url("http://a/").map(with_get).unwrap());
+            }
+        }
+    }
+
+    fn with_get(mut target: Target) -> Target {
+        target.method = "GET".to_owned();
+        target
+    }
+
+    #[test]
+    fn letters_may_share_a_dash() {
+        let target = Target::of_curl("curl -sIXDELETE a.example -Gr 0-9").unwrap();
+
+        assert_eq!(target.method, "DELETE");
+        assert_eq!(
+            target.headers,
+            [("range".to_owned(), "bytes=0-9".to_owned())]
+        );
+    }
+
+    #[test]
+    fn no_refusal_tells_a_password() {
+        for line in [
+            "curl http://a/ http://root:hunter2@b/",
+            "curl --no-such-flag root:hunter2 http://a/",
+            "curl -H 'authorization hunter2' http://a/",
+        ] {
+            let error = Target::of_curl(line).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{line}: {error}");
+        }
     }
 
     #[test]

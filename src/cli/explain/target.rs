@@ -20,8 +20,6 @@ pub(super) struct Target {
     pub(super) path: String,
     /// Header fields in order.
     pub(super) headers: Vec<(String, String)>,
-    /// What was typed and says nothing about the request.
-    pub(super) ignored: Vec<String>,
 }
 
 /// Why a text is no request.
@@ -81,6 +79,7 @@ impl Target {
             },
             None if url.starts_with('/') || url == "*" => (false, url),
             None => {
+                let url = url.rsplit_once('@').map_or(url, |(_, after)| after);
                 return Err(no(format!(
                     "`{url}` is no URL: write `http://{url}`, or a path that begins with `/`"
                 )));
@@ -115,7 +114,8 @@ impl Target {
     /// If it has no name, or a value that no field can have.
     pub(super) fn add_header(&mut self, line: &str) -> Result<(), NoTarget> {
         let Some((name, value)) = line.split_once(':') else {
-            return Err(no(format!("`{line}` is no header: write `name: value`")));
+            // It may be a token as it is, so it is not repeated.
+            return Err(no("a header without a colon is none: write `name: value`"));
         };
         let (name, value) = (name.trim(), value.trim());
         if http::HeaderName::try_from(name).is_err() {
@@ -188,6 +188,7 @@ mod tests {
         refuse("", "a request is needed");
         refuse("GET ", "is no URL: write `http://GET`");
         refuse("GET app.example.com/x", "write `http://app.example.com/x`");
+        refuse("GET me:hunter2@a/x", "`a/x` is no URL: write `http://a/x`");
         refuse("GET ftp://a/", "`ftp` is no scheme");
         refuse("G(T http://a/", "`G(T` is no method");
         refuse("GET http://a/b c", "a URL has no spaces");

@@ -1,21 +1,15 @@
 //! Policies of who may pass, and what routes require.
 
-use super::Compiler;
-use crate::auth::{ForwardSettings, Means, PolicySettings, RequirementSettings};
+use super::{Compiler, forward, proofs};
+use crate::auth::{Means, PolicySettings, RequirementSettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
-use crate::config::scalar::{self, Misread};
-use crate::upstream::{ClusterSettings, EndpointAddress};
-use http::uri::PathAndQuery;
-use std::path::Path;
+use crate::upstream::ClusterSettings;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Stands for no policy at all.
-const OFF: &str = "off";
-/// How long an external decision may take if the file does not say.
-const FORWARD_TIMEOUT: Duration = Duration::from_millis(300);
+pub(super) const OFF: &str = "off";
 
 /// Compiles them. An authorizer that is named by its URL becomes one more upstream.
 pub(super) fn policies(
@@ -43,84 +37,55 @@ fn one(
     }
     let given = [
         ("forward", written.forward.is_some()),
+        ("api_key", written.api_key.is_some()),
+        ("basic", written.basic.is_some()),
+        ("client_cert", written.client_cert.is_some()),
         ("ip", written.ip.is_some()),
     ];
     compiler.exactly_one(&name.span, &given);
     let forward = written.forward.as_ref().and_then(|forward| {
-        let settings = self::forward(name, forward, config, upstreams, compiler)?;
+        let settings = forward::compile(name, forward, config, upstreams, compiler)?;
         Some(Means::Forward(Box::new(settings)))
     });
-    let ip = written.ip.as_ref();
-    let ip = ip.map(|networks| Means::Ip(compiler.networks(networks)));
+    let proof = proof(name, written, compiler);
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
-        means: forward.or(ip)?,
+        means: forward.or(proof)?,
         shadow: written.shadow.as_ref().is_some_and(|shadow| shadow.value),
     })
 }
 
-fn forward(
-    policy: &Spanned<String>,
-    written: &Spanned<raw::Forward>,
-    config: &raw::Config,
-    upstreams: &mut Vec<ClusterSettings>,
+/// What needs no other program.
+fn proof(
+    name: &Spanned<String>,
+    written: &raw::Policy,
     compiler: &mut Compiler<'_>,
-) -> Option<ForwardSettings> {
-    let (span, written) = (&written.span, &written.value);
-    let given = [
-        ("url", written.url.is_some()),
-        ("upstream", written.upstream.is_some()),
-    ];
-    compiler.exactly_one(span, &given);
-    let timeout = compiler.duration_or(written.timeout.as_ref(), FORWARD_TIMEOUT);
-    if let Some(name) = &written.upstream {
-        let defined: Vec<_> = config
-            .upstreams
-            .iter()
-            .map(|(name, _)| (name.value.as_str(), &name.span))
-            .collect();
-        if !defined.iter().any(|(defined, _)| *defined == name.value) {
-            compiler.dangling("upstream", name, &defined);
-        }
-        let path = written.path.as_ref().and_then(|path| {
-            let read = question_path(&path.value.0);
-            compiler.value(&path.span, Code::Path, read)
-        });
-        return Some(ForwardSettings {
-            upstream: Arc::from(name.value.as_str()),
-            path: path.unwrap_or_else(|| PathAndQuery::from_static("/")),
-            timeout,
-        });
+) -> Option<Means> {
+    let api_key = written.api_key.as_ref().and_then(|api_key| {
+        let settings = proofs::api_key(name, api_key, compiler)?;
+        Some(Means::ApiKey(Box::new(settings)))
+    });
+    let basic = written.basic.as_ref().and_then(|basic| {
+        let settings = proofs::basic(name, basic, compiler)?;
+        Some(Means::Basic(Box::new(settings)))
+    });
+    let client_cert = written.client_cert.as_ref();
+    let client_cert = client_cert.map(|one| Means::ClientCert(proofs::client_cert(one, compiler)));
+    let ip = written.ip.as_ref();
+    let ip = ip.map(|networks| Means::Ip(compiler.networks(networks)));
+    api_key.or(basic).or(client_cert).or(ip)
+}
+
+/// What a route says of who may pass, or the file.
+pub(super) fn sets<'a>(
+    route: &'a raw::Route,
+    config: &'a raw::Config,
+) -> &'a [Spanned<raw::PolicySet>] {
+    if route.auth.0.is_empty() {
+        &config.default_auth.0
+    } else {
+        &route.auth.0
     }
-    let url = written.url.as_ref()?;
-    let (endpoint, path) = compiler.value(
-        &url.span,
-        Code::Url,
-        question_url(&url.value.0, compiler.folder),
-    )?;
-    let upstream: Arc<str> = Arc::from(format!("auth.{}", policy.value));
-    upstreams.push(ClusterSettings::of(Arc::clone(&upstream), endpoint));
-    Some(ForwardSettings {
-        upstream,
-        path,
-        timeout,
-    })
-}
-
-fn question_path(text: &str) -> Result<PathAndQuery, Misread> {
-    let path = text.starts_with('/').then(|| text.parse().ok()).flatten();
-    path.ok_or_else(|| Misread::new("this is no path to ask at").label("such as /auth"))
-}
-
-/// The endpoint and the path of an authorizer's URL.
-fn question_url(text: &str, folder: &Path) -> Result<(EndpointAddress, PathAndQuery), Misread> {
-    let behind_scheme = text.find("://").map_or(0, |at| at + 3);
-    let path_at = text.get(behind_scheme..).and_then(|rest| rest.find('/'));
-    let (endpoint, path) = match path_at {
-        Some(at) => text.split_at(behind_scheme + at),
-        None => (text, "/"),
-    };
-    Ok((scalar::endpoint(endpoint, folder)?, question_path(path)?))
 }
 
 /// What a route requires; None: nothing.
@@ -129,13 +94,8 @@ pub(super) fn requirement(
     config: &raw::Config,
     compiler: &mut Compiler<'_>,
 ) -> Option<RequirementSettings> {
-    let own = &route.auth.0;
-    let sets = if own.is_empty() {
-        &config.default_auth.0
-    } else {
-        own
-    };
-    if let [one] = sets.as_slice()
+    let sets = sets(route, config);
+    if let [one] = sets
         && matches!(&one.value, raw::PolicySet::One(word) if word == OFF)
     {
         return None;
@@ -150,11 +110,18 @@ pub(super) fn requirement(
                 };
                 vec![known(&name, config, compiler)]
             }
-            raw::PolicySet::All(all) => all
-                .all
-                .iter()
-                .map(|name| known(name, config, compiler))
-                .collect(),
+            raw::PolicySet::Use(written) => {
+                let given = [
+                    ("all", written.all.is_some()),
+                    ("policy", written.policy.is_some()),
+                ];
+                compiler.exactly_one(&set.span, &given);
+                forward::check_use(written, config, compiler);
+                let all = written.all.iter().flatten();
+                all.chain(&written.policy)
+                    .map(|name| known(name, config, compiler))
+                    .collect()
+            }
         })
         .collect();
     let preflights = route.auth_preflights.as_ref();

@@ -4,18 +4,23 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod allow;
+mod assertion;
 mod auth;
+mod auth_cache;
 mod balance;
 mod conditions;
 mod cors;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;
+mod forward;
 mod hash_part;
 mod headers;
 mod health;
 mod listeners;
 mod message;
+mod proofs;
 mod ratelimit;
 mod resource;
 mod retry;
@@ -39,10 +44,11 @@ use super::plan::{DrainPlan, Plan};
 use super::raw;
 use super::scalar::{self, Misread};
 use super::suggest::nearest;
+use super::watch::ReadFiles;
 use crate::admin::AdminSettings;
 use crate::listener::ListenerSettings;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// How long a drain may take if the file does not say.
@@ -57,7 +63,7 @@ pub(in crate::config) struct Compiler<'a> {
     /// Where relative paths start.
     pub(in crate::config) folder: &'a Path,
     /// Files that the document names, readable or not: a change of one is a change of the whole.
-    pub(in crate::config) files: Vec<PathBuf>,
+    pub(in crate::config) files: &'a mut ReadFiles,
 }
 
 /// Compiles a document. The plan is only right if nothing was found that refuses it.
@@ -76,6 +82,8 @@ pub(in crate::config) fn compile(
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
+    proofs::warn_of_listeners(config, compiler);
+    let assertion = assertion::of_file(config, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -94,6 +102,7 @@ pub(in crate::config) fn compile(
         upstreams,
         routes,
         policies,
+        assertion,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),

@@ -55,22 +55,29 @@ impl Mask {
 
     /// Hides what looks like a secret in comments: a value that was commented out has no schema.
     pub(in crate::config) fn hide_comments(&mut self, text: &str) {
-        let mut offset = 0;
-        for line in text.split_inclusive('\n') {
-            let begins = line
-                .find(" #")
-                .or_else(|| line.starts_with('#').then_some(0));
-            if let Some((start, comment)) = begins.and_then(|at| Some((at, line.get(at..)?)))
-                && let Some(regex) = SECRET_LINE.as_ref()
-            {
-                let values = regex.captures_iter(comment);
-                let values = values.filter_map(|found| found.get(1));
-                let moved = |value: regex::Match<'_>| {
-                    offset + start + value.start()..offset + start + value.end()
-                };
-                self.spans.extend(values.map(moved));
+        let comments = comments(text);
+        let mut found = Self::default();
+        // As it was before it was commented out: a mark less, at the same place.
+        let mut uncommented = text.to_owned();
+        for comment in &comments {
+            uncommented.replace_range(comment.start..=comment.start, " ");
+        }
+        found.hide_below_headers(&uncommented);
+        for comment in comments {
+            let begun = found
+                .spans
+                .partition_point(|span| span.end <= comment.start);
+            let below = found.spans.iter().skip(begun);
+            let below = below.take_while(|span| span.start < comment.end);
+            self.spans
+                .extend(below.map(|span| span.start.max(comment.start + 1)..span.end));
+            if let Some(regex) = SECRET_LINE.as_ref() {
+                let own = text.get(comment.clone()).unwrap_or_default();
+                let values = regex.captures_iter(own).filter_map(|found| found.get(1));
+                let moved =
+                    values.map(|one| comment.start + one.start()..comment.start + one.end());
+                self.spans.extend(moved);
             }
-            offset += line.len();
         }
     }
 
@@ -120,6 +127,22 @@ impl Mask {
     }
 }
 
+/// Where comments are, from their mark to the end of their line. What only looks like one, in
+/// quotes, is hidden no less.
+fn comments(text: &str) -> Vec<Span> {
+    let mut offset = 0;
+    let mut comments = Vec::new();
+    for line in text.split_inclusive('\n') {
+        let mark = line.match_indices('#').map(|(at, _)| at).find(|at| {
+            let before = line.get(..*at).unwrap_or_default();
+            before.is_empty() || before.ends_with([' ', '\t'])
+        });
+        comments.extend(mark.map(|at| offset + at..offset + line.trim_end().len()));
+        offset += line.len();
+    }
+    comments
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,25 +157,72 @@ mod tests {
         assert_eq!(masked, "k: **\n***\nd");
     }
 
-    #[test]
-    fn what_was_commented_out_is_hidden_where_it_looks_like_a_secret() {
-        let text = "# old\ntoken: a #ok\n  # token: hunter2\nb: c # password: hunter2\n";
+    #[track_caller]
+    fn check_comments(text: &str, expected: &str) {
         let mut mask = Mask::default();
         mask.hide_comments(text);
+        assert_eq!(mask.apply(text), expected);
+    }
 
-        let masked = mask.apply(text);
-
-        assert_eq!(
-            masked,
-            "# old\ntoken: a #ok\n  # token: *******\nb: c # password: *******\n"
+    #[test]
+    fn what_was_commented_out_is_hidden_where_it_looks_like_a_secret() {
+        check_comments(
+            "# old\ntoken: a #ok\n  # token: hunter2\nb: c # password: hunter2\n\t# pwd: hunter2",
+            "# old\ntoken: a #ok\n  # token: *******\nb: c # password: *******\n\t# pwd: *******",
         );
     }
 
     #[test]
-    fn credentials_of_a_url_are_hidden_everywhere() {
-        let masked = Mask::default().apply("endpoints: [http://user:hunter2@host:1]");
+    fn headers_that_were_commented_out_are_hidden() {
+        // A block of them, with its mark in the first column, and with the block's own indentation.
+        check_comments(
+            "#export:\n#  - otlp:\n#      headers:\n#        x-team: hunter2\n#      timeout: 1s\na: b",
+            "#export:\n#  - otlp:\n#      headers:\n#        x-team: *******\n#      timeout: 1s\na: b",
+        );
+        check_comments(
+            "a:\n  # headers:\n  #   x-team: hunter2\n  # b: c\n",
+            "a:\n  # headers:\n  #   x-team: *******\n  # b: c\n",
+        );
+        check_comments(
+            "# headers: {x-team: hunter2}",
+            "# headers: ******** ********",
+        );
+        // One of them, among others that are not, and what one was.
+        check_comments(
+            "headers:\n  x-a: {env: A} # hunter2\n  # x-team: hunter2\n#  x-b: hunter2\nb: c # d: e",
+            "headers:\n  x-a: {env: A} # *******\n  # x-team: *******\n#  x-b: *******\nb: c # d: e",
+        );
+    }
 
-        assert_eq!(masked, "endpoints: [http://************@host:1]");
+    #[track_caller]
+    fn check_text(text: &str, expected: &str) {
+        assert_eq!(Mask::default().apply(text), expected);
+    }
+
+    #[test]
+    fn credentials_of_a_url_are_hidden_everywhere() {
+        check_text(
+            "endpoints: [http://user:hunter2@host:1]",
+            "endpoints: [http://************@host:1]",
+        );
+        check_text("url: redis://:pa/ss@cache", "url: redis://******@cache");
+        check_text("url: redis://:p@ss@cache", "url: redis://*****@cache");
+        check_text(
+            "url: 'redis://:p?#ss@cache/1'",
+            "url: 'redis://******@cache/1'",
+        );
+    }
+
+    #[test]
+    fn an_address_after_a_url_is_no_credential() {
+        for text in [
+            "see https://docs.example/limits or write to me@example.com",
+            "{endpoint: 'http://collector:4318', contact: me@example.com}",
+            "[\"http://a:1\",\"me@example.com\"]",
+            "http://a\nme@example.com",
+        ] {
+            check_text(text, text);
+        }
     }
 
     #[test]

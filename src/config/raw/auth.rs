@@ -1,18 +1,24 @@
 //! Who may pass, as it is written.
 
 use super::scalar::Either;
-use super::{DurationText, EndpointText, NetworkText, PathText};
+use super::{ApiKey, Basic, ClientCert, Forward, NetworkText, PolicyUse};
 use crate::config::decode::Spanned;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-/// A policy. Exactly one of `forward` and `ip`.
+/// A policy. Exactly one of `forward`, `api_key`, `basic`, `client_cert` and `ip`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Policy {
     /// An external authorizer is asked.
     pub(in crate::config) forward: Option<Spanned<Forward>>,
+    /// Clients by an API key.
+    pub(in crate::config) api_key: Option<Spanned<ApiKey>>,
+    /// Clients by name and password.
+    pub(in crate::config) basic: Option<Spanned<Basic>>,
+    /// Clients by their certificate.
+    pub(in crate::config) client_cert: Option<Spanned<ClientCert>>,
     /// Clients of these networks, by their address.
     pub(in crate::config) ip: Option<Vec<Spanned<NetworkText>>>,
     /// `true` only decides and records, and never refuses.
@@ -20,44 +26,18 @@ pub(in crate::config) struct Policy {
     pub(in crate::config) shadow: Option<Spanned<bool>>,
 }
 
-/// An external authorizer. Exactly one of `url` and `upstream`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Forward {
-    /// Where it is asked: `http://127.0.0.1:4180/auth`. Without a path `/`.
-    pub(in crate::config) url: Option<Spanned<EndpointText>>,
-    /// The upstream that it is, where it needs balancing, health checks or TLS settings.
-    pub(in crate::config) upstream: Option<Spanned<String>>,
-    /// Where it is asked, with `upstream`.
-    #[schemars(extend("default" = "/"))]
-    pub(in crate::config) path: Option<Spanned<PathText>>,
-    /// How long a decision may take, further attempts included.
-    #[schemars(extend("default" = "300ms"))]
-    pub(in crate::config) timeout: Option<Spanned<DurationText>>,
-}
-
-/// Policies of which all have to allow: a name, or `{all: [...]}`.
+/// A policy's name, `{all: [...]}`, or `{policy: ...}` with what holds for it on this route.
 #[derive(Clone, Debug)]
 pub(in crate::config) enum PolicySet {
     One(String),
-    All(AllOf),
-}
-
-/// Policies of which all have to allow.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["all"]))]
-pub(in crate::config) struct AllOf {
-    /// Their names.
-    #[schemars(length(min = 1))]
-    pub(in crate::config) all: Vec<Spanned<String>>,
+    Use(Box<PolicyUse>),
 }
 
 impl<'de> Deserialize<'de> for PolicySet {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match Either::deserialize(deserializer)? {
             Either::Text(name) => Self::One(name),
-            Either::Fields(all) => Self::All(all),
+            Either::Fields(written) => Self::Use(Box::new(written)),
         })
     }
 }
@@ -68,11 +48,11 @@ impl JsonSchema for PolicySet {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let all = generator.subschema_for::<AllOf>();
+        let written = generator.subschema_for::<PolicyUse>();
         json_schema!({
-            "anyOf": [{"type": "string"}, all],
+            "anyOf": [{"type": "string"}, written],
             "title": "policy, or several together",
-            "description": "A policy's name, or `{all: [...]}`.",
+            "description": "A policy's name, `{all: [...]}`, or `{policy: NAME, ...}` with other settings.",
         })
     }
 }

@@ -87,8 +87,8 @@ pub(in crate::config) struct ListenerLimits {
     /// Bytes of a request's body; more gets 413. Without it there is no bound.
     pub(in crate::config) body_bytes: Option<Spanned<SizeText>>,
     /// Least bytes a second of a request's body, on average from its eleventh second on; less ends
-    /// the request. gRPC is exempt: its streams may rest. Without it only silence is bounded, by
-    /// `timeouts.idle`.
+    /// the request. gRPC on HTTP/2 is exempt: its streams may rest. Without it only silence is
+    /// bounded, by `timeouts.idle`.
     pub(in crate::config) body_bytes_per_second: Option<Spanned<SizeText>>,
     /// Requests on one connection; it is told to end with the last of them. Without it there is
     /// no bound.

@@ -4,13 +4,17 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod assertion;
 mod auth;
+mod auth_cache;
 mod balance;
 mod export;
+mod forward;
 mod health;
 mod listener;
 mod message;
 mod process;
+mod proofs;
 mod ratelimit;
 mod retry;
 mod route;
@@ -21,10 +25,15 @@ mod trace;
 mod upstream;
 mod websocket;
 
-pub(in crate::config) use auth::{Forward, Policy, PolicySet, Preflights};
+pub(in crate::config) use assertion::{Assertion, RouteAssertion};
+pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
+pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
+};
+pub(in crate::config) use forward::{
+    Dialect, Forward, ForwardBody, OnFailure, PolicyUse, ServerErrors, TooLarge,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use listener::{
@@ -34,6 +43,7 @@ pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
 };
@@ -42,10 +52,10 @@ pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
-    AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
-    OffOrDuration, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretText,
-    SizeOrOff, SizeText, Status,
+    AddressText, AttributeValue, Count, DurationText, EndpointText, ExpressionText, FileText,
+    HeaderName, HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
+    OffOrDuration, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretSource,
+    SecretText, SizeOrOff, SizeText, Status,
 };
 pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use tls::{
@@ -85,6 +95,8 @@ pub(in crate::config) struct Config {
     /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
     /// may pass there.
     pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,
+    /// Signed assertions of who a client is, for origins.
+    pub(in crate::config) assertion: Option<Spanned<Assertion>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.

@@ -64,6 +64,8 @@ texts! {
     HostText "host" "*.example.com"
     /// A path of a URL.
     PathText "path" "/api/v1"
+    /// An expression of CEL that is true or false.
+    ExpressionText "CEL expression" "request.method == \"GET\""
     /// A regular expression that matches a whole text.
     RegexText "regular expression" "/v[0-9]+/.*"
 }

@@ -40,6 +40,8 @@ fn no_excerpt_shows_a_secret() {
     // In a URL.
     check("upstreams: {a: {endpoints: [\"http://me:hunter2@h:1\"]}}");
     check("export: [{otlp: {endpoint: \"http://me:hunter2@h\"}}]");
+    // In a comment on the same line.
+    check("access_log: nowhere # password: hunter2");
     // In a file that is not YAML.
     check("export:\n  - otlp:\n      headers:\n        x-team: hunter2\n      endpoint: [\n");
     check("a: [\nauthorization: hunter2\n");

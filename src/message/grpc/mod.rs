@@ -4,6 +4,7 @@
 //! Read from headers and from passing bytes; nothing is held back and nothing is changed.
 
 mod messages;
+pub mod unary;
 
 pub use messages::MessageReader;
 

@@ -12,7 +12,7 @@ use crate::server::Drain;
 use crate::upstream::{Switched, Upgrade};
 use http::header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use session::Session;
 use std::time::Duration;
@@ -46,15 +46,18 @@ pub(super) struct Splice {
 }
 
 /// Takes the client's stream from a request that asks for `protocol`, to be had once the answer
-/// grants it.
+/// grants it. A WebSocket is asked for by GET (RFC 6455 section 4.1); with another method the
+/// request is an ordinary one, as for any server that ignores an `Upgrade` (RFC 9110 section 7.8).
 pub(super) fn ask(
     request: &mut Parts,
     protocol: Option<HeaderValue>,
     by_connect: bool,
 ) -> Option<(OnUpgrade, Box<Upgrade>)> {
-    let protocol = protocol?;
+    let upgrade = Upgrade::new(protocol?, &request.headers, by_connect);
+    if upgrade.is_websocket() && request.method != Method::GET {
+        return None;
+    }
     let downstream = request.extensions.remove::<OnUpgrade>()?;
-    let upgrade = Upgrade::new(protocol, &request.headers, by_connect);
     Some((downstream, Box::new(upgrade)))
 }
 

@@ -79,16 +79,26 @@ struct EndpointCounts {
     lookups: [AtomicU64; 3],
 }
 
-/// Where one upstream at work tells of its endpoints. Dropping it takes its numbers away.
+/// Where one upstream at work tells of its endpoints, once it is the one in force. Dropping it
+/// takes its numbers away.
 pub struct EndpointGauges {
     counts: Arc<EndpointCounts>,
-    owner: u64,
+    /// Zero until it is in force.
+    owner: AtomicU64,
 }
 
 impl EndpointGauges {
+    /// From here on this tells, and nobody before it. A reload that fails has made upstreams, too,
+    /// which never come that far.
+    pub fn claim(&self) {
+        let owner = self.counts.owner.fetch_add(1, Ordering::Relaxed) + 1;
+        self.owner.store(owner, Ordering::Relaxed);
+    }
+
     /// How many there are in each condition, and whether all are used because too few are well.
     pub fn set(&self, conditions: [usize; 4], panic: bool) {
-        if self.counts.owner.load(Ordering::Relaxed) != self.owner {
+        let owner = self.owner.load(Ordering::Relaxed);
+        if owner == 0 || owner != self.counts.owner.load(Ordering::Relaxed) {
             return;
         }
         for (place, count) in self.counts.conditions.iter().zip(conditions) {
@@ -139,10 +149,9 @@ impl EndpointMetrics {
         let counts = self
             .upstreams
             .find_or_insert(hash_labels(&**upstream), is, made)?;
-        let owner = counts.owner.fetch_add(1, Ordering::Relaxed) + 1;
         Some(EndpointGauges {
             counts: Arc::clone(counts),
-            owner,
+            owner: AtomicU64::new(0),
         })
     }
 
@@ -207,8 +216,10 @@ mod tests {
         let metrics = EndpointMetrics::new();
         let name: Arc<str> = Arc::from("content");
         let old = metrics.of(&name).unwrap();
+        old.claim();
         old.set([3, 0, 0, 0], false);
         let new = metrics.of(&name).unwrap();
+        new.claim();
         new.set([2, 0, 0, 0], false);
 
         old.set([3, 0, 0, 0], true);
@@ -219,5 +230,24 @@ mod tests {
         let counts = Arc::clone(&new.counts);
         drop(new);
         assert_eq!(counts.conditions[0].load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_upstream_that_never_came_into_force_takes_no_numbers_away() {
+        let metrics = EndpointMetrics::new();
+        let name: Arc<str> = Arc::from("content");
+        let never_used = metrics.of(&name).unwrap();
+        never_used.set([9, 0, 0, 0], true);
+        let in_force = metrics.of(&name).unwrap();
+        assert_eq!(in_force.counts.conditions[0].load(Ordering::Relaxed), 0);
+        in_force.claim();
+        in_force.set([3, 0, 0, 0], false);
+
+        never_used.set([9, 0, 0, 0], true);
+        drop(never_used);
+
+        assert_eq!(in_force.counts.conditions[0].load(Ordering::Relaxed), 3);
+        in_force.set([2, 1, 0, 0], false);
+        assert_eq!(in_force.counts.conditions[0].load(Ordering::Relaxed), 2);
     }
 }

@@ -13,6 +13,7 @@ mod gradient;
 mod tests;
 
 use crate::clock;
+use crate::message::request_body::BodyProgress;
 use crate::telemetry::metrics::AdaptiveGauges;
 use gradient::Gradient;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,6 +36,8 @@ pub struct AdaptiveLimit {
 pub struct AdaptivePlace {
     limit: Arc<AdaptiveLimit>,
     began: Instant,
+    /// The client's body, if it has one.
+    upload: Option<Arc<BodyProgress>>,
     epoch: u32,
     told: bool,
 }
@@ -43,10 +46,8 @@ impl AdaptiveLimit {
     /// Never more than `most`.
     pub fn new(most: usize, now: Instant, gauges: Arc<AdaptiveGauges>) -> Arc<Self> {
         let gradient = Gradient::new(most, now);
-        let limit = gradient.limit();
-        gauges.set(limit);
         Arc::new(Self {
-            limit: AtomicUsize::new(limit),
+            limit: AtomicUsize::new(gradient.limit()),
             in_flight: AtomicUsize::new(0),
             gradient: Mutex::new(gradient),
             gauges,
@@ -61,10 +62,16 @@ impl AdaptiveLimit {
         let place = AdaptivePlace {
             limit: Arc::clone(self),
             began: now,
+            upload: None,
             epoch,
             told: !admitted,
         };
         admitted.then_some(place)
+    }
+
+    /// Tells the limit where it stands, before anything changes it.
+    pub fn tell(&self) {
+        self.gauges.set(self.limit());
     }
 
     /// The limit at this moment.
@@ -78,6 +85,13 @@ impl AdaptiveLimit {
 }
 
 impl AdaptivePlace {
+    /// The upstream is asked at this moment: attempts before this one, and waits between them, are
+    /// not the time that its answer takes. Nor is what the client takes for its body.
+    pub fn asked(&mut self, now: Instant, upload: Option<&Arc<BodyProgress>>) {
+        self.began = now;
+        self.upload = upload.cloned();
+    }
+
     /// The request has its answer's head, or waited for it to its deadline: either tells how slow
     /// the upstream is.
     pub fn answered(mut self, now: Instant) {
@@ -92,7 +106,17 @@ impl AdaptivePlace {
     /// Whoever asked has gone. If that took longer than an answer does at rest, it tells as much as
     /// one; and where everybody leaves, nothing else does. Dropping the place is the same.
     fn abandon(&mut self, now: Instant) {
+        let upload = self.upload.as_deref();
+        let waited = upload.is_some_and(|body| body.is_awaited() && !body.is_done());
+        // It waited for its own client.
+        self.told |= waited;
         self.tell(now, Gradient::abandoned);
+    }
+
+    fn took(&self, now: Instant) -> Duration {
+        let sent = self.upload.as_ref().and_then(|body| body.done_at());
+        let since = sent.map_or(self.began, |sent| sent.max(self.began));
+        now.saturating_duration_since(since)
     }
 
     fn tell(
@@ -103,7 +127,7 @@ impl AdaptivePlace {
         if std::mem::replace(&mut self.told, true) {
             return;
         }
-        let took = now.saturating_duration_since(self.began);
+        let took = self.took(now);
         let limit = what(&mut self.limit.gradient(), took, self.epoch, now);
         if let Some(limit) = limit {
             self.limit.limit.store(limit, Ordering::Relaxed);

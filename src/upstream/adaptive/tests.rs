@@ -205,3 +205,22 @@ async fn the_limit_is_never_above_what_was_set_and_never_below_one() {
         assert!(limit.enter(now).is_some(), "places are given back");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answers_time_begins_with_its_attempt_and_with_the_end_of_its_clients_body() {
+    let limit = adaptive(10);
+    let began = clock::instant();
+    let mut place = limit.enter(began).unwrap();
+    let second = Duration::from_secs(1);
+    assert_eq!(place.took(began + second * 3), second * 3);
+
+    place.asked(began + second, None);
+    assert_eq!(place.took(began + second * 3), second * 2);
+
+    let body = Arc::<BodyProgress>::default();
+    place.asked(began + second, Some(&body));
+    assert_eq!(place.took(began + second * 3), second * 2);
+    tokio::time::advance(second * 2).await;
+    body.note_done();
+    assert_eq!(place.took(began + second * 3), second);
+}

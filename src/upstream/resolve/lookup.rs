@@ -1,6 +1,7 @@
 //! One question, asked: of `/etc/hosts` first, then of the name servers.
 
-use super::addresses::{Service, Target, service_targets, targets};
+use super::addresses::{Service, TARGETS_MAX, Target, service_targets, targets};
+use super::memory::{Memory, Said, both};
 use super::{DnsSettings, Families};
 use crate::upstream::{EndpointSource, EndpointTarget};
 use hickory_resolver::config::{
@@ -9,15 +10,18 @@ use hickory_resolver::config::{
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::op::Query;
-use hickory_resolver::proto::rr::{Name, RData, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hickory_resolver::{Hosts, Resolver, TokioResolver};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+use tokio::task::JoinSet;
 
-/// How long an answer in one family waits for that of the other.
-const OTHER_FAMILY_MAX: Duration = Duration::from_millis(500);
+/// Hosts of a service that are asked for at the same time.
+const HOSTS_AT_A_TIME: usize = 16;
 /// Files whose change makes a new resolver.
 const SYSTEM_FILES: [&str; 2] = ["/etc/resolv.conf", "/etc/hosts"];
 
@@ -36,7 +40,13 @@ pub(super) struct Found {
     pub(super) targets: Vec<Target>,
     /// How long it may be used.
     pub(super) ttl: Duration,
+    /// Why not everything was said. What is missing is as it was said before.
+    pub(super) missing: Option<LookupError>,
+    denied: Option<LookupError>,
+    is_news: bool,
 }
+
+type Asked = Result<Found, LookupError>;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
@@ -134,84 +144,89 @@ impl Lookups {
     }
 
     /// Asks once, with the repetitions that the resolver's configuration wants.
-    pub(super) async fn ask(&self, question: &Question) -> Result<Found, LookupError> {
+    /// What is not said is filled in from `memory`, which belongs to that question alone.
+    pub(super) async fn ask(&self, question: &Question, memory: &mut Memory) -> Asked {
         let made = self.made()?;
         let found = match question {
             Question::Host { name, port } => {
-                let (found, ttl) = self.addresses(&made, name).await?;
-                let targets = targets(name, *port, &found, self.settings.families);
-                Found { targets, ttl }
+                let patience = memory.has_v4(name);
+                let said = made.addresses(name, &self.settings, patience).await;
+                let heard = memory.hear(name, said, self.settings.families);
+                Found {
+                    targets: targets(name, *port, &heard.found, self.settings.families),
+                    ttl: heard.ttl,
+                    missing: heard.missing,
+                    denied: heard.denied,
+                    is_news: heard.is_news,
+                }
             }
-            Question::Service(name) => self.service(&made, name).await?,
+            Question::Service(name) => self.service(&made, name, memory).await?,
         };
-        if found.targets.is_empty() {
-            return Err(LookupError::Nothing(None));
+        // What is only remembered is no answer: who heard it before has it.
+        if found.is_news && !found.targets.is_empty() {
+            return Ok(found);
         }
-        Ok(found)
+        let reason = found.missing.or(found.denied);
+        Err(reason.unwrap_or(LookupError::Nothing(None)))
     }
 
-    async fn service(&self, made: &Made, name: &str) -> Result<Found, LookupError> {
+    async fn service(&self, made: &Arc<Made>, name: &str, memory: &mut Memory) -> Asked {
         let lookup = made.resolver.lookup(name, RecordType::SRV).await;
         let lookup = lookup.map_err(LookupError::of)?;
-        let mut ttl = Duration::MAX;
-        let mut records = Vec::new();
-        let mut failed = None;
-        for record in lookup.answers() {
-            ttl = ttl.min(Duration::from_secs(record.ttl.into()));
-            let RData::SRV(srv) = &record.data else {
-                continue;
-            };
-            // A target of `.` says that there is no such service.
-            if srv.target.is_root() {
-                continue;
-            }
-            let host = srv.target.to_ascii();
-            match self.addresses(made, &host).await {
-                Ok((addresses, host_ttl)) => {
-                    ttl = ttl.min(host_ttl);
-                    let service = Service {
-                        host: Arc::from(host.trim_end_matches('.').to_ascii_lowercase()),
-                        port: srv.port,
-                        weight: srv.weight,
-                        priority: srv.priority,
-                    };
-                    records.push((service, addresses));
-                }
-                // The others may be there; asked again at the usual time.
-                Err(error) => failed = Some(error),
-            }
+        let (services, mut ttl) = services(lookup.answers());
+        let said = self.all_addresses(made, &services, memory).await;
+        memory.retain(|host| said.contains_key(host));
+        let families = self.settings.families;
+        let (mut heard, mut missing, mut denied) = (HashMap::new(), None, None);
+        let mut is_news = false;
+        for (host, said) in said {
+            let of_host = memory.hear(&host, said, families);
+            ttl = ttl.min(of_host.ttl);
+            missing = missing.or(of_host.missing);
+            denied = denied.or(of_host.denied);
+            is_news |= of_host.is_news;
+            heard.insert(host, of_host.found);
         }
-        match failed {
-            Some(error) if records.is_empty() => Err(error),
-            _ => Ok(Found {
-                targets: service_targets(&records, self.settings.families),
-                ttl,
-            }),
-        }
+        let found = |service: Service| {
+            let found = heard.get(&service.host)?.clone();
+            Some((service, found))
+        };
+        let records: Vec<_> = services.into_iter().filter_map(found).collect();
+        Ok(Found {
+            targets: service_targets(&records, families),
+            ttl,
+            missing,
+            denied,
+            is_news,
+        })
     }
 
-    /// Addresses of a host, and how long they may be used.
-    async fn addresses(
+    /// What is said of the hosts of services, several asked for at a time.
+    async fn all_addresses(
         &self,
-        made: &Made,
-        host: &str,
-    ) -> Result<(Vec<IpAddr>, Duration), LookupError> {
-        let written = made.written_down(host);
-        if !written.is_empty() {
-            return Ok((written, self.settings.refresh_max));
-        }
-        let one = |kind: RecordType| async move {
-            let lookup = made.resolver.lookup(host, kind).await;
-            let lookup = lookup.map_err(LookupError::of)?;
-            let answers = lookup.answers();
-            let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
-            let found = answers.iter().filter_map(|record| record.data.ip_addr());
-            Ok((found.collect::<Vec<_>>(), Duration::from_secs(ttl.into())))
-        };
-        match self.settings.families {
-            Families::V4 => one(RecordType::A).await,
-            Families::V6 => one(RecordType::AAAA).await,
-            Families::Auto | Families::All => both(one(RecordType::A), one(RecordType::AAAA)).await,
+        made: &Arc<Made>,
+        services: &[Service],
+        memory: &Memory,
+    ) -> HashMap<Arc<str>, Said> {
+        let hosts: BTreeSet<&Arc<str>> = services.iter().map(|one| &one.host).collect();
+        let (mut hosts, mut asked) = (hosts.into_iter(), JoinSet::new());
+        let mut all = HashMap::new();
+        loop {
+            while asked.len() < HOSTS_AT_A_TIME
+                && let Some(host) = hosts.next()
+            {
+                let (made, host) = (Arc::clone(made), Arc::clone(host));
+                let (settings, patience) = (self.settings.clone(), memory.has_v4(&host));
+                asked.spawn(async move {
+                    let said = made.addresses(&host, &settings, patience).await;
+                    (host, said)
+                });
+            }
+            match asked.join_next().await {
+                Some(Ok((host, said))) => drop(all.insert(host, said)),
+                Some(Err(_)) => {}
+                None => return all,
+            }
         }
     }
 
@@ -235,7 +250,68 @@ impl Lookups {
     }
 }
 
+/// Services of SRV records, those that are used, and how long the records may be used.
+fn services(records: &[Record]) -> (Vec<Service>, Duration) {
+    let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0);
+    let mut services: Vec<Service> = records
+        .iter()
+        .filter_map(|record| {
+            let RData::SRV(srv) = &record.data else {
+                return None;
+            };
+            Some(srv)
+        })
+        // A target of `.` says that there is no such service.
+        .filter(|srv| !srv.target.is_root())
+        .map(|srv| {
+            let host = srv.target.to_ascii().to_ascii_lowercase();
+            Service {
+                host: Arc::from(host.trim_end_matches('.')),
+                port: srv.port,
+                weight: srv.weight,
+                priority: srv.priority,
+            }
+        })
+        .collect();
+    // Nobody is asked for whom there would be no room.
+    services.sort_by_key(|one| (one.priority, Reverse(one.weight), Arc::clone(&one.host)));
+    services.truncate(TARGETS_MAX);
+    (services, Duration::from_secs(ttl.into()))
+}
+
 impl Made {
+    /// What is said of a host in each family that is used; `patience` as in [`both`].
+    async fn addresses(&self, host: &str, settings: &DnsSettings, patience: bool) -> Said {
+        let written = self.written_down(host);
+        if !written.is_empty() {
+            return Said {
+                v4: Some(Ok((written, settings.refresh_max))),
+                v6: None,
+            };
+        }
+        let one = |kind: RecordType| async move {
+            let lookup = self.resolver.lookup(host, kind).await;
+            let lookup = lookup.map_err(LookupError::of)?;
+            let answers = lookup.answers();
+            let ttl = answers.iter().map(|record| record.ttl).min().unwrap_or(0);
+            let found = answers.iter().filter_map(|record| record.data.ip_addr());
+            Ok((found.collect::<Vec<_>>(), Duration::from_secs(ttl.into())))
+        };
+        match settings.families {
+            Families::V4 => Said {
+                v4: Some(one(RecordType::A).await),
+                v6: None,
+            },
+            Families::V6 => Said {
+                v4: None,
+                v6: Some(one(RecordType::AAAA).await),
+            },
+            Families::Auto | Families::All => {
+                both(one(RecordType::A), one(RecordType::AAAA), patience).await
+            }
+        }
+    }
+
     /// What `/etc/hosts` says.
     fn written_down(&self, host: &str) -> Vec<IpAddr> {
         let Ok(name) = Name::from_str(host) else {
@@ -282,32 +358,6 @@ fn server(address: &SocketAddr) -> NameServerConfig {
     NameServerConfig::new(address.ip(), true, ways.to_vec())
 }
 
-type Answer = Result<(Vec<IpAddr>, Duration), LookupError>;
-
-/// Both families at once. A server that is silent about one of them shall not hold up the other.
-async fn both(v4: impl Future<Output = Answer>, v6: impl Future<Output = Answer>) -> Answer {
-    let (mut v4, mut v6) = (std::pin::pin!(v4), std::pin::pin!(v6));
-    let (first, second) = tokio::select! {
-        first = &mut v4 => (first, tokio::time::timeout(OTHER_FAMILY_MAX, v6).await),
-        first = &mut v6 => {
-            // IPv4 is what is used where there are both: it is worth its wait.
-            if first.is_ok() {
-                (first, tokio::time::timeout(OTHER_FAMILY_MAX, v4).await)
-            } else {
-                return v4.await;
-            }
-        }
-    };
-    match (first, second) {
-        (Ok((mut found, ttl)), Ok(Ok((more, other)))) => {
-            found.extend(more);
-            Ok((found, ttl.min(other)))
-        }
-        (Ok(found), _) | (Err(_), Ok(Ok(found))) => Ok(found),
-        (Err(error), _) => Err(error),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -345,39 +395,5 @@ mod tests {
         );
         let host = question(tcp("notlocalhost")).unwrap();
         assert_eq!(&**host.name(), "notlocalhost");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_family_that_nobody_answers_for_does_not_hold_up_the_other() {
-        let v4 = async { Ok((vec![IpAddr::from([10, 0, 0, 1])], Duration::from_secs(9))) };
-
-        let (found, ttl) = both(v4, std::future::pending()).await.unwrap();
-
-        assert_eq!((found.len(), ttl), (1, Duration::from_secs(9)));
-    }
-
-    #[tokio::test]
-    async fn both_families_make_one_answer_with_the_shorter_time() {
-        let v4 = async { Ok((vec![IpAddr::from([10, 0, 0, 1])], Duration::from_secs(9))) };
-        let v6 = async {
-            Ok((
-                vec![IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])],
-                Duration::from_secs(5),
-            ))
-        };
-
-        let (found, ttl) = both(v4, v6).await.unwrap();
-
-        assert_eq!((found.len(), ttl), (2, Duration::from_secs(5)));
-    }
-
-    #[tokio::test]
-    async fn one_family_is_an_answer() {
-        let no = || async { Err(LookupError::Nothing(None)) };
-        let v4 = || async { Ok((vec![IpAddr::from([10, 0, 0, 1])], Duration::ZERO)) };
-
-        assert!(both(v4(), no()).await.is_ok());
-        assert!(both(no(), v4()).await.is_ok());
-        assert!(both(no(), no()).await.is_err());
     }
 }

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod lookup;
+mod memory;
 mod refresh;
 mod settings;
 

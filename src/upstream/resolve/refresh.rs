@@ -1,10 +1,12 @@
 //! When a name is asked for again.
 
 use super::lookup::{LookupError, Lookups, Question};
+use super::memory::Memory;
 use super::{DnsSettings, Target};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 /// First wait after a failure, unless the shortest refresh is shorter still.
 const RETRY_FIRST: Duration = Duration::from_secs(1);
@@ -36,12 +38,21 @@ pub(in crate::upstream) fn spawn(
 async fn ask_forever(lookups: &Lookups, question: &Question, listener: &impl Listen) {
     let settings = lookups.settings();
     let mut failures = 0;
+    let mut memory = Memory::default();
     loop {
         let wait;
-        let answer = match lookups.ask(question).await {
-            Ok(found) => {
+        let answer = match lookups.ask(question, &mut memory).await {
+            Ok(found) if found.missing.is_none() => {
                 failures = 0;
                 wait = after_answer(found.ttl, settings, fastrand::f64());
+                Ok(found.targets)
+            }
+            Ok(found) => {
+                wait = after_failure(failures, settings, fastrand::f64());
+                failures = failures.saturating_add(1);
+                let (name, error) = (question.name(), found.missing.as_ref());
+                let error = error.map(|error| error as &dyn std::error::Error);
+                debug!(name = &**name, error, "name servers leave something out");
                 Ok(found.targets)
             }
             Err(error) => {

@@ -133,3 +133,46 @@ async fn without_watching_only_the_signal_counts() {
 
     answers(address, "second").await;
 }
+
+#[tokio::test]
+async fn a_file_that_a_refused_document_names_puts_it_in_force_when_it_is_there() {
+    let program = run(&[]);
+    let (address, _) = doors(&program).await;
+    let secret = program.home().join("token");
+
+    // Nobody listens there, and nothing has to be sent.
+    let export = format!(
+        "export: [{{otlp: {{endpoint: 'http://127.0.0.1:9', headers: {{x-token: {{file: '{}'}}}}}}}}]",
+        secret.display()
+    );
+    write(&program, &format!("{}{export}\n", answering("second")));
+    program.tells("the last good one stays").await;
+    answers(address, "first").await;
+    std::fs::write(&secret, "hunter2").unwrap();
+
+    answers(address, "second").await;
+}
+
+#[tokio::test]
+async fn a_signal_that_comes_as_soon_as_it_listens_is_a_reload() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let text =
+        answering("first").replacen("web: {address: '127.0.0.1:0'}", "web: {address: 'X'}", 1);
+    let text = text.replace('X', &address.to_string());
+    let program = edgespan(&["run", "--no-watch", "--config"])
+        .file("edgespan.yaml", &text)
+        .start();
+    patiently(async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+
+    program.signal(Signal::HUP);
+
+    program.tells("configuration in force").await;
+    assert_eq!(program.stopped().await.code, Some(0));
+}

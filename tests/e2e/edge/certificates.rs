@@ -17,10 +17,10 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-const SHOP: &str = "spiffe://prod.example/ns/shop";
+pub(super) const SHOP: &str = "spiffe://prod.example/ns/shop";
 
 /// Of a workload, by its URI.
-fn workload(authority: &Authority, file: &str, uri: &str) -> Signed {
+pub(super) fn workload(authority: &Authority, file: &str, uri: &str) -> Signed {
     let mut parameters = CertificateParams::new(Vec::new()).unwrap();
     parameters.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
     parameters.distinguished_name = rcgen::DistinguishedName::new();
@@ -30,7 +30,7 @@ fn workload(authority: &Authority, file: &str, uri: &str) -> Signed {
     authority.sign_as(file, &parameters)
 }
 
-fn listener(server: &Signed, more: &str) -> String {
+pub(super) fn listener(server: &Signed, more: &str) -> String {
     format!(
         "listeners: {{web: {{address: '127.0.0.1:0', tls: {{certificates: [{{chain: '{}', key: '{}'}}], {more}}}}}}}",
         server.chain.display(),
@@ -38,7 +38,7 @@ fn listener(server: &Signed, more: &str) -> String {
     )
 }
 
-fn client(authority: &Authority, shown: Option<&Signed>) -> Arc<ClientConfig> {
+pub(super) fn client(authority: &Authority, shown: Option<&Signed>) -> Arc<ClientConfig> {
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -51,7 +51,10 @@ fn client(authority: &Authority, shown: Option<&Signed>) -> Arc<ClientConfig> {
     })
 }
 
-async fn connect(config: &Arc<ClientConfig>, proxy: &Proxy) -> io::Result<TlsStream<TcpStream>> {
+pub(super) async fn connect(
+    config: &Arc<ClientConfig>,
+    proxy: &Proxy,
+) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(proxy.address).await.unwrap();
     let name = ServerName::try_from("app.example.com").unwrap();
     TlsConnector::from(Arc::clone(config))
@@ -61,7 +64,7 @@ async fn connect(config: &Arc<ClientConfig>, proxy: &Proxy) -> io::Result<TlsStr
 
 /// The status of one request, or None if there is no connection to be had. With TLS 1.3 a client
 /// learns only when it reads that it was turned away.
-async fn status(config: &Arc<ClientConfig>, proxy: &Proxy) -> Option<u16> {
+pub(super) async fn status(config: &Arc<ClientConfig>, proxy: &Proxy) -> Option<u16> {
     let stream = connect(config, proxy).await.ok()?;
     let io = hyper_util::rt::TokioIo::new(stream);
     let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.ok()?;
@@ -179,7 +182,7 @@ async fn an_upstream_is_known_by_an_allowed_name_alone() {
 }
 
 /// Puts the files of one certificate in the place of another's.
-fn replace(old: &Signed, new: &Signed) {
+pub(super) fn replace(old: &Signed, new: &Signed) {
     std::fs::copy(&new.chain, &old.chain).unwrap();
     std::fs::copy(&new.key, &old.key).unwrap();
 }
@@ -238,7 +241,7 @@ async fn a_reload_looks_at_certificates_whose_paths_have_not_changed() {
     let mut proxy = setup().start().await;
 
     replace(&server, &next);
-    proxy.reload(setup()).unwrap();
+    proxy.reload(setup()).await.unwrap();
 
     let stream = connect(&client(&authority, None), &proxy).await.unwrap();
     assert_eq!(shown(&stream), next.certificate.to_vec());
@@ -324,50 +327,6 @@ async fn a_swapped_symlink_is_a_renewal_that_is_seen_unasked() {
         }
     });
     seen.await.expect("the new certificate");
-}
-
-async fn resumes(config: &Arc<ClientConfig>, proxy: &Proxy) -> bool {
-    let stream = connect(config, proxy).await.unwrap();
-    let kind = stream.get_ref().1.handshake_kind();
-    // Tickets of TLS 1.3 come with the answer.
-    send_over(stream, request("GET", "/", &[])).await;
-    kind == Some(rustls::HandshakeKind::Resumed)
-}
-
-#[tokio::test]
-async fn sessions_survive_a_renewal_unless_others_are_trusted_by_it() {
-    let (authority, other) = (Authority::new(), Authority::new());
-    let origin = Origin::start().await;
-    let server = authority.sign("app.example.com");
-    let shop = workload(&authority, "shop", SHOP);
-    let ca = authority.folder.path().join("clients.pem");
-    std::fs::copy(authority.ca(), &ca).unwrap();
-    let tls = format!("client: {{ca: '{}'}}", ca.display());
-    let proxy = Arc::new(
-        Setup::front(&origin)
-            .with(&listener(&server, &tls))
-            .start()
-            .await,
-    );
-    let config = client(&authority, Some(&shop));
-    assert!(!resumes(&config, &proxy).await);
-    assert!(resumes(&config, &proxy).await);
-
-    let next = authority.sign_as(
-        "next",
-        &CertificateParams::new(vec!["app.example.com".to_owned()]).unwrap(),
-    );
-    replace(&server, &next);
-    proxy.renew_certificates().await;
-    assert!(
-        resumes(&config, &proxy).await,
-        "the same clients are trusted"
-    );
-
-    // Now nobody is whom it trusted before.
-    std::fs::copy(other.ca(), &ca).unwrap();
-    proxy.renew_certificates().await;
-    assert_eq!(status(&config, &proxy).await, None);
 }
 
 #[tokio::test]

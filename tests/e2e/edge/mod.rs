@@ -4,6 +4,7 @@ mod ages;
 mod certificates;
 mod floods;
 mod proxy_protocol;
+mod rotation;
 
 use crate::support::PATIENCE;
 use crate::support::client::get;

@@ -87,6 +87,12 @@ impl NameServer {
         zone.insert((name.to_owned(), SRV), said);
     }
 
+    /// Fails when it is asked for IPv4 addresses of this name.
+    pub fn fail_v4(&self, name: &str) {
+        let mut zone = self.zone.lock().unwrap();
+        zone.insert((name.to_owned(), A), Said::Code(2));
+    }
+
     pub fn fail_all(&self) {
         *self.mood.lock().unwrap() = Some(Said::Code(2));
     }

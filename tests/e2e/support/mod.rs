@@ -11,6 +11,8 @@ pub mod script;
 pub mod spans;
 pub mod websocket;
 
+use socket2::{Domain, Socket, Type};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Longest wait for anything. A test that needs it all has failed.
@@ -29,4 +31,22 @@ pub fn until(what: &str, condition: impl Fn() -> bool) -> impl Future<Output = (
         });
         assert!(waited.await.is_ok(), "waited in vain for {what} at {place}");
     }
+}
+
+/// An address where nobody takes a connection: its backlog is full.
+pub fn unreachable() -> (Vec<Socket>, SocketAddr) {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener
+        .bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into())
+        .unwrap();
+    listener.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut held = vec![listener];
+    for _ in 0..4 {
+        let filler = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        filler.set_nonblocking(true).unwrap();
+        drop(filler.connect(&address));
+        held.push(filler);
+    }
+    (held, address.as_socket().unwrap())
 }

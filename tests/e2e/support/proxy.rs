@@ -126,8 +126,8 @@ impl Proxy {
     }
 
     /// Puts another configuration in force.
-    pub fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
-        self.running.reload(setup.plan())
+    pub async fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
+        self.running.reload(setup.plan()).await
     }
 
     pub fn requests(&self) -> usize {

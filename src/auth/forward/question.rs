@@ -1,0 +1,178 @@
+//! How an authorizer is told of a request.
+//!
+//! What speaks for the client (`X-Forwarded-*`, `X-Original-*`) is written here from the one
+//! reading of the request, and is never what somebody sent. Of other fields those leave that the
+//! settings name; a field that stands there several times leaves several times.
+
+use super::settings::{Dialect, ForwardRules, ForwardSettings};
+use super::{Asked, FieldPattern};
+use crate::message::forwarded;
+use crate::trace::propagate::is_context_header;
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+/// Whether the body is only a part of the request's.
+const BODY_PARTIAL: HeaderName = HeaderName::from_static("x-edgespan-body-partial");
+/// The same in Envoy's words.
+const ENVOY_PARTIAL: HeaderName = HeaderName::from_static("x-envoy-auth-partial-body");
+
+/// What leaves: the request, and the host that it is for if not the authorizer's own.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) request: Request<Bytes>,
+    pub(super) host: Option<HeaderValue>,
+    /// Whether it carries only a part of the body.
+    pub(super) is_cut: bool,
+}
+
+/// Tells of a request. None: it cannot be told, so that nobody can decide.
+pub(super) fn tell(
+    settings: &ForwardSettings,
+    rules: &ForwardRules,
+    asked: &Asked<'_>,
+) -> Option<Told> {
+    let authority = authority(asked);
+    let mut headers = asked_fields(settings, asked.headers);
+    let mut host = None;
+    let mut request = Request::new(Bytes::new());
+    headers.insert(X_FORWARDED_PROTO, value(asked.scheme)?);
+    headers.insert(X_FORWARDED_FOR, value(&asked.client.to_string())?);
+    match settings.dialect {
+        Dialect::Envoy => {
+            *request.method_mut() = asked.method.clone();
+            *request.uri_mut() = Uri::from(behind(&settings.path, asked.target)?);
+            host = Some(value(&authority)?).filter(|host| !host.is_empty());
+        }
+        Dialect::Traefik | Dialect::AuthRequest => {
+            *request.method_mut() = Method::GET;
+            *request.uri_mut() = Uri::from(settings.path.clone());
+            headers.insert(X_FORWARDED_METHOD, value(asked.method.as_str())?);
+            headers.insert(X_FORWARDED_HOST, value(&authority)?);
+            headers.insert(X_FORWARDED_URI, value(asked.target.as_str())?);
+        }
+    }
+    if settings.dialect == Dialect::AuthRequest {
+        let url = format!("{}://{authority}{}", asked.scheme, asked.target);
+        headers.insert(X_ORIGINAL_METHOD, value(asked.method.as_str())?);
+        headers.insert(X_ORIGINAL_URL, value(&url)?);
+    }
+    let mut is_cut = false;
+    if let (Some(rule), Some(body)) = (rules.body, asked.body) {
+        let (data, cut) = body.first(rule.bytes_max);
+        is_cut = cut;
+        *request.body_mut() = data;
+        for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+            if let Some(value) = asked.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        let name = match settings.dialect {
+            Dialect::Envoy => ENVOY_PARTIAL,
+            Dialect::Traefik | Dialect::AuthRequest => BODY_PARTIAL,
+        };
+        headers.insert(
+            name,
+            HeaderValue::from_static(if cut { "true" } else { "false" }),
+        );
+    }
+    for (name, value) in &rules.context {
+        forwarded::assert_field(&mut headers, name, Some(value));
+    }
+    *request.headers_mut() = headers;
+    Some(Told {
+        request,
+        host,
+        is_cut,
+    })
+}
+
+fn value(text: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(text).ok()
+}
+
+/// Host and port as a client names them: without the port that the scheme has anyway.
+fn authority(asked: &Asked<'_>) -> String {
+    let default = if asked.scheme == "https" { 443 } else { 80 };
+    match asked.port.filter(|port| *port != default) {
+        Some(port) => format!("{}:{port}", asked.host),
+        None => asked.host.to_owned(),
+    }
+}
+
+/// The original path and query behind a path of the authorizer's, byte for byte.
+fn behind(prefix: &PathAndQuery, target: &PathAndQuery) -> Option<PathAndQuery> {
+    let prefix = prefix.path().trim_end_matches('/');
+    if prefix.is_empty() {
+        return Some(target.clone());
+    }
+    let target = target.as_str();
+    let joined = if target.starts_with('/') {
+        format!("{prefix}{target}")
+    } else {
+        prefix.to_owned() // `OPTIONS *` has no path.
+    };
+    PathAndQuery::try_from(joined).ok()
+}
+
+/// The fields of the request that leave. Trace context does whatever the settings say: it is
+/// replaced by that of the call where this is recorded.
+fn asked_fields(settings: &ForwardSettings, headers: &HeaderMap) -> HeaderMap {
+    let mut told = HeaderMap::new();
+    for (name, value) in headers {
+        if is_context_header(name) || is_told(settings, name) {
+            told.append(name, value.clone());
+        }
+    }
+    told
+}
+
+/// Whether a field of the request leaves because the settings say so.
+pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
+    let taken = |pattern: &FieldPattern| match pattern {
+        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name),
+        FieldPattern::All | FieldPattern::Prefix(_) => {
+            pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
+        }
+    };
+    settings.request_headers.iter().any(taken)
+}
+
+/// Whether a field speaks for the client, under whatever spelling: nobody says that but us.
+fn is_ours(name: &HeaderName) -> bool {
+    forwarded::is_claim(name.as_str()) || [BODY_PARTIAL, ENVOY_PARTIAL].contains(name)
+}
+
+/// Whether a field frames the message or asks something of its very receiver, so that it makes no
+/// sense in a question about it. Conditions and ranges would change the authorizer's own answer.
+fn is_of_the_message(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-encoding"
+            | "content-length"
+            | "content-type"
+            | "expect"
+            | "host"
+            | "if-match"
+            | "if-modified-since"
+            | "if-none-match"
+            | "if-range"
+            | "if-unmodified-since"
+            | "max-forwards"
+            | "range"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "via"
+    )
+}

@@ -1,0 +1,91 @@
+//! What is read of a request's body before it is decided whether the request may pass.
+
+use super::context::RequestContext;
+use super::error::ProxyError;
+use super::gate::{Gated, Onward};
+use super::{call, cors, forward};
+use crate::auth::BodyRule;
+use crate::message::held::HeldBody;
+use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
+use bytes::Bytes;
+use http::header::EXPECT;
+use http_body::Body as _;
+use hyper::body::Incoming;
+use std::sync::Arc;
+
+/// A client's body that has not left.
+#[derive(Debug)]
+pub(super) enum ClientBody {
+    /// Nothing of it was read.
+    Unread(Incoming),
+    /// Its first bytes were.
+    Begun(RequestBody, Option<Arc<BodyProgress>>),
+}
+
+impl ClientBody {
+    /// The body on its way; the messages of a gRPC call are counted.
+    pub(super) fn streamed(
+        self,
+        context: &RequestContext,
+        limits: BodyLimits,
+    ) -> (RequestBody, Option<Arc<BodyProgress>>) {
+        let (mut body, progress) = match self {
+            Self::Unread(incoming) => RequestBody::streamed(incoming, limits),
+            Self::Begun(body, progress) => (body, progress),
+        };
+        call::count(context, &mut body);
+        (body, progress)
+    }
+}
+
+/// Reads as much as the policies of the route want to see. None: nothing is wanted, or there is no
+/// body that could be had: an upgrade's bytes are not the request's.
+pub(super) async fn hold(
+    context: &mut RequestContext,
+    gated: &mut Gated,
+) -> Result<Option<HeldBody>, ProxyError> {
+    let Gated::Forward(onward) = gated else {
+        return Ok(None);
+    };
+    let Some(wanted) = wanted(context, onward) else {
+        return Ok(None);
+    };
+    let ClientBody::Unread(incoming) = &onward.body else {
+        return Ok(None);
+    };
+    let told = incoming.size_hint().lower();
+    if wanted.refuses_larger && told > wanted.bytes_max as u64 {
+        return Ok(Some(HeldBody::new(Bytes::new(), false)));
+    }
+    let limits = BodyLimits {
+        gated: false,
+        ..forward::body_limits(context, &onward.parts.headers, onward.body_bytes_max)
+    };
+    let unread = std::mem::replace(
+        &mut onward.body,
+        ClientBody::Begun(RequestBody::Empty, None),
+    );
+    let (mut body, progress) = match unread {
+        ClientBody::Unread(incoming) => RequestBody::streamed(incoming, limits),
+        ClientBody::Begun(body, progress) => (body, progress),
+    };
+    // What a client waits for with `Expect` has been said as soon as its body is read.
+    onward.parts.headers.remove(EXPECT);
+    context.request_body = progress.clone();
+    let held = body.hold(wanted.bytes_max).await;
+    onward.body = ClientBody::Begun(body, progress);
+    held.map(Some)
+        .map_err(|fault| ProxyError::of_body(fault, onward.body_bytes_max))
+}
+
+fn wanted(context: &RequestContext, onward: &Onward) -> Option<BodyRule> {
+    let route = context.route.as_ref()?;
+    let requirement = route.auth.as_ref()?;
+    let wanted = requirement.body_wanted(&route.plan.name)?;
+    if onward.upgrade.is_some() {
+        return None;
+    }
+    let parts = &onward.parts;
+    let is_preflight = cors::preflight_method(&parts.method, &parts.headers).is_some();
+    (!is_preflight || !requirement.passes_preflights()).then_some(wanted)
+}
