@@ -242,6 +242,7 @@ fn live_route(
             headers: headers.clone(),
             body: body.clone(),
         },
+        RouteAction::Nothing => LiveAction::Nothing,
     };
     let mirror = route.mirror.as_ref().map(|mirror| {
         let cluster = cluster(&mirror.upstream)?;

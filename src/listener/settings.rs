@@ -1,6 +1,6 @@
 //! What a listener is, as compiled from the configuration.
 
-use super::ProxyProtocol;
+use super::{DecisionSettings, ProxyProtocol};
 use crate::net::TrustedPeers;
 use crate::tls::ServerTls;
 use http::HeaderName;
@@ -9,13 +9,15 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One data listener in gateway mode.
+/// One data listener.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListenerSettings {
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// Where it listens; port 0 takes a free one.
     pub address: SocketAddr,
+    /// Whom it tells what it decides, and forwards nothing; None: it is a gateway.
+    pub decision: Option<Arc<DecisionSettings>>,
     /// Whose PROXY headers are read; None: nobody's.
     pub proxy_protocol: Option<ProxyProtocol>,
     /// TLS; None: in the clear.

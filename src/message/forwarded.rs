@@ -114,6 +114,15 @@ pub fn append_via(headers: &mut HeaderMap, received: Version) {
     headers.append(VIA, HeaderValue::from_static(via));
 }
 
+/// The client by the word of a trusted peer: the header of the setting, else the chain.
+pub fn client_of(headers: &HeaderMap, peer: IpAddr, policy: &ForwardedPolicy<'_>) -> IpAddr {
+    let named = policy
+        .client_address_header
+        .and_then(|name| only_value(headers, name))
+        .and_then(parse_node);
+    named.unwrap_or_else(|| client_of_chain(headers, peer, policy.trusted))
+}
+
 fn view_of_trusted(
     headers: &HeaderMap,
     peer: IpAddr,
@@ -121,11 +130,7 @@ fn view_of_trusted(
     scheme: &'static str,
     policy: &ForwardedPolicy<'_>,
 ) -> ClientView {
-    let named = policy
-        .client_address_header
-        .and_then(|name| only_value(headers, name))
-        .and_then(parse_node);
-    let client = named.unwrap_or_else(|| client_of_chain(headers, peer, policy.trusted));
+    let client = client_of(headers, peer, policy);
     let told = |name: &HeaderName, parameter: &str| match last_element(headers, name) {
         Some(told) => Some(told.to_owned()),
         None => forwarded_parameter(headers, parameter),

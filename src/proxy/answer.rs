@@ -120,6 +120,25 @@ pub(super) const NO_ROUTE: Answer = Answer::new(
     "Nothing is served at this address. Check the address, or quote the trace_id.",
 );
 
+/// No route takes what a host asks about. Never 404: nginx makes an error of its own of that.
+pub(super) const NOTHING_ROUTED: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "nothing_routed",
+    GRPC_PERMISSION_DENIED,
+    "Nothing is served at this address. Check the address, or quote the trace_id.",
+);
+
+/// Whoever asks for a decision may not speak for others.
+pub(super) const UNTRUSTED_PEER: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "untrusted_peer",
+    GRPC_PERMISSION_DENIED,
+    "Whoever asks here has to be one of the proxies that are trusted. \
+         Whoever runs this site can name it in trusted_proxies.",
+);
+
 /// It came in by a connection that is for other hosts (RFC 9110 section 15.5.20).
 pub(super) const MISDIRECTED: Answer = Answer::new(
     StatusCode::MISDIRECTED_REQUEST,

@@ -34,10 +34,15 @@ pub(super) async fn authorize(
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
     let held = held::hold(context, &mut gated).await?;
-    let upgrades = matches!(&gated, Gated::Forward(onward) if onward.upgrade.is_some());
+    let upgrades = match &gated {
+        Gated::Forward(onward) => onward.upgrade.is_some(),
+        Gated::Decide(asking) => asking.upgrades,
+        Gated::Guarded(_) | Gated::Answer(_) => false,
+    };
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
+        Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) => return Ok(gated),
     };
     match ask(context, parts, upgrades, held.as_ref()).await {
@@ -45,7 +50,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             apply(context, parts, *grant)?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
-                gated @ (Gated::Forward(_) | Gated::Answer(_)) => gated,
+                gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
         Err(denial) => refuse(context, denial).map(Gated::Answer),
@@ -67,6 +72,7 @@ async fn ask(
     let branch = context.branch.clone();
     let target = context.target.clone();
     let host = context.host.clone();
+    let decides = context.decision.is_some();
     let asked = Asked {
         method: &parts.method,
         scheme: context.scheme,
@@ -77,7 +83,8 @@ async fn ask(
         headers: &parts.headers,
         client: context.client,
         peer: conn.ends.peer,
-        certificate: conn.identity(),
+        // With a decision it is the host's, who is not who is asked about.
+        certificate: conn.identity().filter(|_| !decides),
         route: &route.plan.name,
         listener: &conn.listener.name,
         upgrades,

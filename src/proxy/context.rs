@@ -1,6 +1,7 @@
 //! What a request carries from its head to its last byte: its clock, its spans, its facts.
 
 use super::call;
+use super::decide::Decision;
 use super::error::ProxyError;
 use super::informational::Heard;
 use super::outcome::Outcome;
@@ -115,6 +116,8 @@ pub(super) struct RequestContext {
     upgraded_request_bytes: u64,
     /// What policies granted, where its route requires some.
     pub(super) granted: Option<Box<Grant>>,
+    /// Who asks, where a host proxy asks about it.
+    pub(super) decision: Option<Box<Decision>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -180,6 +183,7 @@ impl RequestContext {
             splice: None,
             upgraded_request_bytes: 0,
             granted: None,
+            decision: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

@@ -74,6 +74,8 @@ fn service<'a>(context: &'a RequestContext, route: &'a LiveRoute) -> &'a str {
             Some(branch) => &branch.cluster.settings().service,
             None => &route.plan.name,
         },
-        LiveAction::Redirect(_) | LiveAction::Answer { .. } => &route.plan.name,
+        LiveAction::Redirect(_) | LiveAction::Answer { .. } | LiveAction::Nothing => {
+            &route.plan.name
+        }
     }
 }

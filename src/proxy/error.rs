@@ -25,6 +25,12 @@ pub enum ProxyError {
     /// No route takes it.
     #[error("no route matches")]
     NoRoute,
+    /// No route takes the request that a host asks about.
+    #[error("no route matches the request asked about")]
+    NothingRouted,
+    /// Somebody asks for a decision who may not speak for others.
+    #[error("whoever asks is none of the listener's trusted proxies")]
+    UntrustedPeer,
     /// It is for a host that the certificate shown to its client does not cover.
     #[error("the certificate of this connection is not for the request's host")]
     Misdirected,
@@ -139,6 +145,8 @@ impl ProxyError {
             Self::BadRequest { .. } => answer::BAD_REQUEST,
             Self::HeadersTooLarge { .. } => answer::HEADERS_TOO_LARGE,
             Self::NoRoute => answer::NO_ROUTE,
+            Self::NothingRouted => answer::NOTHING_ROUTED,
+            Self::UntrustedPeer => answer::UNTRUSTED_PEER,
             Self::Misdirected => answer::MISDIRECTED,
             Self::NotServed { .. } => answer::NOT_SERVED,
             Self::ProtocolNotServed => answer::PROTOCOL_NOT_SERVED,
@@ -180,6 +188,8 @@ impl ProxyError {
             Self::BadRequest { .. }
             | Self::HeadersTooLarge { .. }
             | Self::NoRoute
+            | Self::NothingRouted
+            | Self::UntrustedPeer
             | Self::Misdirected
             | Self::NotServed { .. }
             | Self::ProtocolNotServed
@@ -204,6 +214,8 @@ impl ProxyError {
             | Self::HeadersTooLarge { .. }
             | Self::Misdirected
             | Self::NoRoute
+            | Self::NothingRouted
+            | Self::UntrustedPeer
             | Self::NotServed { .. }
             | Self::ProtocolNotServed
             | Self::BodyTooLarge { .. }

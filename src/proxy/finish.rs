@@ -4,7 +4,7 @@ use super::body::{Body, TracedBody};
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::outcome::Outcome;
-use super::{call, compress, cors, edit, upgrade};
+use super::{call, compress, cors, decide, edit, upgrade};
 use crate::message::{forwarded, respond};
 use crate::ratelimit;
 use crate::server::Drain;
@@ -15,6 +15,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 use tracing::{debug, warn};
 
@@ -30,6 +31,9 @@ pub(super) fn finish(
     drain: &Drain,
 ) -> Response<TracedBody> {
     let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
+    if context.conn.listener.decision.is_some() {
+        response = decide::in_dialect(&mut context, response);
+    }
     if upgrade::misleads(&context, &response) {
         response = answer_error(&mut context, &ProxyError::ProtocolNotServed);
     }
@@ -55,7 +59,9 @@ pub(super) fn finish(
 }
 
 fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
-    if let Some(route) = context.route.clone() {
+    // What a host answers its client is none of ours.
+    let answers = context.conn.listener.decision.is_none();
+    if let Some(route) = context.route.clone().filter(|_| answers) {
         if let (Some(flow), Some(span)) = (&route.plan.flow, &mut context.server) {
             flow.take_response(span, headers);
         }
@@ -64,7 +70,7 @@ fn head(context: &mut RequestContext, headers: &mut HeaderMap) {
         }
         edit::apply(&route.plan.response_headers, headers);
     }
-    if let Some(grant) = &context.granted {
+    if let Some(grant) = context.granted.as_ref().filter(|_| answers) {
         for change in &grant.answer_changes {
             change.apply(headers);
         }
@@ -181,9 +187,11 @@ pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
 fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
     let live = &context.live;
     let recorded = context.head.as_ref().filter(|head| head.record);
+    let decision = context.decision.as_ref();
+    let method = decision.map_or(&context.method, |decision| &decision.method);
     live.metrics.server_request(&ServerObservation {
-        route: context.route.as_ref().map(|route| &route.template),
-        method: live.trace.known_methods.text(&context.method).method,
+        route: http_route(context),
+        method: live.trace.known_methods.text(method).method,
         status: end.status,
         scheme: context.scheme,
         version: version_text(context.version),
@@ -198,6 +206,15 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
         request_bytes: end.request_body_bytes,
         response_bytes: end.response_body_bytes,
     });
+}
+
+/// The route's template; of a decision, the endpoint that it was asked at.
+fn http_route(context: &RequestContext) -> Option<&Arc<str>> {
+    let route = context.route.as_ref().map(|route| &route.template);
+    match &context.decision {
+        Some(decision) => Some(&decision.endpoint),
+        None => route,
+    }
 }
 
 fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
@@ -220,7 +237,7 @@ fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duratio
         path: context.target.path(),
         query: query.as_deref(),
         status: end.status,
-        http_route: context.route.as_ref().map(|route| &*route.template),
+        http_route: http_route(context).map(|template| &**template),
         route: context.route.as_ref().map(|route| &*route.plan.name),
         upstream: end.upstream,
         flow: context.flow(),

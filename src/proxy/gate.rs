@@ -2,6 +2,7 @@
 
 use super::body::Body;
 use super::context::RequestContext;
+use super::decide::{self, Asking};
 use super::error::ProxyError;
 use super::held::ClientBody;
 use super::limit;
@@ -35,6 +36,8 @@ pub(super) enum Gated {
     Forward(Box<Onward>),
     /// It is answered here, if it may pass.
     Guarded(Box<Guarded>),
+    /// It is only decided about.
+    Decide(Box<Asking>),
     /// It is answered here.
     Answer(Response<Body>),
 }
@@ -62,8 +65,8 @@ pub(super) struct Onward {
 }
 
 /// What routing found.
-struct Found {
-    route: Arc<LiveRoute>,
+pub(super) struct Found {
+    pub(super) route: Arc<LiveRoute>,
     prefix: Option<usize>,
 }
 
@@ -72,6 +75,9 @@ pub(super) fn gate(
     context: &mut RequestContext,
     mut incoming: Request<Incoming>,
 ) -> Result<Gated, ProxyError> {
+    if context.conn.listener.decision.is_some() {
+        return decide::gate(context, incoming);
+    }
     let normalized = normalize(&mut incoming, &normalize_policy(&context.conn.listener));
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
@@ -139,6 +145,8 @@ pub(super) fn gate(
             let response = fixed(*status, headers, body.clone());
             return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
         }
+        // No file has such a route beside a listener that forwards.
+        LiveAction::Nothing => return Err(ProxyError::NoRoute),
     };
     let host = normalized.authority().map(Authority::header).cloned();
     Ok(Gated::Forward(Box::new(Onward {
@@ -209,7 +217,7 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
 
 /// The route, with the SERVER span opened under it. A preflight is also looked up under the
 /// method that it asks for.
-fn find(
+pub(super) fn find(
     context: &mut RequestContext,
     parts: &Parts,
     normalized: &Normalized,
@@ -249,7 +257,7 @@ fn tell_nearest(live: &Snapshot, asked: &RouteRequest<'_>) {
 }
 
 /// Opens the SERVER span; a request that is refused or has no route has one, too.
-fn open_span(
+pub(super) fn open_span(
     context: &mut RequestContext,
     parts: &Parts,
     matched: Option<&RouteMatch<'_, Arc<LiveRoute>>>,
@@ -267,7 +275,7 @@ fn open_span(
     let Some(head) = &context.head else { return };
     if head.record {
         let route = context.route.as_ref();
-        let start = ServerStart {
+        let mut start = ServerStart {
             method: &parts.method,
             scheme: context.scheme,
             server_address: &context.host,
@@ -288,8 +296,15 @@ fn open_span(
             flags: context.flags(),
             is_grpc: call::wire(context).is_some(),
         };
+        if let Some(decision) = &context.decision {
+            decision.at_endpoint(&mut start);
+        }
         let (at, path) = (context.watch.started(), parts.uri.path());
         let mut span = start_server(&live.trace, head, context.server_id, at, &start);
+        if let Some(decision) = &context.decision {
+            let template = route.map(|route| &*route.template);
+            decision.write(&mut span, template, &live.trace.redaction);
+        }
         if let (Some(matched), Some(flow)) =
             (matched, route.and_then(|route| route.plan.flow.as_ref()))
         {
@@ -325,7 +340,7 @@ fn certificate(identity: &ClientIdentity) -> ClientCertificate<'_> {
     }
 }
 
-fn refused(refusal: Refusal) -> ProxyError {
+pub(super) fn refused(refusal: Refusal) -> ProxyError {
     let reason = refusal.id();
     match refusal.status() {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => ProxyError::HeadersTooLarge { reason },

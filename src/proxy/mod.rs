@@ -8,6 +8,7 @@ mod call;
 mod compress;
 mod context;
 mod cors;
+mod decide;
 mod edit;
 mod entitle;
 mod error;

@@ -3,6 +3,7 @@
 use super::authorize::authorize;
 use super::body::TracedBody;
 use super::context::RequestContext;
+use super::decide;
 use super::error::ProxyError;
 use super::finish::finish;
 use super::gate::{Gated, gate};
@@ -56,6 +57,7 @@ impl Handle for Pipeline {
                     Ok(Gated::Forward(onward)) => within(&mut context, onward).await,
                     Ok(Gated::Answer(response)) => Ok(response),
                     Ok(Gated::Guarded(guarded)) => Ok(guarded.response),
+                    Ok(Gated::Decide(asking)) => Ok(decide::allow(&mut context, &asking)),
                     Err(error) => Err(error),
                 },
                 (Ok(()), Err(error)) | (Err(error), _) => Err(error),

@@ -85,6 +85,8 @@ pub enum RouteAction {
         /// Body of the answer.
         body: Bytes,
     },
+    /// Nothing: its requests are only decided about, for hosts that forward them.
+    Nothing,
 }
 
 /// Branches that requests are split over.

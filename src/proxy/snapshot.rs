@@ -108,6 +108,8 @@ pub enum LiveAction {
         /// Body.
         body: Bytes,
     },
+    /// Nothing: its requests are only decided about.
+    Nothing,
 }
 
 /// The snapshot in force.

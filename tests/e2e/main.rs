@@ -24,6 +24,7 @@ mod compression;
 mod conformance;
 mod context;
 mod deadlines;
+mod decision;
 mod edge;
 mod endings;
 mod exchange;

@@ -449,6 +449,7 @@ impl RouteAction {
             Self::Split { .. } => "split",
             Self::Redirect(_) => "redirect",
             Self::Answer { .. } => "answer",
+            Self::Nothing => "decide",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a request: it is forwarded, redirected or answered.
 
 use super::routes::{Index, Scope};
-use super::{Compiler, headers, message};
+use super::{Compiler, decision, headers, message};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -28,6 +28,10 @@ pub(super) fn compile(
         ("redirect", written.redirect.is_some()),
         ("answer", written.answer.is_some()),
     ];
+    let is_bare = actions.iter().all(|(_, given)| !given);
+    if is_bare && decision::only_decides(scope.config) {
+        return RouteAction::Nothing;
+    }
     compiler.exactly_one(place, &actions);
     if written.upstream.is_none() && written.split.is_none() {
         refuse_forwarding_keys(written, compiler);

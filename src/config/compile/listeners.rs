@@ -1,6 +1,6 @@
 //! Listeners.
 
-use super::{Compiler, Overrides, address, tls};
+use super::{Compiler, Overrides, address, decision, tls};
 use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -64,11 +64,6 @@ fn one(
     address: SocketAddr,
     compiler: &mut Compiler<'_>,
 ) -> ListenerSettings {
-    let raw::ListenerMode::Gateway = listener
-        .mode
-        .as_ref()
-        .map(|mode| mode.value)
-        .unwrap_or_default();
     let header = listener.client_address_header.as_ref();
     if let Some(header) = header
         && listener.trusted_proxies.is_empty()
@@ -80,6 +75,7 @@ fn one(
     ListenerSettings {
         name: Arc::from(name.value.as_str()),
         address,
+        decision: decision::compile(name, listener, compiler),
         proxy_protocol: tls::proxy_protocol(listener.proxy_protocol.as_ref(), compiler),
         tls: tls::listener(listener.tls.as_ref(), compiler),
         trusted_proxies: compiler.networks(&listener.trusted_proxies),

@@ -11,6 +11,7 @@ mod auth_cache;
 mod balance;
 mod conditions;
 mod cors;
+mod decision;
 pub(in crate::config) mod export;
 pub(in crate::config) mod files;
 mod flows;

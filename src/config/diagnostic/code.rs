@@ -130,6 +130,8 @@ codes! {
         "The expression of `allow` is CEL over `request`, `claims`, `identity` and `route`. Names, members and functions have to be known, kinds of values have to fit, and its cost has to be bounded: at most 4096 bytes, two nested comprehensions, literal patterns. The chapter about `allow` in docs/auth.md lists what there is."
     SigningKey "E0331" Error "A key that cannot sign assertions."
         "A key is a PEM file with a private key of P-256 or Ed25519 in the form of PKCS#8 (`BEGIN PRIVATE KEY`). `openssl genpkey -algorithm ed25519 -out key.pem` makes one. The key itself is never shown."
+    NobodyTrusted "E0332" Error "A listener decides for nobody."
+        "With `mode: decision` host proxies tell of the requests that they ask about. Whoever may tell can choose the rule that holds, so the file has to say who may: `trusted_proxies` names those proxies by address or network. Nobody is trusted by default, loopback included."
     RequestRate "E0341" Error "A rate of requests cannot be read."
         "A rate is a whole number of requests and a unit of time, `/s`, `/m`, `/h` or `/d`: `100/s`, `600/m`. It is at least one and at most 1000000/s."
     MediaType "E0380" Error "A media type that cannot be compressed."

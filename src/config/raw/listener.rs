@@ -1,8 +1,8 @@
 //! Listeners as they are written.
 
 use super::{
-    AddressText, Count, DurationText, HeaderName, ListenerTls, NetworkText, OffOrDuration,
-    ProxyProtocol, SizeText,
+    AddressText, Count, Decision, DurationText, HeaderName, ListenerTls, NetworkText,
+    OffOrDuration, ProxyProtocol, SizeText,
 };
 use crate::config::decode::Spanned;
 use schemars::JsonSchema;
@@ -18,6 +18,8 @@ pub(in crate::config) struct Listener {
     /// What the listener is for.
     #[schemars(extend("default" = "gateway"))]
     pub(in crate::config) mode: Option<Spanned<ListenerMode>>,
+    /// Where host proxies ask, with `mode: decision`.
+    pub(in crate::config) decision: Option<Spanned<Decision>>,
     /// TLS, with HTTP/2 and HTTP/1.1 by ALPN. Without it, HTTP/1.1 and HTTP/2 in the clear.
     pub(in crate::config) tls: Option<ListenerTls>,
     /// Balancers in front that say for whom they connect.
@@ -45,6 +47,8 @@ pub(in crate::config) enum ListenerMode {
     /// Requests are routed to upstreams.
     #[default]
     Gateway,
+    /// Host proxies ask whether their requests may pass; nothing is forwarded.
+    Decision,
 }
 
 /// Deadlines of a listener.

@@ -8,6 +8,7 @@ mod assertion;
 mod auth;
 mod auth_cache;
 mod balance;
+mod decision;
 mod export;
 mod forward;
 mod health;
@@ -29,6 +30,7 @@ pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
+pub(in crate::config) use decision::Decision;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
 };
@@ -54,8 +56,8 @@ pub(in crate::config) use route::{
 pub(in crate::config) use scalar::{
     AddressText, AttributeValue, Count, DurationText, EndpointText, ExpressionText, FileText,
     HeaderName, HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
-    OffOrDuration, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText, SecretSource,
-    SecretText, SizeOrOff, SizeText, Status,
+    OffOrDuration, OffOrPath, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText,
+    SecretSource, SecretText, SizeOrOff, SizeText, Status,
 };
 pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use tls::{

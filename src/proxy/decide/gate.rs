@@ -1,0 +1,252 @@
+//! The gate of a decision listener: who asks, what about, and which route that has.
+
+use super::told::{self, Outer, Told};
+use super::{Asking, Decision, Original};
+use crate::message::authority::Authority;
+use crate::message::forwarded::{self, ForwardedPolicy};
+use crate::message::hop_by_hop;
+use crate::message::normalize::{Normalized, normalize};
+use crate::message::respond::Form;
+use crate::net::TrustedPeers;
+use crate::proxy::context::RequestContext;
+use crate::proxy::error::ProxyError;
+use crate::proxy::gate::{self, Gated};
+use crate::proxy::snapshot::LiveRoute;
+use crate::proxy::{cors, limit};
+use crate::route::RouteRequest;
+use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Request, Uri, Version};
+use hyper::body::Incoming;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// Reads what a host asks, routes and traces it, and lets it go on to be decided.
+pub(in crate::proxy) fn gate(
+    context: &mut RequestContext,
+    mut incoming: Request<Incoming>,
+) -> Result<Gated, ProxyError> {
+    // gRPC's form of a failure is a 200, which every host takes for leave to pass.
+    if matches!(context.form, Form::Grpc(_)) {
+        context.form = Form::Problem;
+    }
+    let raw = incoming.uri().path_and_query().cloned();
+    let policy = gate::normalize_policy(&context.conn.listener);
+    let normalized = normalize(&mut incoming, &policy);
+    let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
+    let ends = chunked || context.place.is_last();
+    context.close_after = ends && context.version < Version::HTTP_2;
+    // Nobody is asked about a body: what a host sends of it is left where it is.
+    let (mut parts, _) = incoming.into_parts();
+    let upgrades = hop_by_hop::strip_request(&mut parts.headers, &[]).is_some();
+    let told = begin(
+        context,
+        &parts,
+        normalized.map_err(gate::refused),
+        raw.as_ref(),
+    );
+    match told {
+        Ok(told) => ask(context, parts, &told, upgrades),
+        Err(error) => Err(refuse(context, &parts, error)),
+    }
+}
+
+/// Finds out who asks, at which endpoint, and what about.
+fn begin(
+    context: &mut RequestContext,
+    parts: &Parts,
+    normalized: Result<Normalized, ProxyError>,
+    raw: Option<&PathAndQuery>,
+) -> Result<Told, ProxyError> {
+    if let Some(target) = parts.uri.path_and_query() {
+        context.target = target.clone();
+    }
+    context.user_agent = parts.headers.get(USER_AGENT).cloned();
+    let normalized = normalized?;
+    context.host = normalized.host().into();
+    context.server_port = normalized.port();
+    if normalized.asks_by_connect() {
+        return Err(ProxyError::NotServed { reason: "connect" });
+    }
+    let listener = Arc::clone(&context.conn.listener);
+    let settings = listener.decision.as_ref().ok_or(ProxyError::NoRoute)?;
+    let Some((dialect, endpoint)) = settings.find(parts.uri.path()) else {
+        return Err(ProxyError::NoRoute);
+    };
+    context.decision = Some(Box::new(Decision {
+        dialect,
+        endpoint: Arc::clone(endpoint),
+        method: parts.method.clone(),
+        target: context.target.clone(),
+        scheme: context.scheme,
+        host: context.host.clone(),
+        port: context.server_port,
+        asked: None,
+        allowed: false,
+    }));
+    if !listener.trusted_proxies.trusts(context.conn.ends.peer.ip()) {
+        return Err(ProxyError::UntrustedPeer);
+    }
+    let outer = Outer {
+        parts,
+        raw: raw.unwrap_or(&context.target),
+        host: normalized.authority().map(Authority::header),
+        scheme: context.scheme,
+    };
+    Ok(told::read(dialect, endpoint, &outer)?)
+}
+
+/// A refusal that nothing was asked before. It has a span, and counts for the listener's limits.
+fn refuse(context: &mut RequestContext, parts: &Parts, error: ProxyError) -> ProxyError {
+    gate::open_span(context, parts, None);
+    limit::begin(context, &parts.headers, false);
+    error
+}
+
+/// The request that is told of, from here on read as one that came: normalised, routed, traced.
+fn ask(
+    context: &mut RequestContext,
+    outer: Parts,
+    told: &Told,
+    upgrades: bool,
+) -> Result<Gated, ProxyError> {
+    let policy = gate::normalize_policy(&context.conn.listener);
+    let (mut request, client) = rebuild(context, outer.headers, told);
+    let normalized = normalize(&mut request, &policy);
+    let (mut parts, ()) = request.into_parts();
+    let normalized = match normalized {
+        Ok(normalized) => normalized,
+        Err(refusal) => return Err(refuse(context, &parts, gate::refused(refusal))),
+    };
+    speak_for(context, &mut parts, client, told, &normalized);
+    note(context, &parts, client, told, &normalized, upgrades);
+    let preflight = cors::preflight_method(&parts.method, &parts.headers);
+    let found = gate::find(context, &parts, &normalized, preflight.as_ref());
+    limit::begin(context, &parts.headers, preflight.is_some());
+    let Some(found) = found else {
+        return Err(ProxyError::NothingRouted);
+    };
+    if is_ambiguous(context, &parts, told, &normalized, &found.route) {
+        return Err(ProxyError::BadRequest {
+            reason: "path_ambiguous",
+        });
+    }
+    Ok(Gated::Decide(Box::new(Asking {
+        before: parts.headers.clone(),
+        parts,
+        upgrades,
+    })))
+}
+
+/// The request as its client sent it to the host, and where that client is.
+fn rebuild(
+    context: &RequestContext,
+    mut headers: HeaderMap,
+    told: &Told,
+) -> (Request<()>, SocketAddr) {
+    let listener = &context.conn.listener;
+    // The next proxies before the host may have written it, and the host may not know it.
+    headers.remove(FORWARDED);
+    let policy = ForwardedPolicy {
+        trusted: &listener.trusted_proxies,
+        client_address_header: listener.client_address_header.as_ref(),
+        peer_text: None,
+    };
+    let peer = context.conn.ends.peer.ip();
+    let client = forwarded::client_of(&headers, peer, &policy);
+    // These frame what the host sent, not what its client did.
+    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
+        headers.remove(name);
+    }
+    headers.insert(HOST, told.host.clone());
+    let mut request = Request::new(());
+    *request.method_mut() = told.method.clone();
+    *request.uri_mut() = Uri::from(told.target.clone());
+    *request.headers_mut() = headers;
+    (request, SocketAddr::new(client, 0))
+}
+
+/// What the host told is taken off, and what the client said beside it; what is left of it says
+/// what we know, as for a client that came by itself.
+fn speak_for(
+    context: &RequestContext,
+    parts: &mut Parts,
+    client: SocketAddr,
+    told: &Told,
+    normalized: &Normalized,
+) {
+    let listener = &context.conn.listener;
+    let policy = ForwardedPolicy {
+        trusted: &TrustedPeers::default(),
+        client_address_header: listener.client_address_header.as_ref(),
+        peer_text: None,
+    };
+    let host = normalized.authority().map(Authority::header);
+    let headers = &mut parts.headers;
+    drop(forwarded::apply_request(
+        headers,
+        client,
+        told.scheme,
+        host,
+        &policy,
+    ));
+    if let Some(header) = listener.identity_header() {
+        // A certificate on this connection is the host's.
+        forwarded::assert_field(headers, &header, None);
+    }
+}
+
+/// From here on the request's facts are those of the one asked about.
+fn note(
+    context: &mut RequestContext,
+    parts: &Parts,
+    client: SocketAddr,
+    told: &Told,
+    normalized: &Normalized,
+    upgrades: bool,
+) {
+    context.client = client.ip();
+    context.scheme = told.scheme;
+    context.method = parts.method.clone();
+    context.host = normalized.host().into();
+    context.server_port = normalized.port();
+    if let Some(target) = parts.uri.path_and_query() {
+        context.target = target.clone();
+    }
+    let authority = normalized.authority().map(Authority::header);
+    let authority = authority.and_then(|authority| authority.to_str().ok());
+    if let Some(decision) = &mut context.decision {
+        decision.asked = Some(Original {
+            method: parts.method.clone(),
+            scheme: told.scheme,
+            host: context.host.clone(),
+            target: context.target.clone(),
+            origin: format!("{}://{}", told.scheme, authority.unwrap_or_default()),
+            upgrades,
+        });
+    }
+}
+
+/// Whether the path as the client wrote it, which is what the host passes on, has another route
+/// than its one reading. The origin might read it either way.
+fn is_ambiguous(
+    context: &RequestContext,
+    parts: &Parts,
+    told: &Told,
+    normalized: &Normalized,
+    route: &Arc<LiveRoute>,
+) -> bool {
+    let raw = told.target.path();
+    if raw == parts.uri.path() {
+        return false;
+    }
+    let found = context.live.routes.find(&RouteRequest {
+        host: normalized.host(),
+        path: raw,
+        query: parts.uri.query(),
+        method: &parts.method,
+        headers: &parts.headers,
+    });
+    found.is_none_or(|found| !Arc::ptr_eq(found.value, route))
+}
