@@ -52,6 +52,10 @@ impl Problems {
         }
     }
 
+    pub(super) const fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<LineError>> {
         if self.0.is_empty() {
             Ok(value)

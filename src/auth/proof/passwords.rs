@@ -75,7 +75,7 @@ impl Passwords {
                 Err(problem) => problems.push(problem),
             }
         }
-        if table.users.is_empty() {
+        if table.users.is_empty() && problems.are_none() {
             problems.push(LineError::of_file("the file holds no user"));
         }
         problems.none_or(Self(Arc::new(table)))

@@ -7,6 +7,7 @@ mod health;
 mod examples;
 mod limits;
 mod meaning;
+mod proofs;
 mod message;
 mod retries;
 mod secrets;
