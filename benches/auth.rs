@@ -63,13 +63,11 @@ fn policy(authorizer: SocketAddr, cache: &str) -> Arc<Policy> {
     let compiled = compile_text("bench.yaml", &text, &environment, &Overrides::default());
     let plan = compiled.unwrap_or_else(|_| panic!("{text}")).plan;
     let metrics = Metrics::new();
+    let settings = plan.policies.first().unwrap().clone();
+    let counts = metrics.auth_policy(&settings.name);
     let cluster = plan.upstreams.first().unwrap().clone();
     let cluster = Cluster::new(cluster, &metrics).unwrap();
-    Policy::new(
-        plan.policies.first().unwrap().clone(),
-        Some(cluster),
-        &metrics,
-    )
+    Policy::new(settings, Some(cluster), counts)
 }
 
 fn headers() -> HeaderMap {

@@ -15,6 +15,7 @@ mod call;
 pub mod ext_authz;
 mod forward;
 mod identity;
+mod identity_headers;
 mod policy;
 mod proof;
 mod recorder;
@@ -28,10 +29,11 @@ pub use forward::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
 pub use identity::{Identity, Proof};
+pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings};
 pub use policy::{Means, Policy, PolicySettings};
 pub use proof::{
     ApiKeySettings, ApiKeys, BasicSettings, ClientCertSettings, KeyEntry, LineError, Passwords,
 };
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
-pub use requirement::{Requirement, RequirementSettings};
+pub use requirement::{Requirement, RequirementSettings, Ruling};
 pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

@@ -12,7 +12,7 @@ pub(super) use key::{Digest, KeyFacts};
 
 use super::{AnswerChange, DenialAnswer, Grant, HeaderChange, Verdict};
 use crate::clock;
-use crate::telemetry::metrics::{AuthCacheCounts, AuthCacheOutcome};
+use crate::telemetry::metrics::{AuthCacheOutcome, AuthCounts};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use key::Keyed;
@@ -165,11 +165,11 @@ pub(super) struct DecisionCache {
     keyed: Option<Keyed>,
     first: Mutex<Shard>,
     others: Box<[Mutex<Shard>]>,
-    counts: Arc<AuthCacheCounts>,
+    counts: Arc<AuthCounts>,
 }
 
 impl DecisionCache {
-    pub(super) fn new(settings: CacheSettings, counts: Arc<AuthCacheCounts>) -> Self {
+    pub(super) fn new(settings: CacheSettings, counts: Arc<AuthCounts>) -> Self {
         let shards = if settings.entries_max < SHARDED_FROM {
             1
         } else {
@@ -278,7 +278,7 @@ impl DecisionCache {
         outcome: AuthCacheOutcome,
         origin: Option<Origin>,
     ) -> Answered {
-        self.counts.count(outcome);
+        self.counts.cached(outcome);
         Answered {
             verdict,
             outcome,
@@ -337,7 +337,7 @@ impl Asking<'_> {
                 .put(self.question, kept.clone(), now + lifetime, now);
             drop(shard);
             if gave_up {
-                self.cache.counts.gave_up();
+                self.cache.counts.cached(AuthCacheOutcome::Evicted);
             }
         }
         let verdict = Verdict::clone(&kept.verdict);

@@ -106,6 +106,7 @@ impl<V> Table<V> {
     }
 
     /// How many it holds, those that have run out included.
+    #[cfg(test)]
     pub(super) const fn len(&self) -> usize {
         self.slots.len()
     }

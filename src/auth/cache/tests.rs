@@ -35,7 +35,7 @@ pub(in crate::auth) fn asked<'a>(
 }
 
 fn cache(settings: CacheSettings) -> Arc<DecisionCache> {
-    let counts = AuthCacheCounts::unlisted(&Arc::from("legacy"));
+    let counts = AuthCounts::unlisted(&Arc::from("legacy"));
     Arc::new(DecisionCache::new(settings, counts))
 }
 
@@ -232,7 +232,7 @@ async fn the_bound_holds_and_what_is_given_up_is_counted() {
         let cache = &authorizer.cache;
         let shards = std::iter::once(&cache.first).chain(&cache.others);
         let held: usize = shards.map(|one| one.lock().unwrap().table.len()).sum();
-        let given_up = usize::try_from(cache.counts.given_up()).unwrap();
+        let given_up = usize::try_from(cache.counts.cache(AuthCacheOutcome::Evicted)).unwrap();
         assert!(held <= max, "{held} of {max}");
         assert_eq!(held + given_up, max * 2);
     }

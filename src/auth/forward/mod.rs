@@ -1,9 +1,10 @@
-//! An external authorizer is asked, over HTTP.
+//! An external authorizer is asked, over HTTP or gRPC.
 //!
 //! `question` tells it of the request in one of three dialects, `reading` reads its answer. What
 //! is neither a permission nor a refusal is a failure: by default it refuses, too.
 
 mod fields;
+mod grpc;
 mod question;
 mod reading;
 mod settings;
@@ -14,7 +15,7 @@ pub use fields::FieldPattern;
 pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
 use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting};
-use super::call::{self, CallError, Question};
+use super::call::{self, Question};
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
 use crate::clock;
 use crate::upstream::Cluster;
@@ -70,6 +71,9 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Decided {
+        if settings.dialect == Dialect::Grpc {
+            return grpc::check(&self.cluster, policy, settings, asked, span).await;
+        }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
             let verdict = failed(settings, rules, asked, Reason::BadAnswer, span);
@@ -110,7 +114,7 @@ impl Forward {
                 if let Some(span) = span.span() {
                     span.str("edgespan.auth.error", &error.to_string());
                 }
-                (reason_of(&error), Keep::Shared)
+                (call::reason_of(&error), Keep::Shared)
             }
         };
         let verdict = failed(settings, rules, asked, reason, span);
@@ -119,15 +123,18 @@ impl Forward {
 
     /// What may become of an answer. One that says "not now" is not for later.
     fn keep<B>(&self, answer: &Response<B>) -> Keep {
-        let status = answer.status();
-        let is_of_the_moment = status.is_server_error()
-            || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
         match &self.cache {
-            Some(_) if is_of_the_moment => Keep::Shared,
+            Some(_) if is_of_the_moment(answer.status()) => Keep::Shared,
             Some(cache) => Keep::by_answer(answer.headers(), cache.settings()),
             None => Keep::Own,
         }
     }
+}
+
+/// Whether an answer of this status says "not now".
+fn is_of_the_moment(status: StatusCode) -> bool {
+    status.is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
 }
 
 /// What makes this request one question with others. None: it has a body that is told of, and what
@@ -142,17 +149,13 @@ fn asked_before(
     }
     cache.question(&KeyFacts {
         asked,
-        is_told: &|name| question::is_told(settings, name),
+        is_told: &|name| match settings.dialect {
+            Dialect::Grpc => settings.request_headers.iter().any(|one| one.takes(name)),
+            Dialect::AuthRequest | Dialect::Traefik | Dialect::Envoy => {
+                question::is_told(settings, name)
+            }
+        },
     })
-}
-
-/// Why a call that came to nothing refuses.
-pub(super) const fn reason_of(error: &CallError) -> Reason {
-    match error {
-        CallError::Timeout => Reason::Timeout,
-        CallError::TooLarge(_) => Reason::BadAnswer,
-        CallError::Failed(_) | CallError::Unavailable => Reason::Unavailable,
-    }
 }
 
 /// What becomes of a request that nobody could decide about. If it may pass, then as nobody: what

@@ -9,7 +9,7 @@ use super::{Asked, Grant, Identity, Proof, Reason, Verdict, challenged};
 use crate::auth::cache::{CacheSettings, Decided, DecisionCache, Keep};
 use crate::auth::{DecisionSpan, HeaderChange};
 use crate::clock;
-use crate::telemetry::metrics::AuthCacheCounts;
+use crate::telemetry::metrics::AuthCounts;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
@@ -83,7 +83,7 @@ enum Carried {
 }
 
 impl BasicChecks {
-    pub(in crate::auth) fn new(settings: &BasicSettings, counts: Arc<AuthCacheCounts>) -> Self {
+    pub(in crate::auth) fn new(settings: &BasicSettings, counts: Arc<AuthCounts>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let remember = |ttl| {
             let settings = CacheSettings {
@@ -321,7 +321,7 @@ mod tests {
             remember: Some(Duration::from_secs(60)),
             forward: false,
         };
-        let counts = AuthCacheCounts::unlisted(&Arc::from("ops"));
+        let counts = AuthCounts::unlisted(&Arc::from("ops"));
         let checks = BasicChecks::new(&settings, counts);
         (settings, checks)
     }

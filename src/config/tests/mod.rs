@@ -2,6 +2,7 @@
 
 mod balance;
 mod diagnostics;
+mod entitle;
 mod environment;
 mod health;
 mod examples;
