@@ -1,6 +1,6 @@
 //! External authorizers, and what routes say of them.
 
-use super::{Compiler, auth, ext_authz};
+use super::{Compiler, auth, auth_cache, ext_authz};
 use crate::auth::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
@@ -62,6 +62,8 @@ pub(super) fn compile(
         subject: name(written.identity.subject.as_ref(), compiler),
         groups: name(written.identity.groups.as_ref(), compiler),
     };
+    let cache = written.cache.as_ref();
+    let cache = cache.map(|cache| auth_cache::compile(cache, compiler));
     let (upstream, path) = asked_at(policy, span, written, config, upstreams, compiler)?;
     let dialect = dialect(written.dialect.as_ref());
     if dialect == Dialect::Envoy && path.query().is_some() {
@@ -83,6 +85,7 @@ pub(super) fn compile(
         identity,
         rules,
         overrides,
+        cache,
     })
 }
 

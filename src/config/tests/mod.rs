@@ -9,6 +9,7 @@ mod health;
 mod examples;
 mod limits;
 mod meaning;
+mod proofs;
 mod message;
 mod retries;
 mod secrets;
