@@ -1,10 +1,15 @@
 //! One policy: what is asked, and by which means.
 
-use super::forward::{BodyRule, Forward, ForwardSettings};
-use super::{Asked, Reason, Recorder, Verdict, ip};
+use super::cache::DecisionCache;
+use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
+use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
+use super::{Asked, Reason, Recorder, Verdict};
+use crate::clock::Stopwatch;
 use crate::net::TrustedPeers;
+use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A policy as compiled from the configuration.
 ///
@@ -24,6 +29,12 @@ pub struct PolicySettings {
 pub enum Means {
     /// By the client's address.
     Ip(TrustedPeers),
+    /// By an API key.
+    ApiKey(Box<ApiKeySettings>),
+    /// By name and password.
+    Basic(Box<BasicSettings>),
+    /// By the client's certificate.
+    ClientCert(ClientCertSettings),
     /// By asking an external authorizer.
     Forward(Box<ForwardSettings>),
 }
@@ -32,8 +43,16 @@ impl PolicySettings {
     /// The upstream that it asks, if it asks one.
     pub fn upstream(&self) -> Option<&Arc<str>> {
         match &self.means {
-            Means::Ip(_) => None,
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
             Means::Forward(forward) => Some(&forward.upstream),
+        }
+    }
+
+    /// The header fields that come from it and from nobody else, beside those made of an identity.
+    pub fn identity_headers(&self) -> &[FieldPattern] {
+        match &self.means {
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => &[],
+            Means::Forward(forward) => &forward.identity_headers,
         }
     }
 }
@@ -42,13 +61,58 @@ impl PolicySettings {
 pub struct Policy {
     settings: PolicySettings,
     forward: Option<Forward>,
+    basic: Option<BasicChecks>,
+    counts: Arc<AuthCounts>,
+}
+
+/// Counts a decision, also one that was given up because its client left.
+struct Counting<'a> {
+    policy: &'a Policy,
+    watch: Stopwatch,
+    began: Duration,
+    exemplar: Option<ExemplarIds>,
+    decision: &'static str,
+    reason: &'static str,
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        let now = self.watch.elapsed();
+        self.policy.counts.decided(&AuthObservation {
+            decision: self.decision,
+            reason: self.reason,
+            enforced: !self.policy.settings.shadow,
+            duration: now.saturating_sub(self.began),
+            ended: self.watch.started().plus(now),
+            exemplar: self.exemplar,
+        });
+    }
 }
 
 impl Policy {
-    /// Makes it. `cluster` is the upstream that it asks, if it asks one.
-    pub fn new(settings: PolicySettings, cluster: Option<Arc<Cluster>>) -> Arc<Self> {
-        let forward = cluster.map(|cluster| Forward { cluster });
-        Arc::new(Self { settings, forward })
+    /// Makes it. `cluster` is the upstream that it asks, if it asks one; `counts` are the numbers
+    /// of its name.
+    pub fn new(
+        settings: PolicySettings,
+        cluster: Option<Arc<Cluster>>,
+        counts: Arc<AuthCounts>,
+    ) -> Arc<Self> {
+        let (mut forward, mut basic) = (None, None);
+        match &settings.means {
+            Means::Forward(means) => {
+                let cache = means.cache.clone();
+                let cache = cache.map(|cache| DecisionCache::new(cache, Arc::clone(&counts)));
+                forward = cluster.map(|cluster| Forward { cluster, cache });
+            }
+            Means::Basic(means) => basic = Some(BasicChecks::new(means, Arc::clone(&counts))),
+            Means::Ip(_) | Means::ApiKey(_) | Means::ClientCert(_) => {}
+        }
+        Arc::new(Self {
+            settings,
+            forward,
+            basic,
+            counts,
+        })
     }
 
     /// Whether it is made of these settings and asks this upstream, so that a reload may keep it.
@@ -67,20 +131,40 @@ impl Policy {
         &self.settings
     }
 
+    /// Whether others may be waited for while it decides.
+    pub fn waits(&self) -> bool {
+        self.settings.upstream().is_some() || self.basic.is_some()
+    }
+
     /// How much of a request's body it wants to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
         match &self.settings.means {
             Means::Forward(settings) => settings.rules(route).body,
-            Means::Ip(_) => None,
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
         }
     }
 
     /// Decides about a request, under a span of its own.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
         let name = &self.settings.name;
+        let watch = recorder.watch;
         let mut span = recorder.decision(name);
+        let mut counting = Counting {
+            policy: self,
+            watch,
+            began: watch.elapsed(),
+            exemplar: span.exemplar(),
+            decision: "cancelled",
+            reason: "",
+        };
         let verdict = match &self.settings.means {
-            Means::Ip(networks) => ip::check(name, networks, asked),
+            Means::Ip(networks) => proof::ip(name, networks, asked),
+            Means::ApiKey(settings) => proof::api_key(name, settings, asked),
+            Means::ClientCert(settings) => proof::client_cert(name, settings, asked),
+            Means::Basic(settings) => match &self.basic {
+                Some(checks) => checks.check(name, settings, asked, &mut span).await,
+                None => Verdict::deny(Reason::Unavailable),
+            },
             Means::Forward(settings) => match &self.forward {
                 Some(forward) => forward.check(name, settings, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
@@ -92,6 +176,8 @@ impl Policy {
             span.bool("edgespan.auth.enforced", false);
         }
         span.decide(&verdict);
+        counting.decision = verdict.name();
+        counting.reason = verdict.reason().map_or("", Reason::name);
         verdict
     }
 }

@@ -6,6 +6,7 @@
 pub mod authority;
 mod client_address;
 pub mod compression;
+pub mod cookie;
 pub mod forwarded;
 pub mod grpc;
 pub mod held;
@@ -14,6 +15,7 @@ pub mod normalize;
 pub mod refusal;
 pub mod replay;
 pub mod request_body;
+pub mod reserved;
 pub mod respond;
 pub mod target;
 pub mod tee;

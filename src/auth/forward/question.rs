@@ -52,7 +52,7 @@ pub(super) fn tell(
             *request.uri_mut() = Uri::from(behind(&settings.path, asked.target)?);
             host = Some(value(&authority)?).filter(|host| !host.is_empty());
         }
-        Dialect::Traefik | Dialect::AuthRequest => {
+        Dialect::Traefik | Dialect::AuthRequest | Dialect::Grpc => {
             *request.method_mut() = Method::GET;
             *request.uri_mut() = Uri::from(settings.path.clone());
             headers.insert(X_FORWARDED_METHOD, value(asked.method.as_str())?);
@@ -77,7 +77,7 @@ pub(super) fn tell(
         }
         let name = match settings.dialect {
             Dialect::Envoy => ENVOY_PARTIAL,
-            Dialect::Traefik | Dialect::AuthRequest => BODY_PARTIAL,
+            Dialect::Traefik | Dialect::AuthRequest | Dialect::Grpc => BODY_PARTIAL,
         };
         headers.insert(
             name,
@@ -128,17 +128,22 @@ fn behind(prefix: &PathAndQuery, target: &PathAndQuery) -> Option<PathAndQuery> 
 fn asked_fields(settings: &ForwardSettings, headers: &HeaderMap) -> HeaderMap {
     let mut told = HeaderMap::new();
     for (name, value) in headers {
-        let taken = |pattern: &FieldPattern| match pattern {
-            FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name),
-            FieldPattern::All | FieldPattern::Prefix(_) => {
-                pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
-            }
-        };
-        if is_context_header(name) || settings.request_headers.iter().any(taken) {
+        if is_context_header(name) || is_told(settings, name) {
             told.append(name, value.clone());
         }
     }
     told
+}
+
+/// Whether a field of the request leaves because the settings say so.
+pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
+    let taken = |pattern: &FieldPattern| match pattern {
+        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name),
+        FieldPattern::All | FieldPattern::Prefix(_) => {
+            pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
+        }
+    };
+    settings.request_headers.iter().any(taken)
 }
 
 /// Whether a field speaks for the client, under whatever spelling: nobody says that but us.

@@ -1,6 +1,7 @@
 //! What an authorizer is, as compiled from the configuration.
 
 use super::fields::FieldPattern;
+use crate::auth::CacheSettings;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
@@ -26,10 +27,14 @@ pub struct ForwardSettings {
     pub answer_headers: Vec<HeaderName>,
     /// In which fields of its answer it says who the client is.
     pub identity: IdentityFields,
+    /// What of an answer's dynamic metadata stands on spans, by dotted path. gRPC only.
+    pub metadata_attributes: Vec<Box<str>>,
     /// What holds unless the route says otherwise.
     pub rules: ForwardRules,
     /// What holds on a route, by its name.
     pub overrides: BTreeMap<Arc<str>, ForwardRules>,
+    /// What is remembered of its decisions; None: nothing.
+    pub cache: Option<CacheSettings>,
 }
 
 /// What a route may say otherwise.
@@ -79,6 +84,8 @@ pub enum Dialect {
     /// As behind Envoy's `ext_authz` over HTTP: the request's own method, path and host; exactly
     /// 200 allows.
     Envoy,
+    /// As behind Envoy's `ext_authz` over gRPC: `envoy.service.auth.v3.Authorization/Check`.
+    Grpc,
 }
 
 /// In which fields of its answer an authorizer says who the client is.

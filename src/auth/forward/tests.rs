@@ -22,6 +22,7 @@ fn settings(dialect: Dialect) -> ForwardSettings {
             .collect()
     };
     ForwardSettings {
+        metadata_attributes: Vec::new(),
         upstream: "auth.a".into(),
         path: PathAndQuery::from_static("/auth"),
         dialect,

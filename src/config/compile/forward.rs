@@ -1,6 +1,6 @@
 //! External authorizers, and what routes say of them.
 
-use super::{Compiler, auth};
+use super::{Compiler, auth, auth_cache, ext_authz};
 use crate::auth::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
@@ -49,6 +49,7 @@ pub(super) fn compile(
     let overrides = overrides(policy, &rules, config, compiler);
     let request_headers = match &written.request_headers {
         Some(fields) => patterns(&fields.0, Purpose::Read, compiler),
+        None if ext_authz::is_spoken(written) => vec![FieldPattern::All],
         None => REQUEST_HEADERS
             .iter()
             .filter_map(|text| FieldPattern::parse(text))
@@ -61,6 +62,8 @@ pub(super) fn compile(
         subject: name(written.identity.subject.as_ref(), compiler),
         groups: name(written.identity.groups.as_ref(), compiler),
     };
+    let cache = written.cache.as_ref();
+    let cache = cache.map(|cache| auth_cache::compile(cache, compiler));
     let (upstream, path) = asked_at(policy, span, written, config, upstreams, compiler)?;
     let dialect = dialect(written.dialect.as_ref());
     if dialect == Dialect::Envoy && path.query().is_some() {
@@ -74,6 +77,7 @@ pub(super) fn compile(
         upstream,
         path,
         dialect,
+        metadata_attributes: ext_authz::metadata_attributes(written, compiler),
         retries: written.retries.as_ref().map_or(RETRIES, |one| one.value),
         request_headers,
         identity_headers,
@@ -81,6 +85,7 @@ pub(super) fn compile(
         identity,
         rules,
         overrides,
+        cache,
     })
 }
 
@@ -89,6 +94,7 @@ fn dialect(written: Option<&Spanned<raw::Dialect>>) -> Dialect {
         Some(raw::Dialect::AuthRequest) | None => Dialect::AuthRequest,
         Some(raw::Dialect::Traefik) => Dialect::Traefik,
         Some(raw::Dialect::Envoy) => Dialect::Envoy,
+        Some(raw::Dialect::Grpc) => Dialect::Grpc,
     }
 }
 
@@ -106,15 +112,11 @@ fn asked_at(
         ("upstream", written.upstream.is_some()),
     ];
     compiler.exactly_one(span, &given);
+    if ext_authz::is_spoken(written) {
+        return ext_authz::asked_at(policy, written, config, upstreams, compiler);
+    }
     if let Some(name) = &written.upstream {
-        let defined: Vec<_> = config
-            .upstreams
-            .iter()
-            .map(|(name, _)| (name.value.as_str(), &name.span))
-            .collect();
-        if !defined.iter().any(|(defined, _)| *defined == name.value) {
-            compiler.dangling("upstream", name, &defined);
-        }
+        check_upstream(name, config, compiler);
         let path = written.path.as_ref().and_then(|path| {
             let read = question_path(&path.value.0);
             compiler.value(&path.span, Code::Path, read)
@@ -133,6 +135,22 @@ fn asked_at(
     let upstream: Arc<str> = Arc::from(format!("auth.{}", policy.value));
     upstreams.push(ClusterSettings::of(Arc::clone(&upstream), endpoint));
     Some((upstream, path))
+}
+
+/// Tells of an upstream that does not exist.
+pub(super) fn check_upstream(
+    name: &Spanned<String>,
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) {
+    let defined: Vec<_> = config
+        .upstreams
+        .iter()
+        .map(|(name, _)| (name.value.as_str(), &name.span))
+        .collect();
+    if !defined.iter().any(|(defined, _)| *defined == name.value) {
+        compiler.dangling("upstream", name, &defined);
+    }
 }
 
 /// Tells if requests would be decided about by asking our own routes.
@@ -175,7 +193,10 @@ fn question_path(text: &str) -> Result<PathAndQuery, Misread> {
 }
 
 /// The endpoint and the path of an authorizer's URL.
-fn question_url(text: &str, folder: &Path) -> Result<(EndpointAddress, PathAndQuery), Misread> {
+pub(super) fn question_url(
+    text: &str,
+    folder: &Path,
+) -> Result<(EndpointAddress, PathAndQuery), Misread> {
     let behind_scheme = text.find("://").map_or(0, |at| at + 3);
     let path_at = text.get(behind_scheme..).and_then(|rest| rest.find('/'));
     let (endpoint, path) = match path_at {

@@ -6,14 +6,17 @@
 
 mod assertion;
 mod auth;
+mod auth_cache;
 mod balance;
 mod decision;
 mod export;
 mod forward;
 mod health;
+mod identity;
 mod listener;
 mod message;
 mod process;
+mod proofs;
 mod ratelimit;
 mod retry;
 mod route;
@@ -26,6 +29,7 @@ mod websocket;
 
 pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
+pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use decision::Decision;
 pub(in crate::config) use export::{
@@ -35,6 +39,7 @@ pub(in crate::config) use forward::{
     Dialect, Forward, ForwardBody, OnFailure, PolicyUse, ServerErrors, TooLarge,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
+pub(in crate::config) use identity::{Identity, SubjectAttribute};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
@@ -42,6 +47,7 @@ pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
 };
@@ -93,6 +99,8 @@ pub(in crate::config) struct Config {
     /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
     /// may pass there.
     pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,
+    /// What origins learn of who a client is, for routes that do not say otherwise.
+    pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// Signed assertions of who a client is, for origins.
     pub(in crate::config) assertion: Option<Spanned<Assertion>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.

@@ -2,12 +2,14 @@
 
 mod balance;
 mod diagnostics;
+mod entitle;
 mod environment;
 mod forward;
 mod health;
 mod examples;
 mod limits;
 mod meaning;
+mod proofs;
 mod message;
 mod retries;
 mod secrets;
