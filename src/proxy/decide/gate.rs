@@ -12,7 +12,7 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated};
 use crate::proxy::snapshot::LiveRoute;
-use crate::proxy::{cors, limit};
+use crate::proxy::{cors, limit, well_known};
 use crate::route::RouteRequest;
 use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
@@ -48,6 +48,11 @@ pub(in crate::proxy) fn gate(
     );
     match told {
         Ok(told) => ask(context, parts, &told, upgrades),
+        Err(ProxyError::NoRoute) => {
+            let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
+            let error = refuse(context, &parts, ProxyError::NoRoute);
+            published.map(Gated::Answer).ok_or(error)
+        }
         Err(error) => Err(refuse(context, &parts, error)),
     }
 }
