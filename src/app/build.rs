@@ -21,6 +21,7 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -121,6 +122,9 @@ pub(super) fn snapshot(
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
+    if let Some(before) = before {
+        go_on_compressing(plan, before);
+    }
     let in_order = plan.upstreams.iter();
     Ok(Snapshot {
         clusters: in_order
@@ -193,6 +197,20 @@ fn rate_limits(
         limits.apply_to_listener(&listener.name, &listener.rate_limits);
     }
     Ok(limits)
+}
+
+/// Answers that are compressed since before a reload are within the bounds of after it.
+fn go_on_compressing(plan: &Plan, before: &Snapshot) {
+    let compressing = before.routes.iter().filter_map(|(_, route)| {
+        let rules = route.plan.compression.as_ref()?;
+        Some((&*route.plan.name, &rules.streams))
+    });
+    let before: HashMap<&str, _> = compressing.collect();
+    for (_, route) in &plan.routes {
+        if let (Some(rules), Some(before)) = (&route.compression, before.get(&*route.name)) {
+            rules.streams.go_on_from(before);
+        }
+    }
 }
 
 fn memory(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Arc<MemoryPressure> {

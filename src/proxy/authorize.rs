@@ -9,6 +9,7 @@ use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
 use super::limit::limit_known;
+use super::query;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
 };
@@ -164,6 +165,11 @@ fn note(context: &mut RequestContext, ruling: &Ruling) {
 
 /// What a grant changes of the request, and what is kept of it for the answer.
 fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
+    query::edit(&mut parts.uri, &grant.query_set, &grant.query_remove).map_err(|_| {
+        ProxyError::Rewrite {
+            reason: "a policy made the query too long",
+        }
+    })?;
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {

@@ -24,6 +24,7 @@ mod limit;
 mod outcome;
 mod pipeline;
 pub mod plan;
+mod query;
 mod redirect;
 mod retry;
 mod snapshot;

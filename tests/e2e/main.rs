@@ -29,6 +29,7 @@ mod edge;
 mod endings;
 mod entitle;
 mod exchange;
+mod ext_authz;
 mod events;
 mod export;
 mod failures;

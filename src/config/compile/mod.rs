@@ -12,6 +12,7 @@ mod conditions;
 mod cors;
 mod decision;
 pub(in crate::config) mod export;
+mod ext_authz;
 pub(in crate::config) mod files;
 mod flows;
 mod forward;

@@ -4,7 +4,7 @@
 //! [`allow`] has it. Whatever else an answer came to be, an error of ours or the words of an
 //! authorizer, is a refusal here and keeps a status that the host takes for one.
 
-use super::{Asking, Decision};
+use super::{Asking, Decision, grpc};
 use crate::auth::{Grant, HeaderChange};
 use crate::listener::Dialect;
 use crate::proxy::body::Body;
@@ -55,6 +55,12 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
         return never_leave(response);
     };
     decision.allowed = true;
+    if decision.dialect == Dialect::EnvoyGrpc {
+        let aliases = names.iter().flat_map(|name| aliases(name.as_str()));
+        // One spelling's alias may be another field that is told.
+        let aliases = aliases.filter(|alias| !names.iter().any(|name| name == alias.as_str()));
+        return grpc::allow(context, asking, &names, &aliases.collect::<Vec<_>>());
+    }
     if decision.dialect == Dialect::Envoy
         && let Some(list) = removals(&names, &asking.parts.headers)
     {
@@ -150,8 +156,15 @@ pub(in crate::proxy) fn in_dialect(
     let Some(decision) = &context.decision else {
         return never_leave(response);
     };
+    let is_call = decision.dialect == Dialect::EnvoyGrpc;
+    if is_call && decision.allowed && response.status() == StatusCode::OK {
+        return response;
+    }
     if !(decision.allowed && response.status() == StatusCode::OK) {
         response = refusal(decision, never_leave(response));
+        if is_call {
+            return grpc::refusal(decision, response);
+        }
     }
     if decision.dialect == Dialect::Nginx {
         let lost = spread_cookies(response.headers_mut());
@@ -178,14 +191,21 @@ fn refusal(decision: &Decision, mut response: Response<Body>) -> Response<Body> 
         Dialect::Nginx if status.is_redirection() => StatusCode::UNAUTHORIZED,
         Dialect::Nginx if status != StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
         // A client that wants to upgrade follows no redirect.
-        Dialect::Traefik | Dialect::Caddy | Dialect::Envoy | Dialect::Haproxy
+        Dialect::Traefik
+        | Dialect::Caddy
+        | Dialect::Envoy
+        | Dialect::EnvoyGrpc
+        | Dialect::Haproxy
             if upgrades && status.is_redirection() =>
         {
             StatusCode::UNAUTHORIZED
         }
-        Dialect::Nginx | Dialect::Traefik | Dialect::Caddy | Dialect::Envoy | Dialect::Haproxy => {
-            status
-        }
+        Dialect::Nginx
+        | Dialect::Traefik
+        | Dialect::Caddy
+        | Dialect::Envoy
+        | Dialect::EnvoyGrpc
+        | Dialect::Haproxy => status,
     };
     if decision.dialect == Dialect::Nginx {
         let meant = HeaderValue::from(status.as_u16());

@@ -2,6 +2,7 @@
 
 use super::told::{self, Outer, Told};
 use super::{Asking, Decision, Original};
+use crate::listener::Dialect;
 use crate::message::authority::Authority;
 use crate::message::forwarded::{self, ForwardedPolicy};
 use crate::message::hop_by_hop;
@@ -47,7 +48,12 @@ pub(in crate::proxy) fn gate(
         raw.as_ref(),
     );
     match told {
-        Ok(told) => ask(context, parts, &told, upgrades),
+        Ok(told) => {
+            // Proxies before the host may have written it, and the host may not know it.
+            parts.headers.remove(FORWARDED);
+            let client = client_of(context, &parts.headers);
+            ask(context, parts.headers, &told, client, upgrades)
+        }
         Err(ProxyError::NoRoute) => {
             let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
             let error = refuse(context, &parts, ProxyError::NoRoute);
@@ -57,13 +63,12 @@ pub(in crate::proxy) fn gate(
     }
 }
 
-/// Finds out who asks, at which endpoint, and what about.
-fn begin(
+/// Finds out who asks, and at which endpoint.
+pub(super) fn arrive(
     context: &mut RequestContext,
     parts: &Parts,
     normalized: Result<Normalized, ProxyError>,
-    raw: Option<&PathAndQuery>,
-) -> Result<Told, ProxyError> {
+) -> Result<(Dialect, Normalized), ProxyError> {
     if let Some(target) = parts.uri.path_and_query() {
         context.target = target.clone();
     }
@@ -88,36 +93,54 @@ fn begin(
         host: context.host.clone(),
         port: context.server_port,
         asked: None,
+        call: None,
         allowed: false,
     }));
     if !listener.trusted_proxies.trusts(context.conn.ends.peer.ip()) {
         return Err(ProxyError::UntrustedPeer);
     }
+    Ok((dialect, normalized))
+}
+
+/// What is asked about, at the endpoint of its dialect.
+fn begin(
+    context: &mut RequestContext,
+    parts: &Parts,
+    normalized: Result<Normalized, ProxyError>,
+    raw: Option<&PathAndQuery>,
+) -> Result<Told, ProxyError> {
+    let (dialect, normalized) = arrive(context, parts, normalized)?;
+    let endpoint = context
+        .decision
+        .as_ref()
+        .map(|one| Arc::clone(&one.endpoint));
     let outer = Outer {
         parts,
         raw: raw.unwrap_or(&context.target),
         host: normalized.authority().map(Authority::header),
         scheme: context.scheme,
     };
-    Ok(told::read(dialect, endpoint, &outer)?)
+    let endpoint = endpoint.ok_or(ProxyError::NoRoute)?;
+    Ok(told::read(dialect, &endpoint, &outer)?)
 }
 
 /// A refusal that nothing was asked before. It has a span, and counts for the listener's limits.
-fn refuse(context: &mut RequestContext, parts: &Parts, error: ProxyError) -> ProxyError {
+pub(super) fn refuse(context: &mut RequestContext, parts: &Parts, error: ProxyError) -> ProxyError {
     gate::open_span(context, parts, None);
     limit::begin(context, &parts.headers);
     error
 }
 
 /// The request that is told of, from here on read as one that came: normalised, routed, traced.
-fn ask(
+pub(super) fn ask(
     context: &mut RequestContext,
-    outer: Parts,
+    headers: HeaderMap,
     told: &Told,
+    client: SocketAddr,
     upgrades: bool,
 ) -> Result<Gated, ProxyError> {
     let policy = gate::normalize_policy(&context.conn.listener);
-    let (mut request, client) = rebuild(context, outer.headers, told);
+    let mut request = rebuild(headers, told);
     let normalized = normalize(&mut request, &policy);
     let (mut parts, ()) = request.into_parts();
     let normalized = match normalized {
@@ -148,22 +171,21 @@ fn ask(
     })))
 }
 
-/// The request as its client sent it to the host, and where that client is.
-fn rebuild(
-    context: &RequestContext,
-    mut headers: HeaderMap,
-    told: &Told,
-) -> (Request<()>, SocketAddr) {
+/// Where the client is, by the host's word.
+fn client_of(context: &RequestContext, headers: &HeaderMap) -> SocketAddr {
     let listener = &context.conn.listener;
-    // The next proxies before the host may have written it, and the host may not know it.
-    headers.remove(FORWARDED);
     let policy = ForwardedPolicy {
         trusted: &listener.trusted_proxies,
         client_address_header: listener.client_address_header.as_ref(),
         peer_text: None,
     };
     let peer = context.conn.ends.peer.ip();
-    let client = forwarded::client_of(&headers, peer, &policy);
+    SocketAddr::new(forwarded::client_of(headers, peer, &policy), 0)
+}
+
+/// The request as its client sent it to the host.
+fn rebuild(mut headers: HeaderMap, told: &Told) -> Request<()> {
+    headers.remove(FORWARDED);
     // These frame what the host sent, not what its client did.
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);
@@ -173,7 +195,7 @@ fn rebuild(
     *request.method_mut() = told.method.clone();
     *request.uri_mut() = Uri::from(told.target.clone());
     *request.headers_mut() = headers;
-    (request, SocketAddr::new(client, 0))
+    request
 }
 
 /// What the host told is taken off, and what the client said beside it; what is left of it says

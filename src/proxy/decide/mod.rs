@@ -7,10 +7,12 @@
 
 mod answer;
 mod gate;
+mod grpc;
 mod told;
 
 pub(super) use answer::{allow, in_dialect};
 pub(super) use gate::gate;
+pub(super) use grpc::{gate as call, is_call};
 
 use crate::listener::Dialect;
 use crate::trace::redact::Redaction;
@@ -46,6 +48,8 @@ pub(super) struct Decision {
     port: Option<u16>,
     /// The request asked about, once it is told and read.
     asked: Option<Original>,
+    /// How far its call has come, where it is one of gRPC.
+    call: Option<grpc::Call>,
     /// Whether it may pass. Nothing else makes an answer of 200.
     allowed: bool,
 }
@@ -73,6 +77,7 @@ impl Decision {
         start.route_template = Some(&self.endpoint);
         // Two spans of one name, of which only one is the operation, would be counted together.
         start.span_name = None;
+        start.is_grpc = self.dialect == Dialect::EnvoyGrpc;
     }
 
     /// Says which request is asked about.
