@@ -13,7 +13,7 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated};
 use crate::proxy::snapshot::LiveRoute;
-use crate::proxy::{cors, limit};
+use crate::proxy::{cors, limit, well_known};
 use crate::route::RouteRequest;
 use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
@@ -53,6 +53,11 @@ pub(in crate::proxy) fn gate(
             parts.headers.remove(FORWARDED);
             let client = client_of(context, &parts.headers);
             ask(context, parts.headers, &told, client, upgrades)
+        }
+        Err(ProxyError::NoRoute) => {
+            let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
+            let error = refuse(context, &parts, ProxyError::NoRoute);
+            published.map(Gated::Answer).ok_or(error)
         }
         Err(error) => Err(refuse(context, &parts, error)),
     }
