@@ -3,6 +3,7 @@
 mod balance;
 mod diagnostics;
 mod environment;
+mod ext_authz;
 mod health;
 mod examples;
 mod limits;
