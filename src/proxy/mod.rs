@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod attempts;
 mod authorize;
 mod body;
 mod call;

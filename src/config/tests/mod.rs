@@ -2,6 +2,7 @@
 
 mod balance;
 mod diagnostics;
+mod entitle;
 mod environment;
 mod ext_authz;
 mod health;

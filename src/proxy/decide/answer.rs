@@ -31,7 +31,8 @@ const ALIASES_MAX: usize = 15;
 pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     let grant = context.granted.as_deref();
-    let names = asserted(asking, grant);
+    let reserved = context.live.reserved.names();
+    let names = asserted(asking, grant, reserved);
     if let Some(grant) = grant {
         for change in &grant.answer_changes {
             change.apply(response.headers_mut());
@@ -69,8 +70,8 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
 }
 
 /// Names of what the host has to set or take away: what policies granted, whether the request had
-/// it or not, and whatever else they changed.
-fn asserted(asking: &Asking, grant: Option<&Grant>) -> Vec<HeaderName> {
+/// it or not, whatever else they changed, and every name that only we write.
+fn asserted(asking: &Asking, grant: Option<&Grant>, reserved: &[HeaderName]) -> Vec<HeaderName> {
     let (before, after) = (&asking.before, &asking.parts.headers);
     let granted = grant.map_or(&[][..], |grant| &grant.request);
     let granted = granted.iter().map(|change| match change {
@@ -82,7 +83,8 @@ fn asserted(asking: &Asking, grant: Option<&Grant>) -> Vec<HeaderName> {
     let gone = before.keys().filter(|name| !after.contains_key(*name));
     let changed = after.keys().filter(changed).chain(gone);
     let mut names = Vec::new();
-    for name in granted.chain(changed) {
+    let reserved = reserved.iter().chain(&asking.reserved);
+    for name in granted.chain(changed).chain(reserved) {
         if !is_framing(name) && !names.contains(name) {
             names.push(name.clone());
         }

@@ -122,7 +122,7 @@ fn begin(
 /// A refusal that nothing was asked before. It has a span, and counts for the listener's limits.
 pub(super) fn refuse(context: &mut RequestContext, parts: &Parts, error: ProxyError) -> ProxyError {
     gate::open_span(context, parts, None);
-    limit::begin(context, &parts.headers, false);
+    limit::begin(context, &parts.headers);
     error
 }
 
@@ -143,10 +143,13 @@ pub(super) fn ask(
         Err(refusal) => return Err(refuse(context, &parts, gate::refused(refusal))),
     };
     speak_for(context, &mut parts, client, told, &normalized);
+    let reserved = context.live.reserved.found(&parts.headers);
+    gate::strip_reserved(context, &mut parts.headers);
     note(context, &parts, client, told, &normalized, upgrades);
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
+    context.is_preflight = preflight.is_some();
     let found = gate::find(context, &parts, &normalized, preflight.as_ref());
-    limit::begin(context, &parts.headers, preflight.is_some());
+    limit::begin(context, &parts.headers);
     let Some(found) = found else {
         return Err(ProxyError::NothingRouted);
     };
@@ -159,6 +162,7 @@ pub(super) fn ask(
         before: parts.headers.clone(),
         parts,
         upgrades,
+        reserved,
     })))
 }
 

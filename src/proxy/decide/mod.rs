@@ -20,7 +20,7 @@ use crate::trace::server_span::ServerStart;
 use crate::trace::span::OpenSpan;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use std::sync::Arc;
 
 /// A request that is asked about, on its way through the stages.
@@ -31,6 +31,8 @@ pub(super) struct Asking {
     before: HeaderMap,
     /// Whether it asks for another protocol.
     pub(super) upgrades: bool,
+    /// Names that only we write and its client had sent.
+    reserved: Vec<HeaderName>,
 }
 
 /// What is known of a decision beside the request that it is about.
