@@ -1,25 +1,23 @@
 //! The gate of a decision listener: who asks, what about, and which route that has.
 
+use super::rebuilt::Reading;
 use super::told::{self, Outer, Told};
 use super::{Asking, Decision, Original};
 use crate::message::authority::Authority;
-use crate::message::forwarded::{self, ForwardedPolicy};
 use crate::message::hop_by_hop;
 use crate::message::normalize::{Normalized, normalize};
 use crate::message::respond::Form;
-use crate::net::TrustedPeers;
 use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated};
 use crate::proxy::snapshot::LiveRoute;
 use crate::proxy::{cors, limit};
 use crate::route::RouteRequest;
-use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{Request, Version};
 use hyper::body::Incoming;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Reads what a host asks, routes and traces it, and lets it go on to be decided.
@@ -111,16 +109,16 @@ fn ask(
     told: &Told,
     upgrades: bool,
 ) -> Result<Gated, ProxyError> {
-    let policy = gate::normalize_policy(&context.conn.listener);
-    let (mut request, client) = rebuild(context, outer.headers, told);
-    let normalized = normalize(&mut request, &policy);
-    let (mut parts, ()) = request.into_parts();
-    let normalized = match normalized {
+    let conn = Arc::clone(&context.conn);
+    let reading = Reading::of(&conn.listener);
+    let rebuilt = reading.rebuild(outer.headers, told, conn.ends.peer.ip());
+    let parts = rebuilt.parts;
+    context.client = rebuilt.client;
+    let normalized = match rebuilt.normalized {
         Ok(normalized) => normalized,
         Err(refusal) => return Err(refuse(context, &parts, gate::refused(refusal))),
     };
-    speak_for(context, &mut parts, client, told, &normalized);
-    note(context, &parts, client, told, &normalized, upgrades);
+    note(context, &parts, told, &normalized, upgrades);
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
     let found = gate::find(context, &parts, &normalized, preflight.as_ref());
     limit::begin(context, &parts.headers, preflight.is_some());
@@ -139,74 +137,14 @@ fn ask(
     })))
 }
 
-/// The request as its client sent it to the host, and where that client is.
-fn rebuild(
-    context: &RequestContext,
-    mut headers: HeaderMap,
-    told: &Told,
-) -> (Request<()>, SocketAddr) {
-    let listener = &context.conn.listener;
-    // The next proxies before the host may have written it, and the host may not know it.
-    headers.remove(FORWARDED);
-    let policy = ForwardedPolicy {
-        trusted: &listener.trusted_proxies,
-        client_address_header: listener.client_address_header.as_ref(),
-        peer_text: None,
-    };
-    let peer = context.conn.ends.peer.ip();
-    let client = forwarded::client_of(&headers, peer, &policy);
-    // These frame what the host sent, not what its client did.
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
-        headers.remove(name);
-    }
-    headers.insert(HOST, told.host.clone());
-    let mut request = Request::new(());
-    *request.method_mut() = told.method.clone();
-    *request.uri_mut() = Uri::from(told.target.clone());
-    *request.headers_mut() = headers;
-    (request, SocketAddr::new(client, 0))
-}
-
-/// What the host told is taken off, and what the client said beside it; what is left of it says
-/// what we know, as for a client that came by itself.
-fn speak_for(
-    context: &RequestContext,
-    parts: &mut Parts,
-    client: SocketAddr,
-    told: &Told,
-    normalized: &Normalized,
-) {
-    let listener = &context.conn.listener;
-    let policy = ForwardedPolicy {
-        trusted: &TrustedPeers::default(),
-        client_address_header: listener.client_address_header.as_ref(),
-        peer_text: None,
-    };
-    let host = normalized.authority().map(Authority::header);
-    let headers = &mut parts.headers;
-    drop(forwarded::apply_request(
-        headers,
-        client,
-        told.scheme,
-        host,
-        &policy,
-    ));
-    if let Some(header) = listener.identity_header() {
-        // A certificate on this connection is the host's.
-        forwarded::assert_field(headers, &header, None);
-    }
-}
-
 /// From here on the request's facts are those of the one asked about.
 fn note(
     context: &mut RequestContext,
     parts: &Parts,
-    client: SocketAddr,
     told: &Told,
     normalized: &Normalized,
     upgrades: bool,
 ) {
-    context.client = client.ip();
     context.scheme = told.scheme;
     context.method = parts.method.clone();
     context.host = normalized.host().into();

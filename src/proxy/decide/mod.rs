@@ -7,6 +7,7 @@
 
 mod answer;
 mod gate;
+mod rebuilt;
 mod told;
 
 pub(super) use answer::{allow, in_dialect};
