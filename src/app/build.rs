@@ -1,6 +1,7 @@
 //! Live objects out of a plan.
 
 use super::parts::Clusters;
+use crate::auth::assertion::Assertions;
 use crate::auth::{Policy, PolicySettings, Requirement};
 use crate::config::Plan;
 use crate::export::ExportError;
@@ -142,6 +143,7 @@ pub(super) fn snapshot(
         memory: memory(plan, metrics, before),
         access_log,
         policies,
+        assertion: assertion(plan, before),
     })
 }
 
@@ -158,6 +160,15 @@ fn policies(plan: &Plan, clusters: &Clusters, before: Option<&Snapshot>) -> Vec<
         )
     };
     plan.policies.iter().map(made).collect()
+}
+
+/// What signs assertions; what it signed already counts if its settings are the same.
+fn assertion(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Assertions>> {
+    let settings = plan.assertion.as_ref()?;
+    let before = before.and_then(|snapshot| snapshot.assertion.as_ref());
+    let kept = before.filter(|assertions| assertions.settings() == settings);
+    let made = || Arc::new(Assertions::new(settings.clone()));
+    Some(kept.map_or_else(made, Arc::clone))
 }
 
 fn rate_limits(

@@ -5,6 +5,7 @@ use super::accounts::Ledger;
 use super::build::{self, StartError};
 use crate::config::{Fingerprint, Plan};
 use crate::export::{Exporter, OtlpSettings};
+use crate::ratelimit::RateLimits;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Keeper;
 use crate::trace::sink::SpanSink;
@@ -55,8 +56,9 @@ pub(super) fn clusters(
     plan.upstreams.iter().map(made).collect()
 }
 
-/// From here on these are the upstreams that metrics tell of.
-pub(super) fn come_into_force(clusters: &Clusters) {
+/// From here on these are the upstreams and the Redis that metrics tell of.
+pub(super) fn come_into_force(clusters: &Clusters, limits: &RateLimits) {
+    limits.come_into_force();
     for made in clusters.values() {
         made.cluster.come_into_force();
     }

@@ -125,8 +125,8 @@ impl Running {
                 told.exporters_made += 1;
             }
         }
+        parts::come_into_force(&clusters, &snapshot.limits);
         self.behind.live.replace(snapshot);
-        parts::come_into_force(&clusters);
         self.clusters = clusters;
         self.retire(destinations);
         self.walk(steps, &plan, &mut told);

@@ -114,7 +114,7 @@ impl Running {
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
-        parts::come_into_force(&clusters);
+        parts::come_into_force(&clusters, &snapshot.limits);
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),
@@ -272,7 +272,8 @@ impl Running {
         let retiring = self.retiring.iter().map(|(exporter, _)| exporter);
         // Together: the process's end is not to wait for one collector after the other.
         let mut flushing = JoinSet::new();
-        for exporter in exporters.chain(retiring).cloned() {
+        for exporter in exporters.chain(retiring) {
+            let exporter = exporter.clone();
             flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
         flushing.join_all().await;

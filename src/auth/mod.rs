@@ -7,7 +7,9 @@
 //! Knows nothing of the pipeline: a request that is asked about may be one that a host proxy told
 //! of ([`Asked`]), and spans go where the [`Recorder`] says.
 
+mod allow;
 mod asked;
+pub mod assertion;
 mod call;
 pub mod ext_authz;
 mod forward;
@@ -18,6 +20,7 @@ mod recorder;
 mod requirement;
 mod verdict;
 
+pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};
 pub use asked::Asked;
 pub use forward::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,

@@ -2,6 +2,7 @@
 
 use crate::admin::AdminSettings;
 use crate::auth::PolicySettings;
+use crate::auth::assertion::AssertionSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::RoutePlan;
@@ -25,6 +26,8 @@ pub struct Plan {
     pub routes: Vec<(RouteSpec, RoutePlan)>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<PolicySettings>,
+    /// Signed assertions of who a client is.
+    pub assertion: Option<AssertionSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.

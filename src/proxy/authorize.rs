@@ -5,6 +5,7 @@
 use super::body::Body;
 use super::context::RequestContext;
 use super::cors;
+use super::entitle;
 use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
@@ -23,7 +24,7 @@ pub(super) async fn authorize(
     if context
         .route
         .as_ref()
-        .is_none_or(|route| route.auth.is_none())
+        .is_none_or(|route| route.auth.is_none() && route.plan.allow.is_none())
     {
         return Ok(gated);
     }
@@ -46,7 +47,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     };
     match ask(context, parts, upgrades, held.as_ref()).await {
         Ok(grant) => {
-            apply(context, parts, *grant);
+            apply(context, parts, *grant)?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
@@ -64,9 +65,6 @@ async fn ask(
 ) -> Result<Box<Grant>, Box<Denial>> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
     let Some(route) = context.route.clone() else {
-        return Ok(Box::default());
-    };
-    let Some(requirement) = &route.auth else {
         return Ok(Box::default());
     };
     let handed_over = context.watch.elapsed();
@@ -107,13 +105,20 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let outcome = requirement.check(&asked, &mut recorder).await;
+    let outcome = match &route.auth {
+        Some(requirement) => requirement.check(&asked, &mut recorder).await,
+        None => Ok(Box::default()),
+    };
     context.take_back(context.watch.elapsed());
+    let (outcome, error) = entitle::allowed(&route.plan, &asked, outcome?);
+    if let Some(error) = error {
+        context.note("edgespan.auth.allow.error", error.name());
+    }
     outcome
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
-fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
+fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {
@@ -128,7 +133,9 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) {
         }
     }
     context.note("edgespan.auth.decision", "allow");
+    entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
     context.granted = Some(Box::new(grant));
+    Ok(())
 }
 
 fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {

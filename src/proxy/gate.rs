@@ -9,7 +9,7 @@ use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
 use super::snapshot::{LiveAction, LiveRoute, Snapshot};
-use super::{call, compress, cors, upgrade};
+use super::{call, compress, cors, upgrade, well_known};
 use crate::listener::ListenerSettings;
 use crate::message::authority::Authority;
 use crate::message::forwarded::{self, ForwardedPolicy};
@@ -93,9 +93,12 @@ pub(super) fn gate(
     read_client(context, &mut parts, normalized.as_ref().ok());
 
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
+    let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
     let found = match &normalized {
-        Ok(normalized) => find(context, &parts, normalized, preflight.as_ref()),
-        Err(_) => {
+        Ok(normalized) if published.is_none() => {
+            find(context, &parts, normalized, preflight.as_ref())
+        }
+        Ok(_) | Err(_) => {
             open_span(context, &parts, None);
             None
         }
@@ -104,6 +107,9 @@ pub(super) fn gate(
     let normalized = normalized.map_err(refused)?;
     if context.conn.is_misdirected(normalized.host()) {
         return Err(ProxyError::Misdirected);
+    }
+    if let Some(response) = published {
+        return Ok(Gated::Answer(response));
     }
     let Some(Found { route, prefix }) = found else {
         return Err(ProxyError::NoRoute);

@@ -10,6 +10,7 @@ mod context;
 mod cors;
 mod decide;
 mod edit;
+mod entitle;
 mod error;
 mod finish;
 mod forward;
@@ -27,6 +28,7 @@ mod retry;
 mod snapshot;
 mod split;
 mod upgrade;
+mod well_known;
 
 pub use answer::{Answer, Fault};
 pub use body::TracedBody;

@@ -3,6 +3,7 @@
 use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
+use crate::auth::assertion::Assertions;
 use crate::auth::{Policy, Requirement};
 use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub clusters: Vec<Arc<Cluster>>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<Arc<Policy>>,
+    /// What signs assertions of who a client is.
+    pub assertion: Option<Arc<Assertions>>,
     /// The configuration that this was made from, its secrets hidden.
     pub config: Arc<str>,
     /// How requests without a route are traced.

@@ -89,7 +89,11 @@ impl Charges {
     /// # Errors
     /// When one refuses. Nothing is charged then.
     pub fn charge_local(&mut self, now: Instant) -> Result<(), Refused> {
-        self.charge_here(|entry| entry.shared.is_none(), now)
+        self.charge_here(|entry| entry.shared.is_none(), now)?;
+        if !self.asks_store() {
+            self.count_passed();
+        }
+        Ok(())
     }
 
     /// Whether limits are left that only Redis can tell.
@@ -123,39 +127,28 @@ impl Charges {
                 for (entry, verdict) in shared.zip(verdicts) {
                     entry.verdict = Some(verdict);
                 }
-                self.settle(|entry| entry.shared.is_some())
+                self.settle()?;
             }
-            Err(fault) => self.without_store(fault, now),
+            Err(fault) => self.without_store(fault, now)?,
         }
+        self.count_passed();
+        Ok(())
     }
 
     /// What the limits in Redis come to without it.
     fn without_store(&mut self, fault: StoreFault, now: Instant) -> Result<(), Refused> {
         self.fault = Some(fault);
         self.charge_here(|entry| entry.shared.is_some() && entry.local.is_some(), now)?;
-        let mut closed = false;
-        for entry in &self.entries {
-            if entry.shared.is_none() || entry.local.is_some() {
-                continue;
-            }
-            let settings = entry.rule.settings();
-            let refuses = settings.enforce
-                && settings.store
-                    == RateLimitStore::Redis {
-                        on_failure: OnStoreFailure::Closed,
-                    };
-            closed |= refuses;
-            entry.rule.counts().count(if refuses {
-                RateLimitOutcome::FailedClosed
-            } else {
-                RateLimitOutcome::FailedOpen
-            });
+        let closed = |entry: &&Entry| entry.fails_closed();
+        let mut closed = self.entries.iter().filter(closed).peekable();
+        if closed.peek().is_none() {
+            return Ok(());
         }
-        if closed {
-            self.refund(|_| true);
-            return Err(Refused::Unknown(fault));
+        for entry in closed {
+            entry.rule.counts().count(RateLimitOutcome::FailedClosed);
         }
-        Ok(())
+        self.refund(|_| true);
+        Err(Refused::Unknown(fault))
     }
 
     fn charge_here(&mut self, which: fn(&Entry) -> bool, now: Instant) -> Result<(), Refused> {
@@ -167,27 +160,28 @@ impl Charges {
                 break;
             }
         }
-        self.settle(which)
+        self.settle()
     }
 
-    /// Counts what these said, unless one refuses: then everything is given back.
-    fn settle(&mut self, which: fn(&Entry) -> bool) -> Result<(), Refused> {
-        if let Some(refusing) = self.entries.iter().find(|entry| entry.refuses()) {
-            refusing.rule.counts().count(RateLimitOutcome::Refused);
-            self.refund(|entry| !entry.refuses());
-            return Err(Refused::Limited);
-        }
-        for entry in self.entries.iter().filter(|entry| which(entry)) {
-            let Some(verdict) = entry.verdict else {
-                continue;
-            };
-            entry.rule.counts().count(if verdict.admitted {
-                RateLimitOutcome::Allowed
-            } else {
-                RateLimitOutcome::WouldRefuse
+    /// If one refuses, everything is given back.
+    fn settle(&self) -> Result<(), Refused> {
+        let Some(refusing) = self.entries.iter().find(|entry| entry.refuses()) else {
+            return Ok(());
+        };
+        refusing.rule.counts().count(RateLimitOutcome::Refused);
+        self.refund(|entry| !entry.refuses());
+        Err(Refused::Limited)
+    }
+
+    /// Counts what each limit said of a request that passes all of them.
+    fn count_passed(&self) {
+        for entry in &self.entries {
+            entry.rule.counts().count(match entry.verdict {
+                Some(verdict) if verdict.admitted => RateLimitOutcome::Allowed,
+                Some(_) => RateLimitOutcome::WouldRefuse,
+                None => RateLimitOutcome::FailedOpen,
             });
         }
-        Ok(())
     }
 
     /// Gives back what was taken in this process; in Redis nothing was, if anybody refused.
@@ -244,5 +238,119 @@ impl Entry {
     fn refuses(&self) -> bool {
         let refused = self.verdict.is_some_and(|verdict| !verdict.admitted);
         refused && self.rule.settings().enforce
+    }
+
+    /// Whether it refuses because Redis could not be asked.
+    fn fails_closed(&self) -> bool {
+        let settings = self.rule.settings();
+        let closed = RateLimitStore::Redis {
+            on_failure: OnStoreFailure::Closed,
+        };
+        settings.enforce && self.shared.is_some() && settings.store == closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::ratelimit::RateLimits;
+    use crate::ratelimit::gcra::Quota;
+    use crate::ratelimit::settings::{LimitHeaders, MissingKey, RateLimitSettings, RedisSettings};
+    use crate::telemetry::metrics::Metrics;
+    use http::HeaderMap;
+    use std::time::Duration;
+
+    fn limit(name: &str, store: RateLimitStore) -> RateLimitSettings {
+        RateLimitSettings {
+            name: Arc::from(name),
+            quota: Quota::new(1, Duration::from_secs(60), 2),
+            key: Vec::new(),
+            missing: MissingKey::Share,
+            ipv6_prefix: 64,
+            store,
+            keys_max: 16,
+            enforce: true,
+            preflights: true,
+            headers: LimitHeaders::Off,
+        }
+    }
+
+    /// A Redis that nobody reaches.
+    fn gone() -> RedisSettings {
+        RedisSettings {
+            host: Arc::from("127.0.0.1"),
+            port: 9,
+            database: 0,
+            tls: None,
+            username: None,
+            password: None,
+            timeout: Duration::from_millis(10),
+            prefix: Arc::from("{edgespan}:"),
+        }
+    }
+
+    /// What these limits counted of one request, each allowed, refused, failed open and closed.
+    async fn counted(limits: &[RateLimitSettings]) -> (Result<(), Refused>, Vec<[u64; 4]>) {
+        let metrics = Metrics::new();
+        let (redis, names) = (gone(), limits.iter().map(|one| Arc::clone(&one.name)));
+        let live = RateLimits::new(limits, Some(&redis), &metrics, None).unwrap();
+        let rules = live.named(&names.collect::<Vec<_>>());
+        let facts = KeyFacts {
+            client: "10.0.0.1".parse().unwrap(),
+            headers: &HeaderMap::new(),
+            route: None,
+            listener: "web",
+            is_preflight: false,
+        };
+        let mut charges = live.begin(&rules, &facts).unwrap();
+        let now = clock::instant();
+        let mut charged = charges.charge_local(now);
+        if charged.is_ok() && charges.asks_store() {
+            charged = charges.charge_shared(now).await;
+        }
+        let of = |rule: &Arc<Rule>| {
+            [
+                RateLimitOutcome::Allowed,
+                RateLimitOutcome::Refused,
+                RateLimitOutcome::FailedOpen,
+                RateLimitOutcome::FailedClosed,
+            ]
+            .map(|outcome| rule.counts().of(outcome))
+        };
+        (charged, rules.iter().map(of).collect())
+    }
+
+    const fn redis(on_failure: OnStoreFailure) -> RateLimitStore {
+        RateLimitStore::Redis { on_failure }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_passes_is_counted_at_each_limit() {
+        let limits = [
+            limit("here", RateLimitStore::Local),
+            limit("open", redis(OnStoreFailure::Open)),
+            limit("fallback", redis(OnStoreFailure::Local)),
+        ];
+
+        let (charged, counts) = counted(&limits).await;
+
+        assert_eq!(charged, Ok(()));
+        assert_eq!(counts, [[1, 0, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0]]);
+    }
+
+    #[tokio::test]
+    async fn what_one_limit_refuses_no_other_counts_as_allowed() {
+        let limits = [
+            limit("here", RateLimitStore::Local),
+            limit("open", redis(OnStoreFailure::Open)),
+            limit("closed", redis(OnStoreFailure::Closed)),
+            limit("fallback", redis(OnStoreFailure::Local)),
+        ];
+
+        let (charged, counts) = counted(&limits).await;
+
+        assert_eq!(charged, Err(Refused::Unknown(StoreFault::Down)));
+        assert_eq!(counts, [[0; 4], [0; 4], [0, 0, 0, 1], [0; 4]]);
     }
 }

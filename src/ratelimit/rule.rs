@@ -109,6 +109,13 @@ impl RateLimits {
         })
     }
 
+    /// Requests come from here on: what metrics tell of Redis is told by this one.
+    pub fn come_into_force(&self) {
+        if let Some(store) = &self.store {
+            store.come_into_force();
+        }
+    }
+
     /// Applies limits to everything that comes in by a listener. Names that no limit has are
     /// passed over; the configuration knows none.
     pub fn apply_to_listener(&mut self, listener: &Arc<str>, names: &[Arc<str>]) {

@@ -54,6 +54,8 @@ impl MemoryPressure {
         });
         let bytes = watermark.bytes();
         gauges.set_watermark(bytes.unwrap_or(0));
+        // What another watermark said before is over with it.
+        gauges.set_high(false);
         if let Some(bytes) = bytes {
             pressure.look(bytes, &gauges);
             let watched = Arc::downgrade(&pressure);
@@ -86,7 +88,10 @@ impl MemoryPressure {
         let before = self.is_high();
         let high = is_high(before, resident, watermark);
         self.high.store(high, Ordering::Relaxed);
-        gauges.set_high(high);
+        // Requests that began before a reload still go by the watermark of then; gauges do not.
+        if gauges.watermark() == watermark {
+            gauges.set_high(high);
+        }
         if high != before {
             if high {
                 warn!(
@@ -146,6 +151,7 @@ fn limit_in(root: &Path, own: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metrics::Metrics;
 
     #[test]
     fn memory_is_high_above_the_watermark_and_until_a_twentieth_below() {
@@ -179,6 +185,21 @@ mod tests {
         fs::write(root.path().join("memory/memory.limit_in_bytes"), none).unwrap();
 
         assert_eq!(limit_in(root.path(), "12:memory:/\n"), None);
+    }
+
+    #[tokio::test]
+    async fn what_a_watermark_said_ends_with_it() {
+        let gauges = Metrics::new().memory();
+        let low = MemoryPressure::watch(MemoryWatermark::Bytes(1), Arc::clone(&gauges));
+        assert!(low.is_high() && gauges.is_high());
+
+        for next in [MemoryWatermark::Off, MemoryWatermark::Bytes(u64::MAX)] {
+            let next = MemoryPressure::watch(next, Arc::clone(&gauges));
+            assert!(!next.is_high() && !gauges.is_high());
+            // A request that began before still holds the one of then, which goes on looking.
+            low.look(1, &gauges);
+            assert!(low.is_high() && !gauges.is_high());
+        }
     }
 
     #[test]

@@ -12,6 +12,11 @@ use http_body::Body;
 /// Makes an HTTP/1.1 request of it (RFC 9112).
 pub(super) fn for_http1(request: &mut Request<RequestBody>, host: &HeaderValue) {
     *request.version_mut() = Version::HTTP_11;
+    if request.uri().scheme().is_some() {
+        // An attempt on HTTP/2 before this one made it whole; only a proxy is asked like that.
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+    }
     let empty = request.body().is_end_stream();
     let expects_body = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
     let headers = request.headers_mut();
@@ -94,4 +99,27 @@ pub(super) fn read_framing<B>(
         headers.insert(CONTENT_LENGTH, length); // hyper has seen that they are equal
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_was_meant_for_http2_has_no_trace_of_it_on_http1() {
+        let host = HeaderValue::from_static("app.example.com");
+        for target in ["/", "/a/b?c=d", "/?x"] {
+            let mut request = Request::new(RequestBody::Empty);
+            *request.uri_mut() = target.parse().unwrap();
+            for_http1(&mut request, &host);
+            let (uri, headers) = (request.uri().clone(), request.headers().clone());
+
+            for_http2(&mut request, EndpointProtocol::Https, &host);
+            assert_eq!(request.uri().host(), Some("app.example.com"));
+            for_http1(&mut request, &host);
+
+            assert_eq!((request.uri(), request.headers()), (&uri, &headers));
+            assert_eq!(request.version(), Version::HTTP_11);
+        }
+    }
 }

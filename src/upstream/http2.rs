@@ -42,10 +42,11 @@ pub(super) async fn begin(
 }
 
 /// Waits for the peer's SETTINGS, at most `limit`, and tells whether it takes extended CONNECT.
-pub(super) async fn takes_connect(link: &SharedLink, limit: Duration) -> bool {
+/// None if it has not said so far.
+pub(super) async fn takes_connect(link: &SharedLink, limit: Duration) -> Option<bool> {
     let mut told = link.takes_connect.clone();
     let told = tokio::time::timeout(limit, told.wait_for(Option::is_some)).await;
-    matches!(told, Ok(Ok(known)) if *known == Some(true))
+    *told.ok()?.ok()?
 }
 
 /// How a request that asks for an upgrade can ask on this connection.

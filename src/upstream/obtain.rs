@@ -66,11 +66,19 @@ impl Endpoint {
         }
         match self.link(now, limit, wanted(false)).await? {
             (AnyLink::Shared(link), fresh) => {
-                let left = limit.saturating_sub(now.elapsed());
-                if (fits && http2::takes_connect(&link, left).await) || only_http2 {
+                // Half of the time is left for a connection that does not depend on its word.
+                let left = limit.saturating_sub(now.elapsed()) / 2;
+                let takes = if fits {
+                    http2::takes_connect(&link, left).await
+                } else {
+                    Some(false)
+                };
+                if takes == Some(true) || only_http2 {
                     return Ok((AnyLink::Shared(link), fresh));
                 }
-                self.refuses_connect.store(true, Ordering::Relaxed);
+                if takes == Some(false) {
+                    self.refuses_connect.store(true, Ordering::Relaxed);
+                }
                 let left = limit.saturating_sub(now.elapsed());
                 self.link(now, left, wanted(true)).await
             }
@@ -163,7 +171,21 @@ impl Endpoint {
             None
         };
         let connected = connect(&self.way(tls.as_ref())).await?;
+        if !upgrade {
+            self.note_version(connected.h2);
+        }
         Ok((self.begin(connected).await?, true))
+    }
+
+    /// A new connection that could have been either tells what the endpoint speaks now: it may have
+    /// been replaced by another server.
+    fn note_version(&self, h2: bool) {
+        if self.shares.load(Ordering::Relaxed) != h2 {
+            self.shares.store(h2, Ordering::Relaxed);
+        }
+        if h2 && self.refuses_connect.load(Ordering::Relaxed) {
+            self.refuses_connect.store(false, Ordering::Relaxed);
+        }
     }
 
     fn pooled(&self, now: Instant, wanted: Wanted) -> Option<AnyLink> {
@@ -196,7 +218,6 @@ impl Endpoint {
             let link = Link::open(stream, peer, open).await.map_err(failed)?;
             return Ok(AnyLink::Own(Box::new(link)));
         }
-        self.shares.store(true, Ordering::Relaxed);
         let link = http2::begin(stream, peer, open).await.map_err(failed)?;
         self.pool.keep_shared(link.clone());
         Ok(AnyLink::Shared(link))

@@ -15,6 +15,7 @@
 )]
 
 mod auth;
+mod authorizer;
 mod balancing;
 mod bodies;
 mod breaker;
@@ -59,4 +60,5 @@ mod support;
 mod telemetry;
 mod tls;
 mod upgrades;
+mod versions;
 mod websocket;

@@ -4,6 +4,8 @@
 //! before and is passed over here. A plan is only handed out if nothing was told at all.
 
 mod action;
+mod allow;
+mod assertion;
 mod auth;
 mod balance;
 mod conditions;
@@ -79,6 +81,7 @@ pub(in crate::config) fn compile(
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
+    let assertion = assertion::of_file(config, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -97,6 +100,7 @@ pub(in crate::config) fn compile(
         upstreams,
         routes,
         policies,
+        assertion,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),

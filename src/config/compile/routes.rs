@@ -4,7 +4,8 @@ use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
 use super::{
-    Compiler, action, auth, conditions, cors, headers, message, ratelimit, retry, websocket,
+    Compiler, action, allow, assertion, auth, conditions, cors, headers, message, ratelimit, retry,
+    websocket,
 };
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
@@ -95,12 +96,15 @@ fn one(
     let spec = conditions::compile(Arc::clone(&name), &written.conditions, compiler);
     let flow = flow(written, &spec, scope, index, compiler);
     let action = action::compile(route, scope, index, compiler);
+    let auth = auth::requirement(written, scope.config, compiler);
     let plan = RoutePlan {
         name,
         action,
         request_headers: headers::edits(&written.headers.request, compiler),
         response_headers: headers::edits(&written.headers.response, compiler),
-        auth: auth::requirement(written, scope.config, compiler),
+        allow: allow::compile(written, auth.is_some(), compiler),
+        asserts: assertion::of_route(written, auth.is_some(), scope.config, compiler),
+        auth,
         cors: written
             .cors
             .as_ref()

@@ -4,6 +4,7 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod assertion;
 mod auth;
 mod balance;
 mod decision;
@@ -23,6 +24,7 @@ mod trace;
 mod upstream;
 mod websocket;
 
+pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use decision::Decision;
@@ -48,10 +50,10 @@ pub(in crate::config) use route::{
     Answer, Cors, HeaderEdits, Match, Redirect, Route, Scheme, ValueMatch,
 };
 pub(in crate::config) use scalar::{
-    AddressText, AttributeValue, Count, DurationText, EndpointText, FileText, HeaderName,
-    HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
+    AddressText, AttributeValue, Count, DurationText, EndpointText, ExpressionText, FileText,
+    HeaderName, HeaderText, HostText, MethodText, NameText, NetworkText, OffOrAddress, OffOrCount,
     OffOrDuration, OffOrPath, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText,
-    SecretText, SizeOrOff, SizeText, Status,
+    SecretSource, SecretText, SizeOrOff, SizeText, Status,
 };
 pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use tls::{
@@ -91,6 +93,8 @@ pub(in crate::config) struct Config {
     /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
     /// may pass there.
     pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,
+    /// Signed assertions of who a client is, for origins.
+    pub(in crate::config) assertion: Option<Spanned<Assertion>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.

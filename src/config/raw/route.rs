@@ -2,9 +2,9 @@
 
 use super::scalar::Either;
 use super::{
-    DurationText, HeaderName, HeaderText, HostText, MethodText, Mirror, OffOrDuration, OneOrMany,
-    PathText, PolicySet, Preflights, Rate, RegexText, Retries, RouteCompression, SizeText, Split,
-    Status, UnsampledParent, WebSocket,
+    DurationText, ExpressionText, HeaderName, HeaderText, HostText, MethodText, Mirror,
+    OffOrDuration, OneOrMany, PathText, PolicySet, Preflights, Rate, RegexText, Retries,
+    RouteAssertion, RouteCompression, SizeText, Split, Status, UnsampledParent, WebSocket,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -42,6 +42,13 @@ pub(in crate::config) struct Route {
     /// CORS preflights carry no credentials: `pass` lets them through, `check` asks about them.
     #[schemars(extend("default" = "check"))]
     pub(in crate::config) auth_preflights: Option<Spanned<Preflights>>,
+    /// What else has to hold, once the policies allow: an expression of CEL over `request`,
+    /// `claims`, `identity` and `route`. A request for which it is false, or cannot be evaluated,
+    /// is refused with 403.
+    pub(in crate::config) allow: Option<Spanned<ExpressionText>>,
+    /// Whether its requests carry the file's `assertion`. Without it they do.
+    #[schemars(extend("default" = "on"))]
+    pub(in crate::config) assertion: Option<Spanned<RouteAssertion>>,
     /// Changes of headers.
     pub(in crate::config) headers: HeaderSides,
     /// Which other sites' scripts may call this (the Fetch standard's CORS).

@@ -66,6 +66,8 @@ texts! {
     PathText "path" "/api/v1"
     /// A path of a URL, or `off`.
     OffOrPath "path or `off`" "/auth/nginx"
+    /// An expression of CEL that is true or false.
+    ExpressionText "CEL expression" "request.method == \"GET\""
     /// A regular expression that matches a whole text.
     RegexText "regular expression" "/v[0-9]+/.*"
 }

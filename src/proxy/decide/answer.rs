@@ -4,7 +4,7 @@
 //! [`allow`] has it. Whatever else an answer came to be, an error of ours or the words of an
 //! authorizer, is a refusal here and keeps a status that the host takes for one.
 
-use super::{Asking, Decision};
+use super::{Asking, Decision, Published};
 use crate::auth::{Grant, HeaderChange};
 use crate::listener::Dialect;
 use crate::proxy::body::Body;
@@ -146,7 +146,10 @@ pub(in crate::proxy) fn in_dialect(
     mut response: Response<Body>,
 ) -> Response<Body> {
     let Some(decision) = &context.decision else {
-        return never_leave(response);
+        return match response.extensions_mut().remove::<Published>() {
+            Some(Published) => response,
+            None => never_leave(response),
+        };
     };
     if !(decision.allowed && response.status() == StatusCode::OK) {
         response = refusal(decision, never_leave(response));

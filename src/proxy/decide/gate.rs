@@ -2,21 +2,22 @@
 
 use super::rebuilt::Reading;
 use super::told::{self, Outer, Told};
-use super::{Asking, Decision, Original};
+use super::{Asking, Decision, Original, Published};
 use crate::message::authority::Authority;
 use crate::message::hop_by_hop;
 use crate::message::normalize::{Normalized, normalize};
 use crate::message::respond::Form;
+use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated};
 use crate::proxy::snapshot::LiveRoute;
-use crate::proxy::{cors, limit};
+use crate::proxy::{cors, limit, well_known};
 use crate::route::RouteRequest;
 use http::header::{TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Version};
+use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use std::sync::Arc;
 
@@ -38,6 +39,9 @@ pub(in crate::proxy) fn gate(
     // Nobody is asked about a body: what a host sends of it is left where it is.
     let (mut parts, _) = incoming.into_parts();
     let upgrades = hop_by_hop::strip_request(&mut parts.headers, &[]).is_some();
+    if let Some(response) = published(context, &parts, normalized.is_ok()) {
+        return Ok(Gated::Answer(response));
+    }
     let told = begin(
         context,
         &parts,
@@ -48,6 +52,21 @@ pub(in crate::proxy) fn gate(
         Ok(told) => ask(context, parts, &told, upgrades),
         Err(error) => Err(refuse(context, &parts, error)),
     }
+}
+
+/// Keys for whoever verifies assertions. They are nobody's leave to pass: no endpoint is there.
+fn published(
+    context: &mut RequestContext,
+    parts: &Parts,
+    has_one_reading: bool,
+) -> Option<Response<Body>> {
+    let path = parts.uri.path();
+    let answer = well_known::answer(&context.live, &parts.method, path);
+    let mut response = answer.filter(|_| has_one_reading)?;
+    response.extensions_mut().insert(Published);
+    gate::open_span(context, parts, None);
+    limit::begin(context, &parts.headers, false);
+    Some(response)
 }
 
 /// Finds out who asks, at which endpoint, and what about.

@@ -32,6 +32,10 @@ pub(super) struct Asking {
     pub(super) upgrades: bool,
 }
 
+/// Marks an answer that decides nothing.
+#[derive(Clone, Copy)]
+struct Published;
+
 /// What is known of a decision beside the request that it is about.
 pub(super) struct Decision {
     dialect: Dialect,

@@ -72,15 +72,23 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
     })
 }
 
-/// Runs until it is aborted.
-pub(super) async fn keep(line: Arc<Line>) {
+/// Runs until it is aborted. `client` is for the first connection.
+pub(super) async fn keep(line: Arc<Line>, client: Client) {
     let mut pause = PAUSE_MIN;
+    let mut client = Ok(client);
     loop {
-        match connect(&line).await {
+        let connected = match client {
+            Ok(client) => connect(&line, &client).await,
+            Err(error) => Err(error),
+        };
+        match connected {
             Ok(connection) => {
-                pause = PAUSE_MIN;
                 info!(redis = %line.settings.host, "rate limits are shared in Redis");
                 let error = serve(&line, connection).await;
+                // One that lets us in and refuses every call (a replica) is not asked ever faster.
+                if error.is_some() || line.answered.load(Ordering::Relaxed) {
+                    pause = PAUSE_MIN;
+                }
                 let cause = error.as_ref().map(|error| error as &dyn Error);
                 warn!(redis = %line.settings.host, error = cause, "Redis is lost; connecting anew");
             }
@@ -92,16 +100,29 @@ pub(super) async fn keep(line: Arc<Line>) {
         // Replicas that lost it together do not come back together.
         sleep(pause.mul_f64(fastrand::f64().mul_add(0.5, 0.75))).await;
         pause = (pause * 2).min(PAUSE_MAX);
+        client = client_anew(&line).await;
     }
 }
 
+/// A client by its files as they are now: certificates are renewed.
+async fn client_anew(line: &Arc<Line>) -> Result<Client, RedisError> {
+    let line = Arc::clone(line);
+    let made = tokio::task::spawn_blocking(move || client(&line.settings)).await;
+    let made = made.map_err(|panicked| RedisError::from(std::io::Error::other(panicked)))?;
+    made.map_err(|error| match error {
+        StoreError::Client(error) => error,
+        StoreError::File { .. } => RedisError::from(std::io::Error::other(error)),
+    })
+}
+
 /// A connection that knows the script.
-async fn connect(line: &Line) -> Result<MultiplexedConnection, RedisError> {
+async fn connect(line: &Line, client: &Client) -> Result<MultiplexedConnection, RedisError> {
+    // Each answer is waited for as long as whoever asks wants to, and no limit of the library's
+    // ends a connection before.
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(CONNECT_MAX))
-        .set_response_timeout(Some(CONNECT_MAX));
+        .set_response_timeout(None);
     let connecting = async {
-        let client = &line.client;
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
@@ -117,8 +138,8 @@ async fn connect(line: &Line) -> Result<MultiplexedConnection, RedisError> {
 /// Lets requests use it until a request or a ping finds that it is of no use any more.
 async fn serve(line: &Line, mut connection: MultiplexedConnection) -> Option<RedisError> {
     line.faults.store(0, Ordering::Relaxed);
-    line.connection.store(Some(Arc::new(connection.clone())));
-    line.counts.set_up(true);
+    line.answered.store(false, Ordering::Relaxed);
+    line.use_connection(Some(connection.clone()));
     let error = loop {
         tokio::select! {
             // An old word about the connection before this one changes nothing.
@@ -137,7 +158,6 @@ async fn serve(line: &Line, mut connection: MultiplexedConnection) -> Option<Red
             Err(elapsed) => break Some(RedisError::from(std::io::Error::from(elapsed))),
         }
     };
-    line.connection.store(None);
-    line.counts.set_up(false);
+    line.use_connection(None);
     error
 }

@@ -15,13 +15,13 @@ use super::gcra::{Quota, Verdict};
 use super::settings::RedisSettings;
 use crate::telemetry::metrics::{StoreCounts, StoreFault};
 use arc_swap::ArcSwapOption;
+use redis::Script;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, Script};
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -67,13 +67,16 @@ pub struct SharedStore {
 /// What requests and the keeper share.
 struct Line {
     settings: RedisSettings,
-    client: Client,
     script: Script,
     /// None while Redis cannot be asked.
     connection: ArcSwapOption<MultiplexedConnection>,
     waiting: AtomicUsize,
     /// Requests in a row that got no answer of use.
     faults: AtomicU32,
+    /// Whether this connection was of use to anybody.
+    answered: AtomicBool,
+    /// What it tells metrics by; zero until it is in force.
+    owner: AtomicU64,
     /// Told when the connection is of no use any more.
     trouble: Notify,
     counts: Arc<StoreCounts>,
@@ -82,7 +85,7 @@ struct Line {
 impl Drop for SharedStore {
     fn drop(&mut self) {
         self.keeper.abort();
-        self.line.counts.set_up(false);
+        self.line.use_connection(None);
     }
 }
 
@@ -101,19 +104,29 @@ impl SharedStore {
         settings: &RedisSettings,
         counts: Arc<StoreCounts>,
     ) -> Result<Arc<Self>, StoreError> {
-        counts.set_up(false);
+        let client = connect::client(settings)?;
         let line = Arc::new(Line {
-            client: connect::client(settings)?,
             settings: settings.clone(),
             script: script::script(),
             connection: ArcSwapOption::empty(),
             waiting: AtomicUsize::new(0),
             faults: AtomicU32::new(0),
+            answered: AtomicBool::new(false),
+            owner: AtomicU64::new(0),
             trouble: Notify::new(),
             counts,
         });
-        let keeper = tokio::spawn(connect::keep(Arc::clone(&line))).abort_handle();
+        let keeper = tokio::spawn(connect::keep(Arc::clone(&line), client)).abort_handle();
         Ok(Arc::new(Self { line, keeper }))
+    }
+
+    /// Requests come from here on: it tells metrics how it stands.
+    pub(super) fn come_into_force(&self) {
+        let line = &self.line;
+        if line.owner.load(Ordering::Relaxed) == 0 {
+            line.owner.store(line.counts.claim(), Ordering::Relaxed);
+        }
+        line.tell();
     }
 
     /// What it was made from.
@@ -159,6 +172,7 @@ impl Line {
             Ok(Ok(numbers)) => match script::verdicts(&numbers, count) {
                 Some(verdicts) => {
                     self.faults.store(0, Ordering::Relaxed);
+                    self.answered.store(true, Ordering::Relaxed);
                     return Ok(verdicts);
                 }
                 None => StoreFault::Reply,
@@ -182,8 +196,26 @@ impl Line {
         let now = self.connection.load();
         if now.as_ref().is_some_and(|now| Arc::ptr_eq(now, connection)) {
             self.connection.compare_and_swap(&*now, None);
-            self.counts.set_up(false);
+            self.tell();
             self.trouble.notify_one();
+        }
+    }
+    /// Requests use this connection from now on, or none.
+    fn use_connection(&self, connection: Option<MultiplexedConnection>) {
+        self.connection.store(connection.map(Arc::new));
+        self.tell();
+    }
+
+    /// Tells metrics how it stands, whoever else does so at the same moment.
+    fn tell(&self) {
+        let is_up = || self.connection.load().is_some();
+        loop {
+            let up = is_up();
+            let owner = self.owner.load(Ordering::Relaxed);
+            self.counts.set_up(owner, up);
+            if is_up() == up {
+                return;
+            }
         }
     }
 }

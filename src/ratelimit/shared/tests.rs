@@ -1,14 +1,20 @@
 //! A Redis of our own: it speaks RESP2, does what a test says, and can be gone or hang.
 
 use super::*;
-use crate::ratelimit::settings::Password;
+use crate::ratelimit::settings::{Password, RedisTls};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader,
+};
+use tokio::net::TcpListener;
 use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
 
 /// Longest wait for anything. A test that needs it all has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,6 +26,8 @@ struct Scripted {
     /// Whether the script is known.
     knows: AtomicBool,
     hangs: AtomicBool,
+    /// Handshakes that came to nothing.
+    turned_away: AtomicUsize,
     commands: Mutex<Vec<Vec<String>>>,
 }
 
@@ -41,6 +49,11 @@ impl FakeRedis {
     }
 
     async fn at(address: SocketAddr, reply: &str) -> Self {
+        Self::speaking(None, address, reply).await
+    }
+
+    /// In the clear, or over TLS.
+    async fn speaking(tls: Option<TlsAcceptor>, address: SocketAddr, reply: &str) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let scripted = Arc::new(Scripted::default());
@@ -50,7 +63,16 @@ impl FakeRedis {
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&shared)));
+                let (tls, shared) = (tls.clone(), Arc::clone(&shared));
+                connections.spawn(async move {
+                    match tls {
+                        None => serve(stream, shared).await,
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => serve(stream, shared).await,
+                            Err(_) => drop(shared.turned_away.fetch_add(1, Ordering::Relaxed)),
+                        },
+                    }
+                });
             }
         });
         Self {
@@ -80,7 +102,7 @@ impl FakeRedis {
     }
 }
 
-async fn serve(stream: TcpStream, scripted: Arc<Scripted>) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, scripted: Arc<Scripted>) {
     let mut stream = BufReader::new(stream);
     while let Some(command) = read_command(&mut stream).await {
         scripted.commands.lock().unwrap().push(command.clone());
@@ -106,7 +128,7 @@ async fn serve(stream: TcpStream, scripted: Arc<Scripted>) {
     }
 }
 
-async fn read_command(stream: &mut BufReader<TcpStream>) -> Option<Vec<String>> {
+async fn read_command(stream: &mut (impl AsyncBufRead + Unpin)) -> Option<Vec<String>> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let count: usize = line.trim().strip_prefix('*')?.parse().ok()?;
@@ -283,4 +305,110 @@ async fn one_request_too_many_does_without_redis() {
         assert_eq!(asked == Err(StoreFault::Busy), busy, "{waiting} wait");
         assert_eq!(store.line.waiting.load(Ordering::Relaxed), waiting);
     }
+}
+
+#[tokio::test]
+async fn a_redis_that_refuses_every_call_is_not_connected_to_ever_faster() {
+    let redis = FakeRedis::start("-READONLY You can't write.\r\n").await;
+    let store = start(&redis.settings());
+
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(1_300) {
+        drop(ask(&store, &["a"]).await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    // After 100, 200, 400 and 800 ms, each shorter by a quarter at most.
+    let connections = redis.commands("AUTH").len();
+    assert!((2..=5).contains(&connections), "{connections} connections");
+}
+
+#[tokio::test]
+async fn a_request_waits_for_redis_as_long_as_it_is_told_to() {
+    let redis = FakeRedis::start(&numbers(&[1, 4, 0, 0])).await;
+    let store = start(&RedisSettings {
+        timeout: PATIENCE,
+        ..redis.settings()
+    });
+    connected(&store).await;
+    redis.scripted.hangs.store(true, Ordering::Relaxed);
+
+    let asking = Arc::clone(&store);
+    let asked = tokio::spawn(async move { ask(&asking, &["a"]).await });
+    tokio::time::sleep(Duration::from_millis(2_300)).await;
+    redis.scripted.hangs.store(false, Ordering::Relaxed);
+
+    assert!(asked.await.unwrap().unwrap()[0].admitted);
+}
+
+#[tokio::test]
+async fn the_store_that_is_in_force_tells_whether_it_is_up() {
+    let redis = FakeRedis::start(&numbers(&[1, 4, 0, 0])).await;
+    let counts = Arc::<StoreCounts>::default();
+    let start = || SharedStore::start(&redis.settings(), Arc::clone(&counts)).unwrap();
+    let old = start();
+    connected(&old).await;
+    assert!(!counts.is_up(), "nothing is in force");
+    old.come_into_force();
+    assert!(counts.is_up());
+
+    // One that a reload made which failed.
+    let failed = start();
+    connected(&failed).await;
+    drop(failed);
+    assert!(counts.is_up());
+
+    let new = start();
+    connected(&new).await;
+    new.come_into_force();
+    drop(old);
+    assert!(counts.is_up());
+    drop(redis);
+    until("the loss", || !counts.is_up()).await;
+}
+
+/// An authority as PEM, and TLS with its certificate for 127.0.0.1.
+fn authority() -> (String, TlsAcceptor) {
+    let mut parameters = CertificateParams::new(Vec::new()).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = || KeyPair::generate().unwrap();
+    let authority = CertifiedIssuer::self_signed(parameters, key()).unwrap();
+    let (own, parameters) = (key(), CertificateParams::new(vec!["127.0.0.1".to_owned()]));
+    let certificate = parameters.unwrap().signed_by(&own, &authority).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let private = PrivateKeyDer::try_from(own.serialize_der()).unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private)
+        .unwrap();
+    (authority.pem(), TlsAcceptor::from(Arc::new(config)))
+}
+
+#[tokio::test]
+async fn an_authority_that_is_renewed_counts_from_the_next_connection_on() {
+    let ((old, _), (new, acceptor)) = (authority(), authority());
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, old).unwrap();
+    let any = "127.0.0.1:0".parse().unwrap();
+    let redis = FakeRedis::speaking(Some(acceptor), any, &numbers(&[1, 4, 0, 0])).await;
+    let tls = RedisTls {
+        ca: Some(ca.clone()),
+        identity: None,
+    };
+    let store = start(&RedisSettings {
+        tls: Some(tls),
+        ..redis.settings()
+    });
+    until("a refusal", || {
+        redis.scripted.turned_away.load(Ordering::Relaxed) > 0
+    })
+    .await;
+
+    std::fs::write(&ca, new).unwrap();
+
+    connected(&store).await;
+    assert!(ask(&store, &["a"]).await.unwrap()[0].admitted);
 }

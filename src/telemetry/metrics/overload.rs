@@ -74,9 +74,19 @@ impl MemoryGauges {
         self.watermark.store(bytes, Ordering::Relaxed);
     }
 
+    /// Where too much begins, in bytes; zero for nowhere.
+    pub fn watermark(&self) -> u64 {
+        self.watermark.load(Ordering::Relaxed)
+    }
+
     /// Whether it is too much now.
     pub fn set_high(&self, high: bool) {
         self.high.store(high, Ordering::Relaxed);
+    }
+
+    /// Whether it was too much when that was looked at last.
+    pub fn is_high(&self) -> bool {
+        self.high.load(Ordering::Relaxed)
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {

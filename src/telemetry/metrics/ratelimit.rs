@@ -125,18 +125,30 @@ impl RateLimitCounts {
 /// The numbers of the shared store.
 #[derive(Debug, Default)]
 pub struct StoreCounts {
-    /// Whether there is one at all.
-    used: AtomicBool,
+    /// Which store tells whether it is up, counted from one; zero where there is none.
+    owner: AtomicU64,
     up: AtomicBool,
     asked: AtomicU64,
     faults: [AtomicU64; FAULTS.len()],
 }
 
 impl StoreCounts {
-    /// Requests can be sent from now on, or cannot any more.
-    pub fn set_up(&self, up: bool) {
-        self.used.store(true, Ordering::Relaxed);
-        self.up.store(up, Ordering::Relaxed);
+    /// From here on another store tells whether it is up: the one that gets this number.
+    pub fn claim(&self) -> u64 {
+        self.owner.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Requests can be sent from now on, or cannot any more. The store that a reload replaced
+    /// comes late with that, and does not count.
+    pub fn set_up(&self, owner: u64, up: bool) {
+        if owner != 0 && owner == self.owner.load(Ordering::Relaxed) {
+            self.up.store(up, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether requests can be sent.
+    pub fn is_up(&self) -> bool {
+        self.up.load(Ordering::Relaxed)
     }
 
     /// One script call was sent.
@@ -205,7 +217,7 @@ impl RateLimitMetrics {
         for counts in self.rules.iter() {
             page.sample(&[("rule", &counts.rule)], counts.forgotten());
         }
-        if self.store.used.load(Ordering::Relaxed) {
+        if self.store.owner.load(Ordering::Relaxed) != 0 {
             self.render_store(page);
         }
     }
@@ -216,7 +228,7 @@ impl RateLimitMetrics {
             kind: Kind::Gauge,
             help: "Whether the Redis that limits share can be asked.",
         });
-        page.sample(&[], u64::from(self.store.up.load(Ordering::Relaxed)));
+        page.sample(&[], u64::from(self.store.is_up()));
         page.family(Family {
             name: "edgespan_ratelimit_store_calls",
             kind: Kind::Counter,

@@ -17,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::standing::Health;
 use crate::telemetry::metrics::Metrics;
 use http::HeaderValue;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -42,7 +43,7 @@ pub(super) fn start(cluster: &Arc<Cluster>, settings: &HealthSettings, metrics: 
     let upstream = Arc::clone(&cluster.settings().name);
     let (cluster, metrics) = (Arc::downgrade(cluster), Arc::clone(metrics));
     tokio::spawn(async move {
-        let mut checked: Vec<Checked> = Vec::new();
+        let mut checked: HashMap<usize, Checked> = HashMap::new();
         let mut tick = tokio::time::interval(LOOK_EVERY);
         loop {
             tick.tick().await;
@@ -51,13 +52,12 @@ pub(super) fn start(cluster: &Arc<Cluster>, settings: &HealthSettings, metrics: 
             };
             let endpoints = cluster.endpoints();
             drop(cluster);
-            let is_of = |one: &Checked, endpoint: &Arc<Endpoint>| {
-                one.endpoint.as_ptr() == Arc::as_ptr(endpoint)
-            };
+            // No other endpoint can be where one is that somebody still points to.
+            let present: HashSet<usize> = endpoints.iter().map(place).collect();
             // Dropping a checked one ends its task.
-            checked.retain(|one| endpoints.iter().any(|endpoint| is_of(one, endpoint)));
+            checked.retain(|place, _| present.contains(place));
             for endpoint in endpoints.iter() {
-                if !checked.iter().any(|one| is_of(one, endpoint)) {
+                checked.entry(place(endpoint)).or_insert_with(|| {
                     let checks = Checks {
                         endpoint: Arc::downgrade(endpoint),
                         upstream: Arc::clone(&upstream),
@@ -65,19 +65,25 @@ pub(super) fn start(cluster: &Arc<Cluster>, settings: &HealthSettings, metrics: 
                         metrics: Arc::clone(&metrics),
                         has_passed: false,
                     };
-                    checked.push(Checked {
-                        endpoint: Arc::downgrade(endpoint),
+                    Checked {
+                        _endpoint: Arc::downgrade(endpoint),
                         task: tokio::spawn(checks.run()),
-                    });
-                }
+                    }
+                });
             }
         }
     });
 }
 
+/// Where in memory an endpoint is.
+fn place(endpoint: &Arc<Endpoint>) -> usize {
+    Arc::as_ptr(endpoint).addr()
+}
+
 /// An endpoint whose checks run. Dropping it ends them.
 struct Checked {
-    endpoint: Weak<Endpoint>,
+    /// Keeps its place from being another one's.
+    _endpoint: Weak<Endpoint>,
     task: JoinHandle<()>,
 }
 

@@ -1,0 +1,81 @@
+//! What comes after the policies: a route's `allow`, and the assertion that its origin gets.
+
+use super::context::RequestContext;
+use super::error::ProxyError;
+use super::plan::RoutePlan;
+use super::snapshot::{LiveAction, LiveRoute};
+use crate::auth::{AllowError, Asked, Denial, Grant, Identity, Inquiry, Reason, Refused};
+use crate::message::forwarded;
+use http::HeaderMap;
+use tracing::warn;
+
+/// Whether a request that the policies let pass may pass; and what kept the expression from
+/// saying so, if something did.
+pub(super) fn allowed(
+    plan: &RoutePlan,
+    asked: &Asked<'_>,
+    grant: Box<Grant>,
+) -> (Result<Box<Grant>, Box<Denial>>, Option<AllowError>) {
+    let Some(allow) = &plan.allow else {
+        return (Ok(grant), None);
+    };
+    let passes = plan.auth.as_ref().is_some_and(|auth| auth.preflights_pass);
+    if asked.is_preflight && passes {
+        // A preflight proves nothing, so that an expression over what is proved has no answer.
+        return (Ok(grant), None);
+    }
+    let inquiry = Inquiry {
+        asked,
+        identity: grant.identity.as_deref(),
+        flow: plan.flow.as_ref().map(|flow| &*flow.name),
+    };
+    match allow.check(&inquiry) {
+        Ok(()) => (Ok(grant), None),
+        Err(Refused::NotAllowed) => (Err(Box::new(Denial::own(Reason::NotAllowed))), None),
+        Err(Refused::Failed(error)) => {
+            (Err(Box::new(Denial::own(Reason::AllowFailed))), Some(error))
+        }
+    }
+}
+
+/// Writes the assertion of who a client is. Where there is nothing to assert, or no assertion for
+/// this route, the field is not there: what a client sent in it is gone before.
+pub(super) fn assert_signed(
+    context: &RequestContext,
+    headers: &mut HeaderMap,
+    identity: Option<&Identity>,
+) -> Result<(), ProxyError> {
+    let (Some(assertions), Some(route)) = (&context.live.assertion, &context.route) else {
+        return Ok(());
+    };
+    let header = &assertions.settings().header;
+    let Some(identity) = identity.filter(|_| route.plan.asserts) else {
+        return Ok(());
+    };
+    match assertions.token(identity, service(context, route)) {
+        Ok(token) => {
+            forwarded::assert_field(headers, header, Some(&token));
+            Ok(())
+        }
+        Err(error) => {
+            warn!(%error, route = &*route.plan.name, "no assertion");
+            Err(ProxyError::Rewrite {
+                reason: "no assertion",
+            })
+        }
+    }
+}
+
+/// Whom an assertion is for, if the file does not say.
+fn service<'a>(context: &'a RequestContext, route: &'a LiveRoute) -> &'a str {
+    match &route.action {
+        LiveAction::Forward { cluster, .. } => &cluster.settings().service,
+        LiveAction::Split { .. } => match &context.branch {
+            Some(branch) => &branch.cluster.settings().service,
+            None => &route.plan.name,
+        },
+        LiveAction::Redirect(_) | LiveAction::Answer { .. } | LiveAction::Nothing => {
+            &route.plan.name
+        }
+    }
+}
