@@ -157,10 +157,17 @@ pub(in crate::proxy) fn in_dialect(
     if decision.dialect == Dialect::Nginx {
         let lost = spread_cookies(response.headers_mut());
         if lost > 0 {
-            context.note("edgespan.decision.cookies_lost", &lost.to_string());
+            note_lost(context, lost);
         }
     }
     response
+}
+
+fn note_lost(context: &mut RequestContext, lost: usize) {
+    if let Some(span) = &mut context.server {
+        let lost = i64::try_from(lost).unwrap_or(i64::MAX);
+        span.int("edgespan.decision.cookies_lost", lost);
+    }
 }
 
 /// No refusal looks like leave: neither 2xx nor 1xx.
