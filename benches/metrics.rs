@@ -96,6 +96,7 @@ fn access_log_line(bencher: Bencher<'_, '_>) {
         route: Some("orders"),
         upstream: Some("content"),
         flow: Some("escrow"),
+        auth: None,
         duration: Duration::from_micros(12_345),
         request_bytes: 0,
         response_bytes: 512,

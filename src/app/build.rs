@@ -21,6 +21,7 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
+use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,7 +111,7 @@ pub(super) fn snapshot(
         peer_service: tracing.peer_service,
     };
     let limits = rate_limits(plan, metrics, before)?;
-    let policies = policies(plan, clusters, before);
+    let policies = policies(plan, clusters, metrics, before);
     let routes = plan
         .routes
         .iter()
@@ -121,6 +122,9 @@ pub(super) fn snapshot(
             ))
         })
         .collect::<Result<Vec<_>, StartError>>()?;
+    if let Some(before) = before {
+        go_on_compressing(plan, before);
+    }
     let in_order = plan.upstreams.iter();
     Ok(Snapshot {
         clusters: in_order
@@ -143,19 +147,28 @@ pub(super) fn snapshot(
         memory: memory(plan, metrics, before),
         access_log,
         policies,
+        reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
     })
 }
 
 /// The policies of a plan: those of `before` whose settings are still the same, and new ones.
-fn policies(plan: &Plan, clusters: &Clusters, before: Option<&Snapshot>) -> Vec<Arc<Policy>> {
+fn policies(
+    plan: &Plan,
+    clusters: &Clusters,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> Vec<Arc<Policy>> {
     let made = |settings: &PolicySettings| {
         let cluster = settings.upstream().and_then(|name| clusters.get(name));
         let cluster = cluster.map(|made| &made.cluster);
         let mut before = before.iter().flat_map(|snapshot| &snapshot.policies);
         let kept = before.find(|policy| policy.is_of(settings, cluster));
         kept.map_or_else(
-            || Policy::new(settings.clone(), cluster.cloned()),
+            || {
+                let counts = metrics.auth_policy(&settings.name);
+                Policy::new(settings.clone(), cluster.cloned(), counts)
+            },
             Arc::clone,
         )
     };
@@ -184,6 +197,20 @@ fn rate_limits(
         limits.apply_to_listener(&listener.name, &listener.rate_limits);
     }
     Ok(limits)
+}
+
+/// Answers that are compressed since before a reload are within the bounds of after it.
+fn go_on_compressing(plan: &Plan, before: &Snapshot) {
+    let compressing = before.routes.iter().filter_map(|(_, route)| {
+        let rules = route.plan.compression.as_ref()?;
+        Some((&*route.plan.name, &rules.streams))
+    });
+    let before: HashMap<&str, _> = compressing.collect();
+    for (_, route) in &plan.routes {
+        if let (Some(rules), Some(before)) = (&route.compression, before.get(&*route.name)) {
+            rules.streams.go_on_from(before);
+        }
+    }
 }
 
 fn memory(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Arc<MemoryPressure> {
@@ -252,6 +279,10 @@ fn live_route(
             route: Arc::clone(&route.name),
         })
     });
+    let named = limits.named(&route.rate_limits);
+    let (identity_limits, limits) = named
+        .into_iter()
+        .partition(|rule| rule.settings().goes_by_identity());
     Ok(Arc::new(LiveRoute {
         auth: auth.transpose()?,
         mirror: mirror.transpose()?,
@@ -260,7 +291,8 @@ fn live_route(
             sampler: HeadSampler::new(&route.sampling),
             flags: FeatureFlags::new(&route.feature_flags, &trace.limits),
         },
-        limits: limits.named(&route.rate_limits),
+        limits,
+        identity_limits,
         template: spec.path.name().into(),
         plan: route.clone(),
     }))

@@ -1,10 +1,11 @@
 //! A call that leaves for a decision: one question to an upstream, under a CLIENT span, with a
 //! deadline, and a whole answer of bounded size.
 
-use super::DecisionSpan;
+use super::{DecisionSpan, Reason};
 use crate::clock;
 use crate::message::request_body::RequestBody;
 use crate::trace::client_span::{ClientEnd, ClientStart};
+use crate::trace::rpc::GrpcStatus;
 use crate::upstream::{
     AnswerBody, AnswerError, AskError, Asking, Choice, Cluster, Due, Endpoint, Unanswered,
 };
@@ -40,6 +41,18 @@ pub(super) struct Answer {
     pub(super) trailers: Option<HeaderMap>,
 }
 
+impl Answer {
+    /// How a gRPC call went.
+    fn grpc_status(&self, question: &Question) -> Option<GrpcStatus> {
+        if !question.is_grpc {
+            return None;
+        }
+        // Without a message the status stands in the head ("Trailers-Only").
+        let fields = self.trailers.as_ref().unwrap_or(self.response.headers());
+        GrpcStatus::from_headers(fields)
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
@@ -66,6 +79,15 @@ impl CallError {
             Self::TooLarge(_) => "invalid_response",
             Self::Unavailable => "request_aborted",
         }
+    }
+}
+
+/// Why a call that came to nothing refuses.
+pub(super) const fn reason_of(error: &CallError) -> Reason {
+    match error {
+        CallError::Timeout => Reason::Timeout,
+        CallError::TooLarge(_) => Reason::BadAnswer,
+        CallError::Failed(_) | CallError::Unavailable => Reason::Unavailable,
     }
 }
 
@@ -98,6 +120,15 @@ pub(super) async fn ask(
         };
         let outcome = once(cluster, &endpoint, question, due, resend, span).await;
         match outcome {
+            // An answer that says that nothing was done about the question is none.
+            Ok(answer)
+                if answer.grpc_status(question) == Some(GrpcStatus::UNAVAILABLE)
+                    && resend < question.retries
+                    && clock::instant() < due =>
+            {
+                tried.push(endpoint);
+                resend += 1;
+            }
             Err(CallError::Failed(_)) if resend < question.retries && clock::instant() < due => {
                 tried.push(endpoint);
                 resend += 1;
@@ -158,7 +189,10 @@ async fn once(
     let outcome = tokio::time::timeout(left, exchange).await;
     let outcome = outcome.unwrap_or(Err(CallError::Timeout));
     match &outcome {
-        Ok(answer) => cluster.report(endpoint, Some(answer.response.status())),
+        Ok(answer) => {
+            end.grpc_status = answer.grpc_status(question);
+            cluster.report(endpoint, Some(answer.response.status()));
+        }
         Err(error) => {
             end.error_type = Some(error.kind());
             if !matches!(error, CallError::Unavailable) {

@@ -14,6 +14,7 @@ mod call;
 pub mod ext_authz;
 mod forward;
 mod identity;
+mod identity_headers;
 mod ip;
 mod policy;
 mod recorder;
@@ -26,7 +27,8 @@ pub use forward::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
 pub use identity::{Identity, Proof};
+pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings};
 pub use policy::{Means, Policy, PolicySettings};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
-pub use requirement::{Requirement, RequirementSettings};
+pub use requirement::{Requirement, RequirementSettings, Ruling};
 pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

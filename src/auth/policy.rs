@@ -1,10 +1,13 @@
 //! One policy: what is asked, and by which means.
 
-use super::forward::{BodyRule, Forward, ForwardSettings};
+use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::{Asked, Reason, Recorder, Verdict, ip};
+use crate::clock::Stopwatch;
 use crate::net::TrustedPeers;
+use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A policy as compiled from the configuration.
 ///
@@ -36,19 +39,61 @@ impl PolicySettings {
             Means::Forward(forward) => Some(&forward.upstream),
         }
     }
+
+    /// The header fields that come from it and from nobody else, beside those made of an identity.
+    pub fn identity_headers(&self) -> &[FieldPattern] {
+        match &self.means {
+            Means::Ip(_) => &[],
+            Means::Forward(forward) => &forward.identity_headers,
+        }
+    }
 }
 
 /// A policy at work.
 pub struct Policy {
     settings: PolicySettings,
     forward: Option<Forward>,
+    counts: Arc<AuthCounts>,
+}
+
+/// Counts a decision, also one that was given up because its client left.
+struct Counting<'a> {
+    policy: &'a Policy,
+    watch: Stopwatch,
+    began: Duration,
+    exemplar: Option<ExemplarIds>,
+    decision: &'static str,
+    reason: &'static str,
+}
+
+impl Drop for Counting<'_> {
+    fn drop(&mut self) {
+        let now = self.watch.elapsed();
+        self.policy.counts.decided(&AuthObservation {
+            decision: self.decision,
+            reason: self.reason,
+            enforced: !self.policy.settings.shadow,
+            duration: now.saturating_sub(self.began),
+            ended: self.watch.started().plus(now),
+            exemplar: self.exemplar,
+        });
+    }
 }
 
 impl Policy {
-    /// Makes it. `cluster` is the upstream that it asks, if it asks one.
-    pub fn new(settings: PolicySettings, cluster: Option<Arc<Cluster>>) -> Arc<Self> {
+    /// Makes it. `cluster` is the upstream that it asks, if it asks one; `counts` are the numbers
+    /// of its name.
+    pub fn new(
+        settings: PolicySettings,
+        cluster: Option<Arc<Cluster>>,
+        counts: Arc<AuthCounts>,
+    ) -> Arc<Self> {
         let forward = cluster.map(|cluster| Forward { cluster });
-        Arc::new(Self { settings, forward })
+        Arc::new(Self {
+            settings,
+            forward,
+            counts,
+        })
     }
 
     /// Whether it is made of these settings and asks this upstream, so that a reload may keep it.
@@ -67,6 +112,11 @@ impl Policy {
         &self.settings
     }
 
+    /// Whether others may be waited for while it decides.
+    pub fn waits(&self) -> bool {
+        self.settings.upstream().is_some()
+    }
+
     /// How much of a request's body it wants to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
         match &self.settings.means {
@@ -78,7 +128,16 @@ impl Policy {
     /// Decides about a request, under a span of its own.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
         let name = &self.settings.name;
+        let watch = recorder.watch;
         let mut span = recorder.decision(name);
+        let mut counting = Counting {
+            policy: self,
+            watch,
+            began: watch.elapsed(),
+            exemplar: span.exemplar(),
+            decision: "cancelled",
+            reason: "",
+        };
         let verdict = match &self.settings.means {
             Means::Ip(networks) => ip::check(name, networks, asked),
             Means::Forward(settings) => match &self.forward {
@@ -92,6 +151,8 @@ impl Policy {
             span.bool("edgespan.auth.enforced", false);
         }
         span.decide(&verdict);
+        counting.decision = verdict.name();
+        counting.reason = verdict.reason().map_or("", Reason::name);
         verdict
     }
 }

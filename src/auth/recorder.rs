@@ -2,6 +2,7 @@
 //! for calls that leave. Each ends exactly once, also when the client leaves meanwhile.
 
 use crate::clock::{Stopwatch, Timestamp};
+use crate::telemetry::metrics::ExemplarIds;
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
 use crate::trace::flags::FeatureFlags;
 use crate::trace::ids;
@@ -84,6 +85,15 @@ impl<'a> DecisionSpan<'_, 'a> {
     /// The span itself, while it is recorded.
     pub const fn span(&mut self) -> Option<&mut OpenSpan> {
         self.span.as_mut()
+    }
+
+    /// The span as an example of its duration, while it is recorded.
+    pub fn exemplar(&self) -> Option<ExemplarIds> {
+        let ids = self.span.as_ref()?.ids();
+        Some(ExemplarIds {
+            trace_id: ids.trace_id,
+            span_id: ids.span_id,
+        })
     }
 
     /// Opens the CLIENT span of a call that leaves, and writes its context into `headers`.

@@ -1,6 +1,14 @@
 //! What a route requires: one of several sets of policies, all of a set.
+//!
+//! Sets are asked in the file's order. One that allows ends it, and so does one that refuses: a
+//! wrong credential is refused, whatever others would say. One that the request carries nothing
+//! for leaves it to the next. A policy in shadow decides and records, and changes nothing: neither
+//! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
-use super::{Asked, BodyRule, Denial, Grant, Policy, Reason, Recorder, Verdict};
+use super::{
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, Policy, Reason, Recorder, Verdict,
+};
+use http::HeaderValue;
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -17,6 +25,16 @@ pub struct RequirementSettings {
 pub struct Requirement {
     any: Vec<Vec<Arc<Policy>>>,
     preflights_pass: bool,
+    waits: bool,
+}
+
+/// What came of asking.
+#[derive(Debug)]
+pub struct Ruling {
+    /// What comes with the permission, or with the refusal.
+    pub outcome: Result<Box<Grant>, Box<Denial>>,
+    /// The policy that decided; None if none had to.
+    pub policy: Option<Arc<str>>,
 }
 
 impl Requirement {
@@ -26,10 +44,18 @@ impl Requirement {
         named: impl Fn(&str) -> Option<Arc<Policy>>,
     ) -> Option<Self> {
         let set = |names: &Vec<Arc<str>>| names.iter().map(|name| named(name)).collect();
+        let any: Vec<Vec<Arc<Policy>>> =
+            settings.any.iter().map(set).collect::<Option<Vec<_>>>()?;
         Some(Self {
-            any: settings.any.iter().map(set).collect::<Option<_>>()?,
+            waits: any.iter().flatten().any(|policy| policy.waits()),
+            any,
             preflights_pass: settings.preflights_pass,
         })
+    }
+
+    /// Whether others may be waited for while it is checked.
+    pub const fn waits(&self) -> bool {
+        self.waits
     }
 
     /// How much of a request's body its policies want to see on this route; None: nothing.
@@ -47,67 +73,142 @@ impl Requirement {
         self.preflights_pass
     }
 
-    /// Asks set after set. A set that allows ends it, and so does one that refuses; one that does
-    /// not know the request leaves it to the next. Nobody left: the first one's answer, which is
-    /// the one the operator named first.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub async fn check(
-        &self,
-        asked: &Asked<'_>,
-        recorder: &mut Recorder<'_>,
-    ) -> Result<Box<Grant>, Box<Denial>> {
+    /// Asks set after set.
+    pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Ruling {
         if asked.is_preflight && self.preflights_pass {
-            return Ok(Box::default());
+            return Ruling::unasked();
         }
-        let mut refusal = None;
+        let mut unknown = Unknown::default();
+        let mut is_enforced = false;
         for set in &self.any {
-            match all(set, asked, recorder).await {
-                Verdict::Allow(grant) => return Ok(grant),
-                Verdict::Deny(denial) => return Err(denial),
-                Verdict::Abstain(denial) => refusal = refusal.or(Some(denial)),
+            let enforced = set.iter().any(|policy| !policy.settings().shadow);
+            is_enforced |= enforced;
+            let (verdict, policy) = all(set, asked, recorder).await;
+            if !enforced {
+                continue;
             }
+            let outcome = match verdict {
+                Verdict::Allow(grant) => Ok(grant),
+                Verdict::Deny(denial) => Err(unknown.beside(denial)),
+                Verdict::Abstain(denial) => {
+                    unknown.add(denial, policy);
+                    continue;
+                }
+            };
+            return Ruling { outcome, policy };
         }
-        Err(refusal.unwrap_or_else(|| Box::new(Denial::own(Reason::Forbidden))))
+        if is_enforced {
+            unknown.refuse()
+        } else {
+            Ruling::unasked()
+        }
     }
 }
 
-/// Asks every policy of a set; the first that does not allow decides.
-async fn all(set: &[Arc<Policy>], asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
-    let mut together = Box::<Grant>::default();
-    for policy in set {
-        let verdict = policy.check(asked, recorder).await;
-        match verdict {
-            // It only decides: nothing of what it says changes the request.
-            Verdict::Allow(_) if policy.settings().shadow => {}
-            Verdict::Allow(grant) => together.join(*grant),
-            Verdict::Deny(_) | Verdict::Abstain(_) if policy.settings().shadow => {}
-            Verdict::Deny(_) | Verdict::Abstain(_) => return verdict,
+impl Ruling {
+    /// Nobody had to be asked.
+    pub fn unasked() -> Self {
+        Self {
+            outcome: Ok(Box::default()),
+            policy: None,
         }
     }
-    Verdict::Allow(together)
+}
+
+/// Asks every policy of a set; the first that does not allow decides. Tells who decided.
+async fn all(
+    set: &[Arc<Policy>],
+    asked: &Asked<'_>,
+    recorder: &mut Recorder<'_>,
+) -> (Verdict, Option<Arc<str>>) {
+    let mut together = Box::<Grant>::default();
+    let mut last = None;
+    for policy in set {
+        let verdict = policy.check(asked, recorder).await;
+        let settings = policy.settings();
+        if settings.shadow {
+            continue;
+        }
+        last = Some(Arc::clone(&settings.name));
+        match verdict {
+            Verdict::Allow(grant) => together.join(*grant),
+            Verdict::Deny(_) | Verdict::Abstain(_) => return (verdict, last),
+        }
+    }
+    let proved_by = together.identity.as_ref();
+    let policy = proved_by.map(|identity| Arc::clone(&identity.policy));
+    (Verdict::Allow(together), policy.or(last))
+}
+
+/// Refusals of those that the request carries nothing for.
+#[derive(Default)]
+struct Unknown {
+    refusals: Vec<(Box<Denial>, Option<Arc<str>>)>,
+}
+
+impl Unknown {
+    fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
+        self.refusals.push((denial, policy));
+    }
+
+    /// The answer if nobody knows the request: what an authorizer answered, since it may lead to a
+    /// login; else one that asks for a credential, since that would help; else the first one's,
+    /// whom the operator named first.
+    fn refuse(mut self) -> Ruling {
+        let rank = |denial: &Denial| match (&denial.answer, denial.reason) {
+            (DenialAnswer::Theirs(_), _) => 0,
+            (DenialAnswer::Own(_), Reason::NoCredential) => 1,
+            (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 2,
+        };
+        let places = self.refusals.iter().enumerate();
+        let best = places.min_by_key(|(_, (denial, _))| rank(denial));
+        let Some(place) = best.map(|(place, _)| place) else {
+            let nobody = Box::new(Denial::own(Reason::Forbidden));
+            return Ruling {
+                outcome: Err(nobody),
+                policy: None,
+            };
+        };
+        let (denial, policy) = self.refusals.remove(place);
+        Ruling {
+            outcome: Err(self.beside(denial)),
+            policy,
+        }
+    }
+
+    /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
+    /// 11.6.1), each challenge once.
+    fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
+        let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
+        if let (DenialAnswer::Own(challenges), true) = (&mut denial.answer, asks) {
+            for (other, _) in &self.refusals {
+                let DenialAnswer::Own(more) = &other.answer else {
+                    continue;
+                };
+                let fresh: Vec<HeaderValue> = more
+                    .iter()
+                    .filter(|one| !challenges.contains(one))
+                    .cloned()
+                    .collect();
+                challenges.extend(fresh);
+            }
+        }
+        denial
+    }
 }
 
 impl Grant {
-    /// Adds what another policy of the same set grants. The first identity stays; it gets the
-    /// groups and claims of the others that it lacks.
+    /// Adds what another policy of the same set grants. The first identity with a name leads; it
+    /// gets the groups and claims of the other that it lacks.
     fn join(&mut self, other: Self) {
         self.identity = match (self.identity.take(), other.identity) {
             (Some(first), Some(second)) => {
-                let mut joined = (*first).clone();
-                joined.subject = joined.subject.or_else(|| second.subject.clone());
-                for group in &second.groups {
-                    if !joined.groups.contains(group) {
-                        joined.groups.push(Arc::clone(group));
-                    }
-                }
-                for (name, claim) in &second.claims {
-                    if !joined.claims.contains_key(name) {
-                        joined.claims.insert(name.clone(), claim.clone());
-                    }
-                }
-                Some(Arc::new(joined))
+                let leads = first.subject.is_some() || second.subject.is_none();
+                Some(if leads {
+                    joined(first, &second)
+                } else {
+                    joined(second, &first)
+                })
             }
             (first, second) => first.or(second),
         };
@@ -117,4 +218,19 @@ impl Grant {
         self.answer.extend(other.answer);
         self.answer_changes.extend(other.answer_changes);
     }
+}
+
+fn joined(mut leader: Arc<Identity>, other: &Identity) -> Arc<Identity> {
+    let own = Arc::make_mut(&mut leader);
+    for group in &other.groups {
+        if !own.groups.contains(group) {
+            own.groups.push(Arc::clone(group));
+        }
+    }
+    for (name, claim) in &other.claims {
+        if !own.claims.contains_key(name) {
+            own.claims.insert(name.clone(), claim.clone());
+        }
+    }
+    leader
 }

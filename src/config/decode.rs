@@ -215,8 +215,9 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
         match &self.0.value {
             Value::Sequence(items) => visitor.visit_seq(Items(items.iter())),
             // A single value where a list may stand is a list of one.
-            Value::Scalar(_) => visitor.visit_seq(Items(std::slice::from_ref(self.0).iter())),
-            Value::Mapping(_) => Err(Error::custom("a list is wanted")),
+            Value::Scalar(_) | Value::Mapping(_) => {
+                visitor.visit_seq(Items(std::slice::from_ref(self.0).iter()))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use crate::auth::PolicySettings;
 use crate::auth::assertion::AssertionSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
+use crate::message::reserved::Reserved;
 use crate::proxy::plan::RoutePlan;
 use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
@@ -26,6 +27,8 @@ pub struct Plan {
     pub routes: Vec<(RouteSpec, RoutePlan)>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<PolicySettings>,
+    /// Header names that only edgespan writes.
+    pub reserved: Arc<Reserved>,
     /// Signed assertions of who a client is.
     pub assertion: Option<AssertionSettings>,
     /// Rate limits, in the file's order.

@@ -13,17 +13,20 @@ pub enum Dialect {
     Caddy,
     /// Envoy's `ext_authz` over HTTP: the request's own path stands behind the endpoint's.
     Envoy,
+    /// Envoy's `ext_authz` over gRPC: `envoy.service.auth.v3.Authorization/Check`.
+    EnvoyGrpc,
     /// HAProxy, by the Lua script among the examples.
     Haproxy,
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Nginx,
         Self::Traefik,
         Self::Caddy,
         Self::Envoy,
+        Self::EnvoyGrpc,
         Self::Haproxy,
     ];
 
@@ -34,6 +37,7 @@ impl Dialect {
             Self::Traefik => "traefik",
             Self::Caddy => "caddy",
             Self::Envoy => "envoy",
+            Self::EnvoyGrpc => "envoy_grpc",
             Self::Haproxy => "haproxy",
         }
     }
@@ -45,6 +49,7 @@ impl Dialect {
             Self::Traefik => "/auth/traefik",
             Self::Caddy => "/auth/caddy",
             Self::Envoy => "/auth/envoy",
+            Self::EnvoyGrpc => "/envoy.service.auth.v3.Authorization/Check",
             Self::Haproxy => "/auth/haproxy",
         }
     }
@@ -73,9 +78,11 @@ impl DecisionSettings {
             let rest = path.strip_prefix(&**own)?;
             let is_it = match dialect {
                 Dialect::Envoy => rest.starts_with('/'),
-                Dialect::Nginx | Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy => {
-                    rest.is_empty()
-                }
+                Dialect::Nginx
+                | Dialect::Traefik
+                | Dialect::Caddy
+                | Dialect::EnvoyGrpc
+                | Dialect::Haproxy => rest.is_empty(),
             };
             is_it.then_some((*dialect, own))
         })

@@ -184,10 +184,7 @@ pub fn is_claim(name: &str) -> bool {
 
 /// Sets what we proved, or nothing: whatever stood there under any spelling is gone.
 pub fn assert_field(headers: &mut HeaderMap, name: &HeaderName, value: Option<&HeaderValue>) {
-    let field = name.as_str();
-    let spelt = |other: &&HeaderName| {
-        other.as_str().len() == field.len() && folds_to(other.as_str(), field)
-    };
+    let spelt = |other: &&HeaderName| is_spelling_of(other.as_str(), name.as_str());
     let spellings: Vec<HeaderName> = headers.keys().filter(spelt).cloned().collect();
     for spelling in &spellings {
         headers.remove(spelling);
@@ -195,6 +192,16 @@ pub fn assert_field(headers: &mut HeaderMap, name: &HeaderName, value: Option<&H
     if let Some(value) = value {
         headers.insert(name.clone(), value.clone());
     }
+}
+
+/// Whether two names are one to a server that reads all punctuation alike.
+pub fn is_spelling_of(name: &str, other: &str) -> bool {
+    name.len() == other.len() && folds_to(name, other)
+}
+
+/// Whether a name begins like this to such a server.
+pub fn is_spelt_behind(name: &str, prefix: &str) -> bool {
+    folds_to(name, prefix)
 }
 
 fn is_plain_spelling(name: &str) -> bool {

@@ -14,6 +14,7 @@ pub mod normalize;
 pub mod refusal;
 pub mod replay;
 pub mod request_body;
+pub mod reserved;
 pub mod respond;
 pub mod target;
 pub mod tee;

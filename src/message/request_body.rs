@@ -3,6 +3,7 @@
 use super::grpc::{MessageReader, Wire};
 use super::held::{Held, HeldBody};
 use super::replay::ReplayReader;
+use super::reserved::Reserved;
 use super::tee::{Kept, KeptBody, Tee};
 use super::trailers;
 use crate::clock;
@@ -182,6 +183,8 @@ pub struct StreamedBody {
 struct Watched {
     messages: Option<Box<MessageReader>>,
     tee: Option<Box<Tee>>,
+    /// Names that are taken out of its trailers.
+    reserved: Option<Arc<Reserved>>,
 }
 
 impl Watched {
@@ -254,6 +257,15 @@ impl RequestBody {
     pub fn count_messages(&mut self, wire: Wire) {
         if let Self::Streamed(body) = self {
             body.watched.messages = Some(Box::new(MessageReader::new(wire)));
+        }
+    }
+
+    /// Takes these names out of its trailers.
+    pub fn reserve(&mut self, names: &Arc<Reserved>) {
+        if let Self::Streamed(body) = self
+            && !names.is_empty()
+        {
+            body.watched.reserved = Some(Arc::clone(names));
         }
     }
 
@@ -396,6 +408,10 @@ impl Body for RequestBody {
                     return Poll::Ready(ended);
                 }
             },
+        };
+        let frame = match &body.watched.reserved {
+            Some(reserved) => trailers::without(frame, reserved),
+            None => frame,
         };
         body.watched.see(&frame, &body.progress);
         if body.is_end_stream() {

@@ -1,7 +1,8 @@
 //! One attempt upstream: endpoint, CLIENT span, place, report.
 
+use super::attempts::{Attempt, PANIC};
 use super::call;
-use super::context::{Attempt, PANIC, RequestContext};
+use super::context::RequestContext;
 use super::error::ProxyError;
 use super::informational;
 use super::plan::HostRewrite;

@@ -4,17 +4,27 @@
 
 use super::body::Body;
 use super::context::RequestContext;
-use super::cors;
 use super::entitle;
 use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
-use crate::auth::{Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder};
+use super::limit::limit_known;
+use super::query;
+use crate::auth::{
+    Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
+};
 use crate::message::forwarded;
 use crate::message::held::HeldBody;
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
+
+/// What was decided of who may pass, as the access log has it.
+#[derive(Clone, Copy)]
+pub(super) struct Decided {
+    pub(super) decision: &'static str,
+    pub(super) reason: Option<&'static str>,
+}
 
 /// Lets the request pass, with what was proved of its client; or not.
 pub(super) async fn authorize(
@@ -45,30 +55,39 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
         Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) => return Ok(gated),
     };
-    match ask(context, parts, upgrades, held.as_ref()).await {
+    let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
+        return Ok(gated);
+    };
+    note(context, &ruling);
+    match ruling.outcome {
         Ok(grant) => {
             apply(context, parts, *grant)?;
+            limit_known(context, &parts.headers).await?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(guarded.response),
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(context, denial).map(Gated::Answer),
+        Err(denial) => refuse(denial).map(Gated::Answer),
     }
 }
 
+/// None: its route requires nothing.
 async fn ask(
     context: &mut RequestContext,
     parts: &Parts,
     upgrades: bool,
     body: Option<&HeldBody>,
-) -> Result<Box<Grant>, Box<Denial>> {
+) -> Option<Ruling> {
     let (live, conn) = (Arc::clone(&context.live), Arc::clone(&context.conn));
-    let Some(route) = context.route.clone() else {
-        return Ok(Box::default());
-    };
-    let handed_over = context.watch.elapsed();
-    context.hand_over(handed_over);
+    let route = context.route.clone()?;
+    let requirement = route.auth.as_ref();
+    // What is decided here is our own work; what others are asked for is not.
+    let waits = requirement.is_some_and(Requirement::waits);
+    if waits {
+        let now = context.watch.elapsed();
+        context.hand_over(now);
+    }
     let branch = context.branch.clone();
     let target = context.target.clone();
     let host = context.host.clone();
@@ -88,7 +107,7 @@ async fn ask(
         route: &route.plan.name,
         listener: &conn.listener.name,
         upgrades,
-        is_preflight: cors::preflight_method(&parts.method, &parts.headers).is_some(),
+        is_preflight: context.is_preflight,
         body,
     };
     let flags = branch
@@ -105,20 +124,52 @@ async fn ask(
         flags,
         spans: context.spans(),
     };
-    let outcome = match &route.auth {
+    let mut ruling = match requirement {
         Some(requirement) => requirement.check(&asked, &mut recorder).await,
-        None => Ok(Box::default()),
+        None => Ruling::unasked(),
     };
-    context.take_back(context.watch.elapsed());
-    let (outcome, error) = entitle::allowed(&route.plan, &asked, outcome?);
-    if let Some(error) = error {
-        context.note("edgespan.auth.allow.error", error.name());
+    if waits {
+        context.take_back(context.watch.elapsed());
     }
-    outcome
+    if let Ok(grant) = ruling.outcome {
+        let (outcome, error) = entitle::allowed(&route.plan, &asked, grant);
+        if let Some(error) = error {
+            context.note("edgespan.auth.allow.error", error.name());
+        }
+        ruling.outcome = outcome;
+    }
+    Some(ruling)
+}
+
+/// What the SERVER span says of it.
+fn note(context: &mut RequestContext, ruling: &Ruling) {
+    let decided = match &ruling.outcome {
+        Ok(_) => Decided {
+            decision: "allow",
+            reason: None,
+        },
+        Err(denial) => Decided {
+            decision: denial.name(),
+            reason: Some(denial.reason.name()),
+        },
+    };
+    context.note("edgespan.auth.decision", decided.decision);
+    if let Some(reason) = decided.reason {
+        context.note("edgespan.auth.reason", reason);
+    }
+    if let Some(policy) = &ruling.policy {
+        context.note("edgespan.auth.policy", policy);
+    }
+    context.decided = Some(decided);
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
 fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
+    query::edit(&mut parts.uri, &grant.query_set, &grant.query_remove).map_err(|_| {
+        ProxyError::Rewrite {
+            reason: "a policy made the query too long",
+        }
+    })?;
     for change in &grant.request {
         match change {
             HeaderChange::Set(name, value) => {
@@ -132,15 +183,13 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
             }
         }
     }
-    context.note("edgespan.auth.decision", "allow");
+    entitle::say_who(context, &mut parts.headers, grant.identity.as_deref());
     entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
     context.granted = Some(Box::new(grant));
     Ok(())
 }
 
-fn refuse(context: &mut RequestContext, denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
-    context.note("edgespan.auth.decision", denial.name());
-    context.note("edgespan.auth.reason", denial.reason.name());
+fn refuse(denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
     match denial.answer {
         DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {

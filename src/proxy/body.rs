@@ -7,6 +7,7 @@ use crate::message::compression::Compressed;
 use crate::server::BoxError;
 use crate::upstream::AnswerBody;
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -19,10 +20,28 @@ pub(super) enum Body {
     Empty,
     /// One of our own.
     Full(Bytes),
+    /// One of our own, with trailers behind it.
+    Trailed(Box<(Bytes, HeaderMap)>),
     /// The upstream.
     Answer(Box<AnswerBody>),
     /// Another one, compressed.
     Compressed(Box<Compressed<Self>>),
+}
+
+impl Body {
+    /// One of our own, with trailers behind it.
+    pub(super) fn trailed(bytes: Bytes, trailers: HeaderMap) -> Self {
+        Self::Trailed(Box::new((bytes, trailers)))
+    }
+
+    /// The bytes, if it is one of our own; an upstream's are not held here.
+    pub(super) fn into_own(self) -> Bytes {
+        match self {
+            Self::Full(bytes) => bytes,
+            Self::Trailed(own) => own.0,
+            Self::Empty | Self::Answer(_) | Self::Compressed(_) => Bytes::new(),
+        }
+    }
 }
 
 impl From<Bytes> for Body {
@@ -50,6 +69,15 @@ impl HttpBody for Body {
                 *self = Self::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
+            Self::Trailed(own) => {
+                let (bytes, trailers) = own.as_mut();
+                if bytes.is_empty() {
+                    let trailers = std::mem::take(trailers);
+                    *self = Self::Empty;
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes)))))
+            }
             Self::Answer(body) => Pin::new(body.as_mut())
                 .poll_frame(cx)
                 .map_err(|error| Box::new(error) as BoxError),
@@ -60,7 +88,7 @@ impl HttpBody for Body {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Full(_) => false,
+            Self::Full(_) | Self::Trailed(_) => false,
             Self::Answer(body) => body.is_end_stream(),
             Self::Compressed(body) => body.is_end_stream(),
         }
@@ -70,6 +98,7 @@ impl HttpBody for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Trailed(own) => SizeHint::with_exact(own.0.len() as u64),
             Self::Answer(body) => body.size_hint(),
             Self::Compressed(body) => body.size_hint(),
         }

@@ -66,6 +66,7 @@ pub(super) fn count(context: &RequestContext, body: &mut RequestBody) {
     if let Some(wire) = wire(context) {
         body.count_messages(wire);
     }
+    body.reserve(&context.live.reserved);
 }
 
 /// What counts the messages of an answer with these headers.

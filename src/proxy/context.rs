@@ -1,14 +1,13 @@
 //! What a request carries from its head to its last byte: its clock, its spans, its facts.
 
-use super::call;
+use super::attempts::Attempt;
+use super::authorize::Decided;
 use super::decide::Decision;
-use super::error::ProxyError;
-use super::informational::Heard;
 use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
 use super::upgrade::Splice;
-use crate::auth::Grant;
+use crate::auth::{Grant, Identity};
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
 use crate::message::compression::Wanted;
@@ -17,44 +16,22 @@ use crate::message::request_body::{BodyFault, BodyProgress};
 use crate::message::respond::Form;
 use crate::ratelimit::Charges;
 use crate::server::{InFlight, RequestInFlight};
-use crate::telemetry::metrics::{ActiveGuard, ClientObservation, ExemplarIds};
-use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::telemetry::metrics::ActiveGuard;
 use crate::trace::flags::FeatureFlags;
-use crate::trace::ids;
-use crate::trace::rpc::{GrpcStatus, Messages};
+use crate::trace::rpc::GrpcStatus;
 use crate::trace::sampler::Head;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::OpenSpan;
-use crate::upstream::{AdaptivePlace, Admission, Load};
+use crate::upstream::{AdaptivePlace, Admission};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Frame;
 use opentelemetry::trace::SpanId;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Too few endpoints are well, so that this one was asked although it is not.
-pub(super) const PANIC: &str = "edgespan.upstream.panic";
-
-/// One attempt at an upstream, while it runs.
-pub(super) struct Attempt {
-    pub(super) span: Option<OpenSpan>,
-    /// Which of the request's attempts, counted from one.
-    pub(super) number: u32,
-    /// When it began, from the request's start.
-    pub(super) began: Duration,
-    /// 1xx responses so far.
-    pub(super) heard: Option<Arc<Heard>>,
-    /// Its place at the endpoint.
-    _load: Load,
-    pub(super) status: Option<StatusCode>,
-    pub(super) version: Option<Version>,
-    pub(super) peer: Option<SocketAddr>,
-    pub(super) grpc_status: Option<GrpcStatus>,
-}
 
 /// One request. Ends exactly once: by [`Self::end`], or by being dropped when its client left.
 pub(super) struct RequestContext {
@@ -73,6 +50,10 @@ pub(super) struct RequestContext {
     pub(super) user_agent: Option<HeaderValue>,
     /// `Origin`, kept where the route has cross-origin rules.
     pub(super) origin: Option<HeaderValue>,
+    /// Whether it is a CORS preflight.
+    pub(super) is_preflight: bool,
+    /// How many names its client sent that only we write.
+    pub(super) stripped: usize,
     /// Whether it runs in a task of its own, and not in its connection's.
     pub(super) has_own_task: bool,
     /// Whether the HTTP/1 connection ends after the answer.
@@ -114,6 +95,8 @@ pub(super) struct RequestContext {
     /// Both streams of an upgrade that was granted.
     pub(super) splice: Option<Box<Splice>>,
     upgraded_request_bytes: u64,
+    /// Whether it may pass, where its route requires something.
+    pub(super) decided: Option<Decided>,
     /// What policies granted, where its route requires some.
     pub(super) granted: Option<Box<Grant>>,
     /// Who asks, where a host proxy asks about it.
@@ -156,6 +139,8 @@ impl RequestContext {
             server_port: None,
             user_agent: None,
             origin: None,
+            is_preflight: false,
+            stripped: 0,
             has_own_task: request.version() >= Version::HTTP_2,
             close_after: false,
             head: None,
@@ -182,6 +167,7 @@ impl RequestContext {
             by_connect: false,
             splice: None,
             upgraded_request_bytes: 0,
+            decided: None,
             granted: None,
             decision: None,
             charges: None,
@@ -215,6 +201,11 @@ impl RequestContext {
         plan.flow.as_ref().map(|flow| flow.name.as_ref())
     }
 
+    /// Who its client is, as far as that was proved.
+    pub(super) fn identity(&self) -> Option<&Arc<Identity>> {
+        self.granted.as_ref()?.identity.as_ref()
+    }
+
     /// Edgespan hands over to someone it waits for; `now` is counted from the request's start.
     pub(super) fn hand_over(&mut self, now: Duration) {
         if let Some(since) = self.at_work_since.take() {
@@ -230,150 +221,6 @@ impl RequestContext {
     /// Whether spans of this request are recorded.
     pub(super) fn records(&self) -> bool {
         self.head.as_ref().is_some_and(|head| head.record)
-    }
-
-    /// Opens the CLIENT span of an attempt that begins `now`, counted from the request's start.
-    pub(super) fn client_span(&self, now: Duration, to: &ClientStart<'_>) -> Option<OpenSpan> {
-        let head = self.head.as_ref().filter(|head| head.record)?;
-        let at = self.watch.started().plus(now);
-        let parent = Some(self.server_id);
-        let trace = &self.live.trace;
-        Some(start_client(trace, head, ids::span_id(), parent, at, to))
-    }
-
-    /// The SERVER span says that a request went to an endpoint that is not well.
-    pub(super) fn say_panic(&mut self) {
-        if !std::mem::replace(&mut self.said_panic, true)
-            && let Some(span) = &mut self.server
-        {
-            span.bool(PANIC, true);
-        }
-    }
-
-    /// An attempt begins: `headers` get the context that makes the upstream's span its child.
-    pub(super) fn begin_attempt(
-        &mut self,
-        now: Duration,
-        span: Option<OpenSpan>,
-        heard: Option<Arc<Heard>>,
-        load: Load,
-        headers: &mut HeaderMap,
-    ) -> Attempt {
-        self.hand_over(now);
-        if let Some(head) = &self.head {
-            let span_id = match &span {
-                Some(span) => span.ids().span_id,
-                None => ids::span_id(),
-            };
-            self.live
-                .propagators
-                .inject(headers, &head.outgoing(span_id));
-        }
-        if let Some(place) = &mut self.adaptive {
-            let at = self.watch.started_instant() + now;
-            place.asked(at, self.request_body.as_ref());
-        }
-        self.attempts += 1;
-        // What an attempt before this one said counts no more.
-        self.grpc_status = None;
-        self.answer_messages = None;
-        Attempt {
-            span,
-            number: self.attempts,
-            began: now,
-            heard,
-            _load: load,
-            status: None,
-            version: None,
-            peer: None,
-            grpc_status: None,
-        }
-    }
-
-    /// The attempt has the head of an answer.
-    pub(super) fn answered<B>(&mut self, response: &Response<B>, peer: Option<SocketAddr>) {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.status = Some(response.status());
-            attempt.version = Some(response.version());
-            attempt.peer = peer;
-        }
-        self.answer_version = response.version();
-        self.answer_messages = call::answer_reader(self, response.headers());
-        self.note_grpc_status(response.headers());
-    }
-
-    /// The attempt is over, with an answer that is not passed on.
-    pub(super) fn abandon_attempt(&mut self) {
-        let now = self.watch.elapsed();
-        self.take_back(now);
-        self.end_attempt(now, None, false);
-    }
-
-    /// The attempt failed without an answer.
-    pub(super) fn fail_attempt(&mut self, error: &ProxyError) {
-        let now = self.watch.elapsed();
-        self.take_back(now);
-        let cancelled = matches!(error, ProxyError::ClientGone | ProxyError::BodyIdle);
-        let error_type = error.attempt_error_type().or(if cancelled {
-            None
-        } else {
-            Some("request_aborted")
-        });
-        self.end_attempt(now, error_type, cancelled);
-    }
-
-    fn end_attempt(
-        &mut self,
-        now: Duration,
-        error_type: Option<&'static str>,
-        cancelled_by_client: bool,
-    ) {
-        if let Some(attempt) = self.attempt.take() {
-            self.close(attempt, now, error_type, cancelled_by_client);
-        }
-    }
-
-    /// Writes how an attempt ended, and ends its span.
-    pub(super) fn close(
-        &mut self,
-        attempt: Attempt,
-        now: Duration,
-        error_type: Option<&'static str>,
-        cancelled_by_client: bool,
-    ) {
-        if let Some(upstream) = &self.upstream {
-            let recorded = self.head.as_ref().filter(|head| head.record);
-            let span_id = attempt.span.as_ref().map(|span| span.ids().span_id);
-            self.live.metrics.client_request(&ClientObservation {
-                upstream,
-                method: self.live.trace.known_methods.text(&self.method).method,
-                status: attempt.status.map(|status| status.as_u16()),
-                error_type,
-                duration: now.saturating_sub(attempt.began),
-                ended: self.watch.started().plus(now),
-                exemplar: recorded.zip(span_id).map(|(head, span_id)| ExemplarIds {
-                    trace_id: head.trace_id,
-                    span_id,
-                }),
-            });
-        }
-        let Some(mut span) = attempt.span else { return };
-        if let Some(heard) = &attempt.heard {
-            heard.record(&mut span);
-        }
-        let messages = call::messages(self).map(Messages::from_the_other_side);
-        let end = ClientEnd {
-            messages,
-            status: attempt.status.map(|status| status.as_u16()),
-            error_type,
-            grpc_status: attempt.grpc_status,
-            cancelled_by_client,
-            version: attempt.version,
-            peer: attempt.peer,
-        };
-        end_client(&mut span, &end);
-        span.end(self.watch.started().plus(now), &mut self.spans.bytes);
-        self.spans.count += 1;
     }
 
     /// Says something of the request as a whole.
@@ -418,18 +265,6 @@ impl RequestContext {
         super::finish::end(self, outcome);
     }
 
-    /// Ends a running attempt as its request ends, `now` after its start.
-    pub(super) fn end_attempt_with(&mut self, now: Duration, outcome: Outcome) {
-        for rival in std::mem::take(&mut self.rivals) {
-            self.close(rival, now, None, true);
-        }
-        match outcome {
-            Outcome::Complete => self.end_attempt(now, None, false),
-            Outcome::Canceled => self.end_attempt(now, None, true),
-            Outcome::AnswerBroken(kind) => self.end_attempt(now, Some(kind), false),
-        }
-    }
-
     /// Bytes of the answer so far.
     pub(super) const fn response_bytes(&self) -> u64 {
         self.response_bytes
@@ -439,11 +274,6 @@ impl RequestContext {
     pub(super) fn add_upgraded_bytes(&mut self, received: u64, sent: u64) {
         self.upgraded_request_bytes += received;
         self.response_bytes += sent;
-    }
-
-    /// The CLIENT span of the attempt that runs.
-    pub(super) fn attempt_span(&mut self) -> Option<&mut OpenSpan> {
-        self.attempt.as_mut()?.span.as_mut()
     }
 
     /// Why the request's body ended early, if it did.

@@ -1,4 +1,5 @@
-//! What comes after the policies: a route's `allow`, and the assertion that its origin gets.
+//! What comes after the policies: a route's `allow`, and what its origin learns of the client:
+//! header fields and the signed assertion.
 
 use super::context::RequestContext;
 use super::error::ProxyError;
@@ -6,7 +7,7 @@ use super::plan::RoutePlan;
 use super::snapshot::{LiveAction, LiveRoute};
 use crate::auth::{AllowError, Asked, Denial, Grant, Identity, Inquiry, Reason, Refused};
 use crate::message::forwarded;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tracing::warn;
 
 /// Whether a request that the policies let pass may pass; and what kept the expression from
@@ -35,6 +36,30 @@ pub(super) fn allowed(
         Err(Refused::Failed(error)) => {
             (Err(Box::new(Denial::own(Reason::AllowFailed))), Some(error))
         }
+    }
+}
+
+/// What the origin learns of who the client is, and the SERVER span, where it is told to say so.
+pub(super) fn say_who(
+    context: &mut RequestContext,
+    headers: &mut HeaderMap,
+    identity: Option<&Identity>,
+) {
+    let Some(route) = context.route.clone() else {
+        return;
+    };
+    let Some(settings) = &route.plan.identity else {
+        return;
+    };
+    let unfit = settings.write(identity, headers);
+    if !unfit.is_empty() {
+        context.live.metrics.identity_unfit(unfit.len());
+        let names: Vec<&str> = unfit.into_iter().map(HeaderName::as_str).collect();
+        context.note("edgespan.identity.unfit", &names.join(","));
+    }
+    let subject = identity.and_then(|identity| identity.subject.as_deref());
+    if let (Some(key), Some(subject)) = (settings.span_attribute, subject) {
+        context.note(key, subject);
     }
 }
 

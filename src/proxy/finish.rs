@@ -4,7 +4,7 @@ use super::body::{Body, TracedBody};
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::outcome::Outcome;
-use super::{call, compress, cors, decide, edit, upgrade};
+use super::{call, compress, cors, decide, edit, limit, upgrade};
 use crate::message::{forwarded, respond};
 use crate::ratelimit;
 use crate::server::Drain;
@@ -169,6 +169,7 @@ pub(super) fn end(context: &mut RequestContext, outcome: Outcome) {
         let metrics = &context.live.metrics;
         metrics.compressed(algorithm, before, context.response_bytes());
     }
+    limit::record(context);
     if let Some(mut span) = context.server.take() {
         end_server(&mut span, &server_end);
         let at = context.watch.started().plus(duration);
@@ -241,6 +242,7 @@ fn write_access(context: &RequestContext, end: &ServerEnd<'_>, duration: Duratio
         route: context.route.as_ref().map(|route| &*route.plan.name),
         upstream: end.upstream,
         flow: context.flow(),
+        auth: context.decided.map(|one| (one.decision, one.reason)),
         duration,
         request_bytes: end.request_body_bytes,
         response_bytes: end.response_body_bytes,

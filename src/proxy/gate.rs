@@ -93,6 +93,7 @@ pub(super) fn gate(
     read_client(context, &mut parts, normalized.as_ref().ok());
 
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
+    context.is_preflight = preflight.is_some();
     let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
     let found = match &normalized {
         Ok(normalized) if published.is_none() => {
@@ -103,7 +104,7 @@ pub(super) fn gate(
             None
         }
     };
-    limit::begin(context, &parts.headers, preflight.is_some());
+    limit::begin(context, &parts.headers);
     let normalized = normalized.map_err(refused)?;
     if context.conn.is_misdirected(normalized.host()) {
         return Err(ProxyError::Misdirected);
@@ -125,14 +126,7 @@ pub(super) fn gate(
     check_length(&parts.headers, body_bytes_max)?;
     let (cluster, rewrite) = match &route.action {
         LiveAction::Forward { cluster, rewrite } => (Arc::clone(cluster), rewrite.clone()),
-        LiveAction::Split { rewrite, .. } => match &context.branch {
-            Some(branch) => (Arc::clone(&branch.cluster), rewrite.clone()),
-            None => {
-                return Err(ProxyError::Rewrite {
-                    reason: "split without a branch",
-                });
-            }
-        },
+        LiveAction::Split { rewrite, .. } => (branch_cluster(context)?, rewrite.clone()),
         LiveAction::Redirect(to) => {
             let response = answer_redirect(context, &parts, to, prefix)?;
             return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
@@ -177,6 +171,7 @@ pub fn normalize_policy(listener: &ListenerSettings) -> NormalizePolicy {
 /// Who the client is, as far as whom we trust can tell. What others say of themselves is gone
 /// from the headers afterwards.
 fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Option<&Normalized>) {
+    strip_reserved(context, &mut parts.headers);
     let listener = Arc::clone(&context.conn.listener);
     let policy = ForwardedPolicy {
         trusted: &listener.trusted_proxies,
@@ -200,6 +195,9 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
         let value = told.map(|(_, value)| value);
         forwarded::assert_field(&mut parts.headers, &header, value);
     }
+    if let Some(assertions) = &context.live.assertion {
+        forwarded::assert_field(&mut parts.headers, &assertions.settings().header, None);
+    }
     forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;
@@ -213,6 +211,15 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
         context.target = target.clone();
     }
     context.user_agent = parts.headers.get(USER_AGENT).cloned();
+}
+
+/// Removes what only we write, before a route, a limit or a policy could go by it, whatever the
+/// route.
+pub(super) fn strip_reserved(context: &mut RequestContext, headers: &mut HeaderMap) {
+    context.stripped = context.live.reserved.strip(headers);
+    if context.stripped > 0 {
+        context.live.metrics.identity_stripped();
+    }
 }
 
 /// The route, with the SERVER span opened under it. A preflight is also looked up under the
@@ -317,6 +324,10 @@ pub(super) fn open_span(
         if let Some(identity) = context.conn.identity() {
             certificate(identity).write(&mut span);
         }
+        if context.stripped > 0 {
+            let names = i64::try_from(context.stripped).unwrap_or(i64::MAX);
+            span.int("edgespan.identity.stripped", names);
+        }
         context.server = Some(span);
     }
 }
@@ -329,6 +340,13 @@ fn choose_branch(context: &mut RequestContext, parts: &Parts) {
     {
         context.branch = split.branch_of(context, &parts.headers);
     }
+}
+
+fn branch_cluster(context: &RequestContext) -> Result<Arc<Cluster>, ProxyError> {
+    let branch = context.branch.as_ref().ok_or(ProxyError::Rewrite {
+        reason: "split without a branch",
+    })?;
+    Ok(Arc::clone(&branch.cluster))
 }
 
 fn certificate(identity: &ClientIdentity) -> ClientCertificate<'_> {

@@ -3,7 +3,7 @@
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::gate::{Gated, Onward};
-use super::{call, cors, forward};
+use super::{call, forward};
 use crate::auth::BodyRule;
 use crate::message::held::HeldBody;
 use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
@@ -85,7 +85,5 @@ fn wanted(context: &RequestContext, onward: &Onward) -> Option<BodyRule> {
     if onward.upgrade.is_some() {
         return None;
     }
-    let parts = &onward.parts;
-    let is_preflight = cors::preflight_method(&parts.method, &parts.headers).is_some();
-    (!is_preflight || !requirement.passes_preflights()).then_some(wanted)
+    (!context.is_preflight || !requirement.passes_preflights()).then_some(wanted)
 }

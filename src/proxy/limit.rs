@@ -1,34 +1,49 @@
 //! How often a client may ask: the question to `ratelimit`, and what its answer means here.
 //!
 //! Comes between gate and forward, whatever the gate came to: also a request without a route is one
-//! more of its listener's. Nobody has been asked anything yet.
+//! more of its listener's. Nobody has been asked anything yet. Limits that go by who the client is
+//! come after `authorize`.
 
 use super::body::Body;
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::forward::forward;
 use super::gate::Onward;
+use crate::auth::Proof;
 use crate::clock;
-use crate::ratelimit::{KeyFacts, Refused};
+use crate::ratelimit::{KeyFacts, Known, Refused};
 use crate::trace::span::OpenSpan;
 use http::{HeaderMap, Response};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// `ratelimit.algorithm`; there is one.
 const ALGORITHM: &str = "gcra";
 
 /// Notes whose buckets the request takes from, while its headers are at hand.
-pub(super) fn begin(context: &mut RequestContext, headers: &HeaderMap, is_preflight: bool) {
+pub(super) fn begin(context: &mut RequestContext, headers: &HeaderMap) {
+    let limits = context.route.as_ref().map_or(&[][..], |one| &one.limits);
+    context.charges = context.live.limits.begin(limits, &facts(context, headers));
+}
+
+fn facts<'a>(context: &'a RequestContext, headers: &'a HeaderMap) -> KeyFacts<'a> {
     let route = context.route.as_ref();
-    let facts = KeyFacts {
+    let identity = context.identity();
+    KeyFacts {
         client: context.client,
         headers,
         route: route.map(|route| &*route.plan.name),
         listener: &context.conn.listener.name,
-        is_preflight,
-    };
-    let limits = route.map_or(&[][..], |route| &route.limits);
-    context.charges = context.live.limits.begin(limits, &facts);
+        is_preflight: context.is_preflight,
+        known: identity.and_then(|identity| {
+            let (policy, subject) = identity.known_as()?;
+            Some(Known {
+                policy,
+                subject,
+                by_api_key: identity.proof == Proof::ApiKey,
+            })
+        }),
+    }
 }
 
 /// Lets the request pass, or not.
@@ -36,12 +51,30 @@ pub(super) async fn limit(context: &mut RequestContext) -> Result<(), ProxyError
     if context.charges.is_none() {
         return Ok(());
     }
+    let now = context.watch.started_instant();
     // In a box: most requests never wait here, and all would carry the room for it.
-    Box::pin(charge(context)).await
+    Box::pin(charge(context, now)).await
 }
 
-async fn charge(context: &mut RequestContext) -> Result<(), ProxyError> {
-    let now = context.watch.started_instant();
+/// The same for limits that go by who the client is, once that is decided. What the first ones
+/// took is not given back: they protect whoever decides.
+pub(super) async fn limit_known(
+    context: &mut RequestContext,
+    headers: &HeaderMap,
+) -> Result<(), ProxyError> {
+    let limits = match &context.route {
+        Some(route) if !route.identity_limits.is_empty() => &route.identity_limits,
+        Some(_) | None => return Ok(()),
+    };
+    let facts = facts(context, headers);
+    let Some(charges) = context.live.limits.begin_known(limits, &facts) else {
+        return Ok(());
+    };
+    context.charges = Some(charges.after(context.charges.take()));
+    charge(context, clock::instant()).await
+}
+
+async fn charge(context: &mut RequestContext, now: Instant) -> Result<(), ProxyError> {
     let Some(charges) = &mut context.charges else {
         return Ok(());
     };
@@ -52,7 +85,6 @@ async fn charge(context: &mut RequestContext) -> Result<(), ProxyError> {
         context.hand_over(handed_over);
         context.take_back(context.watch.elapsed());
     }
-    record(context);
     let told = context.charges.as_ref().and_then(|one| one.decision());
     match (charged, told) {
         (Ok(()), _) => Ok(()),
@@ -108,8 +140,8 @@ pub(super) async fn within(
     outcome
 }
 
-/// What the SERVER span says of it.
-fn record(context: &mut RequestContext) {
+/// What the SERVER span says of it, in the end: limits may have been asked twice.
+pub(super) fn record(context: &mut RequestContext) {
     let (Some(charges), Some(span)) = (&context.charges, &mut context.server) else {
         return;
     };

@@ -2,6 +2,7 @@
 
 mod answer;
 mod attempt;
+mod attempts;
 mod authorize;
 mod body;
 mod call;
@@ -23,6 +24,7 @@ mod limit;
 mod outcome;
 mod pipeline;
 pub mod plan;
+mod query;
 mod redirect;
 mod retry;
 mod snapshot;

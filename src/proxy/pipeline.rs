@@ -47,7 +47,13 @@ impl Handle for Pipeline {
         let (counted, admitted) = self.requests.enter(conn.listener.limits.requests_max);
         let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &incoming);
 
-        let outcome = match gate(&mut context, incoming) {
+        let gated = if decide::is_call(&context, &incoming) {
+            // In a box: only decisions over gRPC wait for a message here.
+            Box::pin(decide::call(&mut context, incoming)).await
+        } else {
+            gate(&mut context, incoming)
+        };
+        let outcome = match gated {
             Ok(_) if !admitted => Err(ProxyError::Overloaded { what: "listener" }),
             Ok(_) if context.live.memory.is_high() => {
                 Err(ProxyError::Overloaded { what: "memory" })

@@ -1,7 +1,7 @@
 //! What a matched route carries: everything the stages after routing need to know.
 
 pub use super::upgrade::SessionPlan;
-use crate::auth::{Allow, RequirementSettings};
+use crate::auth::{Allow, IdentitySettings, RequirementSettings};
 use crate::message::compression::CompressionRules;
 use crate::route::HeaderRule;
 use crate::trace::flow::Flow;
@@ -25,6 +25,8 @@ pub struct RoutePlan {
     pub response_headers: HeaderEdits,
     /// Who may pass; None: everybody.
     pub auth: Option<RequirementSettings>,
+    /// What the origin learns of who a client is; None: nothing.
+    pub identity: Option<Arc<IdentitySettings>>,
     /// What else has to hold of a request.
     pub allow: Option<Arc<Allow>>,
     /// Whether its requests carry a signed assertion, if a policy proved who their client is.

@@ -5,6 +5,7 @@ use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
 use crate::auth::assertion::Assertions;
 use crate::auth::{Policy, Requirement};
+use crate::message::reserved::Reserved;
 use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
 use crate::server::MemoryPressure;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub clusters: Vec<Arc<Cluster>>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<Arc<Policy>>,
+    /// Header names that only edgespan writes.
+    pub reserved: Arc<Reserved>,
     /// What signs assertions of who a client is.
     pub assertion: Option<Arc<Assertions>>,
     /// The configuration that this was made from, its secrets hidden.
@@ -77,6 +80,8 @@ pub struct LiveRoute {
     pub trace: TraceRule,
     /// The rate limits of its requests.
     pub limits: Vec<Arc<Rule>>,
+    /// Those that go by who the client is, asked after `auth`.
+    pub identity_limits: Vec<Arc<Rule>>,
     /// Its `http.route`.
     pub template: Arc<str>,
 }

@@ -19,6 +19,8 @@ pub struct Charges {
     entries: Vec<Entry>,
     store: Option<Arc<SharedStore>>,
     fault: Option<StoreFault>,
+    /// What was settled before, by limits that nothing had to be proved for.
+    earlier: Option<Box<Self>>,
 }
 
 struct Entry {
@@ -80,8 +82,16 @@ impl Charges {
                 entries,
                 store: store.filter(|_| asks).map(Arc::clone),
                 fault: None,
+                earlier: None,
             })
         })
+    }
+
+    /// Puts what was settled before beside it. That stays as it is, and is told of, too.
+    #[must_use]
+    pub fn after(mut self: Box<Self>, earlier: Option<Box<Self>>) -> Box<Self> {
+        self.earlier = earlier;
+        self
     }
 
     /// Asks the limits of this process.
@@ -197,8 +207,9 @@ impl Charges {
     }
 
     /// Why Redis could not be asked, if it could not.
-    pub const fn fault(&self) -> Option<StoreFault> {
-        self.fault
+    pub fn fault(&self) -> Option<StoreFault> {
+        let earlier = self.earlier.as_ref();
+        self.fault.or_else(|| earlier.and_then(|one| one.fault))
     }
 
     /// The limit that says most of this request: the one that refuses, else one that would, else
@@ -225,7 +236,8 @@ impl Charges {
     }
 
     fn decisions(&self) -> impl Iterator<Item = Decision<'_>> {
-        self.entries.iter().filter_map(|entry| {
+        let earlier = self.earlier.iter().flat_map(|one| &one.entries);
+        self.entries.iter().chain(earlier).filter_map(|entry| {
             Some(Decision {
                 rule: &entry.rule,
                 verdict: entry.verdict?,

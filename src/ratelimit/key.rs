@@ -29,6 +29,19 @@ pub struct KeyFacts<'a> {
     pub listener: &'a str,
     /// Whether it is a CORS preflight.
     pub is_preflight: bool,
+    /// Who its client is, once that was proved.
+    pub known: Option<Known<'a>>,
+}
+
+/// Who a client is.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The policy that knows it.
+    pub policy: &'a str,
+    /// Its name there.
+    pub subject: &'a str,
+    /// Whether the name is that of an API key.
+    pub by_api_key: bool,
 }
 
 /// Takes the parts of a key.
@@ -121,6 +134,8 @@ fn feed(limit: &RateLimitSettings, facts: &KeyFacts<'_>, sink: &mut impl Sink) -
                 text(b'l', facts.listener.as_bytes(), sink);
                 true
             }
+            KeyPart::Identity => known(facts.known, sink),
+            KeyPart::ApiKey => known(facts.known.filter(|known| known.by_api_key), sink),
         };
         if !there {
             match limit.missing {
@@ -131,6 +146,14 @@ fn feed(limit: &RateLimitSettings, facts: &KeyFacts<'_>, sink: &mut impl Sink) -
         sink.bytes(b"|");
     }
     Some(())
+}
+
+/// Two policies may know different clients by one name.
+fn known(known: Option<Known<'_>>, sink: &mut impl Sink) -> bool {
+    let Some(known) = known else { return false };
+    text(b'p', known.policy.as_bytes(), sink);
+    text(b's', known.subject.as_bytes(), sink);
+    true
 }
 
 fn text(kind: u8, text: &[u8], sink: &mut impl Sink) {
@@ -208,6 +231,7 @@ mod tests {
             route: Some("orders"),
             listener: "web",
             is_preflight: false,
+            known: None,
         };
         shared(limit, &facts, "{edgespan}:")
     }
@@ -257,6 +281,56 @@ mod tests {
     }
 
     #[test]
+    fn a_client_is_known_by_its_name_and_the_policy_that_knows_it() {
+        let limits = [KeyPart::Identity, KeyPart::ApiKey].map(|part| limit(vec![part]));
+        let [by_identity, by_key] = &limits;
+        let headers = HeaderMap::new();
+        let key = |limit: &RateLimitSettings, client: &str, known| {
+            let facts = KeyFacts {
+                client: client.parse().unwrap(),
+                headers: &headers,
+                route: None,
+                listener: "web",
+                is_preflight: false,
+                known,
+            };
+            shared(limit, &facts, "").unwrap()
+        };
+        let known = |policy, subject, by_api_key| {
+            let known = Known {
+                policy,
+                subject,
+                by_api_key,
+            };
+            Some(known)
+        };
+        let ada = known("ops", "ada", false);
+
+        assert!(limits.iter().all(RateLimitSettings::goes_by_identity));
+        assert_eq!(
+            key(by_identity, "10.0.0.1", ada),
+            key(by_identity, "10.0.0.2", ada)
+        );
+        for other in [
+            known("ops", "eve", false),
+            known("partners", "ada", false),
+            known("op", "sada", false),
+            None,
+        ] {
+            assert_ne!(
+                key(by_identity, "10.0.0.1", ada),
+                key(by_identity, "10.0.0.1", other)
+            );
+        }
+        let anonymous = key(by_key, "10.0.0.1", None);
+        assert_eq!(key(by_key, "10.0.0.1", ada), anonymous, "shown no key");
+        assert_ne!(
+            key(by_key, "10.0.0.1", known("ops", "ada", true)),
+            anonymous
+        );
+    }
+
+    #[test]
     fn preflights_are_left_out_where_that_is_set() {
         let counts = limit(vec![]);
         let exempts = RateLimitSettings {
@@ -270,6 +344,7 @@ mod tests {
             route: None,
             listener: "web",
             is_preflight: true,
+            known: None,
         };
 
         assert!(shared(&counts, &facts, "").is_some());

@@ -15,7 +15,7 @@ mod table;
 pub use charge::{Charges, Decision, Refused};
 pub use gcra::{Quota, Verdict};
 pub use headers::tell;
-pub use key::KeyFacts;
+pub use key::{KeyFacts, Known};
 pub use rule::{RateLimits, Rule};
 pub use settings::{
     KeyPart, LimitHeaders, MissingKey, OnStoreFailure, Password, RateLimitSettings, RateLimitStore,

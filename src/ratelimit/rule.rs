@@ -154,4 +154,9 @@ impl RateLimits {
             .filter(|rule| !of_listener.iter().any(|other| Arc::ptr_eq(other, rule)));
         Charges::of(of_listener.iter().chain(fresh), facts, self.store.as_ref())
     }
+
+    /// The buckets of a request at limits that go by who its client is.
+    pub fn begin_known(&self, route: &[Arc<Rule>], facts: &KeyFacts<'_>) -> Option<Box<Charges>> {
+        Charges::of(route.iter(), facts, self.store.as_ref())
+    }
 }

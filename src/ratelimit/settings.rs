@@ -15,7 +15,7 @@ pub struct RateLimitSettings {
     pub quota: Quota,
     /// Whose requests share a bucket. Empty: everybody's.
     pub key: Vec<KeyPart>,
-    /// What becomes of a request that lacks a header or cookie of the key.
+    /// What becomes of a request that lacks a header, cookie or identity of the key.
     pub missing: MissingKey,
     /// How many leading bits of an IPv6 address are one client: 1 to 128.
     pub ipv6_prefix: u8,
@@ -31,6 +31,14 @@ pub struct RateLimitSettings {
     pub headers: LimitHeaders,
 }
 
+impl RateLimitSettings {
+    /// Whether it has to be known who the client is before this limit can be asked.
+    pub fn goes_by_identity(&self) -> bool {
+        let proved = |part: &KeyPart| matches!(part, KeyPart::Identity | KeyPart::ApiKey);
+        self.key.iter().any(proved)
+    }
+}
+
 /// One part of what tells buckets apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyPart {
@@ -44,6 +52,10 @@ pub enum KeyPart {
     Route,
     /// The listener.
     Listener,
+    /// Who the client is, as far as that was proved: its name and the policy that knows it.
+    Identity,
+    /// The API key that it showed, by the name of the key.
+    ApiKey,
 }
 
 /// What becomes of a request that lacks a header or cookie of the key.

@@ -37,6 +37,10 @@ pub struct GrpcStatus(u8);
 impl GrpcStatus {
     /// `OK`
     pub const OK: Self = Self(0);
+    /// `DEADLINE_EXCEEDED`
+    pub const DEADLINE_EXCEEDED: Self = Self(4);
+    /// `UNAVAILABLE`
+    pub const UNAVAILABLE: Self = Self(14);
 
     /// From its number. Numbers that gRPC does not have are `UNKNOWN`, as its clients read them.
     pub fn from_number(number: u32) -> Self {

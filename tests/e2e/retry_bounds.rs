@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
-async fn front(origin: SocketAddr, settings: &str) -> Setup {
+fn front(origin: SocketAddr, settings: &str) -> Setup {
     Setup::new(&format!(
         "upstreams: {{origin: {{endpoints: ['http://{origin}'], {settings}}}}}\n\
          routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n"
@@ -32,7 +32,7 @@ const QUICK: &str = "backoff: {base: 1ms, max: 1ms}";
 async fn a_retry_that_is_over_does_not_stand_in_the_way_of_the_next() {
     let origin = Scripted::start([say(503, "busy"), say(503, "busy")]).await;
     let settings = format!("limits: {{retries: 1}}, retries: {{attempts: 2, on: [503], {QUICK}}}");
-    let proxy = front(origin.address, &settings).await.start().await;
+    let proxy = front(origin.address, &settings).start().await;
 
     assert_eq!(get(proxy.address, "/", &[]).await.text(), "done");
 }
@@ -42,7 +42,7 @@ async fn what_a_client_takes_for_its_body_is_not_taken_from_retries() {
     let origin = Scripted::start([say(503, "busy")]).await;
     let settings =
         format!("timeouts: {{first_byte: 400ms}}, retries: {{attempts: 1, on: [503], {QUICK}}}");
-    let proxy = front(origin.address, &settings).await.start().await;
+    let proxy = front(origin.address, &settings).start().await;
     let (frames, upload) = with_stream(request("PUT", "/", &[]));
     tokio::spawn(async move {
         for _ in 0..10 {
@@ -62,7 +62,7 @@ async fn attempts_beside_each_other_have_one_deadline() {
     let origin = Scripted::start([Step::Silence, Step::Silence]).await;
     let settings = "timeouts: {first_byte: 2s}, \
                     retries: {attempts: 0, hedge: {after: 1900ms, attempts: 1}}";
-    let proxy = front(origin.address, settings).await.start().await;
+    let proxy = front(origin.address, settings).start().await;
     let began = Instant::now();
 
     assert_eq!(get(proxy.address, "/", &[]).await.status, 504);
@@ -125,11 +125,7 @@ async fn an_answer_passes_if_nobody_can_be_asked_for_a_better_one() {
         "panic_threshold: 0, health: {{http: {{path: /healthz}}, interval: 20ms, timeout: 5s, \
          healthy: 1, unhealthy: 1}}, retries: {{attempts: 2, on: [503], {QUICK}}}"
     );
-    let proxy: Proxy = front(origin, &settings)
-        .await
-        .export_to(&collector)
-        .start()
-        .await;
+    let proxy: Proxy = front(origin, &settings).export_to(&collector).start().await;
     until("a check", || checks.load(Ordering::Relaxed) > 1).await;
 
     let reply = patiently(get(proxy.address, "/", &[])).await;
@@ -138,4 +134,41 @@ async fn an_answer_passes_if_nobody_can_be_asked_for_a_better_one() {
     let edges = collector.next_edges().await;
     let denied = edges.server().text("edgespan.retry.denied");
     assert_eq!(denied, Some("endpoint"));
+}
+
+/// Speaks HTTP/2; answers 503 to the first request and resets the second.
+async fn busy_then_broken() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(stream).await.unwrap();
+        let mut asked = 0;
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            asked += 1;
+            if asked == 1 {
+                let busy = Response::builder().status(503).body(()).unwrap();
+                respond.send_response(busy, true).unwrap();
+            } else {
+                respond.send_reset(h2::Reason::INTERNAL_ERROR);
+            }
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_answer_that_was_given_up_leaves_nothing_of_itself_in_edgespans_own() {
+    let proxy = Setup::new(&format!(
+        "upstreams: {{origin: {{endpoints: ['h2c://{}'], \
+         retries: {{attempts: 1, on: [503], {QUICK}}}}}}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin}}]\n",
+        busy_then_broken().await
+    ));
+    let proxy = proxy.start().await;
+
+    let reply = get(proxy.address, "/", &[]).await;
+
+    assert_eq!(reply.status, 502, "{}", reply.text());
+    assert_eq!(reply.header("via"), Some("1.1 edgespan"));
 }

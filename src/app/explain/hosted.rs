@@ -43,6 +43,11 @@ pub(super) fn outer(
             ];
             ("GET", endpoint.to_string(), told)
         }
+        Dialect::EnvoyGrpc => {
+            return Err(ExplainError::Request(
+                "a question over gRPC is not rehearsed; `envoy` asks the same over HTTP",
+            ));
+        }
         Dialect::Envoy => {
             let path = format!("{endpoint}{}", question.path);
             let told = vec![field("x-forwarded-proto", scheme), field("host", &host)];

@@ -338,6 +338,7 @@ impl<'t> Walk<'t> {
     }
 
     fn comprehension(&mut self, over: &mut ComprehensionExpr, at: Range<usize>) -> Kind {
+        let at = self.name_before(at);
         self.comprehensions += 1;
         if self.comprehensions == COMPREHENSIONS_MAX + 1 {
             let message =
@@ -397,6 +398,17 @@ impl<'t> Walk<'t> {
         };
         let start = byte(start);
         start..byte(stop.saturating_add(1)).max(start)
+    }
+
+    /// The bytes of the name before the bracket of a call, or the place.
+    fn name_before(&self, at: Range<usize>) -> Range<usize> {
+        let head = self.text.get(..at.start).unwrap_or_default().trim_end();
+        let name = head.trim_end_matches(|one: char| one.is_ascii_alphanumeric() || one == '_');
+        if name.len() < head.len() {
+            name.len()..head.len()
+        } else {
+            at
+        }
     }
 
     /// The bytes of a word at or behind a place, or the place.

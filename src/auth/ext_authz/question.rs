@@ -4,9 +4,10 @@ use super::messages::{
     Address, AddressKind, AttributeContext, CheckRequest, HttpRequest, Peer, Request, SocketAddress,
 };
 use crate::auth::Asked;
+use crate::auth::forward::FieldPattern;
 use crate::clock::Timestamp;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST};
-use http::{HeaderMap, HeaderName, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use prost_types::Timestamp as WireTimestamp;
 use std::collections::BTreeMap;
 
@@ -16,12 +17,12 @@ const REQUEST_ID: &str = "x-request-id";
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
 /// What the configuration has to say about a question.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Telling<'a> {
-    /// Which header fields are told; None: all of them.
-    pub(super) headers: Option<&'a [HeaderName]>,
+    /// Which header fields are told.
+    pub(super) headers: &'a [FieldPattern],
     /// `context_extensions`
-    pub(super) context: &'a [(Box<str>, Box<str>)],
+    pub(super) context: &'a [(HeaderName, HeaderValue)],
     /// How many bytes of the body are told; None: it is not told.
     pub(super) body_bytes: Option<usize>,
 }
@@ -37,7 +38,7 @@ pub(super) fn of(asked: &Asked<'_>, telling: &Telling<'_>, time: Timestamp) -> C
                 http: Some(http(asked, telling)),
             }),
             context_extensions: context
-                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .map(|(name, value)| (name.as_str().to_owned(), text(value.as_bytes())))
                 .collect(),
             ..AttributeContext::default()
         }),
@@ -121,11 +122,11 @@ fn http(asked: &Asked<'_>, telling: &Telling<'_>) -> HttpRequest {
 
 /// Names are in lower case already. Lines of one name become one, so that none of them is seen by
 /// one side only.
-fn fields(asked: &Asked<'_>, told: Option<&[HeaderName]>) -> BTreeMap<String, String> {
+fn fields(asked: &Asked<'_>, told: &[FieldPattern]) -> BTreeMap<String, String> {
     let mut fields: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in asked.headers {
         // The host stands in `:authority`, as in Envoy.
-        if *name == HOST || told.is_some_and(|told| !told.contains(name)) {
+        if *name == HOST || !told.iter().any(|pattern| pattern.takes(name)) {
             continue;
         }
         let separator = if *name == COOKIE { "; " } else { "," };

@@ -4,7 +4,7 @@ use super::messages::{
     AppendAction, CheckResponse, DeniedHttpResponse, HeaderValueOption, HttpResponse,
     OkHttpResponse,
 };
-use crate::auth::{AnswerChange, Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason};
+use crate::auth::{AnswerChange, Asked, Grant, HeaderChange};
 use crate::message::hop_by_hop;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER};
@@ -16,19 +16,19 @@ const CONTEXT: [&str; 4] = ["b3", "baggage", "traceparent", "tracestate"];
 
 /// What an authorizer says.
 #[derive(Debug)]
-pub(super) enum Reply {
+pub(in crate::auth) enum Reply {
     /// It may pass.
     Allow(Allowed),
-    /// It may not.
-    Deny(Box<Denial>),
+    /// It may not, and this is what the client gets.
+    Deny(Response<Bytes>),
     /// The authorizer could not decide, and may have said what the client should get.
     Failed(Option<Response<Bytes>>),
 }
 
 /// What comes with a permission.
 #[derive(Debug, Default)]
-pub(super) struct Allowed {
-    pub(super) grant: Grant,
+pub(in crate::auth) struct Allowed {
+    pub(in crate::auth) grant: Grant,
     pub(super) metadata: Option<Struct>,
     /// How many of its changes are none of its business: framing, host, trace context.
     pub(super) ignored: usize,
@@ -69,21 +69,14 @@ pub(super) fn read(answer: CheckResponse, asked: &Asked<'_>) -> Result<Reply, No
         })),
         (true, Some(HttpResponse::Denied(_) | HttpResponse::Error(_)))
         | (false, Some(HttpResponse::Ok(_))) => Err(Nonsense::Contradiction),
-        (false, Some(HttpResponse::Denied(denied))) => Ok(denial(response(denied)?)),
-        (false, None) => Ok(denial(response(DeniedHttpResponse::default())?)),
+        (false, Some(HttpResponse::Denied(denied))) => Ok(Reply::Deny(response(denied)?)),
+        (false, None) => Ok(Reply::Deny(response(DeniedHttpResponse::default())?)),
         (false, Some(HttpResponse::Error(error))) => {
             let tells = error.status.is_some_and(|status| status.code != 0);
             let answer = tells.then(|| response(error)).transpose()?;
             Ok(Reply::Failed(answer))
         }
     }
-}
-
-fn denial(response: Response<Bytes>) -> Reply {
-    Reply::Deny(Box::new(Denial {
-        reason: Reason::Refused,
-        answer: DenialAnswer::Theirs(response),
-    }))
 }
 
 fn allowed(ok: OkHttpResponse, asked: &Asked<'_>) -> Result<Allowed, Nonsense> {

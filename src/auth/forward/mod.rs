@@ -1,9 +1,10 @@
-//! An external authorizer is asked, over HTTP.
+//! An external authorizer is asked, over HTTP or gRPC.
 //!
 //! `question` tells it of the request in one of three dialects, `reading` reads its answer. What
 //! is neither a permission nor a refusal is a failure: by default it refuses, too.
 
 mod fields;
+mod grpc;
 mod question;
 mod reading;
 mod settings;
@@ -13,7 +14,7 @@ mod tests;
 pub use fields::FieldPattern;
 pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
-use super::call::{self, CallError, Question};
+use super::call::{self, Question};
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
 use crate::upstream::Cluster;
 use reading::Reading;
@@ -36,6 +37,9 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
+        if settings.dialect == Dialect::Grpc {
+            return grpc::check(&self.cluster, policy, settings, asked, span).await;
+        }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
             return failed(settings, rules, asked, Reason::BadAnswer, span);
@@ -66,18 +70,9 @@ impl Forward {
                 if let Some(span) = span.span() {
                     span.str("edgespan.auth.error", &error.to_string());
                 }
-                failed(settings, rules, asked, reason_of(&error), span)
+                failed(settings, rules, asked, call::reason_of(&error), span)
             }
         }
-    }
-}
-
-/// Why a call that came to nothing refuses.
-pub(super) const fn reason_of(error: &CallError) -> Reason {
-    match error {
-        CallError::Timeout => Reason::Timeout,
-        CallError::TooLarge(_) => Reason::BadAnswer,
-        CallError::Failed(_) | CallError::Unavailable => Reason::Unavailable,
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn tell(
             *request.uri_mut() = Uri::from(behind(&settings.path, asked.target)?);
             host = Some(value(&authority)?).filter(|host| !host.is_empty());
         }
-        Dialect::Traefik | Dialect::AuthRequest => {
+        Dialect::Traefik | Dialect::AuthRequest | Dialect::Grpc => {
             *request.method_mut() = Method::GET;
             *request.uri_mut() = Uri::from(settings.path.clone());
             headers.insert(X_FORWARDED_METHOD, value(asked.method.as_str())?);
@@ -77,7 +77,7 @@ pub(super) fn tell(
         }
         let name = match settings.dialect {
             Dialect::Envoy => ENVOY_PARTIAL,
-            Dialect::Traefik | Dialect::AuthRequest => BODY_PARTIAL,
+            Dialect::Traefik | Dialect::AuthRequest | Dialect::Grpc => BODY_PARTIAL,
         };
         headers.insert(
             name,

@@ -42,22 +42,29 @@ pub(super) fn read(
     if status.is_server_error() && !rules.passes_server_errors {
         return Reading::Nothing(Reason::Unavailable);
     }
-    let answer = if asked.upgrades && status.is_redirection() {
+    Reading::Refuse(refusal(asked, response))
+}
+
+/// The refusal that this answer is.
+pub(super) fn refusal(asked: &Asked<'_>, response: Response<Bytes>) -> Box<Denial> {
+    let answer = if asked.upgrades && response.status().is_redirection() {
         // Nobody who opens a WebSocket can follow it to a login.
         DenialAnswer::OwnWith(StatusCode::UNAUTHORIZED)
     } else {
         DenialAnswer::Theirs(passed_on(response))
     };
-    Reading::Refuse(Box::new(Denial {
+    Box::new(Denial {
         reason: Reason::Refused,
         answer,
-    }))
+    })
 }
 
 fn allows(dialect: Dialect, status: StatusCode) -> bool {
     match dialect {
         Dialect::AuthRequest | Dialect::Traefik => status.is_success(),
         Dialect::Envoy => status == StatusCode::OK,
+        // Its answers have a status of their own.
+        Dialect::Grpc => false,
     }
 }
 
@@ -89,7 +96,7 @@ fn grant(
     let mut request = Vec::new();
     let unwanted = match settings.dialect {
         Dialect::Envoy => names_to_remove(answer),
-        Dialect::AuthRequest | Dialect::Traefik => Vec::new(),
+        Dialect::AuthRequest | Dialect::Traefik | Dialect::Grpc => Vec::new(),
     };
     // First all that goes, then all that comes: removing one spelling removes every other.
     request.extend(unwanted.iter().cloned().map(HeaderChange::Remove));
@@ -178,7 +185,11 @@ fn is_of_the_answer(name: &HeaderName) -> bool {
 }
 
 /// Who the client is by an answer that allows. None: the answer names more than one.
-fn identity(policy: &Arc<str>, fields: &IdentityFields, answer: &HeaderMap) -> Option<Identity> {
+pub(super) fn identity(
+    policy: &Arc<str>,
+    fields: &IdentityFields,
+    answer: &HeaderMap,
+) -> Option<Identity> {
     let text = |value| std::str::from_utf8(http::HeaderValue::as_bytes(value)).ok();
     let mut subject = None;
     if let Some(name) = &fields.subject {

@@ -26,6 +26,8 @@ pub struct ForwardSettings {
     pub answer_headers: Vec<HeaderName>,
     /// In which fields of its answer it says who the client is.
     pub identity: IdentityFields,
+    /// What of an answer's dynamic metadata stands on spans, by dotted path. gRPC only.
+    pub metadata_attributes: Vec<Box<str>>,
     /// What holds unless the route says otherwise.
     pub rules: ForwardRules,
     /// What holds on a route, by its name.
@@ -79,6 +81,8 @@ pub enum Dialect {
     /// As behind Envoy's `ext_authz` over HTTP: the request's own method, path and host; exactly
     /// 200 allows.
     Envoy,
+    /// As behind Envoy's `ext_authz` over gRPC: `envoy.service.auth.v3.Authorization/Check`.
+    Grpc,
 }
 
 /// In which fields of its answer an authorizer says who the client is.

@@ -5,7 +5,7 @@ use crate::auth::assertion::{AssertionSettings, OWN_CLAIMS, SigningKey};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
-use crate::config::scalar::{self, Misread, Purpose};
+use crate::config::scalar::Misread;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,10 +48,8 @@ pub(super) fn of_file(
             compiler.tell(Diagnostic::at(Code::DuplicateName, &claim.span, message));
         }
     }
-    let header = written.header.as_ref().and_then(|header| {
-        let read = scalar::header_name(&header.value.0, Purpose::Edit);
-        compiler.value(&header.span, Code::Header, read)
-    });
+    let header = written.header.as_ref();
+    let header = header.and_then(|header| compiler.identity_header(&header.span, &header.value.0));
     Some(AssertionSettings {
         keys,
         issuer: issuer.unwrap_or_default(),

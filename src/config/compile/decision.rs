@@ -66,6 +66,7 @@ fn endpoints<'a>(written: &'a raw::Decision, compiler: &mut Compiler<'_>) -> Vec
             Dialect::Traefik => &written.traefik,
             Dialect::Caddy => &written.caddy,
             Dialect::Envoy => &written.envoy,
+            Dialect::EnvoyGrpc => &written.envoy_grpc,
             Dialect::Haproxy => &written.haproxy,
         };
         let own = own.as_ref();
@@ -75,6 +76,9 @@ fn endpoints<'a>(written: &'a raw::Decision, compiler: &mut Compiler<'_>) -> Vec
             continue;
         }
         let path = match span {
+            Some(span) if dialect == Dialect::EnvoyGrpc => {
+                compiler.value(span, Code::Path, only_path(text, dialect))
+            }
             Some(span) => compiler.value(span, Code::Path, endpoint_path(text)),
             None => Some(text),
         };
@@ -103,6 +107,15 @@ fn is_within(one: Dialect, one_path: &str, other: Dialect, other_path: &str) -> 
     one_path == other_path
         || one == Dialect::Envoy && below(one_path, other_path)
         || other == Dialect::Envoy && below(other_path, one_path)
+}
+
+/// The one path that a service of gRPC has.
+fn only_path(text: &str, dialect: Dialect) -> Result<&str, Misread> {
+    let path = dialect.default_path();
+    if text == path {
+        return Ok(text);
+    }
+    Err(Misread::new("gRPC asks at one path").label(format!("`off` or `{path}`")))
 }
 
 /// A path as requests have it once they are normalised.

@@ -1,6 +1,6 @@
 //! External authorizers, and what routes say of them.
 
-use super::{Compiler, auth};
+use super::{Compiler, auth, ext_authz};
 use crate::auth::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
@@ -48,6 +48,7 @@ pub(super) fn compile(
     let overrides = overrides(policy, &rules, config, compiler);
     let request_headers = match &written.request_headers {
         Some(fields) => patterns(&fields.0, Purpose::Read, compiler),
+        None if ext_authz::is_spoken(written) => vec![FieldPattern::All],
         None => REQUEST_HEADERS
             .iter()
             .filter_map(|text| FieldPattern::parse(text))
@@ -68,7 +69,9 @@ pub(super) fn compile(
             Some(raw::Dialect::AuthRequest) | None => Dialect::AuthRequest,
             Some(raw::Dialect::Traefik) => Dialect::Traefik,
             Some(raw::Dialect::Envoy) => Dialect::Envoy,
+            Some(raw::Dialect::Grpc) => Dialect::Grpc,
         },
+        metadata_attributes: ext_authz::metadata_attributes(written, compiler),
         retries: written.retries.as_ref().map_or(RETRIES, |one| one.value),
         request_headers,
         identity_headers,
@@ -93,15 +96,11 @@ fn asked_at(
         ("upstream", written.upstream.is_some()),
     ];
     compiler.exactly_one(span, &given);
+    if ext_authz::is_spoken(written) {
+        return ext_authz::asked_at(policy, written, config, upstreams, compiler);
+    }
     if let Some(name) = &written.upstream {
-        let defined: Vec<_> = config
-            .upstreams
-            .iter()
-            .map(|(name, _)| (name.value.as_str(), &name.span))
-            .collect();
-        if !defined.iter().any(|(defined, _)| *defined == name.value) {
-            compiler.dangling("upstream", name, &defined);
-        }
+        check_upstream(name, config, compiler);
         let path = written.path.as_ref().and_then(|path| {
             let read = question_path(&path.value.0);
             compiler.value(&path.span, Code::Path, read)
@@ -121,13 +120,32 @@ fn asked_at(
     Some((upstream, path))
 }
 
+/// Tells of an upstream that does not exist.
+pub(super) fn check_upstream(
+    name: &Spanned<String>,
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) {
+    let defined: Vec<_> = config
+        .upstreams
+        .iter()
+        .map(|(name, _)| (name.value.as_str(), &name.span))
+        .collect();
+    if !defined.iter().any(|(defined, _)| *defined == name.value) {
+        compiler.dangling("upstream", name, &defined);
+    }
+}
+
 fn question_path(text: &str) -> Result<PathAndQuery, Misread> {
     let path = text.starts_with('/').then(|| text.parse().ok()).flatten();
     path.ok_or_else(|| Misread::new("this is no path to ask at").label("such as /auth"))
 }
 
 /// The endpoint and the path of an authorizer's URL.
-fn question_url(text: &str, folder: &Path) -> Result<(EndpointAddress, PathAndQuery), Misread> {
+pub(super) fn question_url(
+    text: &str,
+    folder: &Path,
+) -> Result<(EndpointAddress, PathAndQuery), Misread> {
     let behind_scheme = text.find("://").map_or(0, |at| at + 3);
     let path_at = text.get(behind_scheme..).and_then(|rest| rest.find('/'));
     let (endpoint, path) = match path_at {

@@ -7,7 +7,7 @@ use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
-use crate::message::compression::{Algorithm, CompressionRules, Effort};
+use crate::message::compression::{Algorithm, CompressionRules, Effort, StreamCount};
 use crate::proxy::plan::{BranchPlan, HostRewrite, MirrorHost, MirrorPlan, SplitPlan, Sticky};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,16 +45,20 @@ pub(super) fn compression(
     written: Option<&Spanned<raw::Compression>>,
     compiler: &mut Compiler<'_>,
 ) -> Option<Arc<CompressionRules>> {
-    let built_in = CompressionRules {
+    let own = StreamCount::new(false);
+    let rules = rules(&written?.value, built_in(own.clone()), own, compiler);
+    Some(Arc::new(rules))
+}
+
+fn built_in(streams: StreamCount) -> CompressionRules {
+    CompressionRules {
         algorithms: vec![Algorithm::Zstd, Algorithm::Gzip],
         types: TYPES.map(Box::from).to_vec(),
         bytes_min: BYTES_MIN,
         effort: Effort::default(),
         streams_max: STREAMS_MAX,
-        streams: Arc::default(),
-    };
-    let rules = rules(&written?.value, built_in, compiler);
-    Some(Arc::new(rules))
+        streams,
+    }
 }
 
 /// A route's compression: the file's, `off`, or the file's with changes.
@@ -70,16 +74,10 @@ pub(super) fn route_compression(
     match &own.value {
         raw::RouteCompression::Off => None,
         raw::RouteCompression::Rules(written) => {
+            let own = StreamCount::new(true);
             let base = file.map(|rules| CompressionRules::clone(rules));
-            let own = Spanned {
-                value: raw::Compression::default(),
-                span: own.span.clone(),
-            };
-            let base = base.or_else(|| {
-                let built_in = compression(Some(&own), compiler)?;
-                Some(CompressionRules::clone(&built_in))
-            })?;
-            Some(Arc::new(rules(written, base, compiler)))
+            let base = base.unwrap_or_else(|| built_in(own.clone()));
+            Some(Arc::new(rules(written, base, own, compiler)))
         }
     }
 }
@@ -87,6 +85,7 @@ pub(super) fn route_compression(
 fn rules(
     written: &raw::Compression,
     base: CompressionRules,
+    own: StreamCount,
     compiler: &mut Compiler<'_>,
 ) -> CompressionRules {
     let mut algorithms = Vec::new();
@@ -129,7 +128,7 @@ fn rules(
             .map_or(base.streams_max, |streams| streams.value.0),
         // What is compressed by other rules does not count.
         streams: if written.streams.is_some() {
-            Arc::default()
+            own
         } else {
             base.streams
         },

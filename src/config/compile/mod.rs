@@ -12,12 +12,14 @@ mod conditions;
 mod cors;
 mod decision;
 pub(in crate::config) mod export;
+mod ext_authz;
 pub(in crate::config) mod files;
 mod flows;
 mod forward;
 mod hash_part;
 mod headers;
 mod health;
+mod identity;
 mod listeners;
 mod message;
 mod ratelimit;
@@ -81,16 +83,19 @@ pub(in crate::config) fn compile(
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
+    let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
         config,
         flows: &flows,
+        identity: identity.as_ref(),
         default,
         trace_debug: variables.trace_debug,
     };
     let routes = routes::compile(&scope, compiler);
+    let reserved = identity::reserved(identity.as_ref(), assertion.as_ref(), &policies, &routes);
     let export = export::compile(&config.export, &variables, compiler);
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
@@ -100,6 +105,7 @@ pub(in crate::config) fn compile(
         upstreams,
         routes,
         policies,
+        reserved,
         assertion,
         rate_limits,
         redis,

@@ -154,6 +154,8 @@ fn part(written: &Spanned<raw::RateLimitKey>, compiler: &mut Compiler<'_>) -> Op
                 "address" => Some(KeyPart::Address),
                 "route" => Some(KeyPart::Route),
                 "listener" => Some(KeyPart::Listener),
+                "identity" => Some(KeyPart::Identity),
+                "api_key" => Some(KeyPart::ApiKey),
                 // Told by the shape pass.
                 _ => None,
             };
@@ -238,6 +240,32 @@ pub(super) fn names(
     names
 }
 
+/// Refuses limits that go by who the client is, where nobody is known.
+pub(super) fn refuse_identity(
+    written: &[Spanned<String>],
+    limits: &Entries<raw::RateLimit>,
+    why: &str,
+    compiler: &mut Compiler<'_>,
+) {
+    let proved = |part: &Spanned<raw::RateLimitKey>| match &part.value {
+        raw::RateLimitKey::Word(word) => matches!(word.as_str(), "identity" | "api_key"),
+        raw::RateLimitKey::Value(_) => false,
+    };
+    for name in written {
+        let mut limits = limits.iter();
+        let found = limits.find_map(|(limit, settings)| {
+            let key = settings.key.iter().flatten();
+            (limit.value == name.value).then_some(key)
+        });
+        if let Some(part) = found.and_then(|mut key| key.find(|part| proved(part))) {
+            let message = format!("limit `{}` cannot be asked here", name.value);
+            let diagnostic = Diagnostic::at(Code::Unfit, &name.span, message).label(why);
+            let diagnostic = diagnostic.beside(&part.span, "it goes by who the client is");
+            compiler.tell(diagnostic.help("name it in the `rate_limits` of routes with `auth`"));
+        }
+    }
+}
+
 /// Gives each listener the limits that its part of the file names.
 pub(super) fn of_listeners(
     config: &raw::Config,
@@ -246,6 +274,8 @@ pub(super) fn of_listeners(
 ) {
     for (name, written) in config.listeners.iter() {
         let limits = names(&written.rate_limits, &config.rate_limits, compiler);
+        let why = "a listener's limits are asked before it is known who the client is";
+        refuse_identity(&written.rate_limits, &config.rate_limits, why, compiler);
         let mut compiled = listeners.iter_mut();
         if let Some(listener) = compiled.find(|one| *one.name == *name.value) {
             listener.rate_limits = limits;

@@ -4,9 +4,10 @@ use super::flows::Compiled;
 use super::sampling::{self, everything, resolve};
 use super::unreachable;
 use super::{
-    Compiler, action, allow, assertion, auth, conditions, cors, headers, message, ratelimit, retry,
-    websocket,
+    Compiler, action, allow, assertion, auth, conditions, cors, headers, identity, message,
+    ratelimit, retry, websocket,
 };
+use crate::auth::IdentitySettings;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
@@ -26,6 +27,8 @@ pub(super) struct Scope<'a> {
     /// The file's compression.
     pub(super) compression: Option<Arc<CompressionRules>>,
     pub(super) flows: &'a [Compiled<'a>],
+    /// What origins learn of who a client is, if a route does not say.
+    pub(super) identity: Option<&'a Arc<IdentitySettings>>,
     pub(super) default: SamplingRule,
     pub(super) trace_debug: bool,
 }
@@ -97,11 +100,17 @@ fn one(
     let flow = flow(written, &spec, scope, index, compiler);
     let action = action::compile(route, scope, index, compiler);
     let auth = auth::requirement(written, scope.config, compiler);
+    if auth.is_none() {
+        let (names, limits) = (&written.rate_limits, &scope.config.rate_limits);
+        let why = "the route has no `auth`, so that nobody is known";
+        ratelimit::refuse_identity(names, limits, why, compiler);
+    }
     let plan = RoutePlan {
         name,
         action,
         request_headers: headers::edits(&written.headers.request, compiler),
         response_headers: headers::edits(&written.headers.response, compiler),
+        identity: identity::of_route(written, auth.is_some(), scope.identity, compiler),
         allow: allow::compile(written, auth.is_some(), compiler),
         asserts: assertion::of_route(written, auth.is_some(), scope.config, compiler),
         auth,

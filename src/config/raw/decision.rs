@@ -21,6 +21,9 @@ pub(in crate::config) struct Decision {
     /// Envoy's `ext_authz` over HTTP with this as its `path_prefix`.
     #[schemars(extend("default" = "/auth/envoy"))]
     pub(in crate::config) envoy: Option<Spanned<OffOrPath>>,
+    /// Envoy's `ext_authz` over gRPC; its path is the service's own.
+    #[schemars(extend("default" = "/envoy.service.auth.v3.Authorization/Check"))]
+    pub(in crate::config) envoy_grpc: Option<Spanned<OffOrPath>>,
     /// HAProxy with the Lua script among the examples, which tells by `X-Forwarded-*`.
     #[schemars(extend("default" = "/auth/haproxy"))]
     pub(in crate::config) haproxy: Option<Spanned<OffOrPath>>,

@@ -17,7 +17,7 @@ pub(in crate::config) struct Forward {
     #[schemars(extend("default" = "/"))]
     pub(in crate::config) path: Option<Spanned<PathText>>,
     /// How it is told of a request and its answer is read: as behind nginx (`auth_request`),
-    /// `traefik` or `envoy`.
+    /// `traefik` or `envoy`; or Envoy's over gRPC (`grpc`).
     #[schemars(extend("default" = "auth_request"))]
     pub(in crate::config) dialect: Option<Spanned<Dialect>>,
     /// How long a decision may take, further attempts included.
@@ -28,7 +28,8 @@ pub(in crate::config) struct Forward {
     pub(in crate::config) retries: Option<Spanned<u32>>,
     /// Fields of the request that it sees: names, beginnings such as `sec-fetch-*`, or `"*"`.
     /// Trace context goes out in any case, what speaks for others (`x-forwarded-*`) only from
-    /// edgespan itself. Without it cookies, `authorization` and what tells a page from a script.
+    /// edgespan itself. Without it cookies, `authorization` and what tells a page from a script;
+    /// over gRPC everything.
     pub(in crate::config) request_headers: Option<OneOrMany<Spanned<HeaderName>>>,
     /// Fields of its answer that the upstream gets, by name or beginning (`x-auth-*`). Whatever a
     /// client sent in one of them is removed, also if the answer lacks it.
@@ -38,6 +39,9 @@ pub(in crate::config) struct Forward {
     pub(in crate::config) answer_headers: OneOrMany<Spanned<HeaderName>>,
     /// In which fields of its answer it says who the client is.
     pub(in crate::config) identity: IdentityFields,
+    /// With `dialect: grpc`: what of its dynamic metadata stands on the span of its decision, by
+    /// dotted path, as `edgespan.auth.metadata.PATH`. Texts, numbers, booleans and lists of texts.
+    pub(in crate::config) metadata_attributes: Vec<Spanned<String>>,
     /// How much of a request's body it sees. Without it nothing.
     pub(in crate::config) body: Option<Spanned<ForwardBody>>,
     /// What becomes of a request that it could not decide about.
@@ -109,6 +113,8 @@ pub(in crate::config) enum Dialect {
     Traefik,
     /// As behind Envoy.
     Envoy,
+    /// As behind Envoy, over gRPC.
+    Grpc,
 }
 
 /// What becomes of a request that nobody could decide about.

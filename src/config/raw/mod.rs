@@ -11,6 +11,7 @@ mod decision;
 mod export;
 mod forward;
 mod health;
+mod identity;
 mod listener;
 mod message;
 mod process;
@@ -35,6 +36,7 @@ pub(in crate::config) use forward::{
     Dialect, Forward, ForwardBody, OnFailure, PolicyUse, ServerErrors, TooLarge,
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
+pub(in crate::config) use identity::{Identity, SubjectAttribute};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
@@ -93,6 +95,8 @@ pub(in crate::config) struct Config {
     /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
     /// may pass there.
     pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,
+    /// What origins learn of who a client is, for routes that do not say otherwise.
+    pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// Signed assertions of who a client is, for origins.
     pub(in crate::config) assertion: Option<Spanned<Assertion>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.

@@ -19,11 +19,12 @@ pub(in crate::config) struct RateLimit {
     pub(in crate::config) rate: Option<Spanned<RequestRateText>>,
     /// Requests that may come at once after a rest. Without it as many as the rate's number.
     pub(in crate::config) burst: Option<Spanned<Count>>,
-    /// Whose requests share a bucket: a list of `address`, `route`, `listener`, `{header: NAME}`
-    /// and `{cookie: NAME}`, all of which count; or `[]` for everybody's together. Without it
-    /// `[address]`.
+    /// Whose requests share a bucket: a list of `address`, `identity`, `api_key`, `route`,
+    /// `listener`, `{header: NAME}` and `{cookie: NAME}`, all of which count; or `[]` for
+    /// everybody's together. Without it `[address]`. A limit by `identity` or `api_key` is asked
+    /// after `auth`, all others before.
     pub(in crate::config) key: Option<Vec<Spanned<RateLimitKey>>>,
-    /// Requests without a header or cookie of the key: `share` one bucket, or `pass`.
+    /// Requests without a header, cookie or identity of the key: `share` one bucket, or `pass`.
     #[schemars(extend("default" = "share"))]
     pub(in crate::config) missing: Option<Spanned<MissingKey>>,
     /// Leading bits of an IPv6 address that are one client.
@@ -87,9 +88,9 @@ impl JsonSchema for RateLimitKey {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let value = generator.subschema_for::<RateLimitKeyValue>();
         json_schema!({
-            "anyOf": [{"type": "string", "enum": ["address", "route", "listener"]}, value],
+            "anyOf": [{"type": "string", "enum": ["address", "identity", "api_key", "route", "listener"]}, value],
             "title": "part of a key",
-            "description": "`address`, `route`, `listener`, or what the client sends.",
+            "description": "`address`, `identity`, `api_key`, `route`, `listener`, or what the client sends.",
         })
     }
 }

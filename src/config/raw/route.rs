@@ -2,7 +2,7 @@
 
 use super::scalar::Either;
 use super::{
-    DurationText, ExpressionText, HeaderName, HeaderText, HostText, MethodText, Mirror,
+    DurationText, ExpressionText, HeaderName, HeaderText, HostText, Identity, MethodText, Mirror,
     OffOrDuration, OneOrMany, PathText, PolicySet, Preflights, Rate, RegexText, Retries,
     RouteAssertion, RouteCompression, SizeText, Split, Status, UnsampledParent, WebSocket,
 };
@@ -42,6 +42,8 @@ pub(in crate::config) struct Route {
     /// CORS preflights carry no credentials: `pass` lets them through, `check` asks about them.
     #[schemars(extend("default" = "check"))]
     pub(in crate::config) auth_preflights: Option<Spanned<Preflights>>,
+    /// What the origin learns of who a client is; replaces all of the file's `identity`.
+    pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// What else has to hold, once the policies allow: an expression of CEL over `request`,
     /// `claims`, `identity` and `route`. A request for which it is false, or cannot be evaluated,
     /// is refused with 403.

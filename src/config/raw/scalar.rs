@@ -64,10 +64,10 @@ texts! {
     HostText "host" "*.example.com"
     /// A path of a URL.
     PathText "path" "/api/v1"
-    /// A path of a URL, or `off`.
-    OffOrPath "path or `off`" "/auth/nginx"
     /// An expression of CEL that is true or false.
     ExpressionText "CEL expression" "request.method == \"GET\""
+    /// A path of a URL, or `off`.
+    OffOrPath "path or `off`" "/auth/nginx"
     /// A regular expression that matches a whole text.
     RegexText "regular expression" "/v[0-9]+/.*"
 }

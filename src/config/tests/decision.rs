@@ -68,7 +68,7 @@ fn paths_to_ask_at_are_plain_and_apart() {
     assert_eq!(id("nginx: /auth/envoy/ask"), Some("E0202"));
     assert_eq!(id("envoy: /auth"), Some("E0202"));
     assert_eq!(
-        id("nginx: off, traefik: off, caddy: off, envoy: off, haproxy: off"),
+        id("nginx: off, traefik: off, caddy: off, envoy: off, haproxy: off, envoy_grpc: off"),
         Some("E0107")
     );
     assert_eq!(id("nginx: /ask/nginx"), None);

@@ -3,6 +3,7 @@
 mod balance;
 mod decision;
 mod diagnostics;
+mod entitle;
 mod environment;
 mod health;
 mod examples;

@@ -300,7 +300,13 @@ mod tests {
 
         assert!(body.collect().await.is_err());
 
-        assert_eq!(rules.streams.load(std::sync::atomic::Ordering::Relaxed), 0);
+        assert_eq!(
+            rules
+                .streams
+                .count()
+                .load(std::sync::atomic::Ordering::Relaxed),
+            0
+        );
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {

@@ -11,8 +11,8 @@ mod head;
 pub use body::Compressed;
 pub use head::{Verdict, Wanted, Work};
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A content coding that edgespan can make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,14 +60,47 @@ pub struct CompressionRules {
     /// is.
     pub streams_max: usize,
     /// How many are, at this moment.
-    pub streams: Arc<AtomicUsize>,
+    pub streams: StreamCount,
+}
+
+/// How many answers one bound lets be compressed at this moment.
+#[derive(Clone, Debug)]
+pub struct StreamCount {
+    own: Arc<AtomicUsize>,
+    /// That of the same bound in the configuration before, whose answers may still be on their way.
+    before: Arc<OnceLock<Arc<AtomicUsize>>>,
+    is_routes_own: bool,
+}
+
+impl StreamCount {
+    /// Of a bound that one route has for itself, or of one that routes share.
+    pub fn new(is_routes_own: bool) -> Self {
+        Self {
+            own: Arc::default(),
+            before: Arc::default(),
+            is_routes_own,
+        }
+    }
+
+    /// Counts on from `before`, which was the bound of the same route, if it was one of the same
+    /// kind. The first such call counts.
+    pub fn go_on_from(&self, before: &Self) {
+        if self.is_routes_own == before.is_routes_own {
+            self.before.get_or_init(|| Arc::clone(before.count()));
+        }
+    }
+
+    fn count(&self) -> &Arc<AtomicUsize> {
+        self.before.get().unwrap_or(&self.own)
+    }
 }
 
 impl CompressionRules {
     /// A place for one more stream, unless all are taken.
     fn enter(&self) -> Option<StreamPlace> {
-        let before = self.streams.fetch_add(1, Ordering::Relaxed);
-        let place = StreamPlace(Arc::clone(&self.streams));
+        let count = self.streams.count();
+        let before = count.fetch_add(1, Ordering::Relaxed);
+        let place = StreamPlace(Arc::clone(count));
         (before < self.streams_max).then_some(place)
     }
 
@@ -103,7 +136,7 @@ pub(in crate::message::compression) fn rules() -> CompressionRules {
         bytes_min: 100,
         effort: Effort::Balanced,
         streams_max: 2,
-        streams: Arc::default(),
+        streams: StreamCount::new(false),
     }
 }
 
@@ -139,5 +172,23 @@ mod tests {
         drop(first);
 
         assert!(rules.enter().is_some());
+    }
+
+    #[test]
+    fn a_bound_holds_over_a_reload_and_is_no_other_bounds() {
+        let before = rules();
+        let held = [before.enter(), before.enter()];
+        assert!(held.iter().all(Option::is_some));
+        let (shared, other) = (rules(), StreamCount::new(true));
+
+        // Of routes that share a bound, each says so.
+        shared.streams.go_on_from(&before.streams);
+        shared.streams.go_on_from(&rules().streams);
+        other.go_on_from(&before.streams);
+
+        assert!(shared.enter().is_none() && rules().enter().is_some());
+        assert_eq!(other.count().load(Ordering::Relaxed), 0);
+        drop(held);
+        assert!(shared.enter().is_some());
     }
 }

@@ -4,7 +4,7 @@
 //! [`allow`] has it. Whatever else an answer came to be, an error of ours or the words of an
 //! authorizer, is a refusal here and keeps a status that the host takes for one.
 
-use super::{Asking, Decision, Published};
+use super::{Asking, Decision, Published, grpc};
 use crate::auth::{Grant, HeaderChange};
 use crate::listener::Dialect;
 use crate::proxy::body::Body;
@@ -31,7 +31,8 @@ const ALIASES_MAX: usize = 15;
 pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     let grant = context.granted.as_deref();
-    let names = asserted(asking, grant);
+    let reserved = context.live.reserved.names();
+    let names = asserted(asking, grant, reserved);
     if let Some(grant) = grant {
         for change in &grant.answer_changes {
             change.apply(response.headers_mut());
@@ -54,6 +55,12 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
         return never_leave(response);
     };
     decision.allowed = true;
+    if decision.dialect == Dialect::EnvoyGrpc {
+        let aliases = names.iter().flat_map(|name| aliases(name.as_str()));
+        // One spelling's alias may be another field that is told.
+        let aliases = aliases.filter(|alias| !names.iter().any(|name| name == alias.as_str()));
+        return grpc::allow(context, asking, &names, &aliases.collect::<Vec<_>>());
+    }
     if decision.dialect == Dialect::Envoy
         && let Some(list) = removals(&names, &asking.parts.headers)
     {
@@ -63,8 +70,8 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
 }
 
 /// Names of what the host has to set or take away: what policies granted, whether the request had
-/// it or not, and whatever else they changed.
-fn asserted(asking: &Asking, grant: Option<&Grant>) -> Vec<HeaderName> {
+/// it or not, whatever else they changed, and every name that only we write.
+fn asserted(asking: &Asking, grant: Option<&Grant>, reserved: &[HeaderName]) -> Vec<HeaderName> {
     let (before, after) = (&asking.before, &asking.parts.headers);
     let granted = grant.map_or(&[][..], |grant| &grant.request);
     let granted = granted.iter().map(|change| match change {
@@ -76,7 +83,8 @@ fn asserted(asking: &Asking, grant: Option<&Grant>) -> Vec<HeaderName> {
     let gone = before.keys().filter(|name| !after.contains_key(*name));
     let changed = after.keys().filter(changed).chain(gone);
     let mut names = Vec::new();
-    for name in granted.chain(changed) {
+    let reserved = reserved.iter().chain(&asking.reserved);
+    for name in granted.chain(changed).chain(reserved) {
         if !is_framing(name) && !names.contains(name) {
             names.push(name.clone());
         }
@@ -112,7 +120,10 @@ fn removals(names: &[HeaderName], after: &HeaderMap) -> Option<HeaderValue> {
             add(name.as_str());
         }
         for alias in aliases(name.as_str()) {
-            add(&alias);
+            // One spelling's alias may be another field that is told.
+            if !names.iter().any(|name| *name == *alias) {
+                add(&alias);
+            }
         }
     }
     (!list.is_empty())
@@ -151,8 +162,15 @@ pub(in crate::proxy) fn in_dialect(
             None => never_leave(response),
         };
     };
+    let is_call = decision.dialect == Dialect::EnvoyGrpc;
+    if is_call && decision.allowed && response.status() == StatusCode::OK {
+        return response;
+    }
     if !(decision.allowed && response.status() == StatusCode::OK) {
         response = refusal(decision, never_leave(response));
+        if is_call {
+            return grpc::refusal(decision, response);
+        }
     }
     if decision.dialect == Dialect::Nginx {
         let lost = spread_cookies(response.headers_mut());
@@ -186,14 +204,21 @@ fn refusal(decision: &Decision, mut response: Response<Body>) -> Response<Body> 
         Dialect::Nginx if status.is_redirection() => StatusCode::UNAUTHORIZED,
         Dialect::Nginx if status != StatusCode::UNAUTHORIZED => StatusCode::FORBIDDEN,
         // A client that wants to upgrade follows no redirect.
-        Dialect::Traefik | Dialect::Caddy | Dialect::Envoy | Dialect::Haproxy
+        Dialect::Traefik
+        | Dialect::Caddy
+        | Dialect::Envoy
+        | Dialect::EnvoyGrpc
+        | Dialect::Haproxy
             if upgrades && status.is_redirection() =>
         {
             StatusCode::UNAUTHORIZED
         }
-        Dialect::Nginx | Dialect::Traefik | Dialect::Caddy | Dialect::Envoy | Dialect::Haproxy => {
-            status
-        }
+        Dialect::Nginx
+        | Dialect::Traefik
+        | Dialect::Caddy
+        | Dialect::Envoy
+        | Dialect::EnvoyGrpc
+        | Dialect::Haproxy => status,
     };
     if decision.dialect == Dialect::Nginx {
         let meant = HeaderValue::from(status.as_u16());

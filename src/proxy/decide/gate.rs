@@ -3,6 +3,7 @@
 use super::rebuilt::Reading;
 use super::told::{self, Outer, Told};
 use super::{Asking, Decision, Original, Published};
+use crate::listener::Dialect;
 use crate::message::authority::Authority;
 use crate::message::hop_by_hop;
 use crate::message::normalize::{Normalized, normalize};
@@ -14,11 +15,12 @@ use crate::proxy::gate::{self, Gated};
 use crate::proxy::snapshot::LiveRoute;
 use crate::proxy::{cors, limit, well_known};
 use crate::route::RouteRequest;
-use http::header::{TRANSFER_ENCODING, USER_AGENT};
+use http::header::{FORWARDED, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{Request, Response, Version};
+use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// Reads what a host asks, routes and traces it, and lets it go on to be decided.
@@ -49,7 +51,14 @@ pub(in crate::proxy) fn gate(
         raw.as_ref(),
     );
     match told {
-        Ok(told) => ask(context, parts, &told, upgrades),
+        Ok(told) => {
+            // Proxies before the host may have written it, and the host may not know it.
+            parts.headers.remove(FORWARDED);
+            let peer = context.conn.ends.peer.ip();
+            let client = Reading::of(&context.conn.listener).client_of(&parts.headers, peer);
+            let client = SocketAddr::new(client, 0);
+            ask(context, parts.headers, &told, client, upgrades)
+        }
         Err(error) => Err(refuse(context, &parts, error)),
     }
 }
@@ -65,17 +74,16 @@ fn published(
     let mut response = answer.filter(|_| has_one_reading)?;
     response.extensions_mut().insert(Published);
     gate::open_span(context, parts, None);
-    limit::begin(context, &parts.headers, false);
+    limit::begin(context, &parts.headers);
     Some(response)
 }
 
-/// Finds out who asks, at which endpoint, and what about.
-fn begin(
+/// Finds out who asks, and at which endpoint.
+pub(super) fn arrive(
     context: &mut RequestContext,
     parts: &Parts,
     normalized: Result<Normalized, ProxyError>,
-    raw: Option<&PathAndQuery>,
-) -> Result<Told, ProxyError> {
+) -> Result<(Dialect, Normalized), ProxyError> {
     if let Some(target) = parts.uri.path_and_query() {
         context.target = target.clone();
     }
@@ -100,47 +108,66 @@ fn begin(
         host: context.host.clone(),
         port: context.server_port,
         asked: None,
+        call: None,
         allowed: false,
     }));
     if !listener.trusted_proxies.trusts(context.conn.ends.peer.ip()) {
         return Err(ProxyError::UntrustedPeer);
     }
+    Ok((dialect, normalized))
+}
+
+/// What is asked about, at the endpoint of its dialect.
+fn begin(
+    context: &mut RequestContext,
+    parts: &Parts,
+    normalized: Result<Normalized, ProxyError>,
+    raw: Option<&PathAndQuery>,
+) -> Result<Told, ProxyError> {
+    let (dialect, normalized) = arrive(context, parts, normalized)?;
+    let endpoint = context
+        .decision
+        .as_ref()
+        .map(|one| Arc::clone(&one.endpoint));
     let outer = Outer {
         parts,
         raw: raw.unwrap_or(&context.target),
         host: normalized.authority().map(Authority::header),
         scheme: context.scheme,
     };
-    Ok(told::read(dialect, endpoint, &outer)?)
+    let endpoint = endpoint.ok_or(ProxyError::NoRoute)?;
+    Ok(told::read(dialect, &endpoint, &outer)?)
 }
 
 /// A refusal that nothing was asked before. It has a span, and counts for the listener's limits.
-fn refuse(context: &mut RequestContext, parts: &Parts, error: ProxyError) -> ProxyError {
+pub(super) fn refuse(context: &mut RequestContext, parts: &Parts, error: ProxyError) -> ProxyError {
     gate::open_span(context, parts, None);
-    limit::begin(context, &parts.headers, false);
+    limit::begin(context, &parts.headers);
     error
 }
 
 /// The request that is told of, from here on read as one that came: normalised, routed, traced.
-fn ask(
+pub(super) fn ask(
     context: &mut RequestContext,
-    outer: Parts,
+    headers: HeaderMap,
     told: &Told,
+    client: SocketAddr,
     upgrades: bool,
 ) -> Result<Gated, ProxyError> {
     let conn = Arc::clone(&context.conn);
-    let reading = Reading::of(&conn.listener);
-    let rebuilt = reading.rebuild(outer.headers, told, conn.ends.peer.ip());
-    let parts = rebuilt.parts;
-    context.client = rebuilt.client;
+    let rebuilt = Reading::of(&conn.listener).rebuild(headers, told, client);
+    let mut parts = rebuilt.parts;
     let normalized = match rebuilt.normalized {
         Ok(normalized) => normalized,
         Err(refusal) => return Err(refuse(context, &parts, gate::refused(refusal))),
     };
-    note(context, &parts, told, &normalized, upgrades);
+    let reserved = context.live.reserved.found(&parts.headers);
+    gate::strip_reserved(context, &mut parts.headers);
+    note(context, &parts, client, told, &normalized, upgrades);
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
+    context.is_preflight = preflight.is_some();
     let found = gate::find(context, &parts, &normalized, preflight.as_ref());
-    limit::begin(context, &parts.headers, preflight.is_some());
+    limit::begin(context, &parts.headers);
     let Some(found) = found else {
         return Err(ProxyError::NothingRouted);
     };
@@ -153,6 +180,7 @@ fn ask(
         before: parts.headers.clone(),
         parts,
         upgrades,
+        reserved,
     })))
 }
 
@@ -160,10 +188,12 @@ fn ask(
 fn note(
     context: &mut RequestContext,
     parts: &Parts,
+    client: SocketAddr,
     told: &Told,
     normalized: &Normalized,
     upgrades: bool,
 ) {
+    context.client = client.ip();
     context.scheme = told.scheme;
     context.method = parts.method.clone();
     context.host = normalized.host().into();

@@ -7,11 +7,13 @@
 
 mod answer;
 mod gate;
+mod grpc;
 mod rebuilt;
 mod told;
 
 pub(super) use answer::{allow, in_dialect};
 pub(super) use gate::gate;
+pub(super) use grpc::{gate as call, is_call};
 
 use crate::listener::Dialect;
 use crate::trace::redact::Redaction;
@@ -19,7 +21,7 @@ use crate::trace::server_span::ServerStart;
 use crate::trace::span::OpenSpan;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use std::sync::Arc;
 
 /// A request that is asked about, on its way through the stages.
@@ -30,6 +32,8 @@ pub(super) struct Asking {
     before: HeaderMap,
     /// Whether it asks for another protocol.
     pub(super) upgrades: bool,
+    /// Names that only we write and its client had sent.
+    reserved: Vec<HeaderName>,
 }
 
 /// Marks an answer that decides nothing.
@@ -49,6 +53,8 @@ pub(super) struct Decision {
     port: Option<u16>,
     /// The request asked about, once it is told and read.
     asked: Option<Original>,
+    /// How far its call has come, where it is one of gRPC.
+    call: Option<grpc::Call>,
     /// Whether it may pass. Nothing else makes an answer of 200.
     allowed: bool,
 }
@@ -76,6 +82,7 @@ impl Decision {
         start.route_template = Some(&self.endpoint);
         // Two spans of one name, of which only one is the operation, would be counted together.
         start.span_name = None;
+        start.is_grpc = self.dialect == Dialect::EnvoyGrpc;
     }
 
     /// Says which request is asked about.

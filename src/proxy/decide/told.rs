@@ -56,6 +56,8 @@ pub(super) fn read(dialect: Dialect, endpoint: &str, outer: &Outer<'_>) -> Resul
         Dialect::Nginx => by_url(&outer.parts.headers),
         Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy => by_fields(&outer.parts.headers),
         Dialect::Envoy => by_path(endpoint, outer),
+        // It tells in a message, see `grpc`.
+        Dialect::EnvoyGrpc => Err(Untold("no_grpc")),
     }?;
     if told.method == Method::CONNECT {
         return Err(Untold("connect"));
@@ -116,12 +118,12 @@ fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Untold
     value.to_str().map_err(|_| Untold("telling_header"))
 }
 
-fn method(text: &str) -> Result<Method, Untold> {
+pub(super) fn method(text: &str) -> Result<Method, Untold> {
     Method::from_bytes(text.as_bytes()).map_err(|_| Untold("original_method"))
 }
 
 /// The scheme of what is asked for. Traefik has told `ws` of WebSockets.
-fn scheme(text: &str) -> Result<&'static str, Untold> {
+pub(super) fn scheme(text: &str) -> Result<&'static str, Untold> {
     match text {
         "http" | "ws" => Ok("http"),
         "https" | "wss" => Ok("https"),
@@ -130,7 +132,7 @@ fn scheme(text: &str) -> Result<&'static str, Untold> {
 }
 
 /// Path and query. The library would cut a fragment off, which the origin may not.
-fn target(text: &str) -> Result<PathAndQuery, Untold> {
+pub(super) fn target(text: &str) -> Result<PathAndQuery, Untold> {
     if text.contains('#') || !(text.starts_with('/') || text == "*") {
         return Err(Untold("target_character"));
     }

@@ -38,6 +38,8 @@ pub struct AccessRecord<'a> {
     pub upstream: Option<&'a str>,
     /// The flow's name.
     pub flow: Option<&'a str>,
+    /// Whether it might pass, and why not, where that was asked.
+    pub auth: Option<(&'static str, Option<&'static str>)>,
     /// From the first byte of the head to the last of the body.
     pub duration: Duration,
     /// Bytes of the request's body.
@@ -82,6 +84,9 @@ impl AccessRecord<'_> {
             out.push_str(" -> ");
             terminal_safe(out, upstream);
         }
+        if let Some((_, Some(reason))) = self.auth {
+            put(out, format_args!(" auth={reason}"));
+        }
         if let Some(error_type) = self.error_type {
             out.push_str(" error=");
             terminal_safe(out, error_type);
@@ -121,6 +126,10 @@ impl AccessRecord<'_> {
         text(out, "route", self.route);
         text(out, "upstream", self.upstream);
         text(out, "flow", self.flow);
+        if let Some((decision, reason)) = self.auth {
+            text(out, "edgespan.auth.decision", Some(decision));
+            text(out, "edgespan.auth.reason", reason);
+        }
         let micros = self.duration.as_micros();
         put(
             out,

@@ -25,6 +25,7 @@ fn record() -> AccessRecord<'static> {
         route: Some("orders"),
         upstream: Some("content"),
         flow: Some("escrow"),
+        auth: None,
         duration: Duration::from_micros(12_345),
         request_bytes: 0,
         response_bytes: 512,

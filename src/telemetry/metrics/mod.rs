@@ -5,6 +5,7 @@
 //! allocates.
 
 mod attempts;
+mod auth;
 mod connections;
 mod edge;
 mod endpoints;
@@ -22,6 +23,7 @@ mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
+pub use auth::{AuthCacheOutcome, AuthCounts, AuthObservation};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
 pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
@@ -37,6 +39,7 @@ pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
 use attempts::AttemptMetrics;
+use auth::AuthMetrics;
 use connections::{ConnectionMetrics, ListenerError};
 use edge::EdgeMetrics;
 use endpoints::EndpointMetrics;
@@ -64,6 +67,7 @@ pub struct Metrics {
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
+    auth: AuthMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
@@ -87,6 +91,7 @@ impl Metrics {
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
+            auth: AuthMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
@@ -231,6 +236,21 @@ impl Metrics {
         self.upstreams.ejected(upstream, reason);
     }
 
+    /// The numbers of the policy of this name.
+    pub fn auth_policy(&self, name: &Arc<str>) -> Arc<AuthCounts> {
+        self.auth.policy(name)
+    }
+
+    /// A client sent header fields that only edgespan writes; they were removed.
+    pub fn identity_stripped(&self) {
+        self.auth.stripped();
+    }
+
+    /// As many identity header fields were left out, because no field can hold their value.
+    pub fn identity_unfit(&self, fields: usize) {
+        self.auth.unfit(fields);
+    }
+
     /// The numbers of the rate limit of this name.
     pub fn rate_limit(&self, rule: &Arc<str>) -> Arc<RateLimitCounts> {
         self.rate_limits.rule(rule)
@@ -278,6 +298,7 @@ impl Metrics {
         self.attempts.render(page);
         self.upstreams.render(page);
         self.rate_limits.render(page);
+        self.auth.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {

@@ -19,7 +19,8 @@ CALLER = "00f067aa0ba902b7"
 # Who does not hand on cookies of an answer that lets the request pass.
 WITHOUT_COOKIES = {"caddy"}
 # What a client gets when edgespan is gone. Nobody lets it pass.
-WITHOUT_EDGESPAN = {"nginx": 500, "traefik": 500, "caddy": 502, "envoy": 403, "haproxy": 503}
+WITHOUT_EDGESPAN = {"nginx": 500, "traefik": 500, "caddy": 502, "envoy": 403, "envoy-grpc": 403,
+                    "haproxy": 503}  # fmt: skip
 
 
 class App:
@@ -121,13 +122,13 @@ def commands(host, folder):
         [program] = programs.debian("haproxy")
         return [program, "-db", "-C", folder, "-f", "haproxy.cfg"]
     programs.python()
-    program = programs.VENV / "bin" / host
+    program = programs.VENV / "bin" / host.partition("-")[0]
     return {
         "traefik": [program, f"--configfile={folder}/traefik.yaml"],
         "caddy": [program, "run", "--config", folder / "Caddyfile"],
         "envoy": [program, "--config-path", folder / "envoy.yaml", "--concurrency", "1",
                   "--disable-hot-restart", "--log-level", "warning"],
-    }[host]  # fmt: skip
+    }[program.name]  # fmt: skip
 
 
 class Site:
@@ -368,6 +369,11 @@ def caddy_asks_by_forward_auth(world):
 @scenario
 def envoy_asks_by_ext_authz_over_http(world):
     table(world, "envoy")
+
+
+@scenario
+def envoy_asks_by_ext_authz_over_grpc(world):
+    table(world, "envoy-grpc")
 
 
 @scenario

@@ -29,7 +29,6 @@ pub(super) struct Rebuilt {
     pub(super) parts: Parts,
     /// None: it has no reading, or more than one.
     pub(super) normalized: Result<Normalized, Refusal>,
-    pub(super) client: IpAddr,
 }
 
 impl<'a> Reading<'a> {
@@ -42,12 +41,20 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Rebuilds it. `headers` are those of the host's own request, without what was meant for its
-    /// connection; `peer` is the host.
-    pub(super) fn rebuild(&self, mut headers: HeaderMap, told: &Told, peer: IpAddr) -> Rebuilt {
-        // Proxies before the host may have written it, and the host may not know it.
+    /// Where the client is, by the word of `peer`, which is the host.
+    pub(super) fn client_of(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
+        forwarded::client_of(headers, peer, &self.forwarded(self.trusted))
+    }
+
+    /// Rebuilds it. `headers` are those that the host handed on, without what was meant for its
+    /// connection.
+    pub(super) fn rebuild(
+        &self,
+        mut headers: HeaderMap,
+        told: &Told,
+        client: SocketAddr,
+    ) -> Rebuilt {
         headers.remove(FORWARDED);
-        let client = forwarded::client_of(&headers, peer, &self.forwarded(self.trusted));
         // These frame what the host sent, not what its client did.
         for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
             headers.remove(name);
@@ -60,11 +67,7 @@ impl<'a> Reading<'a> {
         let normalized = normalize(&mut request, &self.policy);
         let (mut parts, ()) = request.into_parts();
         self.speak_for(&mut parts.headers, client, told, normalized.as_ref().ok());
-        Rebuilt {
-            parts,
-            normalized,
-            client,
-        }
+        Rebuilt { parts, normalized }
     }
 
     /// What the host told is taken off, and what the client said beside it; what is left says what
@@ -72,7 +75,7 @@ impl<'a> Reading<'a> {
     fn speak_for(
         &self,
         headers: &mut HeaderMap,
-        client: IpAddr,
+        client: SocketAddr,
         told: &Told,
         normalized: Option<&Normalized>,
     ) {
@@ -81,7 +84,6 @@ impl<'a> Reading<'a> {
             .map(Authority::header);
         let nobody = TrustedPeers::default();
         let policy = self.forwarded(&nobody);
-        let client = SocketAddr::new(client, 0);
         let view = forwarded::apply_request(headers, client, told.scheme, host, &policy);
         debug_assert_eq!(view.client, client.ip(), "nobody speaks for it any more");
         if let Some(header) = &self.certificate_header {

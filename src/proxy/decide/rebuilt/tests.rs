@@ -9,6 +9,15 @@ use proptest::prelude::*;
 const HOST_PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 7));
 
+/// Those that tell by header fields and paths.
+const TELLING: [Dialect; 5] = [
+    Dialect::Nginx,
+    Dialect::Traefik,
+    Dialect::Caddy,
+    Dialect::Envoy,
+    Dialect::Haproxy,
+];
+
 /// A request as its client writes it.
 #[derive(Clone, Debug)]
 struct Sent {
@@ -85,7 +94,7 @@ impl Sent {
                 &behind,
                 vec![("x-forwarded-proto", "https"), ("host", host)],
             ),
-            Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy => (
+            Dialect::Traefik | Dialect::Caddy | Dialect::Haproxy | Dialect::EnvoyGrpc => (
                 endpoint,
                 vec![
                     ("x-forwarded-method", method),
@@ -116,7 +125,8 @@ impl Sent {
             scheme: "http",
         };
         let told = told::read(dialect, endpoint, &outer).ok()?;
-        let rebuilt = rebuild(parts.headers, &told);
+        let (rebuilt, client) = rebuild(parts.headers, &told);
+        assert_eq!(client, CLIENT, "{dialect:?}");
         rebuilt.normalized.is_ok().then_some(rebuilt)
     }
 }
@@ -129,7 +139,8 @@ fn policy() -> NormalizePolicy {
     }
 }
 
-fn rebuild(headers: HeaderMap, told: &Told) -> Rebuilt {
+fn rebuild(mut headers: HeaderMap, told: &Told) -> (Rebuilt, IpAddr) {
+    headers.remove(FORWARDED);
     let trusted = TrustedPeers::new(vec!["10.0.0.0/8".parse().unwrap()]);
     let reading = Reading {
         trusted: &trusted,
@@ -137,13 +148,17 @@ fn rebuild(headers: HeaderMap, told: &Told) -> Rebuilt {
         certificate_header: Some(HeaderName::from_static("client-cert")),
         policy: policy(),
     };
-    reading.rebuild(headers, told, HOST_PROXY)
+    let client = reading.client_of(&headers, HOST_PROXY);
+    (
+        reading.rebuild(headers, told, SocketAddr::new(client, 0)),
+        client,
+    )
 }
 
 /// Path, host and fields as in gateway mode, or nothing decided where gateway mode refuses.
 fn differs(sent: &Sent) -> Option<String> {
     let at_gateway = sent.at_gateway()?;
-    Dialect::ALL.into_iter().find_map(|dialect| {
+    TELLING.into_iter().find_map(|dialect| {
         let told = sent.told_by(dialect);
         let (method, uri, headers) = match (&at_gateway, &told) {
             (Some(own), Some(told)) => (
@@ -251,9 +266,9 @@ fn a_client_address_that_cannot_be_read_is_the_hosts_own() {
         headers.insert("x-forwarded-for", HeaderValue::from_str(line).unwrap());
         headers.insert("forwarded", HeaderValue::from_static("for=6.6.6.6"));
 
-        let found = rebuild(headers, &told);
+        let (_, client) = rebuild(headers, &told);
 
-        assert_eq!(found.client.to_string(), expected, "{line}");
+        assert_eq!(client.to_string(), expected, "{line}");
     }
 }
 
@@ -279,7 +294,7 @@ fn nothing_that_speaks_for_others_is_left_of_what_a_client_sent() {
     let fields: Vec<_> = claims.iter().map(|name| (*name, "evil")).collect();
     let sent = Sent::get("app.example.com", "/a", &fields);
 
-    for dialect in Dialect::ALL {
+    for dialect in TELLING {
         let found = rebuilt(dialect, &sent);
 
         let values: Vec<_> = found.parts.headers.iter().collect();
@@ -307,11 +322,10 @@ fn no_nomination_takes_away_what_a_host_tells_or_a_client_proves() {
     ];
     let sent = Sent::get("app.example.com", "/admin", &fields);
 
-    for dialect in Dialect::ALL {
+    for dialect in TELLING {
         let found = rebuilt(dialect, &sent);
 
         assert_eq!(found.parts.uri.path(), "/admin", "{dialect:?}");
-        assert_eq!(found.client, CLIENT, "{dialect:?}");
         for name in ["cookie", "authorization", "traceparent"] {
             assert!(found.parts.headers.contains_key(name), "{dialect:?} {name}");
         }
@@ -346,7 +360,7 @@ proptest! {
     fn the_path_does_not_hang_on_the_query(query in "[!-\"$-~]{0,30}") {
         let sent = Sent::get("a", &format!("/foo/secret?{query}"), &[]);
 
-        for dialect in Dialect::ALL {
+        for dialect in TELLING {
             if let Some(found) = sent.told_by(dialect) {
                 prop_assert_eq!(found.parts.uri.path(), "/foo/secret");
             }

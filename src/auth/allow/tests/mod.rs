@@ -1,10 +1,12 @@
 //! Promises of expressions: what is refused when they are read, and what they say of requests.
 
+mod bounds;
+mod reference;
+
 use super::{Allow, AllowError, Inquiry, Refused};
 use crate::auth::{Asked, Identity, Proof};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
-use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -57,8 +59,8 @@ impl Request {
             route: "orders",
             listener: "web",
             upgrades: false,
-            body: None,
             is_preflight: false,
+            body: None,
         };
         allow.check(&Inquiry {
             asked: &asked,

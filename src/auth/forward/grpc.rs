@@ -1,0 +1,77 @@
+//! An authorizer that is asked over gRPC: what its answer means for the request.
+
+use super::reading::{self, removals};
+use super::settings::{ForwardSettings, OnFailure};
+use super::{Asked, DecisionSpan, failed};
+use crate::auth::ext_authz::{self, Allowed, NoReply, Reply};
+use crate::auth::{DenialAnswer, HeaderChange, Reason, Verdict};
+use crate::upstream::Cluster;
+use http::HeaderMap;
+use std::sync::Arc;
+
+/// Asks it about a request, for the policy of this name.
+pub(super) async fn check(
+    cluster: &Arc<Cluster>,
+    policy: &Arc<str>,
+    settings: &ForwardSettings,
+    asked: &Asked<'_>,
+    span: &mut DecisionSpan<'_, '_>,
+) -> Verdict {
+    let rules = settings.rules(asked.route);
+    if let (Some(rule), Some(body)) = (rules.body, asked.body)
+        && body.first(rule.bytes_max).1
+    {
+        if rule.refuses_larger {
+            return Verdict::deny(Reason::BodyTooLarge);
+        }
+        if let Some(span) = span.span() {
+            span.bool("edgespan.auth.body_partial", true);
+        }
+    }
+    match ext_authz::ask(cluster, settings, asked, span).await {
+        Ok(Reply::Allow(allowed)) => match granted(policy, settings, asked, allowed) {
+            Some(verdict) => verdict,
+            None => failed(settings, rules, asked, Reason::BadAnswer, span),
+        },
+        Ok(Reply::Deny(response)) => Verdict::Deny(reading::refusal(asked, response)),
+        Ok(Reply::Failed(answer)) => {
+            let mut verdict = failed(settings, rules, asked, Reason::Unavailable, span);
+            if let (Verdict::Deny(denial), Some(answer)) = (&mut verdict, answer)
+                && rules.on_failure == OnFailure::Closed
+                && rules.failure_status.is_none()
+            {
+                denial.answer = DenialAnswer::Theirs(answer);
+            }
+            verdict
+        }
+        Err(NoReply { reason, error }) => {
+            if let Some(span) = span.span() {
+                span.str("edgespan.auth.error", &error);
+            }
+            failed(settings, rules, asked, reason, span)
+        }
+    }
+}
+
+/// The permission, with who the client is. None: the answer names more than one.
+fn granted(
+    policy: &Arc<str>,
+    settings: &ForwardSettings,
+    asked: &Asked<'_>,
+    allowed: Allowed,
+) -> Option<Verdict> {
+    let mut told = HeaderMap::new();
+    for change in &allowed.grant.request {
+        if let HeaderChange::Set(name, value) | HeaderChange::Append(name, value) = change {
+            told.append(name.clone(), value.clone());
+        }
+    }
+    let identity = reading::identity(policy, &settings.identity, &told)?;
+    let mut grant = allowed.grant;
+    // First what a client said of itself goes, then comes what the authorizer says.
+    let mut request = removals(settings, asked.headers);
+    request.append(&mut grant.request);
+    grant.request = request;
+    grant.identity = Some(Arc::new(identity));
+    Some(Verdict::Allow(Box::new(grant)))
+}
