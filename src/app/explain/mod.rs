@@ -5,6 +5,7 @@
 
 mod facts;
 mod headers;
+mod hosted;
 mod rehearse;
 
 pub use facts::{
@@ -13,6 +14,7 @@ pub use facts::{
 pub use headers::{Fate, HeaderChange};
 pub use rehearse::{ExplainError, explain};
 
+use crate::listener::Dialect;
 use std::net::SocketAddr;
 
 /// The request that is asked about.
@@ -30,8 +32,10 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The listener it comes in by; None chooses by scheme and port.
     pub listener: Option<String>,
-    /// Who holds the connection.
+    /// Who holds the connection; with `host_proxy`, who is on the other side of that.
     pub peer: SocketAddr,
+    /// The host proxy that asks about it; None: it comes by itself.
+    pub host_proxy: Option<Dialect>,
 }
 
 impl Question {

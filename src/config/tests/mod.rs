@@ -1,6 +1,7 @@
 //! Promises of the whole configuration.
 
 mod balance;
+mod decision;
 mod diagnostics;
 mod entitle;
 mod environment;
