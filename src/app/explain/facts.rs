@@ -147,6 +147,8 @@ pub struct Answered {
     pub location: Option<String>,
     /// Why, as the SERVER span says it.
     pub error_type: Option<String>,
+    /// Fields of a decision that a host takes over, in the answer's order.
+    pub told: Vec<(String, String)>,
 }
 
 /// A span.
@@ -393,18 +395,43 @@ fn answered(evidence: &Evidence<'_>, server: Option<&SpanFact>) -> Option<Answer
     let head = String::from_utf8_lossy(&evidence.answer);
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let location = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("location")
-            .then(|| value.trim().to_owned())
-    });
+    let fields: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let location = fields.iter().find(|(name, _)| name == "location");
+    let location = location.map(|(_, value)| value.clone());
+    let is_decision = evidence.question.host_proxy.is_some();
+    let told = fields
+        .into_iter()
+        .filter(|(name, _)| is_decision && is_told(name))
+        .collect();
     Some(Answered {
         status,
         location,
         error_type: server
             .and_then(|span| span.attribute("error.type"))
             .map(str::to_owned),
+        told,
     })
+}
+
+/// Whether a host reads this field of a decision: not what frames the answer, and no cookie.
+fn is_told(name: &str) -> bool {
+    let own = [
+        "cache-control",
+        "connection",
+        "content-length",
+        "content-type",
+        "date",
+        "location",
+        "server-timing",
+        "set-cookie",
+        "transfer-encoding",
+        "via",
+        "x-trace-id",
+    ];
+    !own.contains(&name) && !name.starts_with("x-edgespan-set-cookie")
 }
 
 /// Spans in the order in which they began to matter: the SERVER span first.

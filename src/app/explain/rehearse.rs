@@ -1,7 +1,7 @@
 //! Runs the request between a client and an upstream that are both in memory.
 
-use super::Question;
 use super::facts::{self, Evidence, Explanation};
+use super::{Question, hosted};
 use crate::app::build::{self, StartError};
 use crate::app::parts::{self, Clusters};
 use crate::clock::Stopwatch;
@@ -70,8 +70,13 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
     let sinks = vec![Arc::clone(&stage) as Arc<dyn SpanSink>];
     let snapshot = snapshot(&rehearsed, &metrics, sinks).map_err(ExplainError::Start)?;
     let live = Arc::new(Live::new(snapshot));
-    let sent = bytes_of(question)?;
-    let played = play(&listener, question, &live, &metrics, &sent);
+    let told = match question.host_proxy {
+        Some(dialect) => Some(hosted::outer(question, dialect, &listener)?),
+        None => None,
+    };
+    let asked = told.as_ref().unwrap_or(question);
+    let sent = bytes_of(asked)?;
+    let played = play(&listener, asked, &live, &metrics, &sent);
     let answer = tokio::time::timeout(REHEARSAL_MAX, played)
         .await
         .map_err(|_| ExplainError::Stuck)?;
@@ -81,7 +86,8 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
         live: &live,
         question,
         listener: &listener,
-        received: stage.received(),
+        // Of a decision nothing is forwarded: what was received is the question to an authorizer.
+        received: stage.received().filter(|_| told.is_none()),
         spans: stage.spans(),
         answer,
         policy: normalize_policy(&listener),
@@ -121,6 +127,13 @@ fn choose_listener(
                 name: name.clone(),
                 known: known(),
             });
+    }
+    if question.host_proxy.is_some() {
+        let deciding = listeners.iter().find(|one| one.decision.is_some());
+        return deciding
+            .cloned()
+            .map(Arc::new)
+            .ok_or(ExplainError::Request("no listener is in mode: decision"));
     }
     let port = question
         .authority

@@ -83,6 +83,7 @@ pub(super) fn render(told: &Explanation, places: &Places) -> Value {
             "status": answer.status,
             "location": answer.location,
             "error_type": answer.error_type,
+            "told": pairs(&answer.told),
         })),
         "spans": told.spans.iter().map(|span| json!({
             "kind": span.kind,

@@ -268,6 +268,11 @@ impl Page<'_> {
             (_, None) => String::new(),
         };
         self.row("answer", &format!("{}{to}{by}", answer.status), None);
+        for (at, (name, value)) in answer.told.iter().enumerate() {
+            let label = if at == 0 { "host gets" } else { "" };
+            let value = if value.is_empty() { "(nothing)" } else { value };
+            self.row(label, &format!("{name} {value}"), None);
+        }
     }
 
     fn headers(&mut self, told: &Explanation) {

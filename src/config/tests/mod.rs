@@ -1,14 +1,18 @@
 //! Promises of the whole configuration.
 
 mod balance;
+mod decision;
 mod diagnostics;
 mod entitle;
 mod environment;
+mod ext_authz;
+mod forward;
 mod health;
 mod identity;
 mod examples;
 mod limits;
 mod meaning;
+mod proofs;
 mod message;
 mod retries;
 mod secrets;
