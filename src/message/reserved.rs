@@ -58,9 +58,11 @@ impl Reserved {
     /// Whether a name is one of these, under whatever spelling.
     pub fn holds(&self, name: &HeaderName) -> bool {
         let spelt = |held: &HeaderName| is_spelling_of(name.as_str(), held.as_str());
-        let begins = |prefix: &Box<str>| is_spelt_behind(name.as_str(), prefix);
         self.lengths & bit_of(name) != 0 && self.names.iter().any(spelt)
-            || self.prefixes.iter().any(begins)
+            || self
+                .prefixes
+                .iter()
+                .any(|prefix| is_spelt_behind(name.as_str(), prefix))
     }
 
     /// The names of this kind that are there, as they are spelt.

@@ -68,7 +68,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(denial).map(Gated::Answer),
+        Err(denial) => refuse(*denial).map(Gated::Answer),
     }
 }
 
@@ -192,7 +192,7 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
     Ok(())
 }
 
-fn refuse(denial: Box<Denial>) -> Result<Response<Body>, ProxyError> {
+fn refuse(denial: Denial) -> Result<Response<Body>, ProxyError> {
     match denial.answer {
         DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => Err(ProxyError::Denied {

@@ -116,31 +116,18 @@ pub(super) fn gate(
         return Err(ProxyError::NoRoute);
     };
     compress::note(context, &parts.headers);
-    if let Some(policy) = &route.plan.cors {
-        context.origin = parts.headers.get(ORIGIN).cloned();
-        if preflight.is_some() && cors::answers_preflights(policy) {
-            return Ok(Gated::Answer(cors::preflight(policy, &parts.headers)));
-        }
+    if let Some(response) = answer_preflight(context, &parts, &route) {
+        return Ok(Gated::Answer(response));
     }
     let body_bytes_max = body_limit(context, &route);
     check_length(&parts.headers, body_bytes_max)?;
     let (cluster, rewrite) = match &route.action {
         LiveAction::Forward { cluster, rewrite } => (Arc::clone(cluster), rewrite.clone()),
         LiveAction::Split { rewrite, .. } => (branch_cluster(context)?, rewrite.clone()),
-        LiveAction::Redirect(to) => {
-            let response = answer_redirect(context, &parts, to, prefix)?;
+        LiveAction::Redirect(_) | LiveAction::Answer { .. } | LiveAction::Nothing => {
+            let response = own_answer(context, &parts, &route.action, prefix)?;
             return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
         }
-        LiveAction::Answer {
-            status,
-            headers,
-            body,
-        } => {
-            let response = fixed(*status, headers, body.clone());
-            return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
-        }
-        // No file has such a route beside a listener that forwards.
-        LiveAction::Nothing => return Err(ProxyError::NoRoute),
     };
     let host = normalized.authority().map(Authority::header).cloned();
     Ok(Gated::Forward(Box::new(Onward {
@@ -380,6 +367,39 @@ fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), ProxyError> {
         return Err(ProxyError::BodyTooLarge { limit });
     }
     Ok(())
+}
+
+/// What a route that goes to no upstream answers.
+fn own_answer(
+    context: &RequestContext,
+    parts: &Parts,
+    action: &LiveAction,
+    prefix: Option<usize>,
+) -> Result<Response<Body>, ProxyError> {
+    match action {
+        LiveAction::Redirect(to) => answer_redirect(context, parts, to, prefix),
+        LiveAction::Answer {
+            status,
+            headers,
+            body,
+        } => Ok(fixed(*status, headers, body.clone())),
+        // No file has `Nothing` beside a listener that forwards.
+        LiveAction::Forward { .. } | LiveAction::Split { .. } | LiveAction::Nothing => {
+            Err(ProxyError::NoRoute)
+        }
+    }
+}
+
+/// The answer to a preflight, where the route has rules of its own for it.
+fn answer_preflight(
+    context: &mut RequestContext,
+    parts: &Parts,
+    route: &LiveRoute,
+) -> Option<Response<Body>> {
+    let policy = route.plan.cors.as_ref()?;
+    context.origin = parts.headers.get(ORIGIN).cloned();
+    let answers = context.is_preflight && cors::answers_preflights(policy);
+    answers.then(|| cors::preflight(policy, &parts.headers))
 }
 
 fn answer_redirect(

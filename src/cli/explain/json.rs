@@ -1,6 +1,6 @@
 //! An explanation for machines.
 
-use crate::app::explain::{Explanation, Fate};
+use crate::app::explain::{AuthFact, Explanation, Fate, UpstreamFact};
 use crate::config::Places;
 use serde_json::{Value, json};
 
@@ -18,17 +18,6 @@ pub(super) fn render(told: &Explanation, places: &Places) -> Value {
                 "template": template,
                 "line": places.line("routes", name),
             })).collect::<Vec<_>>(),
-        })
-    });
-    let upstream = told.upstream.as_ref().map(|upstream| {
-        json!({
-            "name": upstream.name,
-            "line": places.line("upstreams", &upstream.name),
-            "service": upstream.service,
-            "endpoints": upstream.endpoints,
-            "first_byte_ms": u64::try_from(upstream.first_byte.as_millis()).unwrap_or(u64::MAX),
-            "retries": upstream.retries,
-            "request": upstream.target,
         })
     });
     json!({
@@ -51,23 +40,8 @@ pub(super) fn render(told: &Explanation, places: &Places) -> Value {
         "trace": trace(told),
         "limits": told.limits.iter().map(|limit| (limit.key.clone(), limit.value.clone().into()))
             .collect::<serde_json::Map<String, Value>>(),
-        "auth": told.auth.as_ref().map(|auth| json!({
-            "decision": auth.decision,
-            "reason": auth.reason,
-            "policy": auth.policy,
-            "allow": auth.allow,
-            "asked": auth.asked.iter().map(|asked| json!({
-                "policy": asked.policy,
-                "line": places.line("auth", &asked.policy),
-                "means": asked.means,
-                "decision": asked.decision,
-                "assumed": asked.question.is_some(),
-                "reason": asked.reason,
-                "enforced": asked.enforced,
-                "question": asked.question,
-            })).collect::<Vec<_>>(),
-        })),
-        "upstream": upstream,
+        "auth": told.auth.as_ref().map(|auth| self::auth(auth, places)),
+        "upstream": told.upstream.as_ref().map(|upstream| self::upstream(upstream, places)),
         "headers": told.headers.iter().map(|change| json!({
             "name": change.name,
             "change": match change.fate {
@@ -91,6 +65,37 @@ pub(super) fn render(told: &Explanation, places: &Places) -> Value {
             "attributes": pairs(&span.attributes),
         })).collect::<Vec<_>>(),
         "routes": told.routes,
+    })
+}
+
+fn upstream(upstream: &UpstreamFact, places: &Places) -> Value {
+    json!({
+        "name": upstream.name,
+        "line": places.line("upstreams", &upstream.name),
+        "service": upstream.service,
+        "endpoints": upstream.endpoints,
+        "first_byte_ms": u64::try_from(upstream.first_byte.as_millis()).unwrap_or(u64::MAX),
+        "retries": upstream.retries,
+        "request": upstream.target,
+    })
+}
+
+fn auth(auth: &AuthFact, places: &Places) -> Value {
+    json!({
+        "decision": auth.decision,
+        "reason": auth.reason,
+        "policy": auth.policy,
+        "allow": auth.allow,
+        "asked": auth.asked.iter().map(|asked| json!({
+            "policy": asked.policy,
+            "line": places.line("auth", &asked.policy),
+            "means": asked.means,
+            "decision": asked.decision,
+            "assumed": asked.question.is_some(),
+            "reason": asked.reason,
+            "enforced": asked.enforced,
+            "question": asked.question,
+        })).collect::<Vec<_>>(),
     })
 }
 
