@@ -48,9 +48,6 @@ impl Means {
             Self::Basic(_) => "basic",
             Self::ClientCert(_) => "client_cert",
             Self::Forward(_) => "forward",
-            Self::ApiKey(_) => "api_key",
-            Self::Basic(_) => "basic",
-            Self::ClientCert(_) => "client_cert",
         }
     }
 }
