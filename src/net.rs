@@ -43,6 +43,11 @@ impl TrustedPeers {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// The first address that is trusted, for a rehearsal.
+    pub fn first(&self) -> Option<IpAddr> {
+        self.0.first().map(IpNet::addr)
+    }
+
     /// Whether nobody is trusted.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -263,7 +263,16 @@ fn the_readme_starts_with_commands_that_exist() {
 #[test]
 fn every_example_is_a_configuration_that_would_start() {
     let mut examples = yaml_files("config");
-    examples.push(root().join("deploy/cloudflare/edgespan.yaml"));
+    for of in [
+        "caddy",
+        "cloudflare",
+        "envoy",
+        "haproxy",
+        "nginx",
+        "traefik",
+    ] {
+        examples.push(root().join(format!("deploy/{of}/edgespan.yaml")));
+    }
     assert!(examples.len() > 1, "no examples in config/");
 
     let mut broken = Vec::new();

@@ -137,6 +137,7 @@ mod tests {
 
     fn question(headers: &[(&str, &str)]) -> Question {
         Question {
+            host_proxy: None,
             method: "GET".to_owned(),
             secure: false,
             authority: "a.example".to_owned(),

@@ -3,16 +3,20 @@
 //! No second router and no second set of rules: the request goes through the same pipeline as any
 //! other, over a connection in memory. Its upstream is in memory, too, and writes down what it gets.
 
+mod auth;
 mod facts;
 mod headers;
+mod hosted;
 mod rehearse;
 
+pub use auth::{AskedFact, AuthFact};
 pub use facts::{
     Answered, Explanation, LimitFact, Nearest, ReadAs, RouteFact, SpanFact, TraceFact, UpstreamFact,
 };
 pub use headers::{Fate, HeaderChange};
 pub use rehearse::{ExplainError, explain};
 
+use crate::listener::Dialect;
 use std::net::SocketAddr;
 
 /// The request that is asked about.
@@ -30,8 +34,10 @@ pub struct Question {
     pub headers: Vec<(String, String)>,
     /// The listener it comes in by; None chooses by scheme and port.
     pub listener: Option<String>,
-    /// Who holds the connection.
+    /// Who holds the connection; with `host_proxy`, who is on the other side of that.
     pub peer: SocketAddr,
+    /// The host proxy that asks about it; None: it comes by itself.
+    pub host_proxy: Option<Dialect>,
 }
 
 impl Question {

@@ -1,5 +1,6 @@
 //! `edgespan explain`: what would happen to a request, stage by stage.
 
+mod auth;
 mod curl;
 mod json;
 mod target;
@@ -12,6 +13,7 @@ use super::failure::{ExitStatus, Failure};
 use super::style::Surface;
 use crate::app::explain::{ExplainError, Question, explain};
 use crate::config::{self, Environment, Overrides, Places};
+use crate::listener::Dialect;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -38,6 +40,9 @@ pub struct ExplainArgs {
     /// The listener it comes in by [default: by the URL's scheme and port]
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
+    /// The host proxy that asks about it: a listener in decision mode answers
+    #[arg(long = "as", value_name = "HOST", value_parser = host_proxy)]
+    pub host_proxy: Option<Dialect>,
     /// Print the explanation as JSON
     #[arg(long)]
     pub json: bool,
@@ -121,6 +126,15 @@ fn question(args: &ExplainArgs, stdin: &mut dyn Read) -> Result<Question, Failur
         headers: target.headers,
         listener: args.listener.clone(),
         peer: SocketAddr::new(peer, 50_000),
+        host_proxy: args.host_proxy,
+    })
+}
+
+fn host_proxy(text: &str) -> Result<Dialect, String> {
+    let named = Dialect::ALL.into_iter().find(|one| one.name() == text);
+    named.ok_or_else(|| {
+        let names = Dialect::ALL.map(Dialect::name);
+        format!("one of {} is needed", names.join(", "))
     })
 }
 

@@ -1,5 +1,6 @@
 //! An explanation as a person reads it: a row for each stage, the file's line at the right.
 
+use super::auth::{allow_text, asked_text};
 use crate::app::explain::{Explanation, Fate, HeaderChange};
 use crate::cli::escape;
 use crate::cli::style::Surface;
@@ -32,6 +33,7 @@ pub(super) fn render(told: &Explanation, places: &Places, surface: &Surface) -> 
     page.route(told, places);
     page.trace(told, places);
     page.limits(told, places);
+    page.auth(told, places);
     page.upstream(told, places);
     page.answer(told);
     page.headers(told);
@@ -217,6 +219,23 @@ impl Page<'_> {
         self.row("limits", &text, places.line("rate_limits", rule));
     }
 
+    /// Policies in the order in which they were asked, then the route's expression.
+    fn auth(&mut self, told: &Explanation, places: &Places) {
+        let Some(auth) = &told.auth else { return };
+        let mut label = "auth";
+        for asked in &auth.asked {
+            let place = places.line("auth", &asked.policy);
+            self.row(label, &asked_text(asked), place);
+            label = "";
+        }
+        if auth.asked.is_empty() {
+            self.row(label, "nobody is asked", None);
+        }
+        if let Some(text) = allow_text(auth) {
+            self.row("allow", &text, None);
+        }
+    }
+
     fn upstream(&mut self, told: &Explanation, places: &Places) {
         let Some(upstream) = &told.upstream else {
             return;
@@ -249,6 +268,11 @@ impl Page<'_> {
             (_, None) => String::new(),
         };
         self.row("answer", &format!("{}{to}{by}", answer.status), None);
+        for (at, (name, value)) in answer.told.iter().enumerate() {
+            let label = if at == 0 { "host gets" } else { "" };
+            let value = if value.is_empty() { "(nothing)" } else { value };
+            self.row(label, &format!("{name} {value}"), None);
+        }
     }
 
     fn headers(&mut self, told: &Explanation) {

@@ -1,9 +1,11 @@
 //! Promises of the whole configuration.
 
 mod balance;
+mod decision;
 mod diagnostics;
 mod entitle;
 mod environment;
+mod ext_authz;
 mod forward;
 mod health;
 mod examples;

@@ -4,7 +4,7 @@
 //! [`allow`] has it. Whatever else an answer came to be, an error of ours or the words of an
 //! authorizer, is a refusal here and keeps a status that the host takes for one.
 
-use super::{Asking, Decision, grpc};
+use super::{Asking, Decision, Published, grpc};
 use crate::auth::{Grant, HeaderChange};
 use crate::listener::Dialect;
 use crate::proxy::body::Body;
@@ -120,7 +120,10 @@ fn removals(names: &[HeaderName], after: &HeaderMap) -> Option<HeaderValue> {
             add(name.as_str());
         }
         for alias in aliases(name.as_str()) {
-            add(&alias);
+            // One spelling's alias may be another field that is told.
+            if !names.iter().any(|name| *name == *alias) {
+                add(&alias);
+            }
         }
     }
     (!list.is_empty())
@@ -154,7 +157,10 @@ pub(in crate::proxy) fn in_dialect(
     mut response: Response<Body>,
 ) -> Response<Body> {
     let Some(decision) = &context.decision else {
-        return never_leave(response);
+        return match response.extensions_mut().remove::<Published>() {
+            Some(Published) => response,
+            None => never_leave(response),
+        };
     };
     let is_call = decision.dialect == Dialect::EnvoyGrpc;
     if is_call && decision.allowed && response.status() == StatusCode::OK {
@@ -169,10 +175,17 @@ pub(in crate::proxy) fn in_dialect(
     if decision.dialect == Dialect::Nginx {
         let lost = spread_cookies(response.headers_mut());
         if lost > 0 {
-            context.note("edgespan.decision.cookies_lost", &lost.to_string());
+            note_lost(context, lost);
         }
     }
     response
+}
+
+fn note_lost(context: &mut RequestContext, lost: usize) {
+    if let Some(span) = &mut context.server {
+        let lost = i64::try_from(lost).unwrap_or(i64::MAX);
+        span.int("edgespan.decision.cookies_lost", lost);
+    }
 }
 
 /// No refusal looks like leave: neither 2xx nor 1xx.

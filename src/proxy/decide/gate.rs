@@ -1,24 +1,24 @@
 //! The gate of a decision listener: who asks, what about, and which route that has.
 
+use super::rebuilt::Reading;
 use super::told::{self, Outer, Told};
-use super::{Asking, Decision, Original};
+use super::{Asking, Decision, Original, Published};
 use crate::listener::Dialect;
 use crate::message::authority::Authority;
-use crate::message::forwarded::{self, ForwardedPolicy};
 use crate::message::hop_by_hop;
 use crate::message::normalize::{Normalized, normalize};
 use crate::message::respond::Form;
-use crate::net::TrustedPeers;
+use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated};
 use crate::proxy::snapshot::LiveRoute;
-use crate::proxy::{cors, limit};
+use crate::proxy::{cors, limit, well_known};
 use crate::route::RouteRequest;
-use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{FORWARDED, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Request, Uri, Version};
+use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,6 +41,9 @@ pub(in crate::proxy) fn gate(
     // Nobody is asked about a body: what a host sends of it is left where it is.
     let (mut parts, _) = incoming.into_parts();
     let upgrades = hop_by_hop::strip_request(&mut parts.headers, &[]).is_some();
+    if let Some(response) = published(context, &parts, normalized.is_ok()) {
+        return Ok(Gated::Answer(response));
+    }
     let told = begin(
         context,
         &parts,
@@ -51,11 +54,33 @@ pub(in crate::proxy) fn gate(
         Ok(told) => {
             // Proxies before the host may have written it, and the host may not know it.
             parts.headers.remove(FORWARDED);
-            let client = client_of(context, &parts.headers);
+            let peer = context.conn.ends.peer.ip();
+            let client = Reading::of(&context.conn.listener).client_of(&parts.headers, peer);
+            let client = SocketAddr::new(client, 0);
             ask(context, parts.headers, &told, client, upgrades)
+        }
+        Err(ProxyError::NoRoute) => {
+            let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
+            let error = refuse(context, &parts, ProxyError::NoRoute);
+            published.map(Gated::Answer).ok_or(error)
         }
         Err(error) => Err(refuse(context, &parts, error)),
     }
+}
+
+/// Keys for whoever verifies assertions. They are nobody's leave to pass: no endpoint is there.
+fn published(
+    context: &mut RequestContext,
+    parts: &Parts,
+    has_one_reading: bool,
+) -> Option<Response<Body>> {
+    let path = parts.uri.path();
+    let answer = well_known::answer(&context.live, &parts.method, path);
+    let mut response = answer.filter(|_| has_one_reading)?;
+    response.extensions_mut().insert(Published);
+    gate::open_span(context, parts, None);
+    limit::begin(context, &parts.headers);
+    Some(response)
 }
 
 /// Finds out who asks, and at which endpoint.
@@ -134,15 +159,13 @@ pub(super) fn ask(
     client: SocketAddr,
     upgrades: bool,
 ) -> Result<Gated, ProxyError> {
-    let policy = gate::normalize_policy(&context.conn.listener);
-    let mut request = rebuild(headers, told);
-    let normalized = normalize(&mut request, &policy);
-    let (mut parts, ()) = request.into_parts();
-    let normalized = match normalized {
+    let conn = Arc::clone(&context.conn);
+    let rebuilt = Reading::of(&conn.listener).rebuild(headers, told, client);
+    let mut parts = rebuilt.parts;
+    let normalized = match rebuilt.normalized {
         Ok(normalized) => normalized,
         Err(refusal) => return Err(refuse(context, &parts, gate::refused(refusal))),
     };
-    speak_for(context, &mut parts, client, told, &normalized);
     let reserved = context.live.reserved.found(&parts.headers);
     gate::strip_reserved(context, &mut parts.headers);
     note(context, &parts, client, told, &normalized, upgrades);
@@ -164,63 +187,6 @@ pub(super) fn ask(
         upgrades,
         reserved,
     })))
-}
-
-/// Where the client is, by the host's word.
-fn client_of(context: &RequestContext, headers: &HeaderMap) -> SocketAddr {
-    let listener = &context.conn.listener;
-    let policy = ForwardedPolicy {
-        trusted: &listener.trusted_proxies,
-        client_address_header: listener.client_address_header.as_ref(),
-        peer_text: None,
-    };
-    let peer = context.conn.ends.peer.ip();
-    SocketAddr::new(forwarded::client_of(headers, peer, &policy), 0)
-}
-
-/// The request as its client sent it to the host.
-fn rebuild(mut headers: HeaderMap, told: &Told) -> Request<()> {
-    headers.remove(FORWARDED);
-    // These frame what the host sent, not what its client did.
-    for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
-        headers.remove(name);
-    }
-    headers.insert(HOST, told.host.clone());
-    let mut request = Request::new(());
-    *request.method_mut() = told.method.clone();
-    *request.uri_mut() = Uri::from(told.target.clone());
-    *request.headers_mut() = headers;
-    request
-}
-
-/// What the host told is taken off, and what the client said beside it; what is left of it says
-/// what we know, as for a client that came by itself.
-fn speak_for(
-    context: &RequestContext,
-    parts: &mut Parts,
-    client: SocketAddr,
-    told: &Told,
-    normalized: &Normalized,
-) {
-    let listener = &context.conn.listener;
-    let policy = ForwardedPolicy {
-        trusted: &TrustedPeers::default(),
-        client_address_header: listener.client_address_header.as_ref(),
-        peer_text: None,
-    };
-    let host = normalized.authority().map(Authority::header);
-    let headers = &mut parts.headers;
-    drop(forwarded::apply_request(
-        headers,
-        client,
-        told.scheme,
-        host,
-        &policy,
-    ));
-    if let Some(header) = listener.identity_header() {
-        // A certificate on this connection is the host's.
-        forwarded::assert_field(headers, &header, None);
-    }
 }
 
 /// From here on the request's facts are those of the one asked about.

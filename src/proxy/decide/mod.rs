@@ -8,6 +8,7 @@
 mod answer;
 mod gate;
 mod grpc;
+mod rebuilt;
 mod told;
 
 pub(super) use answer::{allow, in_dialect};
@@ -34,6 +35,10 @@ pub(super) struct Asking {
     /// Names that only we write and its client had sent.
     reserved: Vec<HeaderName>,
 }
+
+/// Marks an answer that decides nothing.
+#[derive(Clone, Copy)]
+struct Published;
 
 /// What is known of a decision beside the request that it is about.
 pub(super) struct Decision {
