@@ -43,6 +43,10 @@ impl<'de> Deserialize<'de> for PolicySet {
 }
 
 impl JsonSchema for PolicySet {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> Cow<'static, str> {
         Cow::Borrowed("PolicySet")
     }
