@@ -39,6 +39,16 @@ pub enum Means {
     Forward(Box<ForwardSettings>),
 }
 
+impl Means {
+    /// The key of the configuration that it is.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ip(_) => "ip",
+            Self::Forward(_) => "forward",
+        }
+    }
+}
+
 impl PolicySettings {
     /// The upstream that it asks, if it asks one.
     pub fn upstream(&self) -> Option<&Arc<str>> {

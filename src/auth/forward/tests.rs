@@ -23,6 +23,7 @@ fn settings(dialect: Dialect) -> ForwardSettings {
     };
     ForwardSettings {
         metadata_attributes: Vec::new(),
+        cache: None,
         upstream: "auth.a".into(),
         path: PathAndQuery::from_static("/auth"),
         dialect,
