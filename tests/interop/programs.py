@@ -108,6 +108,10 @@ def envoys_messages():
         done()
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
+        # The package with Envoy's program has the same name.
+        import envoy
+
+        envoy.__path__.append(str(folder / "envoy"))
 
 
 def debian(*commands):
