@@ -108,10 +108,12 @@ def envoys_messages():
         done()
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-        # The package with Envoy's program has the same name.
+        # The packages with Envoy's program and with protobuf have the same names.
         import envoy
+        import google
 
         envoy.__path__.append(str(folder / "envoy"))
+        google.__path__ = [*google.__path__, str(folder / "google")]
 
 
 def debian(*commands):
