@@ -91,6 +91,31 @@ def envoy():
     return VENV / "bin/envoy"
 
 
+def envoys_messages():
+    """Envoy's messages as gRPC itself generates them, for this Python to import.
+
+    In a folder of their own, behind all others: the package brings an old copy of OTLP, too, which
+    must not take the place of the one that the receiver reads by.
+    """
+    folder = CACHE / "xds"
+    wanted = "xds-protos==1.85.0"
+    fresh, done = stamped(folder, wanted)
+    if not fresh:
+        say("fetching Envoy's messages, once")
+        shutil.rmtree(folder, ignore_errors=True)
+        pip = [VENV / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+        run(*pip, "--target", folder, wanted)
+        done()
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        # The packages with Envoy's program and with protobuf have the same names.
+        import envoy
+        import google
+
+        envoy.__path__.append(str(folder / "envoy"))
+        google.__path__ = [*google.__path__, str(folder / "google")]
+
+
 def debian(*commands):
     """Makes sure of commands that Debian packages bring, installing those that are missing."""
     # nginx and HAProxy are in sbin, which is not everybody's PATH.

@@ -7,14 +7,17 @@ import json
 import threading
 
 import grpc
-from envoy.config.core.v3 import base_pb2
-from envoy.service.auth.v3 import external_auth_pb2 as auth
-from envoy.service.auth.v3 import external_auth_pb2_grpc as auth_grpc
-from google.rpc import code_pb2, status_pb2
 
 import envoy_config
 import programs
 from harness import curl, expect, free_port, listens, scenario
+
+programs.envoys_messages()
+
+from envoy.config.core.v3 import base_pb2  # noqa: E402
+from envoy.service.auth.v3 import external_auth_pb2 as auth  # noqa: E402
+from envoy.service.auth.v3 import external_auth_pb2_grpc as auth_grpc  # noqa: E402
+from google.rpc import code_pb2, status_pb2  # noqa: E402
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 CALLER = "00f067aa0ba902b7"
