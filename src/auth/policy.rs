@@ -45,6 +45,9 @@ impl Means {
         match self {
             Self::Ip(_) => "ip",
             Self::Forward(_) => "forward",
+            Self::ApiKey(_) => "api_key",
+            Self::Basic(_) => "basic",
+            Self::ClientCert(_) => "client_cert",
         }
     }
 }

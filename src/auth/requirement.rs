@@ -235,3 +235,133 @@ fn joined(mut leader: Arc<Identity>, other: &Identity) -> Arc<Identity> {
     }
     leader
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Proof;
+    use http::{Response, StatusCode};
+    use serde_json::{Map, json};
+
+    fn denial(reason: Reason, challenges: &[&'static str]) -> Box<Denial> {
+        let challenges = challenges.iter().map(|text| HeaderValue::from_static(text));
+        Box::new(Denial {
+            reason,
+            answer: DenialAnswer::Own(challenges.collect()),
+        })
+    }
+
+    fn unknown(denials: Vec<(&str, Box<Denial>)>) -> Unknown {
+        let mut unknown = Unknown::default();
+        for (policy, denial) in denials {
+            unknown.add(denial, Some(Arc::from(policy)));
+        }
+        unknown
+    }
+
+    fn challenges(denial: &Denial) -> Vec<&str> {
+        let DenialAnswer::Own(challenges) = &denial.answer else {
+            panic!("an answer of ours");
+        };
+        challenges.iter().map(|one| one.to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_401_wins_over_a_403_and_names_every_credential_that_would_serve_once() {
+        let unknown = unknown(vec![
+            ("office", denial(Reason::Forbidden, &[])),
+            ("keys", denial(Reason::NoCredential, &["ApiKey"])),
+            ("ops", denial(Reason::NoCredential, &["Basic", "ApiKey"])),
+        ]);
+
+        let ruling = unknown.refuse();
+
+        let denial = ruling.outcome.unwrap_err();
+        assert_eq!(denial.reason, Reason::NoCredential);
+        assert_eq!(challenges(&denial), ["ApiKey", "Basic"]);
+        assert_eq!(ruling.policy.as_deref(), Some("keys"));
+    }
+
+    #[test]
+    fn a_wrong_credential_is_told_of_the_others_and_a_403_of_none() {
+        let unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
+
+        let wrong = unknown.beside(denial(Reason::BadCredential, &["Basic"]));
+        let forbidden = unknown.beside(denial(Reason::Forbidden, &[]));
+
+        assert_eq!(challenges(&wrong), ["Basic", "ApiKey"]);
+        assert!(challenges(&forbidden).is_empty());
+    }
+
+    #[test]
+    fn what_an_authorizer_answered_goes_before_answers_of_ours() {
+        let mut login = Response::new(bytes::Bytes::new());
+        *login.status_mut() = StatusCode::FOUND;
+        let theirs = Box::new(Denial {
+            reason: Reason::NoCredential,
+            answer: DenialAnswer::Theirs(login),
+        });
+        let unknown = unknown(vec![
+            ("keys", denial(Reason::NoCredential, &["ApiKey"])),
+            ("portal", theirs),
+        ]);
+
+        let denial = unknown.refuse().outcome.unwrap_err();
+
+        assert!(matches!(denial.answer, DenialAnswer::Theirs(_)));
+        assert!(
+            Unknown::default().refuse().outcome.is_err(),
+            "nobody said a word"
+        );
+    }
+
+    #[test]
+    fn the_identity_with_a_name_leads_and_gets_what_it_lacks() {
+        let identity = |subject: Option<&str>, groups: &[&str], claims, proof, policy: &str| {
+            let Some(claims) = serde_json::Value::as_object(&claims).cloned() else {
+                panic!("claims are an object");
+            };
+            Grant {
+                identity: Some(Arc::new(Identity {
+                    subject: subject.map(Arc::from),
+                    groups: groups.iter().map(|group| Arc::from(*group)).collect(),
+                    claims,
+                    proof,
+                    policy: Arc::from(policy),
+                })),
+                ..Grant::default()
+            }
+        };
+        let mut together = Grant::default();
+        together.join(identity(
+            None,
+            &["inside"],
+            json!({"a": 1}),
+            Proof::Ip,
+            "office",
+        ));
+        together.join(identity(
+            Some("ada"),
+            &["ops"],
+            json!({"a": 2}),
+            Proof::Basic,
+            "ops",
+        ));
+        together.join(identity(
+            Some("eve"),
+            &["ops"],
+            json!({"b": 3}),
+            Proof::Forward,
+            "x",
+        ));
+
+        let found = together.identity.unwrap();
+
+        let groups: Vec<&str> = found.groups.iter().map(|group| &**group).collect();
+        assert_eq!(found.subject.as_deref(), Some("ada"));
+        assert_eq!((found.proof, &*found.policy), (Proof::Basic, "ops"));
+        assert_eq!(groups, ["ops", "inside"]);
+        let claims: Map<_, _> = found.claims.clone();
+        assert_eq!(serde_json::Value::Object(claims), json!({"a": 2, "b": 3}));
+    }
+}

@@ -8,6 +8,7 @@ mod environment;
 mod ext_authz;
 mod forward;
 mod health;
+mod identity;
 mod examples;
 mod limits;
 mod meaning;
