@@ -95,15 +95,8 @@ pub(super) fn gate(
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
     context.is_preflight = preflight.is_some();
     let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
-    let found = match &normalized {
-        Ok(normalized) if published.is_none() => {
-            find(context, &parts, normalized, preflight.as_ref())
-        }
-        Ok(_) | Err(_) => {
-            open_span(context, &parts, None);
-            None
-        }
-    };
+    let routed = normalized.as_ref().ok().filter(|_| published.is_none());
+    let found = look_up(context, &parts, routed, preflight.as_ref());
     limit::begin(context, &parts.headers);
     let normalized = normalized.map_err(refused)?;
     if context.conn.is_misdirected(normalized.host()) {
@@ -204,6 +197,20 @@ pub(super) fn strip_reserved(context: &mut RequestContext, headers: &mut HeaderM
     if context.stripped > 0 {
         context.live.metrics.identity_stripped();
     }
+}
+
+/// The route, if there is a reading that has one; the SERVER span is opened either way.
+fn look_up(
+    context: &mut RequestContext,
+    parts: &Parts,
+    routed: Option<&Normalized>,
+    preflight: Option<&Method>,
+) -> Option<Found> {
+    if let Some(normalized) = routed {
+        return find(context, parts, normalized, preflight);
+    }
+    open_span(context, parts, None);
+    None
 }
 
 /// The route, with the SERVER span opened under it. A preflight is also looked up under the

@@ -28,7 +28,7 @@ const ROUTE: [&str; 2] = ["name", "flow"];
 pub(super) fn find<'p, 's>(
     path: &'p [String],
     scopes: impl Iterator<Item = &'s str>,
-) -> Result<(Variable, Kind), (&'p str, Fault)> {
+) -> Result<(Variable, Kind), (&'p str, Box<Fault>)> {
     let words: Vec<&str> = path.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["claims", way @ ..] if !way.is_empty() => {
@@ -40,7 +40,7 @@ pub(super) fn find<'p, 's>(
         }
         ["request", "query", name, rest @ ..] => no_more(Variable::Query(Box::from(*name)), rest),
         [root @ ("claims" | "identity" | "request" | "route")]
-        | ["request", root @ ("headers" | "query")] => Err((root, bare(root))),
+        | ["request", root @ ("headers" | "query")] => Err((root, Box::new(bare(root)))),
         ["request", member, rest @ ..] => {
             let found = match *member {
                 "method" => Variable::Method,
@@ -73,14 +73,18 @@ pub(super) fn find<'p, 's>(
         }
         [name, ..] => {
             let fault = Fault::at(0..0, format!("no variable is called `{name}`"));
-            Err((name, fault.known(name, ROOTS.into_iter().chain(scopes))))
+            let fault = fault.known(name, ROOTS.into_iter().chain(scopes));
+            Err((name, Box::new(fault)))
         }
-        [] => Err(("", Fault::at(0..0, "a name is missing"))),
+        [] => Err(("", Box::new(Fault::at(0..0, "a name is missing")))),
     }
 }
 
 /// The end of a path: a text has no members, nor has a list.
-fn no_more<'p>(variable: Variable, rest: &[&'p str]) -> Result<(Variable, Kind), (&'p str, Fault)> {
+fn no_more<'p>(
+    variable: Variable,
+    rest: &[&'p str],
+) -> Result<(Variable, Kind), (&'p str, Box<Fault>)> {
     let kind = if variable == Variable::Groups {
         Kind::List
     } else {
@@ -90,12 +94,12 @@ fn no_more<'p>(variable: Variable, rest: &[&'p str]) -> Result<(Variable, Kind),
         None => Ok((variable, kind)),
         Some(name) => {
             let message = format!("{} has no member `{name}`", kind.name());
-            Err((name, Fault::at(0..0, message)))
+            Err((name, Box::new(Fault::at(0..0, message))))
         }
     }
 }
 
-fn header(name: &str) -> Result<Variable, (&str, Fault)> {
+fn header(name: &str) -> Result<Variable, (&str, Box<Fault>)> {
     match HeaderName::from_lowercase(name.as_bytes()) {
         Ok(name) => Ok(Variable::Header(name)),
         Err(_) => {
@@ -103,21 +107,19 @@ fn header(name: &str) -> Result<Variable, (&str, Fault)> {
             let lower = name.to_ascii_lowercase();
             let fault = Fault::at(0..0, message);
             let exists = HeaderName::from_lowercase(lower.as_bytes()).is_ok();
-            Err((
-                name,
-                if exists {
-                    fault.label(format!("names are in lower case: `{lower}`"))
-                } else {
-                    fault
-                },
-            ))
+            let fault = if exists {
+                fault.label(format!("names are in lower case: `{lower}`"))
+            } else {
+                fault
+            };
+            Err((name, Box::new(fault)))
         }
     }
 }
 
-fn unknown<'p>(of: &str, member: &'p str, known: &[&str]) -> (&'p str, Fault) {
+fn unknown<'p>(of: &str, member: &'p str, known: &[&str]) -> (&'p str, Box<Fault>) {
     let fault = Fault::at(0..0, format!("`{of}` has no member `{member}`"));
-    (member, fault.known(member, known.iter().copied()))
+    (member, Box::new(fault.known(member, known.iter().copied())))
 }
 
 fn bare(root: &str) -> Fault {

@@ -183,7 +183,7 @@ impl<'t> Walk<'t> {
             }
             Err((name, mut fault)) => {
                 fault.at = self.place_of_name(node, name);
-                self.tell(fault);
+                self.tell(*fault);
                 Kind::Any
             }
         }
@@ -297,7 +297,7 @@ impl<'t> Walk<'t> {
                 Some(
                     found
                         .map(|(variable, _)| Slot::Has(variable))
-                        .map_err(|(_, fault)| fault),
+                        .map_err(|(_, fault)| *fault),
                 )
             }
             _ => None,
