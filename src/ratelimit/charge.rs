@@ -314,6 +314,7 @@ mod tests {
             route: None,
             listener: "web",
             is_preflight: false,
+            known: None,
         };
         let mut charges = live.begin(&rules, &facts).unwrap();
         let now = clock::instant();
