@@ -48,6 +48,11 @@ struct Way {
 
 impl Way {
     fn open(environment: &[(&str, &str)]) -> Self {
+        Self::guarded(environment, "")
+    }
+
+    /// The same with these lines of configuration; `ORIGIN` in them is the origin's address.
+    fn guarded(environment: &[(&str, &str)], more: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -57,7 +62,7 @@ impl Way {
             let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let address = origin.local_addr().unwrap();
             tokio::spawn(serve(origin));
-            let proxy = start(address, &environment).await;
+            let proxy = start(address, &environment, more).await;
             let (_, address) = *proxy.listeners().first().unwrap();
             let client = TcpStream::connect(address).await.unwrap();
             client.set_nodelay(true).unwrap();
@@ -84,13 +89,14 @@ impl Way {
     }
 }
 
-async fn start(origin: SocketAddr, environment: &Environment) -> Running {
+async fn start(origin: SocketAddr, environment: &Environment, more: &str) -> Running {
+    let more = more.replace("ORIGIN", &origin.to_string());
     let text = format!(
         "admin: {{address: '127.0.0.1:0'}}\n\
          listeners: {{web: {{address: '127.0.0.1:0', mode: gateway}}}}\n\
          upstreams: {{next: {{endpoints: ['http://{origin}']}}}}\n\
          routes: [{{name: all, match: {{prefix: /}}, upstream: next}}]\n\
-         sampling: {{default: 1.0}}\n"
+         sampling: {{default: 1.0}}\n{more}\n"
     );
     let loaded = compile_text("bench.yaml", &text, environment, &Overrides::default());
     let options = Options {
@@ -141,4 +147,21 @@ fn without_a_proxy(bencher: Bencher<'_, '_>) {
         TcpStream::connect(address).await.unwrap()
     });
     bencher.bench_local(|| way.exchange(REQUEST));
+}
+
+/// A decision without a cache: one more exchange, with an authorizer that answers as the origin.
+#[divan::bench]
+fn asked_for_leave(bencher: Bencher<'_, '_>) {
+    let policy = "default_auth: legacy\n\
+        auth: {legacy: {forward: {url: 'http://ORIGIN/auth', identity_headers: [x-auth-user]}}}";
+    let mut way = Way::guarded(&[], policy);
+    bencher.bench_local(|| way.exchange(SAMPLED));
+}
+
+/// A policy that asks nobody.
+#[divan::bench]
+fn let_in_by_address(bencher: Bencher<'_, '_>) {
+    let policy = "default_auth: here\nauth: {here: {ip: [127.0.0.0/8]}}";
+    let mut way = Way::guarded(&[], policy);
+    bencher.bench_local(|| way.exchange(SAMPLED));
 }

@@ -102,38 +102,76 @@ pub(super) async fn ask(
         return Err(CallError::Unavailable);
     };
     let mut tried = Vec::new();
-    let mut resend = 0;
+    let (mut resend, mut retries, mut fresh) = (0, 0, false);
     loop {
-        let choice = Choice {
-            hash: None,
-            tried: &tried,
-        };
-        let endpoint = match cluster.pick(&choice) {
-            Some(endpoint) if endpoint.awaits_an_answer() => {
-                let left = due.saturating_duration_since(clock::instant());
-                Box::pin(cluster.pick_after_answer(&choice, left)).await
-            }
-            picked => picked,
-        };
-        let Some(endpoint) = endpoint else {
+        let Some(endpoint) = pick(cluster, &tried, due).await else {
             return Err(CallError::Unavailable);
         };
-        let outcome = once(cluster, &endpoint, question, due, resend, span).await;
+        let attempt = Attempt { due, resend, fresh };
+        let outcome = once(cluster, &endpoint, question, &attempt, span).await;
+        resend += 1;
         match outcome {
             // An answer that says that nothing was done about the question is none.
             Ok(answer)
                 if answer.grpc_status(question) == Some(GrpcStatus::UNAVAILABLE)
-                    && resend < question.retries
+                    && retries < question.retries
                     && clock::instant() < due =>
             {
                 tried.push(endpoint);
-                resend += 1;
+                retries += 1;
             }
-            Err(CallError::Failed(_)) if resend < question.retries && clock::instant() < due => {
+            // The connection was closed, and not by the question: that is no failure, once.
+            Err(Failure { is_stale: true, .. }) if !fresh => fresh = true,
+            Err(Failure {
+                error: CallError::Failed(_),
+                ..
+            }) if retries < question.retries && clock::instant() < due => {
                 tried.push(endpoint);
-                resend += 1;
+                retries += 1;
             }
-            outcome => return outcome,
+            outcome => return outcome.map_err(|failure| failure.error),
+        }
+    }
+}
+
+/// The endpoint for the next attempt: one that was not tried, or any if all were.
+async fn pick(
+    cluster: &Arc<Cluster>,
+    tried: &[Arc<Endpoint>],
+    due: Instant,
+) -> Option<Arc<Endpoint>> {
+    let choice = Choice { hash: None, tried };
+    match cluster.pick(&choice) {
+        Some(endpoint) if endpoint.awaits_an_answer() => {
+            let left = due.saturating_duration_since(clock::instant());
+            Box::pin(cluster.pick_after_answer(&choice, left)).await
+        }
+        None if !tried.is_empty() => cluster.pick(&Choice::default()),
+        picked => picked,
+    }
+}
+
+/// One of the attempts of a question.
+struct Attempt {
+    due: Instant,
+    /// How many there were before.
+    resend: u32,
+    /// Whether no connection from the pool will do.
+    fresh: bool,
+}
+
+/// Why an attempt came to nothing.
+struct Failure {
+    error: CallError,
+    /// Whether its connection had been closed before the question came.
+    is_stale: bool,
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self {
+            error,
+            is_stale: false,
         }
     }
 }
@@ -142,10 +180,10 @@ async fn once(
     cluster: &Arc<Cluster>,
     endpoint: &Arc<Endpoint>,
     question: &Question,
-    due: Instant,
-    resend_count: u32,
+    attempt: &Attempt,
     span: &mut DecisionSpan<'_, '_>,
-) -> Result<Answer, CallError> {
+) -> Result<Answer, Failure> {
+    let due = attempt.due;
     let mut request = question.request.clone().map(RequestBody::from);
     let uri = request.uri().clone();
     let method = request.method().clone();
@@ -158,7 +196,7 @@ async fn once(
         path: uri.path(),
         query: uri.query(),
         service: Some(&cluster.settings().service),
-        resend_count,
+        resend_count: attempt.resend,
         flow: recorder.flow,
         flags: recorder.flags,
         template: None,
@@ -171,6 +209,7 @@ async fn once(
         by_client: false,
     };
     let mut asking = Asking::new(request, None, None, Some(of_ours));
+    asking.fresh = attempt.fresh;
     asking.host = question
         .host
         .clone()
@@ -183,19 +222,19 @@ async fn once(
         end.status = Some(answered.response.status().as_u16());
         end.version = Some(answered.response.version());
         end.peer = answered.peer;
-        whole(answered.response, question.answer_bytes_max).await
+        Ok(whole(answered.response, question.answer_bytes_max).await?)
     };
     let left = due.saturating_duration_since(clock::instant());
     let outcome = tokio::time::timeout(left, exchange).await;
-    let outcome = outcome.unwrap_or(Err(CallError::Timeout));
+    let outcome = outcome.unwrap_or(Err(CallError::Timeout.into()));
     match &outcome {
         Ok(answer) => {
             end.grpc_status = answer.grpc_status(question);
             cluster.report(endpoint, Some(answer.response.status()));
         }
-        Err(error) => {
+        Err(Failure { error, is_stale }) => {
             end.error_type = Some(error.kind());
-            if !matches!(error, CallError::Unavailable) {
+            if !is_stale && !matches!(error, CallError::Unavailable) {
                 cluster.report(endpoint, None);
             }
         }
@@ -204,15 +243,18 @@ async fn once(
     outcome
 }
 
-fn unanswered((error, _): Unanswered) -> CallError {
-    match error {
+fn unanswered((error, returned): Unanswered) -> Failure {
+    let closed = matches!(error, AskError::Reset { .. } | AskError::Refused { .. });
+    let is_stale = closed && returned.is_some();
+    let error = match error {
         AskError::FirstByte { .. } | AskError::OutOfTime { .. } => CallError::Timeout,
         AskError::Pending { .. } => CallError::Unavailable,
         AskError::Connect(_)
         | AskError::Reset { .. }
         | AskError::Refused { .. }
         | AskError::BadAnswer { .. } => CallError::Failed(chain(&error)),
-    }
+    };
+    Failure { error, is_stale }
 }
 
 /// An error and what it comes from, for the log.

@@ -10,25 +10,30 @@
 mod allow;
 mod asked;
 pub mod assertion;
+mod cache;
 mod call;
 pub mod ext_authz;
 mod forward;
 mod identity;
 mod identity_headers;
-mod ip;
 mod policy;
+mod proof;
 mod recorder;
 mod requirement;
 mod verdict;
 
 pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};
 pub use asked::Asked;
+pub use cache::{CacheKeyPart, CacheSettings};
 pub use forward::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
 pub use identity::{Identity, Proof};
 pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings};
 pub use policy::{Means, Policy, PolicySettings};
+pub use proof::{
+    ApiKeySettings, ApiKeys, BasicSettings, ClientCertSettings, KeyEntry, LineError, Passwords,
+};
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings, Ruling};
 pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};

@@ -1,7 +1,9 @@
 //! One policy: what is asked, and by which means.
 
+use super::cache::DecisionCache;
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
-use super::{Asked, Reason, Recorder, Verdict, ip};
+use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
+use super::{Asked, Reason, Recorder, Verdict};
 use crate::clock::Stopwatch;
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
@@ -27,15 +29,31 @@ pub struct PolicySettings {
 pub enum Means {
     /// By the client's address.
     Ip(TrustedPeers),
+    /// By an API key.
+    ApiKey(Box<ApiKeySettings>),
+    /// By name and password.
+    Basic(Box<BasicSettings>),
+    /// By the client's certificate.
+    ClientCert(ClientCertSettings),
     /// By asking an external authorizer.
     Forward(Box<ForwardSettings>),
+}
+
+impl Means {
+    /// The key of the configuration that it is.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Ip(_) => "ip",
+            Self::Forward(_) => "forward",
+        }
+    }
 }
 
 impl PolicySettings {
     /// The upstream that it asks, if it asks one.
     pub fn upstream(&self) -> Option<&Arc<str>> {
         match &self.means {
-            Means::Ip(_) => None,
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
             Means::Forward(forward) => Some(&forward.upstream),
         }
     }
@@ -43,7 +61,7 @@ impl PolicySettings {
     /// The header fields that come from it and from nobody else, beside those made of an identity.
     pub fn identity_headers(&self) -> &[FieldPattern] {
         match &self.means {
-            Means::Ip(_) => &[],
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => &[],
             Means::Forward(forward) => &forward.identity_headers,
         }
     }
@@ -53,6 +71,7 @@ impl PolicySettings {
 pub struct Policy {
     settings: PolicySettings,
     forward: Option<Forward>,
+    basic: Option<BasicChecks>,
     counts: Arc<AuthCounts>,
 }
 
@@ -88,10 +107,20 @@ impl Policy {
         cluster: Option<Arc<Cluster>>,
         counts: Arc<AuthCounts>,
     ) -> Arc<Self> {
-        let forward = cluster.map(|cluster| Forward { cluster });
+        let (mut forward, mut basic) = (None, None);
+        match &settings.means {
+            Means::Forward(means) => {
+                let cache = means.cache.clone();
+                let cache = cache.map(|cache| DecisionCache::new(cache, Arc::clone(&counts)));
+                forward = cluster.map(|cluster| Forward { cluster, cache });
+            }
+            Means::Basic(means) => basic = Some(BasicChecks::new(means, Arc::clone(&counts))),
+            Means::Ip(_) | Means::ApiKey(_) | Means::ClientCert(_) => {}
+        }
         Arc::new(Self {
             settings,
             forward,
+            basic,
             counts,
         })
     }
@@ -114,14 +143,14 @@ impl Policy {
 
     /// Whether others may be waited for while it decides.
     pub fn waits(&self) -> bool {
-        self.settings.upstream().is_some()
+        self.settings.upstream().is_some() || self.basic.is_some()
     }
 
     /// How much of a request's body it wants to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
         match &self.settings.means {
             Means::Forward(settings) => settings.rules(route).body,
-            Means::Ip(_) => None,
+            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
         }
     }
 
@@ -139,7 +168,13 @@ impl Policy {
             reason: "",
         };
         let verdict = match &self.settings.means {
-            Means::Ip(networks) => ip::check(name, networks, asked),
+            Means::Ip(networks) => proof::ip(name, networks, asked),
+            Means::ApiKey(settings) => proof::api_key(name, settings, asked),
+            Means::ClientCert(settings) => proof::client_cert(name, settings, asked),
+            Means::Basic(settings) => match &self.basic {
+                Some(checks) => checks.check(name, settings, asked, &mut span).await,
+                None => Verdict::deny(Reason::Unavailable),
+            },
             Means::Forward(settings) => match &self.forward {
                 Some(forward) => forward.check(name, settings, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),

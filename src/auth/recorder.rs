@@ -4,6 +4,7 @@
 use crate::clock::{Stopwatch, Timestamp};
 use crate::telemetry::metrics::ExemplarIds;
 use crate::trace::client_span::{ClientEnd, ClientStart, end_client, start_client};
+use crate::trace::context::TraceState;
 use crate::trace::flags::FeatureFlags;
 use crate::trace::ids;
 use crate::trace::propagate::Propagators;
@@ -15,6 +16,7 @@ use http::HeaderMap;
 use opentelemetry::trace::{SpanId, SpanKind};
 
 use super::Verdict;
+use super::cache::{Answered, Origin};
 
 /// Where the spans of one request's decisions go.
 pub struct Recorder<'a> {
@@ -109,6 +111,27 @@ impl<'a> DecisionSpan<'_, 'a> {
             recorder.propagators.inject(headers, &head.outgoing(id));
         }
         CallSpan { recorder, span }
+    }
+
+    /// Where others find this decision. None: nothing is recorded.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        let head = self.recorder.head.filter(|_| self.span.is_some())?;
+        Some(Origin {
+            trace_id: head.trace_id,
+            span_id: self.id,
+        })
+    }
+
+    /// Says where a decision came from, with a link to the span under which another request made
+    /// it; the decision itself.
+    pub(super) fn answered(&mut self, answered: Answered) -> Verdict {
+        if let Some(span) = &mut self.span {
+            span.str("edgespan.auth.cache", answered.outcome.name());
+            if let Some(Origin { trace_id, span_id }) = answered.origin {
+                span.link(trace_id, span_id, &TraceState::EMPTY, 0);
+            }
+        }
+        answered.verdict
     }
 
     /// What the calls of this request are told of flow and flags.

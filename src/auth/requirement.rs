@@ -215,6 +215,7 @@ impl Grant {
         self.request.extend(other.request);
         self.query_set.extend(other.query_set);
         self.query_remove.extend(other.query_remove);
+        self.cookies_remove.extend(other.cookies_remove);
         self.answer.extend(other.answer);
         self.answer_changes.extend(other.answer_changes);
     }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 
 /// What a policy says of a request.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Verdict {
     /// It may pass.
     Allow(Box<Grant>),
@@ -28,6 +28,8 @@ pub struct Grant {
     pub query_set: Vec<(Box<str>, Box<str>)>,
     /// Query parameters to remove.
     pub query_remove: Vec<Box<str>>,
+    /// Cookies to remove from the request.
+    pub cookies_remove: Vec<Box<str>>,
     /// Fields that are added to the answer, such as `Set-Cookie`.
     pub answer: Vec<(HeaderName, HeaderValue)>,
     /// Further changes to the answer's fields, in order and before `answer`.
@@ -46,6 +48,15 @@ pub enum AnswerChange {
 }
 
 impl AnswerChange {
+    /// The field that it may write, and what.
+    pub const fn field(&self) -> (&HeaderName, &HeaderValue) {
+        match self {
+            Self::Set(name, value)
+            | Self::SetIfPresent(name, value)
+            | Self::AddIfAbsent(name, value) => (name, value),
+        }
+    }
+
     /// Makes it.
     pub fn apply(&self, headers: &mut HeaderMap) {
         match self {
@@ -75,7 +86,7 @@ pub enum HeaderChange {
 }
 
 /// What comes with a refusal.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Denial {
     /// Why.
     pub reason: Reason,
@@ -84,7 +95,7 @@ pub struct Denial {
 }
 
 /// What a refused client gets.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum DenialAnswer {
     /// An answer of ours, by the reason, with these challenges as `WWW-Authenticate`.
     Own(Vec<HeaderValue>),

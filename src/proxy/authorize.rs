@@ -13,8 +13,8 @@ use super::query;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
 };
-use crate::message::forwarded;
 use crate::message::held::HeldBody;
+use crate::message::{cookie, forwarded};
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
@@ -182,6 +182,9 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
                 forwarded::assert_field(&mut parts.headers, name, None);
             }
         }
+    }
+    for name in &grant.cookies_remove {
+        cookie::remove(&mut parts.headers, name);
     }
     entitle::say_who(context, &mut parts.headers, grant.identity.as_deref());
     entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;

@@ -195,9 +195,6 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
         let value = told.map(|(_, value)| value);
         forwarded::assert_field(&mut parts.headers, &header, value);
     }
-    if let Some(assertions) = &context.live.assertion {
-        forwarded::assert_field(&mut parts.headers, &assertions.settings().header, None);
-    }
     forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;

@@ -72,7 +72,9 @@ pub(super) async fn hold(
     // What a client waits for with `Expect` has been said as soon as its body is read.
     onward.parts.headers.remove(EXPECT);
     context.request_body = progress.clone();
+    context.hand_over(context.watch.elapsed());
     let held = body.hold(wanted.bytes_max).await;
+    context.take_back(context.watch.elapsed());
     onward.body = ClientBody::Begun(body, progress);
     held.map(Some)
         .map_err(|fault| ProxyError::of_body(fault, onward.body_bytes_max))

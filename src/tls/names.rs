@@ -185,12 +185,18 @@ impl NamePattern {
 
     /// Whether one of the certificate's names is meant.
     pub fn matches(&self, facts: &CertificateFacts) -> bool {
+        self.name(facts).is_some()
+    }
+
+    /// The first of the certificate's names that is meant.
+    pub fn name<'a>(&self, facts: &'a CertificateFacts) -> Option<&'a str> {
         let names = match self.kind {
             NameKind::Uri => &facts.uris,
             NameKind::Host => &facts.hosts,
             NameKind::Email => &facts.emails,
         };
-        names.iter().any(|name| self.is_meant(name))
+        let mut names = names.iter().map(|name| &**name);
+        names.find(|name| self.is_meant(name))
     }
 
     fn is_meant(&self, name: &str) -> bool {

@@ -25,7 +25,7 @@ pub mod sink;
 mod address;
 mod error_type;
 mod limits;
-mod percent;
+pub(crate) mod percent;
 mod wire;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// The bytes that `text` stands for. What is no escape stays as it is.
-pub(super) fn decoded_bytes(text: &str) -> impl Iterator<Item = u8> + '_ {
+pub(crate) fn decoded_bytes(text: &str) -> impl Iterator<Item = u8> + '_ {
     let mut rest = text.as_bytes();
     std::iter::from_fn(move || {
         if let &[b'%', high, low, ref after @ ..] = rest

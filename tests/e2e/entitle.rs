@@ -221,6 +221,42 @@ async fn keys_are_published_on_every_listener_whatever_its_routes_say() {
 }
 
 #[tokio::test]
+async fn a_host_that_asks_for_a_decision_hands_the_assertion_on_and_finds_the_keys() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = key(folder.path(), "key", &PKCS_ED25519);
+    let listener = "{address: '127.0.0.1:0', mode: decision, trusted_proxies: [127.0.0.0/8]}";
+    let proxy = Setup::new(&format!(
+        "listeners: {{web: {listener}}}\n{NET}{}\n\
+         routes: [{{name: all, match: {{prefix: /}}, auth: net, \
+         allow: \"request.path == '/in'\"}}]\n",
+        signing(&[&keys])
+    ))
+    .start()
+    .await;
+    let asking = |path: &'static str| {
+        [
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "app.example.com"),
+            ("x-forwarded-uri", path),
+            ("x-forwarded-for", "127.0.0.9"),
+            ("x-edgespan-assertion", "forged"),
+        ]
+    };
+
+    let inside = get(proxy.address, "/auth/traefik", &asking("/in")).await;
+    let outside = get(proxy.address, "/auth/traefik", &asking("/out")).await;
+
+    assert_eq!(
+        (inside.status.as_u16(), outside.status.as_u16()),
+        (200, 403)
+    );
+    let token = inside.header("x-edgespan-assertion").unwrap();
+    assert!(verified(&proxy, token, "all").await.is_some());
+    assert_eq!(get(proxy.address, "/nowhere", &[]).await.status, 404);
+}
+
+#[tokio::test]
 async fn without_assertions_the_path_of_the_keys_is_any_path() {
     let origin = Origin::start().await;
     let proxy = guarded(&origin, "auth: net", "").start().await;

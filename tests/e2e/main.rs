@@ -46,6 +46,7 @@ mod hedging;
 mod life_cycle;
 mod limits;
 mod panics;
+mod proofs;
 mod protocols;
 mod reload;
 mod mirror;

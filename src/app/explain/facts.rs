@@ -2,6 +2,7 @@
 //! the spans and from the answer.
 
 use super::Question;
+use super::auth::{AuthFact, auth_fact};
 use super::headers::{self, HeaderChange};
 use crate::config::Plan;
 use crate::listener::ListenerSettings;
@@ -39,6 +40,8 @@ pub struct Explanation {
     pub trace: TraceFact,
     /// Rate limits that were asked.
     pub limits: Vec<LimitFact>,
+    /// Who may pass, where the route requires something.
+    pub auth: Option<AuthFact>,
     /// Where it went.
     pub upstream: Option<UpstreamFact>,
     /// What became of its headers on the way; empty if it was answered here.
@@ -173,7 +176,8 @@ pub(super) struct Evidence<'a> {
     pub(super) live: &'a Snapshot,
     pub(super) question: &'a Question,
     pub(super) listener: &'a Arc<ListenerSettings>,
-    pub(super) received: Option<Request<()>>,
+    /// What left, by the upstream that it went to: questions of policies, and the request.
+    pub(super) received: Vec<(Arc<str>, Request<()>)>,
     pub(super) spans: Vec<u8>,
     pub(super) answer: Vec<u8>,
     pub(super) policy: NormalizePolicy,
@@ -196,9 +200,8 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
         Ok(read) => routed(evidence, read, name),
         Err(_) => (None, Vec::new()),
     };
-    let headers = evidence
-        .received
-        .as_ref()
+    let left = left(evidence, server);
+    let headers = left
         .map(|left| headers::changes(evidence.question, left.headers()))
         .unwrap_or_default();
     let trace = trace_fact(evidence, plan, server);
@@ -217,9 +220,10 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
         nearest,
         trace,
         limits: server.map(limits).unwrap_or_default(),
-        upstream: upstream_fact(evidence, plan, server),
+        auth: auth_fact(evidence.plan, plan, &spans, &evidence.received),
+        upstream: upstream_fact(evidence, plan, server, left),
         headers,
-        answer: answered(evidence, server),
+        answer: left.is_none().then(|| answered(evidence, server)).flatten(),
         routes: evidence.live.routes.len(),
         spans,
         took,
@@ -343,10 +347,18 @@ fn limits(server: &SpanFact) -> Vec<LimitFact> {
         .collect()
 }
 
+/// The request as it left for the route's upstream; what policies ask leaves before it.
+fn left<'a>(evidence: &'a Evidence<'_>, server: Option<&SpanFact>) -> Option<&'a Request<()>> {
+    let upstream = server?.attribute("edgespan.upstream")?;
+    let mut sent = evidence.received.iter().rev();
+    sent.find_map(|(to, request)| (**to == *upstream).then_some(request))
+}
+
 fn upstream_fact(
     evidence: &Evidence<'_>,
     route: Option<&RoutePlan>,
     server: Option<&SpanFact>,
+    left: Option<&Request<()>>,
 ) -> Option<UpstreamFact> {
     let name = server?.attribute("edgespan.upstream")?;
     let upstream: &ClusterSettings = evidence
@@ -354,7 +366,6 @@ fn upstream_fact(
         .upstreams
         .iter()
         .find(|upstream| &*upstream.name == name)?;
-    let left = evidence.received.as_ref();
     let first_byte = route.and_then(|route| route.first_byte_timeout);
     let of_route = route.and_then(|route| route.retries.as_ref());
     let retries = of_route.or(upstream.retries.as_ref());
@@ -372,7 +383,7 @@ fn upstream_fact(
     })
 }
 
-fn target_text(left: &Request<()>) -> String {
+pub(super) fn target_text(left: &Request<()>) -> String {
     let path = left
         .uri()
         .path_and_query()
@@ -381,9 +392,6 @@ fn target_text(left: &Request<()>) -> String {
 }
 
 fn answered(evidence: &Evidence<'_>, server: Option<&SpanFact>) -> Option<Answered> {
-    if evidence.received.is_some() {
-        return None;
-    }
     let head = String::from_utf8_lossy(&evidence.answer);
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;

@@ -3,11 +3,13 @@
 //! No second router and no second set of rules: the request goes through the same pipeline as any
 //! other, over a connection in memory. Its upstream is in memory, too, and writes down what it gets.
 
+mod auth;
 mod facts;
 mod headers;
 mod hosted;
 mod rehearse;
 
+pub use auth::{AskedFact, AuthFact};
 pub use facts::{
     Answered, Explanation, LimitFact, Nearest, ReadAs, RouteFact, SpanFact, TraceFact, UpstreamFact,
 };

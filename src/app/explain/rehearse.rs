@@ -16,8 +16,10 @@ use crate::tls::Keeper;
 use crate::trace::sampler::UnsampledParent;
 use crate::trace::sink::{FinishedSpans, SpanSink};
 use crate::upstream::{EndpointProtocol, Rehearsal};
-use http::{Request, Response};
-use http_body_util::Empty;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -154,10 +156,11 @@ fn choose_listener(
 fn rehearsal_of(plan: &Plan, stage: &Arc<Stage>) -> Plan {
     let mut plan = plan.clone();
     for upstream in &mut plan.upstreams {
-        let stage = Arc::clone(stage);
+        let (stage, name) = (Arc::clone(stage), Arc::clone(&upstream.name));
         upstream.rehearsal = Some(Rehearsal::new(move |address, stream| {
             let h2 = address.protocol == EndpointProtocol::H2c;
-            tokio::spawn(answer_all(Arc::clone(&stage), stream, h2));
+            let (stage, name) = (Arc::clone(&stage), Arc::clone(&name));
+            tokio::spawn(answer_all(stage, name, stream, h2));
         }));
         upstream.health = None;
         upstream.outlier = None;
@@ -183,14 +186,13 @@ fn rehearsal_of(plan: &Plan, stage: &Arc<Stage>) -> Plan {
 /// What was seen behind the curtain.
 #[derive(Default)]
 struct Stage {
-    received: Mutex<Vec<Request<()>>>,
+    received: Mutex<Vec<(Arc<str>, Request<()>)>>,
     spans: Mutex<Vec<u8>>,
 }
 
 impl Stage {
-    fn received(&self) -> Option<Request<()>> {
-        let mut received = lock(&self.received);
-        (!received.is_empty()).then(|| received.remove(0))
+    fn received(&self) -> Vec<(Arc<str>, Request<()>)> {
+        std::mem::take(&mut lock(&self.received))
     }
 
     fn spans(&self) -> Vec<u8> {
@@ -209,14 +211,15 @@ fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// An upstream that writes down what it is asked and says that all is well.
-async fn answer_all(stage: Arc<Stage>, stream: DuplexStream, h2: bool) {
+async fn answer_all(stage: Arc<Stage>, name: Arc<str>, stream: DuplexStream, h2: bool) {
     let answer = move |request: Request<Incoming>| {
-        let stage = Arc::clone(&stage);
+        let (stage, name) = (Arc::clone(&stage), Arc::clone(&name));
         async move {
             let (parts, body) = request.into_parts();
-            lock(&stage.received).push(Request::from_parts(parts, ()));
+            let answer = all_is_well(&parts.headers);
+            lock(&stage.received).push((name, Request::from_parts(parts, ())));
             drop(body);
-            Ok::<_, Infallible>(Response::new(Empty::<bytes::Bytes>::new()))
+            Ok::<_, Infallible>(answer)
         }
     };
     let io = TokioIo::new(stream);
@@ -228,6 +231,21 @@ async fn answer_all(stage: Arc<Stage>, stream: DuplexStream, h2: bool) {
         let builder = http1::Builder::new();
         drop(builder.serve_connection(io, service_fn(answer)).await);
     }
+}
+
+/// 200 without a body; in gRPC `OK` with an empty message, which is how an authorizer allows.
+fn all_is_well(asked: &HeaderMap) -> Response<Full<Bytes>> {
+    let Some(kind) = asked.get(CONTENT_TYPE).filter(|kind| {
+        let kind = kind.as_bytes();
+        kind.starts_with(b"application/grpc")
+    }) else {
+        return Response::new(Full::default());
+    };
+    let mut answer = Response::new(Full::new(Bytes::from_static(&[0; 5])));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, kind.clone());
+    headers.insert("grpc-status", HeaderValue::from_static("0"));
+    answer
 }
 
 /// The request as HTTP/1.1 writes it.

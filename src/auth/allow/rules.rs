@@ -114,12 +114,10 @@ pub(super) fn literal_index(call: &CallExpr) -> Option<(&IdedExpr, &str)> {
     let [of, index] = call.args.as_slice() else {
         return None;
     };
-    match &index.expr {
-        Expr::Literal(LiteralValue::String(name)) if call.func_name == op::INDEX => {
-            Some((of, name.inner()))
-        }
-        _ => None,
-    }
+    let Expr::Literal(LiteralValue::String(name)) = &index.expr else {
+        return None;
+    };
+    (call.func_name == op::INDEX).then(|| (of, name.inner()))
 }
 
 /// Whether a comprehension may go over it: nothing that makes a list longer than those it is
@@ -162,17 +160,14 @@ fn made(step: &IdedExpr, variable: &str) -> Option<Kind> {
     let (op::ADD, [_, added]) = (add.func_name.as_str(), add.args.as_slice()) else {
         return None;
     };
-    match &added.expr {
-        Expr::Literal(LiteralValue::Int(_)) => Some(Bool),
-        Expr::List(list) => match list.elements.as_slice() {
-            [
-                IdedExpr {
-                    expr: Expr::Ident(name),
-                    ..
-                },
-            ] if name == variable => Some(List),
-            _ => None,
-        },
-        _ => None,
+    if let Expr::Literal(LiteralValue::Int(_)) = &added.expr {
+        return Some(Bool);
     }
+    let Expr::List(list) = &added.expr else {
+        return None;
+    };
+    let [element] = list.elements.as_slice() else {
+        return None;
+    };
+    matches!(&element.expr, Expr::Ident(name) if name == variable).then_some(List)
 }

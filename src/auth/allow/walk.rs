@@ -428,13 +428,14 @@ impl<'t> Walk<'t> {
         let mut root = node;
         let mut outer = self.place(node.id);
         loop {
-            root = match &root.expr {
-                Expr::Select(select) => &select.operand,
-                Expr::Call(call) => match literal_index(call) {
-                    Some((of, _)) => of,
-                    None => break,
-                },
-                _ => break,
+            root = if let Expr::Select(select) = &root.expr {
+                &select.operand
+            } else if let Expr::Call(call) = &root.expr
+                && let Some((of, _)) = literal_index(call)
+            {
+                of
+            } else {
+                break;
             };
             outer.start = outer.start.min(self.place(root.id).start);
         }

@@ -2,7 +2,8 @@
 
 use super::reading::{self, removals};
 use super::settings::{ForwardSettings, OnFailure};
-use super::{Asked, DecisionSpan, failed};
+use super::{Asked, DecisionSpan, failed, is_of_the_moment};
+use crate::auth::cache::{Decided, Keep};
 use crate::auth::ext_authz::{self, Allowed, NoReply, Reply};
 use crate::auth::{DenialAnswer, HeaderChange, Reason, Verdict};
 use crate::upstream::Cluster;
@@ -16,24 +17,35 @@ pub(super) async fn check(
     settings: &ForwardSettings,
     asked: &Asked<'_>,
     span: &mut DecisionSpan<'_, '_>,
-) -> Verdict {
+) -> Decided {
     let rules = settings.rules(asked.route);
     if let (Some(rule), Some(body)) = (rules.body, asked.body)
         && body.first(rule.bytes_max).1
     {
         if rule.refuses_larger {
-            return Verdict::deny(Reason::BodyTooLarge);
+            return Decided::of_one_request(Verdict::deny(Reason::BodyTooLarge));
         }
         if let Some(span) = span.span() {
             span.bool("edgespan.auth.body_partial", true);
         }
     }
-    match ext_authz::ask(cluster, settings, asked, span).await {
+    let verdict = match ext_authz::ask(cluster, settings, asked, span).await {
         Ok(Reply::Allow(allowed)) => match granted(policy, settings, asked, allowed) {
-            Some(verdict) => verdict,
+            Some(verdict) => {
+                let keep = Keep::Stored { at_most: None };
+                return Decided { verdict, keep };
+            }
             None => failed(settings, rules, asked, Reason::BadAnswer, span),
         },
-        Ok(Reply::Deny(response)) => Verdict::Deny(reading::refusal(asked, response)),
+        Ok(Reply::Deny(response)) => {
+            let keep = if is_of_the_moment(response.status()) {
+                Keep::Shared
+            } else {
+                Keep::Stored { at_most: None }
+            };
+            let verdict = Verdict::Deny(reading::refusal(asked, response));
+            return Decided { verdict, keep };
+        }
         Ok(Reply::Failed(answer)) => {
             let mut verdict = failed(settings, rules, asked, Reason::Unavailable, span);
             if let (Verdict::Deny(denial), Some(answer)) = (&mut verdict, answer)
@@ -50,6 +62,10 @@ pub(super) async fn check(
             }
             failed(settings, rules, asked, reason, span)
         }
+    };
+    Decided {
+        verdict,
+        keep: Keep::Shared,
     }
 }
 

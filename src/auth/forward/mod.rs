@@ -14,9 +14,12 @@ mod tests;
 pub use fields::FieldPattern;
 pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
+use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting};
 use super::call::{self, Question};
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
+use crate::clock;
 use crate::upstream::Cluster;
+use http::{Response, StatusCode};
 use reading::Reading;
 use std::sync::Arc;
 
@@ -26,10 +29,12 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// An authorizer, ready to be asked.
 pub(super) struct Forward {
     pub(super) cluster: Arc<Cluster>,
+    /// What it decided before; None: nothing is remembered.
+    pub(super) cache: Option<DecisionCache>,
 }
 
 impl Forward {
-    /// Asks it about a request, for the policy of this name.
+    /// Asks it about a request, for the policy of this name, or remembers what it said.
     pub(super) async fn check(
         &self,
         policy: &Arc<str>,
@@ -37,16 +42,46 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
+        let Some(cache) = &self.cache else {
+            return self.ask(policy, settings, asked, span).await.verdict;
+        };
+        let rules = settings.rules(asked.route);
+        let question = asked_before(cache, settings, asked);
+        let (due, origin) = (clock::instant() + rules.timeout, span.origin());
+        let ask = self.ask(policy, settings, asked, &mut *span);
+        match cache.decide(question, due, origin, ask).await {
+            Ok(mut answered) => {
+                if answered.is_of_another_request()
+                    && let Verdict::Allow(grant) = &mut answered.verdict
+                {
+                    // It knew what another request had sent in place of an identity.
+                    let own = reading::removals(settings, asked.headers);
+                    grant.request.splice(..0, own);
+                }
+                span.answered(answered)
+            }
+            Err(StillWaiting) => failed(settings, rules, asked, Reason::Timeout, span),
+        }
+    }
+
+    async fn ask(
+        &self,
+        policy: &Arc<str>,
+        settings: &ForwardSettings,
+        asked: &Asked<'_>,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Decided {
         if settings.dialect == Dialect::Grpc {
             return grpc::check(&self.cluster, policy, settings, asked, span).await;
         }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
-            return failed(settings, rules, asked, Reason::BadAnswer, span);
+            let verdict = failed(settings, rules, asked, Reason::BadAnswer, span);
+            return Decided::of_one_request(verdict);
         };
         if told.is_cut {
             if rules.body.is_some_and(|rule| rule.refuses_larger) {
-                return Verdict::deny(Reason::BodyTooLarge);
+                return Decided::of_one_request(Verdict::deny(Reason::BodyTooLarge));
             }
             if let Some(span) = span.span() {
                 span.bool("edgespan.auth.body_partial", true);
@@ -60,20 +95,67 @@ impl Forward {
             retries: settings.retries,
             is_grpc: false,
         };
-        match call::ask(&self.cluster, &question, span).await {
-            Ok(answer) => match reading::read(policy, settings, rules, asked, answer.response) {
-                Reading::Allow(grant) => Verdict::Allow(grant),
-                Reading::Refuse(denial) => Verdict::Deny(denial),
-                Reading::Nothing(reason) => failed(settings, rules, asked, reason, span),
-            },
+        let (reason, keep) = match call::ask(&self.cluster, &question, span).await {
+            Ok(answer) => {
+                let keep = self.keep(&answer.response);
+                match reading::read(policy, settings, rules, asked, answer.response) {
+                    Reading::Allow(grant) => {
+                        let verdict = Verdict::Allow(grant);
+                        return Decided { verdict, keep };
+                    }
+                    Reading::Refuse(denial) => {
+                        let verdict = Verdict::Deny(denial);
+                        return Decided { verdict, keep };
+                    }
+                    Reading::Nothing(reason) => (reason, Keep::Shared),
+                }
+            }
             Err(error) => {
                 if let Some(span) = span.span() {
                     span.str("edgespan.auth.error", &error.to_string());
                 }
-                failed(settings, rules, asked, call::reason_of(&error), span)
+                (call::reason_of(&error), Keep::Shared)
             }
+        };
+        let verdict = failed(settings, rules, asked, reason, span);
+        Decided { verdict, keep }
+    }
+
+    /// What may become of an answer. One that says "not now" is not for later.
+    fn keep<B>(&self, answer: &Response<B>) -> Keep {
+        match &self.cache {
+            Some(_) if is_of_the_moment(answer.status()) => Keep::Shared,
+            Some(cache) => Keep::by_answer(answer.headers(), cache.settings()),
+            None => Keep::Own,
         }
     }
+}
+
+/// Whether an answer of this status says "not now".
+fn is_of_the_moment(status: StatusCode) -> bool {
+    status.is_server_error()
+        || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
+/// What makes this request one question with others. None: it has a body that is told of, and what
+/// that says is in no key.
+fn asked_before(
+    cache: &DecisionCache,
+    settings: &ForwardSettings,
+    asked: &Asked<'_>,
+) -> Option<Digest> {
+    if asked.body.is_some() {
+        return None;
+    }
+    cache.question(&KeyFacts {
+        asked,
+        is_told: &|name| match settings.dialect {
+            Dialect::Grpc => settings.request_headers.iter().any(|one| one.takes(name)),
+            Dialect::AuthRequest | Dialect::Traefik | Dialect::Envoy => {
+                question::is_told(settings, name)
+            }
+        },
+    })
 }
 
 /// What becomes of a request that nobody could decide about. If it may pass, then as nobody: what

@@ -128,17 +128,22 @@ fn behind(prefix: &PathAndQuery, target: &PathAndQuery) -> Option<PathAndQuery> 
 fn asked_fields(settings: &ForwardSettings, headers: &HeaderMap) -> HeaderMap {
     let mut told = HeaderMap::new();
     for (name, value) in headers {
-        let taken = |pattern: &FieldPattern| match pattern {
-            FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name),
-            FieldPattern::All | FieldPattern::Prefix(_) => {
-                pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
-            }
-        };
-        if is_context_header(name) || settings.request_headers.iter().any(taken) {
+        if is_context_header(name) || is_told(settings, name) {
             told.append(name, value.clone());
         }
     }
     told
+}
+
+/// Whether a field of the request leaves because the settings say so.
+pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
+    let taken = |pattern: &FieldPattern| match pattern {
+        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name),
+        FieldPattern::All | FieldPattern::Prefix(_) => {
+            pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
+        }
+    };
+    settings.request_headers.iter().any(taken)
 }
 
 /// Whether a field speaks for the client, under whatever spelling: nobody says that but us.

@@ -1,6 +1,7 @@
 //! What an authorizer is, as compiled from the configuration.
 
 use super::fields::FieldPattern;
+use crate::auth::CacheSettings;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct ForwardSettings {
     pub rules: ForwardRules,
     /// What holds on a route, by its name.
     pub overrides: BTreeMap<Arc<str>, ForwardRules>,
+    /// What is remembered of its decisions; None: nothing.
+    pub cache: Option<CacheSettings>,
 }
 
 /// What a route may say otherwise.

@@ -51,6 +51,22 @@ pub(super) fn render(told: &Explanation, places: &Places) -> Value {
         "trace": trace(told),
         "limits": told.limits.iter().map(|limit| (limit.key.clone(), limit.value.clone().into()))
             .collect::<serde_json::Map<String, Value>>(),
+        "auth": told.auth.as_ref().map(|auth| json!({
+            "decision": auth.decision,
+            "reason": auth.reason,
+            "policy": auth.policy,
+            "allow": auth.allow,
+            "asked": auth.asked.iter().map(|asked| json!({
+                "policy": asked.policy,
+                "line": places.line("auth", &asked.policy),
+                "means": asked.means,
+                "decision": asked.decision,
+                "assumed": asked.question.is_some(),
+                "reason": asked.reason,
+                "enforced": asked.enforced,
+                "question": asked.question,
+            })).collect::<Vec<_>>(),
+        })),
         "upstream": upstream,
         "headers": told.headers.iter().map(|change| json!({
             "name": change.name,

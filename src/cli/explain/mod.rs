@@ -1,5 +1,6 @@
 //! `edgespan explain`: what would happen to a request, stage by stage.
 
+mod auth;
 mod curl;
 mod json;
 mod target;

@@ -34,9 +34,19 @@ struct Line {
 
 /// What stdout gets, with what changes each time made alike; or the failure.
 fn explained(columns: usize, request: &[&str], stdin: &str) -> Result<String, Failure> {
+    explained_by(FILE, columns, request, stdin)
+}
+
+/// The same by another file.
+fn explained_by(
+    file: &str,
+    columns: usize,
+    request: &[&str],
+    stdin: &str,
+) -> Result<String, Failure> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("edgespan.yaml");
-    fs::write(&path, FILE).unwrap();
+    fs::write(&path, file).unwrap();
     let mut arguments = vec!["explain", path.to_str().unwrap()];
     arguments.extend(request);
     let line = Line::try_parse_from(arguments).unwrap();
@@ -128,4 +138,34 @@ fn what_is_no_request_and_what_is_no_listener_is_wrong_usage() {
 
     assert_eq!(no_request.status(), ExitStatus::Usage);
     assert_eq!(no_listener.status(), ExitStatus::Usage);
+}
+
+#[test]
+fn whoever_is_asked_who_may_pass_is_told_and_an_authorizer_is_assumed_to_allow() {
+    let guarded = "\
+listeners: {web: {address: \"127.0.0.1:8080\"}}
+upstreams: {content: {endpoints: [\"http://127.0.0.1:3000\"]}}
+auth:
+  office: {ip: [10.0.0.0/8]}
+  legacy: {forward: {url: \"http://127.0.0.1:4180/check\"}}
+routes:
+  - {name: app, match: {prefix: /app}, upstream: content, auth: [office, legacy]}
+  - {name: inside, match: {prefix: /inside}, upstream: content, auth: office}
+";
+    let passed = explained_by(guarded, 80, &["http://a.example/app"], "").unwrap();
+    let json = explained_by(guarded, 80, &["http://a.example/app", "--json"], "").unwrap();
+    let refused = explained_by(guarded, 80, &["http://a.example/inside"], "").unwrap();
+
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(
+        passed.contains("auth       office  ip  abstain, forbidden "),
+        "{passed}"
+    );
+    let asked = "           legacy  forward  GET /check  assumed to allow ";
+    assert!(passed.contains(asked), "{passed}");
+    assert!(passed.contains("GET /app\n"), "{passed}");
+    assert_eq!(json["auth"]["decision"], "allow");
+    assert_eq!(json["auth"]["asked"][1]["assumed"], true);
+    assert_eq!(json["auth"]["asked"][1]["line"], 5);
+    assert!(refused.contains("answer     403"), "{refused}");
 }

@@ -1,5 +1,6 @@
 //! An explanation as a person reads it: a row for each stage, the file's line at the right.
 
+use super::auth::{allow_text, asked_text};
 use crate::app::explain::{Explanation, Fate, HeaderChange};
 use crate::cli::escape;
 use crate::cli::style::Surface;
@@ -32,6 +33,7 @@ pub(super) fn render(told: &Explanation, places: &Places, surface: &Surface) -> 
     page.route(told, places);
     page.trace(told, places);
     page.limits(told, places);
+    page.auth(told, places);
     page.upstream(told, places);
     page.answer(told);
     page.headers(told);
@@ -215,6 +217,23 @@ impl Page<'_> {
         let (left, burst) = (said("ratelimit.remaining"), said("ratelimit.limit"));
         let text = format!("{rule}  {word}, {left} of {burst} left");
         self.row("limits", &text, places.line("rate_limits", rule));
+    }
+
+    /// Policies in the order in which they were asked, then the route's expression.
+    fn auth(&mut self, told: &Explanation, places: &Places) {
+        let Some(auth) = &told.auth else { return };
+        let mut label = "auth";
+        for asked in &auth.asked {
+            let place = places.line("auth", &asked.policy);
+            self.row(label, &asked_text(asked), place);
+            label = "";
+        }
+        if auth.asked.is_empty() {
+            self.row(label, "nobody is asked", None);
+        }
+        if let Some(text) = allow_text(auth) {
+            self.row("allow", &text, None);
+        }
     }
 
     fn upstream(&mut self, told: &Explanation, places: &Places) {

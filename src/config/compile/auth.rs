@@ -1,6 +1,6 @@
 //! Policies of who may pass, and what routes require.
 
-use super::{Compiler, forward};
+use super::{Compiler, forward, proofs};
 use crate::auth::{Means, PolicySettings, RequirementSettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
@@ -37,6 +37,9 @@ fn one(
     }
     let given = [
         ("forward", written.forward.is_some()),
+        ("api_key", written.api_key.is_some()),
+        ("basic", written.basic.is_some()),
+        ("client_cert", written.client_cert.is_some()),
         ("ip", written.ip.is_some()),
     ];
     compiler.exactly_one(&name.span, &given);
@@ -44,13 +47,33 @@ fn one(
         let settings = forward::compile(name, forward, config, upstreams, compiler)?;
         Some(Means::Forward(Box::new(settings)))
     });
-    let ip = written.ip.as_ref();
-    let ip = ip.map(|networks| Means::Ip(compiler.networks(networks)));
+    let proof = proof(name, written, compiler);
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
-        means: forward.or(ip)?,
+        means: forward.or(proof)?,
         shadow: written.shadow.as_ref().is_some_and(|shadow| shadow.value),
     })
+}
+
+/// What needs no other program.
+fn proof(
+    name: &Spanned<String>,
+    written: &raw::Policy,
+    compiler: &mut Compiler<'_>,
+) -> Option<Means> {
+    let api_key = written.api_key.as_ref().and_then(|api_key| {
+        let settings = proofs::api_key(name, api_key, compiler)?;
+        Some(Means::ApiKey(Box::new(settings)))
+    });
+    let basic = written.basic.as_ref().and_then(|basic| {
+        let settings = proofs::basic(name, basic, compiler)?;
+        Some(Means::Basic(Box::new(settings)))
+    });
+    let client_cert = written.client_cert.as_ref();
+    let client_cert = client_cert.map(|one| Means::ClientCert(proofs::client_cert(one, compiler)));
+    let ip = written.ip.as_ref();
+    let ip = ip.map(|networks| Means::Ip(compiler.networks(networks)));
+    api_key.or(basic).or(client_cert).or(ip)
 }
 
 /// What a route says of who may pass, or the file.

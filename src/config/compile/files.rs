@@ -96,7 +96,7 @@ fn secret_file(path: &Path) -> Result<Secret, Misread> {
 }
 
 /// Reads a file up to a bound. A device or pipe that never ends is not waited for.
-fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Misread> {
+pub(super) fn read(path: &Path, bytes_max: u64) -> Result<Vec<u8>, Misread> {
     let cannot = |reason: &str| {
         Misread::new(format!("cannot read {}", path.display())).label(reason.to_owned())
     };

@@ -1,6 +1,6 @@
 //! External authorizers, and what routes say of them.
 
-use super::{Compiler, auth, ext_authz};
+use super::{Compiler, auth, auth_cache, ext_authz};
 use crate::auth::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
@@ -8,10 +8,11 @@ use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
-use crate::upstream::{ClusterSettings, EndpointAddress};
+use crate::upstream::{ClusterSettings, EndpointAddress, EndpointTarget};
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, StatusCode};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,16 +62,21 @@ pub(super) fn compile(
         subject: name(written.identity.subject.as_ref(), compiler),
         groups: name(written.identity.groups.as_ref(), compiler),
     };
+    let cache = written.cache.as_ref();
+    let cache = cache.map(|cache| auth_cache::compile(cache, compiler));
     let (upstream, path) = asked_at(policy, span, written, config, upstreams, compiler)?;
+    let dialect = dialect(written.dialect.as_ref());
+    if dialect == Dialect::Envoy && path.query().is_some() {
+        let at = written.url.as_ref().map(|url| &url.span);
+        let at = at.or(written.path.as_ref().map(|path| &path.span));
+        let message = "behind Envoy the path is only a prefix";
+        let diagnostic = Diagnostic::at(Code::Path, at.unwrap_or(span), message);
+        compiler.tell(diagnostic.label("the request's own query is asked with"));
+    }
     Some(ForwardSettings {
         upstream,
         path,
-        dialect: match written.dialect.as_ref().map(|one| one.value) {
-            Some(raw::Dialect::AuthRequest) | None => Dialect::AuthRequest,
-            Some(raw::Dialect::Traefik) => Dialect::Traefik,
-            Some(raw::Dialect::Envoy) => Dialect::Envoy,
-            Some(raw::Dialect::Grpc) => Dialect::Grpc,
-        },
+        dialect,
         metadata_attributes: ext_authz::metadata_attributes(written, compiler),
         retries: written.retries.as_ref().map_or(RETRIES, |one| one.value),
         request_headers,
@@ -79,7 +85,17 @@ pub(super) fn compile(
         identity,
         rules,
         overrides,
+        cache,
     })
+}
+
+fn dialect(written: Option<&Spanned<raw::Dialect>>) -> Dialect {
+    match written.map(|one| one.value) {
+        Some(raw::Dialect::AuthRequest) | None => Dialect::AuthRequest,
+        Some(raw::Dialect::Traefik) => Dialect::Traefik,
+        Some(raw::Dialect::Envoy) => Dialect::Envoy,
+        Some(raw::Dialect::Grpc) => Dialect::Grpc,
+    }
 }
 
 /// The upstream that is asked, and the path.
@@ -115,6 +131,7 @@ fn asked_at(
     }
     let read = question_url(&url.value.0, compiler.folder);
     let (endpoint, path) = compiler.value(&url.span, Code::Url, read)?;
+    warn_of_loop(&url.span, &endpoint, config, compiler);
     let upstream: Arc<str> = Arc::from(format!("auth.{}", policy.value));
     upstreams.push(ClusterSettings::of(Arc::clone(&upstream), endpoint));
     Some((upstream, path))
@@ -133,6 +150,40 @@ pub(super) fn check_upstream(
         .collect();
     if !defined.iter().any(|(defined, _)| *defined == name.value) {
         compiler.dangling("upstream", name, &defined);
+    }
+}
+
+/// Tells if requests would be decided about by asking our own routes.
+fn warn_of_loop(
+    span: &Span,
+    endpoint: &EndpointAddress,
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) {
+    let EndpointTarget::Tcp { host, port } = &endpoint.target else {
+        return;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let here = |listener: SocketAddr| match host.parse::<IpAddr>() {
+        Ok(address) => {
+            address == listener.ip() || (listener.ip().is_unspecified() && address.is_loopback())
+        }
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    };
+    for (name, listener) in config.listeners.iter() {
+        let routes = listener
+            .mode
+            .as_ref()
+            .map(|mode| mode.value)
+            .unwrap_or_default();
+        let address = listener.address.as_ref();
+        let address = address.and_then(|one| one.value.0.parse::<SocketAddr>().ok());
+        let asked = address.is_some_and(|one| one.port() == *port && here(one));
+        if asked && *port != 0 && routes == raw::ListenerMode::Gateway {
+            let message = "this authorizer is asked through edgespan itself";
+            let label = format!("listener `{}` has this address", name.value);
+            compiler.tell(Diagnostic::at(Code::AuthorizerLoop, span, message).label(label));
+        }
     }
 }
 

@@ -80,7 +80,10 @@ fn version(written: Option<raw::TlsVersion>) -> TlsVersion {
     }
 }
 
-fn names(written: &[Spanned<raw::NameText>], compiler: &mut Compiler<'_>) -> Vec<NamePattern> {
+pub(super) fn names(
+    written: &[Spanned<raw::NameText>],
+    compiler: &mut Compiler<'_>,
+) -> Vec<NamePattern> {
     let read = written.iter().filter_map(|name| {
         let pattern = name.value.0.parse::<NamePattern>();
         let pattern = pattern.map_err(|bad| {

@@ -28,7 +28,9 @@ pub(super) fn tracing(
     default_sampling: SamplingRule,
     feature_flags: Flags,
 ) -> TracingPlan {
-    let query = config.redaction.query.iter();
+    let keys = config.auth.iter();
+    let keys = keys.filter_map(|(_, policy)| policy.api_key.as_ref()?.value.query.as_ref());
+    let query = config.redaction.query.iter().chain(keys);
     TracingPlan {
         recording: !variables.disabled,
         resource,

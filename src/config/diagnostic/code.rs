@@ -148,6 +148,8 @@ codes! {
         "Port 4317 is by convention OTLP over gRPC and 4318 OTLP over HTTP. Without a `protocol`, OTLP over HTTP is spoken, as the OpenTelemetry specification says. If that is meant, say so."
     NothingProved "W0404" Warning "An expression asks for what nothing proves."
         "`claims` and `identity` are empty on a route without `auth`, so that most expressions that ask for them refuse every request."
+    AuthorizerLoop "W0420" Warning "An authorizer that is asked through edgespan itself."
+        "The authorizer's address is that of a listener of this file. A request to a guarded route would ask a question that is a request to a route: unless that one has `auth: off` or its own policy, it would ask again, until the time is up. Name the authorizer's own address."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }

@@ -1,18 +1,24 @@
 //! Who may pass, as it is written.
 
 use super::scalar::Either;
-use super::{Forward, NetworkText, PolicyUse};
+use super::{ApiKey, Basic, ClientCert, Forward, NetworkText, PolicyUse};
 use crate::config::decode::Spanned;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-/// A policy. Exactly one of `forward` and `ip`.
+/// A policy. Exactly one of `forward`, `api_key`, `basic`, `client_cert` and `ip`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Policy {
     /// An external authorizer is asked.
     pub(in crate::config) forward: Option<Spanned<Forward>>,
+    /// Clients by an API key.
+    pub(in crate::config) api_key: Option<Spanned<ApiKey>>,
+    /// Clients by name and password.
+    pub(in crate::config) basic: Option<Spanned<Basic>>,
+    /// Clients by their certificate.
+    pub(in crate::config) client_cert: Option<Spanned<ClientCert>>,
     /// Clients of these networks, by their address.
     pub(in crate::config) ip: Option<Vec<Spanned<NetworkText>>>,
     /// `true` only decides and records, and never refuses.

@@ -1,6 +1,8 @@
 //! External authorizers, as they are written.
 
-use super::{DurationText, EndpointText, HeaderName, OneOrMany, PathText, SizeOrOff, Status};
+use super::{
+    AuthCache, DurationText, EndpointText, HeaderName, OneOrMany, PathText, SizeOrOff, Status,
+};
 use crate::config::decode::{Entries, Spanned};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,6 +56,8 @@ pub(in crate::config) struct Forward {
     pub(in crate::config) server_errors: Option<Spanned<ServerErrors>>,
     /// What else it is told, as header fields of the question.
     pub(in crate::config) context: Entries<Spanned<String>>,
+    /// What is remembered of its decisions. Without it nothing.
+    pub(in crate::config) cache: Option<Spanned<AuthCache>>,
 }
 
 /// Policies of which all have to allow, or one policy with other settings. Exactly one of `policy` and `all`.

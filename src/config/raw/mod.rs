@@ -6,6 +6,7 @@
 
 mod assertion;
 mod auth;
+mod auth_cache;
 mod balance;
 mod decision;
 mod export;
@@ -15,6 +16,7 @@ mod identity;
 mod listener;
 mod message;
 mod process;
+mod proofs;
 mod ratelimit;
 mod retry;
 mod route;
@@ -27,6 +29,7 @@ mod websocket;
 
 pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
+pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
 pub(in crate::config) use decision::Decision;
 pub(in crate::config) use export::{
@@ -44,6 +47,7 @@ pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
+pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
 };

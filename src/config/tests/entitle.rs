@@ -119,6 +119,7 @@ fn an_assertion_needs_keys_that_sign() {
     assert_eq!(ids(&of(&first, ", ttl: 601s")), ["E0105"]);
     assert_eq!(ids(&of(&first, ", claims: [email, exp]")), ["E0202"]);
     assert_eq!(ids(&of(&first, ", header: 'a b'")), ["E0306"]);
+    assert_eq!(ids(&of(&first, ", header: authorization")), ["E0306"]);
     assert_eq!(ids(&of(&first, ", audience: ''")), ["E0107"]);
 }
 

@@ -59,6 +59,11 @@ pub(in crate::proxy) fn gate(
             let client = SocketAddr::new(client, 0);
             ask(context, parts.headers, &told, client, upgrades)
         }
+        Err(ProxyError::NoRoute) => {
+            let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
+            let error = refuse(context, &parts, ProxyError::NoRoute);
+            published.map(Gated::Answer).ok_or(error)
+        }
         Err(error) => Err(refuse(context, &parts, error)),
     }
 }

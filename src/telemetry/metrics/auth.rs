@@ -44,9 +44,9 @@ pub enum AuthCacheOutcome {
     /// The authorizer was asked.
     Miss,
     /// The same was being asked already, and that answer served.
-    Joined,
+    Shared,
     /// The question or its answer may not be kept.
-    Bypassed,
+    Bypass,
     /// An answer was forgotten before its time, because there was no room left.
     Evicted,
 }
@@ -54,8 +54,8 @@ pub enum AuthCacheOutcome {
 const CACHE_OUTCOMES: [AuthCacheOutcome; 5] = [
     AuthCacheOutcome::Hit,
     AuthCacheOutcome::Miss,
-    AuthCacheOutcome::Joined,
-    AuthCacheOutcome::Bypassed,
+    AuthCacheOutcome::Shared,
+    AuthCacheOutcome::Bypass,
     AuthCacheOutcome::Evicted,
 ];
 
@@ -65,8 +65,8 @@ impl AuthCacheOutcome {
         match self {
             Self::Hit => "hit",
             Self::Miss => "miss",
-            Self::Joined => "joined",
-            Self::Bypassed => "bypassed",
+            Self::Shared => "shared",
+            Self::Bypass => "bypass",
             Self::Evicted => "evicted",
         }
     }

@@ -106,7 +106,8 @@ async fn what_is_held_reaches_the_origin_first_and_the_rest_streams_behind_the_d
 
     let reply = whole(pending.await.unwrap()).await;
     assert_eq!(reply.status, 200);
-    assert_eq!(origin.seen()[0].body, "abcdefghi");
+    let body = &origin.seen()[0].body;
+    assert_eq!(body, "2\r\nab\r\n4\r\ncdef\r\n3\r\nghi\r\n0\r\n\r\n");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{allow, routed, scene};
 use crate::support::client::{begin, get, request};
 use crate::support::origin::{Origin, text, with_headers};
-use crate::support::script::{Scripted, Step, say};
+use crate::support::script::{Scripted, Step, answer, say};
 
 /// Nobody listens there.
 async fn nobody() -> Origin {
@@ -158,6 +158,18 @@ async fn it_is_asked_once_more_where_there_was_no_answer_and_each_attempt_has_it
             .filter(|span| span.parent_id() == decision.span_id());
         assert_eq!((of_decision.count(), scripted.seen().len()), (calls, calls));
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_the_authorizer_had_closed_is_no_attempt() {
+    let steps = (0..8).map(|_| Step::SayAndClose(answer(200, "", "")));
+    let scripted = Scripted::start(steps).await;
+    let scene = routed("retries: 0", "auth: legacy", at(&scripted)).await;
+
+    for _ in 0..8 {
+        assert_eq!(get(scene.proxy.address, "/", &[]).await.status, 200);
+    }
+    assert_eq!(scripted.seen().len(), 8);
 }
 
 #[tokio::test]

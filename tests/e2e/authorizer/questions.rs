@@ -10,7 +10,11 @@ use http::StatusCode;
 async fn behind_nginx_it_is_a_get_that_tells_method_and_whole_url() {
     let scene = scene("", allow).await;
 
-    let told = request("POST", "/a/%2e%2e/b?x=1&x=2", &[("cookie", "session=1")]);
+    let told = request(
+        "POST",
+        "/a/%62%2e/%c3%a4?x=1&x=2",
+        &[("cookie", "session=1")],
+    );
     let reply = send(scene.proxy.address, with_body(told, "{}")).await;
 
     let (asked, sent) = (scene.authorizer.sole(), scene.origin.sole());
@@ -323,17 +327,48 @@ async fn an_upgrade_that_would_be_sent_to_a_login_gets_401() {
 }
 
 #[tokio::test]
-async fn a_fragment_in_the_target_is_refused_before_anybody_is_asked() {
+async fn a_fragment_in_the_target_means_the_same_to_authorizer_and_origin() {
     let scene = scene("", allow).await;
 
-    let answer = raw(
+    raw(
         scene.proxy.address,
-        b"GET /admin#/../public HTTP/1.1\r\nhost: app.example.com\r\nconnection: close\r\n\r\n",
+        b"GET /admin?a=1#/../public HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     )
     .await;
 
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert!(scene.authorizer.received().is_empty() && scene.origin.received().is_empty());
+    assert_eq!(scene.authorizer.sole().one("x-forwarded-uri"), "/admin?a=1");
+    assert_eq!(scene.origin.sole().uri, "/admin?a=1");
+}
+
+#[tokio::test]
+async fn authorizer_and_origin_see_one_path_or_nobody_sees_any() {
+    let scene = scene("dialect: envoy", allow).await;
+    for path in [
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/%61dmin",
+        "/admin%2f..%2fpublic",
+        "/a//b",
+        "/a;x=1/b",
+        "/a/./b",
+        "/%2561dmin",
+        "/a%00b",
+        "/ä",
+        "http://other.example/admin",
+    ] {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        raw(scene.proxy.address, head.as_bytes()).await;
+        let (asked, sent) = (scene.authorizer.received(), scene.origin.received());
+        assert_eq!(asked.len(), sent.len(), "{path}");
+        if let (Some(asked), Some(sent)) = (asked.last(), sent.last()) {
+            assert_eq!(
+                asked.uri.to_string(),
+                format!("/auth{}", sent.uri),
+                "{path}"
+            );
+        }
+    }
+    assert!(!scene.origin.received().is_empty());
 }
 
 #[tokio::test]

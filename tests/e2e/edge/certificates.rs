@@ -384,3 +384,33 @@ async fn an_old_version_is_not_spoken_where_a_newer_one_is_asked_for() {
             .contains(&cut("x"))
     );
 }
+
+#[tokio::test]
+async fn a_policy_knows_a_client_by_a_name_of_its_certificate() {
+    let (authority, origin) = (Authority::new(), Origin::start().await);
+    let server = authority.sign("app.example.com");
+    let shop = workload(&authority, "shop", SHOP);
+    let other = workload(&authority, "other", "spiffe://prod.example/other");
+    let tls = format!(
+        "client: {{ca: '{}', mode: optional}}",
+        authority.ca().display()
+    );
+    let proxy = Setup::front(&origin)
+        .with(&listener(&server, &tls))
+        .with(&format!(
+            "auth: {{mesh: {{client_cert: {{san: ['{SHOP}']}}}}}}"
+        ))
+        .with("default_auth: mesh")
+        .start()
+        .await;
+
+    assert_eq!(
+        status(&client(&authority, Some(&shop)), &proxy).await,
+        Some(200)
+    );
+    assert_eq!(
+        status(&client(&authority, Some(&other)), &proxy).await,
+        Some(403)
+    );
+    assert_eq!(status(&client(&authority, None), &proxy).await, Some(403));
+}

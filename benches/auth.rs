@@ -1,0 +1,167 @@
+//! What a decision costs: asked of an authorizer over loopback, and remembered.
+//!
+//! `cargo bench --bench auth`. A hit is to cost less than 2 µs, with the request of a browser: a
+//! dozen fields and a kilobyte of cookies.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a bench stops where it cannot go on"
+)]
+
+use divan::{Bencher, black_box};
+use edgespan::auth::{Asked, Policy, Recorder, Verdict};
+use edgespan::clock::Stopwatch;
+use edgespan::config::{Environment, Overrides, compile_text};
+use edgespan::telemetry::metrics::Metrics;
+use edgespan::trace::flags::FeatureFlags;
+use edgespan::trace::propagate::Propagators;
+use edgespan::trace::redact::Redaction;
+use edgespan::trace::settings::{KnownMethods, TraceSettings};
+use edgespan::trace::sink::FinishedSpans;
+use edgespan::trace::span::SpanLimits;
+use edgespan::upstream::Cluster;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use opentelemetry::trace::SpanId;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+fn main() {
+    divan::main();
+}
+
+/// Answers 200 to whatever it reads.
+async fn authorizer() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut bytes = vec![0; 64 << 10];
+                while let Ok(1..) = stream.read(&mut bytes).await {
+                    let answer =
+                        b"HTTP/1.1 200 OK\r\nx-auth-user: ada\r\ncontent-length: 0\r\n\r\n";
+                    stream.write_all(answer).await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+fn policy(authorizer: SocketAddr, cache: &str) -> Arc<Policy> {
+    let text = format!(
+        "listeners: {{web: {{address: '127.0.0.1:0'}}}}\n\
+         auth: {{legacy: {{forward: {{url: 'http://{authorizer}/auth', timeout: 5s, \
+         identity_headers: [x-auth-user]{cache}}}}}}}\n"
+    );
+    let environment = Environment::from_iter([]);
+    let compiled = compile_text("bench.yaml", &text, &environment, &Overrides::default());
+    let plan = compiled.unwrap_or_else(|_| panic!("{text}")).plan;
+    let metrics = Metrics::new();
+    let settings = plan.policies.first().unwrap().clone();
+    let counts = metrics.auth_policy(&settings.name);
+    let cluster = plan.upstreams.first().unwrap().clone();
+    let cluster = Cluster::new(cluster, &metrics).unwrap();
+    Policy::new(settings, Some(cluster), counts)
+}
+
+fn headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("host", "app.example.com"),
+        ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0)"),
+        ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+        ("accept-language", "en-US,en;q=0.5"),
+        ("accept-encoding", "gzip, deflate, br, zstd"),
+        ("referer", "https://app.example.com/orders"),
+        ("sec-fetch-dest", "document"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-site", "same-origin"),
+        ("priority", "u=0, i"),
+        ("x-forwarded-for", "192.0.2.7"),
+        ("x-forwarded-proto", "https"),
+    ] {
+        headers.insert(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    let cookie = format!("sid={}; theme=dark", "x".repeat(1_000));
+    headers.insert(http::header::COOKIE, HeaderValue::try_from(cookie).unwrap());
+    headers
+}
+
+fn decide(bencher: Bencher<'_, '_>, cache: &str) {
+    let runtime = Runtime::new().unwrap();
+    let policy = runtime.block_on(async { policy(authorizer().await, cache) });
+    let (headers, method) = (headers(), Method::GET);
+    let target = PathAndQuery::from_static("/api/v1/orders/7?page=2");
+    let limits = SpanLimits {
+        attribute_count_max: 128,
+        attribute_value_max: 1_024,
+    };
+    let settings = TraceSettings {
+        limits,
+        redaction: Redaction::default(),
+        known_methods: KnownMethods::new(None),
+        peer_service: true,
+    };
+    let propagators = Propagators::from_names(["tracecontext"].into_iter());
+    let flags = FeatureFlags::new(&[], &settings.limits);
+    let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    bencher.bench_local(|| {
+        let asked = Asked {
+            method: &method,
+            scheme: "https",
+            host: "app.example.com",
+            port: None,
+            target: &target,
+            version: Version::HTTP_11,
+            headers: &headers,
+            client,
+            peer: (client, 1).into(),
+            certificate: None,
+            route: "orders",
+            listener: "web",
+            upgrades: false,
+            is_preflight: false,
+            body: None,
+        };
+        let mut spans = FinishedSpans::default();
+        let mut recorder = Recorder {
+            settings: &settings,
+            propagators: &propagators,
+            head: None,
+            server_id: SpanId::INVALID,
+            watch: Stopwatch::start(),
+            flow: None,
+            flags: &flags,
+            spans: &mut spans,
+        };
+        let verdict = runtime.block_on(policy.check(black_box(&asked), &mut recorder));
+        assert!(matches!(verdict, Verdict::Allow(_)), "{verdict:?}");
+    });
+}
+
+#[divan::bench]
+fn asked(bencher: Bencher<'_, '_>) {
+    decide(bencher, "");
+}
+
+#[divan::bench]
+fn remembered(bencher: Bencher<'_, '_>) {
+    decide(bencher, ", cache: {ttl: 1h}");
+}
+
+#[divan::bench]
+fn remembered_by_a_cookie(bencher: Bencher<'_, '_>) {
+    decide(
+        bencher,
+        ", cache: {ttl: 1h, key: [{cookie: sid}, method, path]}",
+    );
+}

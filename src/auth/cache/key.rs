@@ -1,0 +1,303 @@
+//! What makes two questions one: a digest that nobody can compute who has not our key, so that
+//! neither credentials nor anything they could be guessed by stay in memory.
+//!
+//! Each part is fed with its kind and its length, so that no two different questions read alike,
+//! whichever bytes a client moves from one field to the next.
+
+use super::CacheKeyPart;
+use crate::auth::Asked;
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName, Version};
+
+/// The digest of a question. 256 bits meet by chance in no lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::auth) struct Digest([u8; 32]);
+
+impl std::hash::Hash for Digest {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write(&self.0);
+    }
+}
+
+impl Digest {
+    #[cfg(test)]
+    pub(super) const fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its first byte, by which a shard is chosen; a table goes by bytes that this leaves alone.
+    pub(super) const fn last(self) -> u8 {
+        let [.., last] = self.0;
+        last
+    }
+}
+
+/// What is asked about, as far as answers may depend on it.
+#[derive(Clone, Copy)]
+pub(in crate::auth) struct KeyFacts<'a> {
+    /// The request.
+    pub(in crate::auth) asked: &'a Asked<'a>,
+    /// Whether the authorizer gets the fields of this name, apart from trace context.
+    pub(in crate::auth) is_told: &'a dyn Fn(&HeaderName) -> bool,
+}
+
+/// Makes digests; each policy has its own, so that one policy's key says nothing in another.
+pub(super) struct Keyed(hmac::Key);
+
+impl Keyed {
+    /// With a key that only this process ever has. None if the machine gives no random bytes.
+    pub(super) fn new() -> Option<Self> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
+        key.ok().map(Self)
+    }
+
+    /// The digest of a question, by these parts; None: by everything that the authorizer gets.
+    ///
+    /// The route is always part of it: it may override what is asked and required, and one
+    /// route's answer is no other's.
+    pub(super) fn question(&self, parts: Option<&[CacheKeyPart]>, facts: &KeyFacts<'_>) -> Digest {
+        let mut text = Text(Vec::with_capacity(1_024));
+        text.part(b'r', facts.asked.route.as_bytes());
+        // A redirect to a login is no answer to who asks for a WebSocket.
+        text.part(b'u', &[u8::from(facts.asked.upgrades)]);
+        match parts {
+            Some(parts) => {
+                for part in parts {
+                    text.chosen(part, facts);
+                }
+            }
+            None => text.everything(facts),
+        }
+        self.digest(&text.0)
+    }
+
+    /// The digest of parts that stand for themselves.
+    pub(super) fn parts(&self, parts: &[&[u8]]) -> Digest {
+        let mut text = Text(Vec::with_capacity(256));
+        for part in parts {
+            text.part(b'p', part);
+        }
+        self.digest(&text.0)
+    }
+
+    fn digest(&self, text: &[u8]) -> Digest {
+        let tag = hmac::sign(&self.0, text);
+        let mut bytes = [0; 32];
+        for (place, byte) in bytes.iter_mut().zip(tag.as_ref()) {
+            *place = *byte;
+        }
+        Digest(bytes)
+    }
+}
+
+struct Text(Vec<u8>);
+
+impl Text {
+    fn part(&mut self, kind: u8, bytes: &[u8]) {
+        self.0.push(kind);
+        self.0
+            .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn chosen(&mut self, part: &CacheKeyPart, facts: &KeyFacts<'_>) {
+        let asked = facts.asked;
+        match part {
+            CacheKeyPart::Method => self.part(b'm', asked.method.as_str().as_bytes()),
+            CacheKeyPart::Host => self.host(asked),
+            CacheKeyPart::Path => self.part(b'a', asked.target.path().as_bytes()),
+            CacheKeyPart::Query => {
+                let query = asked.target.query();
+                self.part(b'q', query.unwrap_or_default().as_bytes());
+            }
+            CacheKeyPart::Address => self.address(asked),
+            CacheKeyPart::Header(name) => self.header(name, asked.headers),
+            CacheKeyPart::Cookie(name) => self.cookie(name, asked.headers),
+        }
+        // Where a part begins and ends is told even if it occurs never or several times.
+        self.0.push(b'|');
+    }
+
+    fn everything(&mut self, facts: &KeyFacts<'_>) {
+        let asked = facts.asked;
+        self.part(b'm', asked.method.as_str().as_bytes());
+        self.host(asked);
+        self.part(b't', asked.target.as_str().as_bytes());
+        self.address(asked);
+        self.part(b'v', version(asked.version));
+        self.part(b'l', asked.listener.as_bytes());
+        if let Some(certificate) = asked.certificate {
+            self.part(b'c', certificate.sha256.as_bytes());
+        }
+        for name in asked.headers.keys().filter(|name| (facts.is_told)(name)) {
+            self.part(b'n', name.as_str().as_bytes());
+            self.header(name, asked.headers);
+        }
+    }
+
+    fn host(&mut self, asked: &Asked<'_>) {
+        self.part(b's', asked.scheme.as_bytes());
+        self.part(b'o', asked.host.as_bytes());
+        let port = asked.port.map(u16::to_le_bytes);
+        self.part(b'o', port.as_ref().map_or(&[], <[u8; 2]>::as_slice));
+    }
+
+    fn address(&mut self, asked: &Asked<'_>) {
+        match asked.client.to_canonical() {
+            std::net::IpAddr::V4(address) => self.part(b'4', &address.octets()),
+            std::net::IpAddr::V6(address) => self.part(b'6', &address.octets()),
+        }
+    }
+
+    fn header(&mut self, name: &HeaderName, headers: &HeaderMap) {
+        for value in headers.get_all(name) {
+            self.part(b'h', value.as_bytes());
+        }
+    }
+
+    /// Every cookie of the name: which of two an authorizer reads is its own affair.
+    fn cookie(&mut self, name: &str, headers: &HeaderMap) {
+        let lines = headers.get_all(COOKIE).into_iter();
+        for pair in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
+            let pair = pair.trim_ascii();
+            let value = pair.strip_prefix(name.as_bytes());
+            if let Some(value) = value.and_then(|rest| rest.strip_prefix(b"=")) {
+                self.part(b'k', value);
+            }
+        }
+    }
+}
+
+const fn version(version: Version) -> &'static [u8] {
+    match version {
+        Version::HTTP_2 => b"2",
+        Version::HTTP_3 => b"3",
+        _ => b"1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::cache::tests::asked;
+    use http::{HeaderValue, Method};
+    use proptest::prelude::*;
+
+    fn map(pairs: &[(&str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            let name = HeaderName::try_from(*name).unwrap();
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        headers
+    }
+
+    /// Whether two requests, each a target and headers, are one question.
+    fn same(
+        parts: Option<&[CacheKeyPart]>,
+        one: (&str, &[(&str, &str)]),
+        other: (&str, &[(&str, &str)]),
+    ) -> bool {
+        let keyed = Keyed::new().unwrap();
+        let digest = |(target, headers): (&str, &[(&str, &str)])| {
+            let (headers, target) = (map(headers), target.parse().unwrap());
+            let asked = asked(&Method::GET, &target, &headers);
+            let facts = KeyFacts {
+                asked: &asked,
+                is_told: &|_| true,
+            };
+            keyed.question(parts, &facts)
+        };
+        digest(one) == digest(other)
+    }
+
+    #[test]
+    fn by_itself_everything_that_is_sent_counts() {
+        let of = |one, other| same(None, one, other);
+
+        assert!(of(
+            ("/a?x=1", &[("cookie", "a=1")]),
+            ("/a?x=1", &[("cookie", "a=1")])
+        ));
+        assert!(!of(("/a", &[]), ("/b", &[])));
+        assert!(!of(("/a?x=1", &[]), ("/a?x=2", &[])));
+        assert!(!of(
+            ("/a", &[("cookie", "a=1")]),
+            ("/a", &[("cookie", "a=2")])
+        ));
+        assert!(!of(("/a", &[("cookie", "a=1")]), ("/a", &[])));
+        assert!(!of(
+            ("/a", &[("x-a", "1"), ("x-a", "2")]),
+            ("/a", &[("x-a", "1"), ("x-a", "3")])
+        ));
+    }
+
+    #[test]
+    fn a_chosen_key_is_blind_for_everything_else() {
+        let session = [CacheKeyPart::Cookie("sid".into())];
+        let of = |one, other| same(Some(&session), one, other);
+
+        assert!(of(
+            ("/a", &[("cookie", "sid=1; theme=dark")]),
+            ("/b", &[("cookie", "theme=light"), ("cookie", "sid=1")])
+        ));
+        assert!(!of(
+            ("/a", &[("cookie", "sid=1")]),
+            ("/a", &[("cookie", "sid=2")])
+        ));
+        assert!(!of(("/a", &[("cookie", "sid=")]), ("/a", &[])));
+        assert!(!of(
+            ("/a", &[("cookie", "sid=1")]),
+            ("/a", &[("cookie", "sid=1; sid=2")])
+        ));
+    }
+
+    #[test]
+    fn cve_2026_33496_the_same_token_on_another_route_is_another_question() {
+        let keyed = Keyed::new().unwrap();
+        let (headers, target) = (map(&[("authorization", "Bearer x")]), "/".parse().unwrap());
+        let one = asked(&Method::GET, &target, &headers);
+        let other = Asked {
+            route: "admin",
+            ..one
+        };
+        let parts = [CacheKeyPart::Header(http::header::AUTHORIZATION)];
+        for parts in [None, Some(parts.as_slice())] {
+            let digest = |asked| {
+                let is_told = &|_: &HeaderName| true;
+                keyed.question(parts, &KeyFacts { asked, is_told })
+            };
+            assert_ne!(digest(&one), digest(&other));
+            assert_eq!(digest(&one), digest(&one));
+        }
+    }
+
+    #[test]
+    fn each_policy_has_a_key_of_its_own() {
+        let parts: [&[u8]; 1] = [b"hunter2"];
+        assert_ne!(
+            Keyed::new().unwrap().parts(&parts),
+            Keyed::new().unwrap().parts(&parts)
+        );
+    }
+
+    proptest! {
+        /// CVE-2023-35941's shape: fields without borders between them.
+        #[test]
+        fn bytes_moved_from_one_part_to_the_next_make_another_question(
+            text in "[a-z:|;=]{1,20}",
+            one in 0usize..20,
+            other in 0usize..20,
+        ) {
+            let keyed = Keyed::new().unwrap();
+            let cut = |at: usize| {
+                let (front, back) = text.split_at(at.min(text.len()));
+                keyed.parts(&[front.as_bytes(), back.as_bytes()])
+            };
+            let same = one.min(text.len()) == other.min(text.len());
+            prop_assert_eq!(cut(one) == cut(other), same);
+        }
+    }
+}
