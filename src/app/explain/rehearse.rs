@@ -86,8 +86,7 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
         live: &live,
         question,
         listener: &listener,
-        // Of a decision nothing is forwarded: what was received is the question to an authorizer.
-        received: stage.received().filter(|_| told.is_none()),
+        received: stage.received(),
         spans: stage.spans(),
         answer,
         policy: normalize_policy(&listener),
