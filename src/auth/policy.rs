@@ -44,6 +44,9 @@ impl Means {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Ip(_) => "ip",
+            Self::ApiKey(_) => "api_key",
+            Self::Basic(_) => "basic",
+            Self::ClientCert(_) => "client_cert",
             Self::Forward(_) => "forward",
         }
     }
