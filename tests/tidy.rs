@@ -267,6 +267,7 @@ fn every_example_is_a_configuration_that_would_start() {
         "caddy",
         "cloudflare",
         "envoy",
+        "envoy-grpc",
         "haproxy",
         "nginx",
         "traefik",

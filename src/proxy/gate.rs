@@ -73,11 +73,19 @@ pub(super) struct Found {
 /// Reads, routes and traces a request, and answers it or lets it pass.
 pub(super) fn gate(
     context: &mut RequestContext,
-    mut incoming: Request<Incoming>,
+    incoming: Request<Incoming>,
 ) -> Result<Gated, ProxyError> {
     if context.conn.listener.decision.is_some() {
         return decide::gate(context, incoming);
     }
+    admit(context, incoming)
+}
+
+/// The gate of a listener that forwards.
+fn admit(
+    context: &mut RequestContext,
+    mut incoming: Request<Incoming>,
+) -> Result<Gated, ProxyError> {
     let normalized = normalize(&mut incoming, &normalize_policy(&context.conn.listener));
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
@@ -105,9 +113,7 @@ pub(super) fn gate(
     if let Some(response) = published {
         return Ok(Gated::Answer(response));
     }
-    let Some(Found { route, prefix }) = found else {
-        return Err(ProxyError::NoRoute);
-    };
+    let Found { route, prefix } = found.ok_or(ProxyError::NoRoute)?;
     compress::note(context, &parts.headers);
     if let Some(response) = answer_preflight(context, &parts, &route) {
         return Ok(Gated::Answer(response));

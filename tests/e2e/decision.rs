@@ -326,9 +326,7 @@ async fn nothing_but_a_permission_is_a_200() {
             ..told("a b", "/a.B/C", "192.0.2.7")
         };
         assert!(status(&proxy, dialect, &nowhere).await >= 400, "{dialect}");
-        for target in [
-            "/a/../b", "/%", "/a%00", "/a\\b", "//a", "/a%2fb", "*", "/\u{7f}",
-        ] {
+        for target in ["/a/../b", "/%", "/a%00", "/a\\b", "//a", "/a%2fb", "*"] {
             let strange = told("app.example.com", target, "192.0.2.7");
             if dialect != "envoy" || target.parse::<http::Uri>().is_ok() && target != "*" {
                 let status = status(&proxy, dialect, &strange).await;
