@@ -248,6 +248,7 @@ mod tests {
         Box::new(Denial {
             reason,
             answer: DenialAnswer::Own(challenges.collect()),
+            fault: None,
         })
     }
 
@@ -300,6 +301,7 @@ mod tests {
         let theirs = Box::new(Denial {
             reason: Reason::NoCredential,
             answer: DenialAnswer::Theirs(login),
+            fault: None,
         });
         let unknown = unknown(vec![
             ("keys", denial(Reason::NoCredential, &["ApiKey"])),

@@ -92,6 +92,8 @@ pub struct Denial {
     pub reason: Reason,
     /// What the client gets.
     pub answer: DenialAnswer,
+    /// What went wrong where nobody decided, for the log.
+    pub fault: Option<Arc<str>>,
 }
 
 /// What a refused client gets.
@@ -202,6 +204,7 @@ impl Denial {
         Self {
             reason,
             answer: DenialAnswer::Own(Vec::new()),
+            fault: None,
         }
     }
 }

@@ -68,7 +68,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(*denial).map(Gated::Answer),
+        Err(denial) => refuse(*denial, ruling.policy).map(Gated::Answer),
     }
 }
 
@@ -192,18 +192,17 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
     Ok(())
 }
 
-fn refuse(denial: Denial) -> Result<Response<Body>, ProxyError> {
-    match denial.answer {
-        DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
-        DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
-            reason: denial.reason,
-            challenges,
-            status: None,
-        }),
-        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
-            reason: denial.reason,
-            challenges: Vec::new(),
-            status: Some(status),
-        }),
-    }
+fn refuse(denial: Denial, policy: Option<Arc<str>>) -> Result<Response<Body>, ProxyError> {
+    let (challenges, status) = match denial.answer {
+        DenialAnswer::Theirs(response) => return Ok(response.map(Body::from)),
+        DenialAnswer::Own(challenges) => (challenges, None),
+        DenialAnswer::OwnWith(status) => (Vec::new(), Some(status)),
+    };
+    Err(ProxyError::Denied {
+        policy,
+        fault: denial.fault,
+        reason: denial.reason,
+        challenges,
+        status,
+    })
 }

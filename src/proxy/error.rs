@@ -70,8 +70,12 @@ pub enum ProxyError {
         retry_after: u32,
     },
     /// It may not pass.
-    #[error("not allowed to pass ({})", reason.name())]
+    #[error("not allowed to pass ({}){}", reason.name(), by_whom(policy.as_deref(), fault.as_deref()))]
     Denied {
+        /// The policy that decided, or could not.
+        policy: Option<Arc<str>>,
+        /// What went wrong where it could not.
+        fault: Option<Arc<str>>,
         /// Why.
         reason: Reason,
         /// How its client may prove who it is: `WWW-Authenticate`.
@@ -249,6 +253,15 @@ impl ProxyError {
             BodyFault::Idle => Self::BodyIdle,
             BodyFault::Client => Self::ClientGone,
         }
+    }
+}
+
+/// Where a policy could not decide, which one and why.
+fn by_whom(policy: Option<&str>, fault: Option<&str>) -> String {
+    match (policy, fault) {
+        (Some(policy), Some(fault)) => format!(": policy `{policy}`: {fault}"),
+        (None, Some(fault)) => format!(": {fault}"),
+        (_, None) => String::new(),
     }
 }
 

@@ -233,6 +233,9 @@ impl<'t> Walk<'t> {
         if call.func_name == "matches" {
             return self.matches(call, at);
         }
+        if !rules::is_operator(&call.func_name) && !rules::is_known(&call.func_name) {
+            return self.no_function(call, at);
+        }
         let target = call.target.as_deref_mut();
         let is_member = target.is_some();
         let mut kinds = Vec::with_capacity(call.args.len() + 1);
@@ -258,15 +261,23 @@ impl<'t> Walk<'t> {
                 } else {
                     self.word_from(at, &name)
                 };
-                let fault = Fault::at(at, message);
-                self.tell(if rules::is_known(&name) {
-                    fault
-                } else {
-                    fault.known(&name, rules::FUNCTIONS)
-                });
+                self.tell(Fault::at(at, message));
                 Kind::Any
             }
         }
+    }
+
+    /// A function that there is not. What it takes is not looked at: where `exists` is misspelt,
+    /// its variable would be another error.
+    fn no_function(&mut self, call: &mut CallExpr, at: Range<usize>) -> Kind {
+        if let Some(target) = call.target.as_deref_mut() {
+            self.visit(target);
+        }
+        let name = &call.func_name;
+        let at = self.word_from(at, name);
+        let message = format!("no function is called `{name}`");
+        self.tell(Fault::at(at, message).known(name, rules::FUNCTIONS));
+        Kind::Any
     }
 
     /// What is asked of a name as a whole: whether there is an identity, or a claim of a name.

@@ -36,6 +36,10 @@ async fn an_authorizer_that_is_down_refuses_everybody_with_503() {
         edges.server().text("edgespan.auth.reason"),
         Some("unavailable")
     );
+    assert_eq!(
+        edges.client().text("error.type"),
+        Some("connection_refused")
+    );
 }
 
 #[tokio::test]
