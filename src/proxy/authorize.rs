@@ -64,11 +64,14 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             apply(context, parts, *grant)?;
             limit_known(context, &parts.headers).await?;
             Ok(match gated {
-                Gated::Guarded(guarded) => Gated::Answer(guarded.response),
+                Gated::Guarded(guarded) => Gated::Answer(Box::new(guarded.response)),
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(*denial, ruling.policy).map(Gated::Answer),
+        Err(denial) => {
+            let refused = refuse(*denial, ruling.policy);
+            refused.map(|response| Gated::Answer(Box::new(response)))
+        }
     }
 }
 
