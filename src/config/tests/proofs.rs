@@ -209,10 +209,10 @@ fn a_policy_by_certificate_is_warned_of_only_if_no_listener_for_clients_asks_for
 fn cache(written: &str) -> Option<CacheSettings> {
     let text = format!("{BASE}auth: {{a: {{forward: {{url: 'http://h:1', cache: {written}}}}}}}\n");
     let loaded = compile(&text).map_err(|refused| refused.report).unwrap();
-    match &loaded.plan.policies[0].means {
-        Means::Forward(forward) => forward.cache.clone(),
-        _ => None,
-    }
+    let Means::Forward(forward) = &loaded.plan.policies[0].means else {
+        return None;
+    };
+    forward.cache.clone()
 }
 
 #[test]
