@@ -218,6 +218,7 @@ impl Grant {
         self.cookies_remove.extend(other.cookies_remove);
         self.answer.extend(other.answer);
         self.answer_changes.extend(other.answer_changes);
+        self.undecided = self.undecided.or(other.undecided);
     }
 }
 

@@ -11,7 +11,7 @@ use super::held;
 use super::limit::limit_known;
 use super::query;
 use crate::auth::{
-    Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
+    Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
@@ -147,9 +147,9 @@ async fn ask(
 /// What the SERVER span says of it.
 fn note(context: &mut RequestContext, ruling: &Ruling) {
     let decided = match &ruling.outcome {
-        Ok(_) => Decided {
+        Ok(grant) => Decided {
             decision: "allow",
-            reason: None,
+            reason: grant.undecided.map(Reason::name),
         },
         Err(denial) => Decided {
             decision: denial.name(),

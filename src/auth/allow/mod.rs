@@ -8,7 +8,9 @@
 mod claims;
 mod fault;
 mod kind;
+mod meter;
 mod pattern;
+mod place;
 mod read;
 mod rules;
 mod run;

@@ -5,15 +5,18 @@
 
 use super::fault::Fault;
 use super::kind::Kind;
+use super::meter::{self, ROUND, USE};
 use super::pattern::{MATCHES, Pattern};
 use super::read::Checked;
 use super::rules::{self, literal_index};
+use super::run::LOWER;
 use super::slot::{self, Slot};
 use super::variable;
 use cel::IdedExpr;
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
+use std::mem;
 use std::ops::Range;
 
 /// Deepest nesting of a tree.
@@ -22,25 +25,29 @@ const DEPTH_MAX: usize = 64;
 const NESTED_MAX: usize = 2;
 /// Comprehensions in one expression.
 const COMPREHENSIONS_MAX: usize = 16;
-/// Additions within comprehensions: each may copy texts as long as a request's head.
-const ADDITIONS_MAX: usize = 4;
+/// Additions within comprehensions, and in all: each may copy texts as long as a request's head.
+const ADDITIONS_MAX_WITHIN: usize = 4;
+const ADDITIONS_MAX: usize = 32;
 /// Longest list where comprehensions nest, and where they do not.
 const LIST_MAX_NESTED: usize = 100;
 const LIST_MAX: usize = 1000;
 
 /// A walk over a tree.
 pub(super) struct Walk<'t> {
-    text: &'t str,
-    info: &'t SourceInfo,
+    pub(super) text: &'t str,
+    pub(super) info: &'t SourceInfo,
     faults: Vec<Fault>,
     slots: Vec<Slot>,
     /// Variables of comprehensions around the place that is walked.
     scopes: Vec<String>,
     depth: usize,
+    /// Nodes walked so far.
+    nodes: i64,
     nested: usize,
     deepest: usize,
     comprehensions: usize,
     additions: usize,
+    additions_within: usize,
     longest_literal: usize,
 }
 
@@ -53,10 +60,12 @@ impl<'t> Walk<'t> {
             slots: Vec::new(),
             scopes: Vec::new(),
             depth: 0,
+            nodes: 0,
             nested: 0,
             deepest: 0,
             comprehensions: 0,
             additions: 0,
+            additions_within: 0,
             longest_literal: 0,
         }
     }
@@ -94,6 +103,7 @@ impl<'t> Walk<'t> {
     /// Checks a tree and fills in its slots; says what kind of value it gives.
     pub(super) fn visit(&mut self, node: &mut IdedExpr) -> Kind {
         self.depth += 1;
+        self.nodes += 1;
         let kind = if self.depth > DEPTH_MAX {
             let at = self.place(node.id);
             if self.depth == DEPTH_MAX + 1 {
@@ -118,7 +128,11 @@ impl<'t> Walk<'t> {
                 Kind::Any
             }),
             // Variables of comprehensions; every other name is a path.
-            Expr::Ident(_) => Kind::Any,
+            Expr::Ident(_) => {
+                let variable = node.clone();
+                node.expr = meter::call(node.id, USE, [variable]);
+                Kind::Any
+            }
             Expr::Select(select) => self.select(select, at),
             Expr::Call(_) => self.call(node, at),
             Expr::List(list) => self.list(list),
@@ -191,12 +205,16 @@ impl<'t> Walk<'t> {
 
     /// Replaces a node by a slot.
     fn put(&mut self, node: &mut IdedExpr, slot: Slot) {
+        node.expr = self.slot(slot);
+    }
+
+    fn slot(&mut self, slot: Slot) -> Expr {
         let same = self.slots.iter().position(|other| slot.is(other));
         let index = same.unwrap_or_else(|| {
             self.slots.push(slot);
             self.slots.len() - 1
         });
-        node.expr = Expr::Ident(slot::name(index));
+        Expr::Ident(slot::name(index))
     }
 
     fn select(&mut self, select: &mut SelectExpr, at: Range<usize>) -> Kind {
@@ -231,7 +249,7 @@ impl<'t> Walk<'t> {
             return Kind::Bool;
         }
         if call.func_name == "matches" {
-            return self.matches(call, at);
+            return self.matches(node, at);
         }
         if !rules::is_operator(&call.func_name) && !rules::is_known(&call.func_name) {
             return self.no_function(call, at);
@@ -245,15 +263,18 @@ impl<'t> Walk<'t> {
         for argument in &mut call.args {
             kinds.push(self.visit(argument));
         }
-        if call.func_name == operators::ADD && self.nested > 0 {
-            self.additions += 1;
-            if self.additions > ADDITIONS_MAX {
-                let message = "there are more than four additions within `exists` and its like";
-                self.tell(Fault::at(at.clone(), message));
-            }
+        if call.func_name == operators::ADD {
+            self.addition(&at);
         }
         match rules::result(&call.func_name, is_member, &kinds) {
-            Ok(kind) => kind,
+            Ok(kind) => {
+                if call.func_name == "lowerAscii"
+                    && let Some(text) = call.target.take()
+                {
+                    node.expr = meter::call(node.id, LOWER, [*text]);
+                }
+                kind
+            }
             Err(message) => {
                 let name = call.func_name.clone();
                 let at = if rules::is_operator(&name) {
@@ -278,6 +299,18 @@ impl<'t> Walk<'t> {
         let message = format!("no function is called `{name}`");
         self.tell(Fault::at(at, message).known(name, rules::FUNCTIONS));
         Kind::Any
+    }
+
+    fn addition(&mut self, at: &Range<usize>) {
+        self.additions += 1;
+        self.additions_within += usize::from(self.nested > 0);
+        if self.nested > 0 && self.additions_within > ADDITIONS_MAX_WITHIN {
+            let message = "there are more than four additions within `exists` and its like";
+            self.tell(Fault::at(at.clone(), message));
+        } else if self.additions == ADDITIONS_MAX + 1 {
+            let message = format!("there are more than {ADDITIONS_MAX} additions");
+            self.tell(Fault::at(at.clone(), message));
+        }
     }
 
     /// What is asked of a name as a whole: whether there is an identity, or a claim of a name.
@@ -315,7 +348,10 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn matches(&mut self, call: &mut CallExpr, at: Range<usize>) -> Kind {
+    fn matches(&mut self, node: &mut IdedExpr, at: Range<usize>) -> Kind {
+        let Expr::Call(call) = &mut node.expr else {
+            return Kind::Any;
+        };
         let target = call.target.take().map(|target| *target);
         let mut arguments: Vec<IdedExpr> = target.into_iter().collect();
         arguments.append(&mut call.args);
@@ -343,8 +379,7 @@ impl<'t> Walk<'t> {
             let help = "write the pattern here, so that it is compiled once";
             self.tell(Fault::at(at, message).help(help));
         }
-        call.func_name = MATCHES.to_owned();
-        call.args = vec![text, pattern];
+        node.expr = meter::call(node.id, MATCHES, [text, pattern]);
         Kind::Bool
     }
 
@@ -389,7 +424,9 @@ impl<'t> Walk<'t> {
             self.tell(Fault::at(at.clone(), message).label("its cost would be a third power"));
         }
         self.scopes.push(variable);
+        let before = self.nodes;
         let condition = self.visit(predicate);
+        self.pay_for_rounds(predicate, before);
         self.scopes.pop();
         self.nested -= 1;
         if !condition.may_be(&[Kind::Bool]) {
@@ -399,57 +436,22 @@ impl<'t> Walk<'t> {
         kind
     }
 
-    /// The bytes of a node.
-    fn place(&self, id: u64) -> Range<usize> {
-        let (start, stop) = self.info.offset_for(id).unwrap_or((0, 0));
-        let byte = |offset: u32| {
-            let mut chars = self.text.char_indices();
-            let found = chars.nth(offset as usize);
-            found.map_or(self.text.len(), |(at, _)| at)
+    /// Each round takes from the budget before its condition is looked at.
+    fn pay_for_rounds(&mut self, predicate: &mut IdedExpr, nodes_before: i64) {
+        let round = Slot::Round(ROUND + self.nodes - nodes_before);
+        let id = predicate.id;
+        let paid = IdedExpr {
+            id,
+            expr: self.slot(round),
         };
-        let start = byte(start);
-        start..byte(stop.saturating_add(1)).max(start)
-    }
-
-    /// The bytes of the name before the bracket of a call, or the place.
-    fn name_before(&self, at: Range<usize>) -> Range<usize> {
-        let head = self.text.get(..at.start).unwrap_or_default().trim_end();
-        let name = head.trim_end_matches(|one: char| one.is_ascii_alphanumeric() || one == '_');
-        if name.len() < head.len() {
-            name.len()..head.len()
-        } else {
-            at
-        }
-    }
-
-    /// The bytes of a word at or behind a place, or the place.
-    fn word_from(&self, at: Range<usize>, word: &str) -> Range<usize> {
-        let found = self.text.get(at.start..).and_then(|rest| rest.find(word));
-        // Of a member the dot is known, of a call the bracket: then the word stands before it.
-        let before = || self.text.get(..at.start).and_then(|head| head.rfind(word));
-        match (before(), found) {
-            (Some(start), _) if start + word.len() == at.start => start..at.start,
-            (_, Some(behind)) => at.start + behind..at.start + behind + word.len(),
-            (_, None) => at,
-        }
-    }
-
-    /// The bytes of one name of a path.
-    fn place_of_name(&self, node: &IdedExpr, name: &str) -> Range<usize> {
-        let mut root = node;
-        let mut outer = self.place(node.id);
-        loop {
-            root = if let Expr::Select(select) = &root.expr {
-                &select.operand
-            } else if let Expr::Call(call) = &root.expr
-                && let Some((of, _)) = literal_index(call)
-            {
-                of
-            } else {
-                break;
-            };
-            outer.start = outer.start.min(self.place(root.id).start);
-        }
-        self.word_from(outer.start..outer.end, name)
+        let condition = IdedExpr {
+            id,
+            expr: mem::replace(&mut predicate.expr, Expr::Unspecified),
+        };
+        predicate.expr = Expr::Call(CallExpr {
+            func_name: operators::LOGICAL_AND.to_owned(),
+            target: None,
+            args: vec![paid, condition],
+        });
     }
 }

@@ -183,10 +183,10 @@ pub(super) fn failed(
         OnFailure::Open => {
             if let Some(span) = span.span() {
                 span.bool("edgespan.auth.failed_open", true);
-                span.str("edgespan.auth.reason", reason.name());
             }
             Verdict::Allow(Box::new(Grant {
                 request: reading::removals(settings, asked.headers),
+                undecided: Some(reason),
                 ..Grant::default()
             }))
         }
