@@ -146,6 +146,7 @@ impl ProxyError {
     /// The only place where an error becomes HTTP. No `_` arm: a new variant has to choose.
     pub fn answer(&self) -> Answer {
         match self {
+            Self::BadRequest { reason } if *reason == NOTHING_TOLD => answer::NOTHING_TOLD,
             Self::BadRequest { .. } => answer::BAD_REQUEST,
             Self::HeadersTooLarge { .. } => answer::HEADERS_TOO_LARGE,
             Self::NoRoute => answer::NO_ROUTE,
@@ -237,6 +238,12 @@ impl ProxyError {
         }
     }
 
+    /// Whether a host proxy is not set up to ask: its operator has to learn of it, and no client
+    /// can bring it about.
+    pub fn is_of_the_host(&self) -> bool {
+        matches!(self, Self::BadRequest { reason } if *reason == NOTHING_TOLD)
+    }
+
     /// How the client may prove who it is.
     pub fn challenges(&self) -> &[HeaderValue] {
         if let Self::Denied { challenges, .. } = self {
@@ -255,6 +262,9 @@ impl ProxyError {
         }
     }
 }
+
+/// Why a question is refused that tells nothing of the request asked about.
+pub(in crate::proxy) const NOTHING_TOLD: &str = "telling_header_missing";
 
 /// Where a policy could not decide, which one and why.
 fn by_whom(policy: Option<&str>, fault: Option<&str>) -> String {
