@@ -96,14 +96,14 @@ class Site:
         until(lambda: self.ask("/health").status == 200, f"{host.name} serves")
         self.app.seen.clear()
 
-    def ask(self, path, *fields, session=None, method="GET"):
+    def ask(self, path, *fields, session=None, method="GET", more=()):
         """One request of a client's."""
         headers = [f"cookie: session={session}"] if session else []
         arguments = [
             part for field in ["host: app.example.com", *headers, *fields] for part in ("-H", field)
         ]
         return curl(
-            self.world, "--path-as-is", "--request", method, *arguments, self.url + path,
+            self.world, "--path-as-is", "--request", method, *arguments, *more, self.url + path,
         )  # fmt: skip
 
     def arrived(self):
@@ -236,6 +236,18 @@ def a_websocket_opens_only_for_who_may(site):
     site.app.seen.clear()
 
 
+def a_body_is_the_applications_alone(site):
+    much = ["--data-binary", "x" * 100_000, "-H", "expect: 100-continue"]
+    refused = site.ask("/orders", method="POST", more=much)
+    expect((refused.status, site.app.seen), (401, []), "without a session")
+
+    answer = site.ask("/orders", session="alice", method="POST", more=much)
+
+    expect(answer.status, 200, "status")
+    [method, path, _, length] = site.arrived()
+    expect((method, path, length), ("POST", "/orders", 100_000), "what the application got")
+
+
 def a_preflight_needs_no_session(site):
     fields = ["origin: https://other.example", "access-control-request-method: POST"]
     preflight = site.ask("/orders/7", *fields, method="OPTIONS")
@@ -299,6 +311,7 @@ CASES = [
     cookies_that_are_renewed_arrive,
     no_spelling_of_an_identity_passes,
     a_websocket_opens_only_for_who_may,
+    a_body_is_the_applications_alone,
     a_preflight_needs_no_session,
     no_spelling_of_a_path_gets_round_its_rule,
     thirty_kilobytes_of_cookies_pass,
