@@ -72,7 +72,7 @@ class Authorizer(App):
                     self.close_connection = True
                     return
                 seen.append((self.command, self.path, list(self.headers.items())))
-                cookie = self.headers.get("cookie", "")
+                cookie = "; ".join(self.headers.get_all("cookie", []))
                 if "session=alice" in cookie:
                     # oauth2-proxy's way of saying yes.
                     self.answer(202, ("x-auth-user", "alice"), ("x-auth-groups", "staff,ops"))

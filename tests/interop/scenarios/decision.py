@@ -131,6 +131,8 @@ def who_is_known_passes_and_one_trace_tells_of_all(site):
     expect(span.attributes["edgespan.route"], "app", "route")
     if not site.host.startswith("envoy"):  # It tells its own address in place of loopback.
         expect(span.attributes["client.address"], "127.0.0.1", "client")
+    if site.host == "envoy-grpc":  # It tells of its client's context beside its own.
+        expect(span.links, [(TRACE, CALLER)], "links of the decision")
     expect(span.trace_state, "vendor=one,other=two", "tracestate of the decision")
     parents = parents_of_a_decision(site, span.parent_span_id)
     asked = next(one for one in site.authorizer.seen if said_of(one, "traceparent"))
@@ -160,6 +162,14 @@ def parents_of_a_decision(site, parent):
     expect(first.kind, "SERVER", f"first span of {service}")
     spans = [span for span in site.world.receiver.spans() if span.service == service]
     return {span.span_id for span in spans if span.trace_id == TRACE}
+
+
+def cookies_in_several_fields_are_one_list(site):
+    for fields in [["a=1", "session=alice"], ["session=alice", "b=2"], ["a=1,5", "session=alice"]]:
+        answer = site.ask("/orders/7", *[f"cookie: {text}" for text in fields])
+
+        expect(answer.status, 200, f"status of {fields}")
+        expect(said_of(site.arrived(), "x-auth-user"), ["alice"], f"user of {fields}")
 
 
 def who_is_not_is_refused_as_the_authorizer_says(site):
@@ -306,6 +316,7 @@ def nobody_passes_when_edgespan_is_gone(site):
 
 CASES = [
     who_is_known_passes_and_one_trace_tells_of_all,
+    cookies_in_several_fields_are_one_list,
     who_is_not_is_refused_as_the_authorizer_says,
     a_page_is_sent_to_the_login_of_its_own_host,
     cookies_that_are_renewed_arrive,
