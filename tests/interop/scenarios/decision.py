@@ -199,6 +199,36 @@ def cookies_that_are_renewed_arrive(site):
     site.app.seen.clear()
 
 
+def nothing_that_a_client_tells_of_its_request_counts(site):
+    told = {
+        "X-Forwarded-Uri": "/health", "X-Forwarded-Method": "OPTIONS", "X-Forwarded-Proto": "wss",
+        "X-Forwarded-Host": "other.example", "X-Forwarded-Prefix": "/health",
+        "X-Original-URL": "http://app.example.com/health", "X-Original-URI": "/health",
+        "X-Original-Method": "OPTIONS", "X-Rewrite-URL": "/health", "X-Envoy-Original-Path": "/health",
+        "X-HTTP-Method-Override": "OPTIONS", "Forwarded": "for=10.0.0.1;host=other.example",
+        "X-Auth-Request-Redirect": "/health", "X-Forwarded-For": "10.0.0.1", "X-Real-Ip": "10.0.0.1",
+    }  # fmt: skip
+    preflight = ["origin: https://other.example", "access-control-request-method: POST"]
+    for field in [(name, name.replace("-", "_")) for name in told]:
+        for name in field:
+            text = f"{name}: {told[field[0]]}"
+            answer = site.ask("/orders/7", text, *preflight)
+            expect((answer.status, site.app.seen), (401, []), f"{text}: status")
+
+    everything = [f"{name}: {text}" for name, text in told.items()]
+    answer = site.ask("/orders/8", *everything, session="alice")
+
+    expect(answer.status, 200, "status of all of it")
+    expect(site.arrived()[:2], ("GET", "/orders/8"), "what the application was asked")
+    [span] = site.world.receiver.wait(
+        lambda span: span.kind == "SERVER" and span.service == "authz"
+        and span.attributes.get("edgespan.original.path") == "/orders/8"
+    )  # fmt: skip
+    asked = [span.attributes[f"edgespan.original.{name}"] for name in ("method", "host", "scheme")]
+    expect(asked, ["GET", "app.example.com", "http"], "what was asked about")
+    assert span.attributes["client.address"] != "10.0.0.1", "client"
+
+
 def no_spelling_of_an_identity_passes(site):
     spellings = ["X-Auth-User", "X-AUTH-USER", "x_auth_user", "X-Auth_User", "X_AUTH-USER",
                  "x-auth-groups", "X_Auth_Groups"]  # fmt: skip
@@ -320,6 +350,7 @@ CASES = [
     who_is_not_is_refused_as_the_authorizer_says,
     a_page_is_sent_to_the_login_of_its_own_host,
     cookies_that_are_renewed_arrive,
+    nothing_that_a_client_tells_of_its_request_counts,
     no_spelling_of_an_identity_passes,
     a_websocket_opens_only_for_who_may,
     a_body_is_the_applications_alone,
