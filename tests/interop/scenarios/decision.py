@@ -23,6 +23,8 @@ NO_NOMINATIONS = {"caddy"}
 TRACED = {"traefik", "caddy", "envoy", "envoy-grpc"}
 # What a client gets when nobody knows who it is. Envoy's HTTP check makes a 403 of every 5xx.
 WITHOUT_AUTHORIZER = {"envoy": 403}
+# What else a client gets who asks for a name that no site has. The application gets nothing.
+OF_NO_SITE = {"caddy": 200}
 # What a client gets when edgespan is gone. Nobody lets it pass.
 WITHOUT_EDGESPAN = {"nginx": 500, "traefik": 500, "caddy": 502, "envoy": 403, "envoy-grpc": 403,
                     "haproxy": 503}  # fmt: skip
@@ -96,11 +98,11 @@ class Site:
         until(lambda: self.ask("/health").status == 200, f"{host.name} serves")
         self.app.seen.clear()
 
-    def ask(self, path, *fields, session=None, method="GET", more=()):
+    def ask(self, path, *fields, session=None, method="GET", more=(), host="app.example.com"):
         """One request of a client's."""
         headers = [f"cookie: session={session}"] if session else []
         arguments = [
-            part for field in ["host: app.example.com", *headers, *fields] for part in ("-H", field)
+            part for field in [f"host: {host}", *headers, *fields] for part in ("-H", field)
         ]
         return curl(
             self.world, "--path-as-is", "--request", method, *arguments, *more, self.url + path,
@@ -316,6 +318,29 @@ def no_spelling_of_a_path_gets_round_its_rule(site):
     expect(urllib.parse.unquote(site.arrived()[1]), "/a b/ü?c=../d", "what the application got")
 
 
+def no_spelling_of_a_host_gets_round_its_rule(site):
+    """What stands behind a host's own choice by name is asked about, or not served at all."""
+    absolute = "http://app.example.com/orders/7"
+    for host, more in [
+        ("APP.Example.COM", []), ("app.example.com.", []), (f"app.example.com:{site.port}", []),
+        ("app.example.com:80", []), ("app.example.com@other.example", []), ("other.example", []),
+        ("app.example.com", ["--request-target", absolute]),
+        ("other.example", ["--request-target", absolute]),
+        ("app.example.com", ["--request-target", "http://app.example.com/health/../orders/7"]),
+        ("app.example.com", ["--request-target", "http://other.example/orders/7"]),
+        ("app.example.com", ["--request-target", "/orders/7#/health"]),
+        ("app.example.com", ["--request-target", "*"]),
+    ]:  # fmt: skip
+        answer = site.ask("/orders/7", more=more, host=host)
+        what = f"{site.host} {host} {more}"
+        statuses = (400, 401, 403, 404, 421, OF_NO_SITE.get(site.host))
+        assert answer.status in statuses, f"{what}: {answer.status}"
+        expect(site.app.seen, [], f"what the application got of {what}")
+    answer = site.ask("/orders/7", session="alice", host="APP.Example.COM")
+    expect(answer.status, 200, "status of a host in capitals")
+    expect(site.arrived()[1], "/orders/7", "what the application got")
+
+
 def thirty_kilobytes_of_cookies_pass(site):
     padding = f"cookie: session=alice; padding={'x' * 30_000}"
     answer = site.ask("/orders/7", padding)
@@ -356,6 +381,7 @@ CASES = [
     a_body_is_the_applications_alone,
     a_preflight_needs_no_session,
     no_spelling_of_a_path_gets_round_its_rule,
+    no_spelling_of_a_host_gets_round_its_rule,
     thirty_kilobytes_of_cookies_pass,
     nobody_passes_when_nobody_knows_who_it_is,  # The last two: what is gone does not come back.
     nobody_passes_when_edgespan_is_gone,
