@@ -51,7 +51,7 @@ pub(in crate::proxy) async fn gate(
     let policy = gate::normalize_policy(&context.conn.listener);
     let normalized = normalize(&mut incoming, &policy).map_err(gate::refused);
     let (mut parts, body) = incoming.into_parts();
-    drop(hop_by_hop::strip_request(&mut parts.headers, &[]));
+    drop(hop_by_hop::strip_told(&mut parts.headers));
     let arrived = arrive(context, &parts, normalized);
     if let Some(decision) = &mut context.decision {
         decision.call = Some(Call::Begun);
@@ -136,7 +136,7 @@ fn decide_about(
         Err(untold) => return Err(super::gate::refuse(context, outer, untold.into())),
     };
     let mut headers = subject.headers;
-    let upgrades = hop_by_hop::strip_request(&mut headers, &[]).is_some();
+    let upgrades = hop_by_hop::strip_told(&mut headers).is_some();
     let own = context.live.propagators.extract(&headers);
     // The call's own context is the parent: it is Envoy's span of this very question.
     let asks_in_trace = context.live.propagators.extract(&outer.headers).is_some();
