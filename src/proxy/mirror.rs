@@ -349,7 +349,7 @@ impl Drop for Attempt<'_> {
 }
 
 /// Reads an answer to its end, or to the bound: what is longer is left with its connection.
-async fn drain(response: Response<AnswerBody>) -> Result<(), AnswerError> {
+async fn drain(response: Response<Box<AnswerBody>>) -> Result<(), AnswerError> {
     let mut body = response.into_body();
     let mut read = 0_usize;
     while let Some(frame) = body.frame().await {

@@ -188,10 +188,10 @@ fn certificates_are_asked_for_by_some_listener() {
 fn cache(written: &str) -> Option<CacheSettings> {
     let text = format!("{BASE}auth: {{a: {{forward: {{url: 'http://h:1', cache: {written}}}}}}}\n");
     let loaded = compile(&text).map_err(|refused| refused.report).unwrap();
-    match &loaded.plan.policies[0].means {
-        Means::Forward(forward) => forward.cache.clone(),
-        _ => None,
-    }
+    let Means::Forward(forward) = &loaded.plan.policies[0].means else {
+        return None;
+    };
+    forward.cache.clone()
 }
 
 #[test]

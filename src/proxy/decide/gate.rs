@@ -42,7 +42,7 @@ pub(in crate::proxy) fn gate(
     let (mut parts, _) = incoming.into_parts();
     let upgrades = hop_by_hop::strip_told(&mut parts.headers).is_some();
     if let Some(response) = published(context, &parts, normalized.is_ok()) {
-        return Ok(Gated::Answer(response));
+        return Ok(Gated::Answer(Box::new(response)));
     }
     let told = begin(
         context,
@@ -61,7 +61,9 @@ pub(in crate::proxy) fn gate(
         Err(ProxyError::NoRoute) => {
             let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
             let error = refuse(context, &parts, ProxyError::NoRoute);
-            published.map(Gated::Answer).ok_or(error)
+            published
+                .map(|response| Gated::Answer(Box::new(response)))
+                .ok_or(error)
         }
         Err(error) => Err(refuse(context, &parts, error)),
     }

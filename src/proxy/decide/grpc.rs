@@ -144,10 +144,10 @@ fn decide_about(
         adopt_context(&mut headers, &outer.headers);
     }
     let gated = ask(context, headers, &told, subject.client, upgrades);
-    if let (true, Some(own), Some(span)) = (asks_in_trace, own, &mut context.server) {
-        if let Some(own) = own.parent() {
-            span.link(own.trace_id, own.span_id, &own.state, own.flags);
-        }
+    if let (true, Some(own), Some(span)) = (asks_in_trace, own, &mut context.server)
+        && let Some(own) = own.parent()
+    {
+        span.link(own.trace_id, own.span_id, &own.state, own.flags);
     }
     gated
 }
