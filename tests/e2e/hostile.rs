@@ -2,10 +2,12 @@
 //! that other deciders made are named tests here and in `decision`.
 
 use crate::decision::{DIALECTS, ROUTES, Told, ask, deciding, status, told};
+use crate::identity::folded;
 use crate::support::client::{raw, request, send, send_h2};
 use crate::support::collector::Collector;
-use crate::support::origin::Origin;
+use crate::support::origin::{Origin, with_headers};
 use crate::support::proxy::{Proxy, Setup};
+use crate::support::until;
 
 /// CVE-2024-45410 for those who decide: what `Connection` names is a host's to delete. If it were
 /// gone here, the host would not be told to take it off.
@@ -367,5 +369,121 @@ async fn each_decision_has_its_spans_exactly_once() {
         assert_eq!(edges.0.len(), spans, "{target}");
         let found = edges.server().text("edgespan.auth.decision");
         assert_eq!(found, decision, "{target}");
+    }
+}
+
+/// CVE-2021-32637: whatever an authorizer comes to, only its word is leave to pass; and where a
+/// failure shall let pass, it lets pass nobody in particular.
+#[tokio::test]
+async fn no_failure_of_an_authorizer_is_leave_to_pass() {
+    let silent = Origin::that_never_answers().await;
+    let garbage = Origin::raw(|_| Some(b"200 OK\r\n\r\n".to_vec())).await;
+    let failing = Origin::answering(|_| with_headers(503, &[("x-auth-user", "ada")], "")).await;
+    for (what, authorizer, meant) in [
+        ("silent", silent, 504),
+        ("garbage", garbage, 503),
+        ("failing", failing, 503),
+    ] {
+        let proxy = deciding(
+            "auth:\n\
+             \x20 closed: {forward: {url: 'http://${origin}/', timeout: 100ms, \
+             identity_headers: [x-auth-user]}}\n\
+             \x20 open: {forward: {url: 'http://${origin}/', timeout: 100ms, \
+             identity_headers: [x-auth-user], on_failure: open}}\n\
+             routes:\n\
+             - {name: closed, match: {prefix: /closed}, auth: closed}\n\
+             - {name: open, match: {prefix: /open}, auth: open}",
+        )
+        .origin(&authorizer)
+        .start()
+        .await;
+        for dialect in DIALECTS {
+            let fields = [("x-auth-user", "mallory"), ("x_auth_user", "mallory")];
+            let of = |target| Told {
+                fields: &fields,
+                ..told("app.example.com", target, "192.0.2.7")
+            };
+
+            let closed = ask(proxy.address, dialect, &of("/closed")).await;
+            let open = ask(proxy.address, dialect, &of("/open")).await;
+
+            let expected = if dialect == "nginx" { 403 } else { meant };
+            assert_eq!(closed.status, expected, "{what} {dialect}");
+            assert_eq!(open.status, 200, "{what} {dialect}");
+            for name in ["x-auth-user", "x_auth_user"] {
+                assert_eq!(open.header(name), Some(""), "{what} {dialect} {name}");
+            }
+        }
+    }
+}
+
+/// Traefik writes its authorizer's own address before a `Location` that is not absolute.
+#[tokio::test]
+async fn a_location_beyond_ascii_becomes_absolute_like_any_other() {
+    let authorizer = Origin::answering(|_| {
+        let location = [
+            ("location", "/login?to=\u{fc}"),
+            ("location", "//evil.example"),
+        ];
+        with_headers(302, &location, "")
+    })
+    .await;
+    let proxy = deciding(
+        "auth: {login: {forward: {url: 'http://${origin}/'}}}\n\
+         routes: [{name: all, match: {prefix: /}, auth: login}]",
+    )
+    .origin(&authorizer)
+    .start()
+    .await;
+
+    for dialect in DIALECTS {
+        let told = told("app.example.com", "/a", "192.0.2.7");
+        let reply = ask(proxy.address, dialect, &told).await;
+
+        let found: Vec<_> = reply.headers.get_all("location").iter().collect();
+        assert_eq!(
+            found,
+            ["https://app.example.com/login?to=%C3%BC"],
+            "{dialect}"
+        );
+    }
+}
+
+/// Copies, further attempts and upgrades carry the identity that was proved, and no other.
+#[tokio::test]
+async fn every_way_to_an_upstream_carries_the_one_identity() {
+    let shadow = Origin::start().await;
+    let mirrored = "upstreams: {origin: {endpoints: ['http://${origin}']}, \
+         shadow: {endpoints: ['http://${shadow}']}}\n\
+         identity: {headers: {x-user: subject}}\n\
+         auth: {legacy: {forward: {url: 'http://${authorizer}/', \
+         identity_headers: [x-auth-user], identity: {subject: x-auth-user}}}}\n\
+         routes: [{name: all, match: {prefix: /}, upstream: origin, auth: legacy, \
+         retries: {on: [503], backoff: {base: 1ms, max: 1ms}}, mirror: {upstream: shadow}}]\n";
+    let origin = Origin::answering(|_| with_headers(503, &[], "")).await;
+    let authorizer = Origin::answering(|_| with_headers(200, &[("x-auth-user", "ada")], "")).await;
+    let proxy = Setup::new(mirrored)
+        .origin(&origin)
+        .fill("shadow", &shadow.address.to_string())
+        .fill("authorizer", &authorizer.address.to_string())
+        .start()
+        .await;
+    let fields = [
+        ("x-user", "mallory"),
+        ("x_user", "mallory"),
+        ("X.Auth.User", "mallory"),
+        ("connection", "x-user, x-auth-user"),
+    ];
+
+    send(proxy.address, request("GET", "/", &fields)).await;
+    until("the copy", || !shadow.received().is_empty()).await;
+
+    let got = origin.received();
+    assert!(got.len() > 1, "a second attempt");
+    let copies = shadow.received();
+    for received in got.iter().chain(&copies) {
+        for name in ["x-user", "x-auth-user"] {
+            assert_eq!(folded(&received.headers, name), ["ada"], "{name}");
+        }
     }
 }
