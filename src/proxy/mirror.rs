@@ -6,6 +6,7 @@
 
 use super::attempt;
 use super::context::RequestContext;
+use super::entitle;
 use super::plan::{MirrorHost, MirrorPlan};
 use super::snapshot::{LiveRoute, Snapshot};
 use crate::clock::{self, Stopwatch};
@@ -93,6 +94,8 @@ pub(super) fn begin(
     let body = request.body_mut().tee(body_max);
     let mut headers = request.headers().clone();
     headers.remove(EXPECT);
+    let service = &mirror.cluster.settings().service;
+    entitle::assert_to_shadow(context, &mut headers, service);
     let shadow = Shadow {
         live: Arc::clone(&context.live),
         route: Arc::clone(route),

@@ -15,13 +15,7 @@ pub(super) fn compile(
     written: &Spanned<raw::AuthCache>,
     compiler: &mut Compiler<'_>,
 ) -> CacheSettings {
-    let (span, written) = (&written.span, &written.value);
-    if written.key.as_ref().is_some_and(Vec::is_empty) {
-        let message = "an empty `key` would give one client's answer to all";
-        compiler.tell(
-            Diagnostic::at(Code::Unfit, span, message).label("name what tells clients apart"),
-        );
-    }
+    let written = &written.value;
     let default = CacheSettings::default();
     let entries = written.entries.as_ref();
     if let Some(entries) = entries.filter(|entries| !(1..=ENTRIES_MAX).contains(&entries.value.0)) {

@@ -5,7 +5,6 @@ use super::told::{self, Outer, Told};
 use super::{Asking, Decision, Original, Published};
 use crate::listener::Dialect;
 use crate::message::authority::Authority;
-use crate::message::hop_by_hop;
 use crate::message::normalize::{Normalized, normalize};
 use crate::message::respond::Form;
 use crate::proxy::body::Body;
@@ -40,7 +39,7 @@ pub(in crate::proxy) fn gate(
     context.close_after = ends && context.version < Version::HTTP_2;
     // Nobody is asked about a body: what a host sends of it is left where it is.
     let (mut parts, _) = incoming.into_parts();
-    let upgrades = hop_by_hop::strip_told(&mut parts.headers).is_some();
+    let upgrades = told::upgrades(&mut parts.headers);
     if let Some(response) = published(context, &parts, normalized.is_ok()) {
         return Ok(Gated::Answer(Box::new(response)));
     }

@@ -136,7 +136,7 @@ fn decide_about(
         Err(untold) => return Err(super::gate::refuse(context, outer, untold.into())),
     };
     let mut headers = subject.headers;
-    let upgrades = hop_by_hop::strip_told(&mut headers).is_some();
+    let upgrades = told::upgrades(&mut headers);
     let own = context.live.propagators.extract(&headers);
     // The call's own context is the parent: it is Envoy's span of this very question.
     let asks_in_trace = context.live.propagators.extract(&outer.headers).is_some();
