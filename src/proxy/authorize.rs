@@ -11,7 +11,7 @@ use super::held;
 use super::limit::limit_known;
 use super::query;
 use crate::auth::{
-    Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
+    Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
@@ -68,7 +68,10 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(*denial).map(|response| Gated::Answer(Box::new(response))),
+        Err(denial) => {
+            let refused = refuse(*denial, ruling.policy);
+            refused.map(|response| Gated::Answer(Box::new(response)))
+        }
     }
 }
 
@@ -146,9 +149,9 @@ async fn ask(
 /// What the SERVER span says of it.
 fn note(context: &mut RequestContext, ruling: &Ruling) {
     let decided = match &ruling.outcome {
-        Ok(_) => Decided {
+        Ok(grant) => Decided {
             decision: "allow",
-            reason: None,
+            reason: grant.undecided.map(Reason::name),
         },
         Err(denial) => Decided {
             decision: denial.name(),
@@ -194,18 +197,17 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
     Ok(())
 }
 
-fn refuse(denial: Denial) -> Result<Response<Body>, ProxyError> {
-    match denial.answer {
-        DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
-        DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
-            reason: denial.reason,
-            challenges,
-            status: None,
-        }),
-        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
-            reason: denial.reason,
-            challenges: Vec::new(),
-            status: Some(status),
-        }),
-    }
+fn refuse(denial: Denial, policy: Option<Arc<str>>) -> Result<Response<Body>, ProxyError> {
+    let (challenges, status) = match denial.answer {
+        DenialAnswer::Theirs(response) => return Ok(response.map(Body::from)),
+        DenialAnswer::Own(challenges) => (challenges, None),
+        DenialAnswer::OwnWith(status) => (Vec::new(), Some(status)),
+    };
+    Err(ProxyError::Denied {
+        policy,
+        fault: denial.fault,
+        reason: denial.reason,
+        challenges,
+        status,
+    })
 }

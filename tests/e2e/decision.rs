@@ -368,6 +368,8 @@ async fn fields_that_tell_stand_exactly_once() {
     assert_eq!(status(&proxy, "nginx", &twice).await, 403);
     let none = get(proxy.address, "/auth/caddy", &[]).await;
     assert_eq!(none.status, 400);
+    let detail = none.json()["detail"].to_string();
+    assert!(detail.contains("does not tell what it asks"), "{detail}");
 }
 
 #[tokio::test]
