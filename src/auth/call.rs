@@ -222,15 +222,16 @@ async fn once(
     let _load = endpoint.standing.enter();
     let mut end = ClientEnd::default();
     let timeouts = cluster.settings().timeouts;
-    let exchange = async {
+    let left = due.saturating_duration_since(clock::instant());
+    // Made where it is needed: under a name of its own it would have its room twice.
+    let outcome = tokio::time::timeout(left, async {
         let answered = endpoint.ask(asking, &timeouts).await.map_err(unanswered)?;
         end.status = Some(answered.response.status().as_u16());
         end.version = Some(answered.response.version());
         end.peer = answered.peer;
         Ok(whole(answered.response, question.answer_bytes_max).await?)
-    };
-    let left = due.saturating_duration_since(clock::instant());
-    let outcome = tokio::time::timeout(left, exchange).await;
+    })
+    .await;
     let outcome = outcome.unwrap_or(Err(CallError::Timeout.into()));
     match &outcome {
         Ok(answer) => {

@@ -93,13 +93,15 @@ async fn ask(
     }
     let branch = context.branch.clone();
     let target = context.target.clone();
-    let host = context.host.clone();
+    // A proxy before us may tell of another host, in words that its client chose.
+    let own = context.routed_host.clone();
+    let (host, port) = own.unwrap_or_else(|| (context.host.clone(), context.server_port));
     let decides = context.decision.is_some();
     let asked = Asked {
         method: &parts.method,
         scheme: context.scheme,
         host: &host,
-        port: context.server_port,
+        port,
         target: &target,
         version: context.version,
         headers: &parts.headers,

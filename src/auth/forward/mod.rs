@@ -42,14 +42,20 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let Some(cache) = &self.cache else {
-            return self.ask(policy, settings, asked, span).await.verdict;
-        };
+        let origin = span.origin();
         let rules = settings.rules(asked.route);
-        let question = asked_before(cache, settings, asked);
-        let (due, origin) = (clock::instant() + rules.timeout, span.origin());
-        let ask = self.ask(policy, settings, asked, &mut *span);
-        match cache.decide(question, due, origin, ask).await {
+        let answered = {
+            // Pinned here and lent: it is large, and would have room in every future that it
+            // moves through.
+            let ask = std::pin::pin!(self.ask(policy, settings, asked, &mut *span));
+            let Some(cache) = &self.cache else {
+                return ask.await.verdict;
+            };
+            let question = asked_before(cache, settings, asked);
+            let due = clock::instant() + rules.timeout;
+            cache.decide(question, due, origin, ask).await
+        };
+        match answered {
             Ok(mut answered) => {
                 if answered.is_of_another_request()
                     && let Verdict::Allow(grant) = &mut answered.verdict

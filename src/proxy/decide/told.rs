@@ -21,7 +21,7 @@ const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 /// Takes off what belongs to the host's own connection. Whether another protocol is asked for: by
 /// `Upgrade`, or by what every WebSocket's request has where the host has taken that off before.
 pub(super) fn upgrades(headers: &mut HeaderMap) -> bool {
-    let upgrade = hop_by_hop::strip_request(headers, &[]);
+    let upgrade = hop_by_hop::strip_told(headers);
     upgrade.is_some() || headers.contains_key(SEC_WEBSOCKET_VERSION)
 }
 
