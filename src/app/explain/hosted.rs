@@ -10,17 +10,12 @@ pub(super) fn outer(
     dialect: Dialect,
     listener: &ListenerSettings,
 ) -> Result<Question, ExplainError> {
-    let settings = listener
-        .decision
-        .as_ref()
-        .ok_or(ExplainError::Host("the listener is not in mode: decision"))?;
-    let endpoint = settings
-        .path_of(dialect)
-        .ok_or(ExplainError::Host("its dialect is off"))?;
-    let peer = listener
-        .trusted_proxies
-        .first()
-        .ok_or(ExplainError::Host("the listener has no trusted_proxies"))?;
+    let no = ExplainError::Host;
+    let settings = listener.decision.as_ref();
+    let settings = settings.ok_or(no("the listener is not in mode: decision"))?;
+    let endpoint = settings.path_of(dialect).ok_or(no("its dialect is off"))?;
+    let peer = listener.trusted_proxies.first();
+    let peer = peer.ok_or(no("the listener has no trusted_proxies"))?;
     let scheme = if question.secure { "https" } else { "http" };
     let named = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("host");
     let host = question.headers.iter().find(named);
