@@ -120,7 +120,10 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     if answer.status.is_server_error() {
         warn!(error, fault, trace_id = trace, span_id, "request failed");
     } else if is_of_the_host {
-        warn!(error, fault, "a host proxy asks and does not tell about what");
+        warn!(
+            error,
+            fault, "a host proxy asks and does not tell about what"
+        );
     } else {
         debug!(error, fault, trace_id = trace, span_id, "request refused");
     }
