@@ -58,7 +58,7 @@ impl Keyed {
     /// The route is always part of it: it may override what is asked and required, and one
     /// route's answer is no other's.
     pub(super) fn question(&self, parts: Option<&[CacheKeyPart]>, facts: &KeyFacts<'_>) -> Digest {
-        let mut text = Text(Vec::with_capacity(1_024));
+        let mut text = Text(Vec::with_capacity(2_048));
         text.part(b'r', facts.asked.route.as_bytes());
         // A redirect to a login is no answer to who asks for a WebSocket.
         text.part(b'u', &[u8::from(facts.asked.upgrades)]);
