@@ -6,7 +6,8 @@ use crate::upstream::EndpointProtocol;
 
 fn text(forward: &str) -> String {
     format!(
-        "upstreams: {{app: {{endpoints: [\"http://127.0.0.1:1\"]}}, \
+        "listeners: {{web: {{address: \"127.0.0.1:0\"}}}}\n\
+         upstreams: {{app: {{endpoints: [\"http://127.0.0.1:1\"]}}, \
          opa: {{endpoints: [\"h2c://127.0.0.1:2\"]}}}}\n\
          auth: {{opa: {{forward: {{{forward}}}}}}}\n\
          routes: [{{name: a, upstream: app, auth: opa}}]\n"
