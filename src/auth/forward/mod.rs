@@ -16,12 +16,15 @@ pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFie
 
 use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting};
 use super::call::{self, Question};
-use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
+use super::notes::{Note, Notes};
+use super::{Asked, CacheSettings, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
 use crate::clock;
 use crate::upstream::Cluster;
-use http::{Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, Response, StatusCode};
 use reading::Reading;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Largest answer of an authorizer that is passed on, in bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -42,13 +45,16 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let Some(cache) = &self.cache else {
-            return self.ask(policy, settings, asked, span).await.verdict;
-        };
         let rules = settings.rules(asked.route);
+        // One bound for all of it: who waited for another request's answer has less time to ask.
+        let due = clock::instant() + rules.timeout;
+        let Some(cache) = &self.cache else {
+            let decided = self.ask(policy, settings, asked, due, span).await;
+            return span.decided(decided);
+        };
         let question = asked_before(cache, settings, asked);
-        let (due, origin) = (clock::instant() + rules.timeout, span.origin());
-        let ask = self.ask(policy, settings, asked, &mut *span);
+        let origin = span.origin();
+        let ask = self.ask(policy, settings, asked, due, &mut *span);
         match cache.decide(question, due, origin, ask).await {
             Ok(mut answered) => {
                 if answered.is_of_another_request()
@@ -60,7 +66,10 @@ impl Forward {
                 }
                 span.answered(answered)
             }
-            Err(StillWaiting) => failed(settings, rules, asked, Reason::Timeout, span),
+            Err(StillWaiting) => {
+                let failed = failed(settings, rules, asked, Reason::Timeout, Notes::default());
+                span.decided(failed)
+            }
         }
     }
 
@@ -69,15 +78,26 @@ impl Forward {
         policy: &Arc<str>,
         settings: &ForwardSettings,
         asked: &Asked<'_>,
+        due: Instant,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Decided {
         if settings.dialect == Dialect::Grpc {
-            return grpc::check(&self.cluster, policy, settings, asked, span).await;
+            let asking = grpc::Asking {
+                policy,
+                settings,
+                asked,
+                due,
+                cache: self.cache.as_ref().map(DecisionCache::settings),
+            };
+            return grpc::check(&self.cluster, &asking, span).await;
         }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
-            let verdict = failed(settings, rules, asked, Reason::BadAnswer, span);
-            return Decided::of_one_request(verdict);
+            let notes = Notes::default();
+            return Decided {
+                keep: Keep::Own,
+                ..failed(settings, rules, asked, Reason::BadAnswer, notes)
+            };
         };
         if told.is_cut {
             if rules.body.is_some_and(|rule| rule.refuses_larger) {
@@ -90,44 +110,39 @@ impl Forward {
         let question = Question {
             request: told.request,
             host: told.host,
-            timeout: rules.timeout,
+            due,
             answer_bytes_max: ANSWER_BYTES_MAX,
             retries: settings.retries,
             is_grpc: false,
         };
-        let (reason, keep) = match call::ask(&self.cluster, &question, span).await {
+        let mut notes = Notes::default();
+        let reason = match call::ask(&self.cluster, &question, span).await {
             Ok(answer) => {
-                let keep = self.keep(&answer.response);
+                let keep = keep(
+                    self.cache.as_ref().map(DecisionCache::settings),
+                    &answer.response,
+                );
                 match reading::read(policy, settings, rules, asked, answer.response) {
-                    Reading::Allow(grant) => {
-                        let verdict = Verdict::Allow(grant);
-                        return Decided { verdict, keep };
-                    }
-                    Reading::Refuse(denial) => {
-                        let verdict = Verdict::Deny(denial);
-                        return Decided { verdict, keep };
-                    }
-                    Reading::Nothing(reason) => (reason, Keep::Shared),
+                    Reading::Allow(grant) => return Decided::new(Verdict::Allow(grant), keep),
+                    Reading::Refuse(denial) => return Decided::new(Verdict::Deny(denial), keep),
+                    Reading::Nothing(reason) => reason,
                 }
             }
             Err(error) => {
-                if let Some(span) = span.span() {
-                    span.str("edgespan.auth.error", &error.to_string());
-                }
-                (call::reason_of(&error), Keep::Shared)
+                notes.text("edgespan.auth.error", &error.to_string());
+                call::reason_of(&error)
             }
         };
-        let verdict = failed(settings, rules, asked, reason, span);
-        Decided { verdict, keep }
+        failed(settings, rules, asked, reason, notes)
     }
+}
 
-    /// What may become of an answer. One that says "not now" is not for later.
-    fn keep<B>(&self, answer: &Response<B>) -> Keep {
-        match &self.cache {
-            Some(_) if is_of_the_moment(answer.status()) => Keep::Shared,
-            Some(cache) => Keep::by_answer(answer.headers(), cache.settings()),
-            None => Keep::Own,
-        }
+/// What may become of an answer. One that says "not now" is not for later.
+fn keep<B>(cache: Option<&CacheSettings>, answer: &Response<B>) -> Keep {
+    match cache {
+        Some(_) if is_of_the_moment(answer.status()) => Keep::Shared,
+        Some(cache) => Keep::by_answer(answer.headers(), cache),
+        None => Keep::Own,
     }
 }
 
@@ -144,15 +159,20 @@ fn asked_before(
     settings: &ForwardSettings,
     asked: &Asked<'_>,
 ) -> Option<Digest> {
-    if asked.body.is_some() {
+    if asked.body.is_some_and(|body| !body.is_nothing()) {
         return None;
     }
+    let describes = |name: &HeaderName| [CONTENT_TYPE, CONTENT_ENCODING].contains(name);
     cache.question(&KeyFacts {
         asked,
         is_told: &|name| match settings.dialect {
-            Dialect::Grpc => settings.request_headers.iter().any(|one| one.takes(name)),
+            // The length is told as the request's size, whatever else is.
+            Dialect::Grpc => {
+                *name == CONTENT_LENGTH
+                    || settings.request_headers.iter().any(|one| one.takes(name))
+            }
             Dialect::AuthRequest | Dialect::Traefik | Dialect::Envoy => {
-                question::is_told(settings, name)
+                question::is_told(settings, name) || (asked.body.is_some() && describes(name))
             }
         },
     })
@@ -160,19 +180,17 @@ fn asked_before(
 
 /// What becomes of a request that nobody could decide about. If it may pass, then as nobody: what
 /// its client says of itself is gone as with any other answer.
-pub(super) fn failed(
+fn failed(
     settings: &ForwardSettings,
     rules: &ForwardRules,
     asked: &Asked<'_>,
     reason: Reason,
-    span: &mut DecisionSpan<'_, '_>,
-) -> Verdict {
-    match rules.on_failure {
+    mut notes: Notes,
+) -> Decided {
+    let verdict = match rules.on_failure {
         OnFailure::Open => {
-            if let Some(span) = span.span() {
-                span.bool("edgespan.auth.failed_open", true);
-                span.str("edgespan.auth.reason", reason.name());
-            }
+            notes.add("edgespan.auth.failed_open", Note::Truth(true));
+            notes.text("edgespan.auth.reason", reason.name());
             Verdict::Allow(Box::new(Grant {
                 request: reading::removals(settings, asked.headers),
                 ..Grant::default()
@@ -185,5 +203,10 @@ pub(super) fn failed(
             }
             Verdict::Deny(Box::new(denial))
         }
+    };
+    Decided {
+        verdict,
+        keep: Keep::Shared,
+        notes,
     }
 }

@@ -16,11 +16,22 @@ pub(super) fn compile(
     compiler: &mut Compiler<'_>,
 ) -> CacheSettings {
     let (span, written) = (&written.span, &written.value);
-    if written.key.as_ref().is_some_and(Vec::is_empty) {
-        let message = "an empty `key` would give one client's answer to all";
-        compiler.tell(
-            Diagnostic::at(Code::Unfit, span, message).label("name what tells clients apart"),
-        );
+    let tells_apart = |part: &Spanned<raw::AuthCacheKey>| match &part.value {
+        raw::AuthCacheKey::Word(word) => {
+            // What is no word at all is told below.
+            !["method", "host", "path", "query"].contains(&word.as_str())
+        }
+        raw::AuthCacheKey::Value(_) => true,
+    };
+    if written
+        .key
+        .as_ref()
+        .is_some_and(|key| !key.iter().any(tells_apart))
+    {
+        let message = "this `key` would give one client's answer to all";
+        let diagnostic = Diagnostic::at(Code::Unfit, span, message);
+        let diagnostic = diagnostic.label("name what tells clients apart");
+        compiler.tell(diagnostic.help("`{header: NAME}`, `{cookie: NAME}` or `address`"));
     }
     let default = CacheSettings::default();
     let entries = written.entries.as_ref();
