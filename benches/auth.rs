@@ -59,7 +59,7 @@ fn policy(authorizer: SocketAddr, cache: &str) -> Arc<Policy> {
          auth: {{legacy: {{forward: {{url: 'http://{authorizer}/auth', timeout: 5s, \
          identity_headers: [x-auth-user]{cache}}}}}}}\n"
     );
-    let environment = Environment::from_iter([]);
+    let environment = Environment::default();
     let compiled = compile_text("bench.yaml", &text, &environment, &Overrides::default());
     let plan = compiled.unwrap_or_else(|_| panic!("{text}")).plan;
     let metrics = Metrics::new();
@@ -103,7 +103,7 @@ fn decide(bencher: Bencher<'_, '_>, cache: &str) {
     let target = PathAndQuery::from_static("/api/v1/orders/7?page=2");
     let limits = SpanLimits {
         attribute_count_max: 128,
-        attribute_value_max: 1_024,
+        attribute_value_max: Some(1_024),
     };
     let settings = TraceSettings {
         limits,
@@ -111,7 +111,7 @@ fn decide(bencher: Bencher<'_, '_>, cache: &str) {
         known_methods: KnownMethods::new(None),
         peer_service: true,
     };
-    let propagators = Propagators::from_names(["tracecontext"].into_iter());
+    let propagators = Propagators::from_names(["tracecontext"]);
     let flags = FeatureFlags::new(&[], &settings.limits);
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     bencher.bench_local(|| {

@@ -33,14 +33,19 @@ http {{
 }}
 """
 
-# The origin, and the sink for spans: it reads an export, keeps its size and takes it. That is as
-# little as anything can do, so that it takes nothing from the load generator beside it.
+# The origin, an authorizer that lets everybody in, and the sink for spans: it reads an export, keeps
+# its size and takes it. That is as little as anything can do, so that it takes nothing from the load
+# generator beside it. Whose export it is, is the first word of its path.
 ORIGIN = """
     server {{
         listen 127.0.0.1:{origin} backlog=1024;
         location / {{ default_type text/plain; return 200 "{body}"; }}
     }}
-    log_format sink '$http_content_length $status $http_user_agent';
+    server {{
+        listen 127.0.0.1:{authorizer} backlog=1024;
+        location /auth {{ add_header X-Auth-User ada; return 200 ""; }}
+    }}
+    log_format sink '$http_content_length $status $uri';
     server {{
         listen 127.0.0.1:{sink} backlog=1024;
         access_log {folder}/sink.log sink buffer=64k flush=1s;
@@ -56,6 +61,36 @@ NGINX_PROXY = """
             proxy_pass http://next;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
+        }}
+    }}
+"""
+
+# One exchange with the authorizer for every request, as in nginx's own example, over connections
+# that are kept.
+NGINX_ASKING = """
+    upstream next {{ server 127.0.0.1:{origin}; keepalive 256; keepalive_requests 1000000000; }}
+    upstream authorizer {{
+        server 127.0.0.1:{authorizer}; keepalive 256; keepalive_requests 1000000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=1024;
+        location / {{
+            auth_request /.auth;
+            auth_request_set $auth_user $upstream_http_x_auth_user;
+            proxy_pass http://next;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header X-Auth-User $auth_user;
+        }}
+        location = /.auth {{
+            internal;
+            proxy_pass http://authorizer/auth;
+            proxy_http_version 1.1;
+            proxy_pass_request_body off;
+            proxy_set_header Content-Length "";
+            proxy_set_header Connection "";
+            proxy_set_header X-Original-URL $scheme://$http_host$request_uri;
+            proxy_set_header X-Original-Method $request_method;
         }}
     }}
 """
@@ -84,12 +119,14 @@ class Ports:
 
     def __init__(self, free_port):
         self.free = free_port
-        self.origin, self.sink = free_port(), free_port()
+        self.origin, self.authorizer, self.sink = free_port(), free_port(), free_port()
 
 
 def origin(folder, ports):
-    """Origin and sink: one nginx."""
-    servers = ORIGIN.format(origin=ports.origin, sink=ports.sink, folder=folder, body=BODY)
+    """Origin, authorizer and sink: one nginx."""
+    servers = ORIGIN.format(
+        origin=ports.origin, authorizer=ports.authorizer, sink=ports.sink, folder=folder, body=BODY
+    )
     return nginx(folder, "origin", servers)
 
 
@@ -105,6 +142,12 @@ def nginx_plain(folder, ports, port):
     """nginx, proxying and nothing else."""
     servers = NGINX_PROXY.format(port=port, origin=ports.origin)
     return nginx(folder, "nginx", servers)
+
+
+def nginx_asking(folder, ports, port):
+    """nginx, asking an authorizer about every request (`auth_request`)."""
+    servers = NGINX_ASKING.format(port=port, origin=ports.origin, authorizer=ports.authorizer)
+    return nginx(folder, "nginx-asking", servers)
 
 
 def nginx(folder, name, servers):
@@ -126,6 +169,14 @@ def envoy_traced(folder, ports, port):
     return start_envoy(folder, "envoy-traced", config)
 
 
+def envoy_asking_traced(folder, ports, port):
+    """The same, asking an authorizer about every request (`ext_authz` over HTTP)."""
+    config = envoy_config.gateway(
+        "envoy", port, ports.origin, otlp_port=ports.sink, authorizer_port=ports.authorizer
+    )
+    return start_envoy(folder, "envoy-asking-traced", config)
+
+
 def start_envoy(folder, name, config):
     file = folder / f"{name}.json"
     file.write_text(json.dumps(config))
@@ -143,8 +194,18 @@ def edgespan_traced(folder, ports, port):
     return start_edgespan(folder, "traced", ports, port, {})
 
 
-def start_edgespan(folder, name, ports, port, environment):
+def edgespan_asking_traced(folder, ports, port):
+    """The same, asking an authorizer about every request, remembering nothing."""
+    asking = {"forward": {
+        "url": f"http://127.0.0.1:{ports.authorizer}/auth", "identity_headers": ["x-auth-user"],
+    }}  # fmt: skip
+    more = {"auth": {"authorizer": asking}, "default_auth": "authorizer"}
+    return start_edgespan(folder, "asking-traced", ports, port, {}, more)
+
+
+def start_edgespan(folder, name, ports, port, environment, more=None):
     config = {
+        **(more or {}),
         "service": {"name": "edgespan"},
         "admin": {"address": f"127.0.0.1:{ports.free()}"},
         "access_log": False,
@@ -153,7 +214,7 @@ def start_edgespan(folder, name, ports, port, environment):
         "routes": [{"name": "all", "match": {"prefix": "/"}, "upstream": "next"}],
         "sampling": {"default": 1.0},
         "export": [{"otlp": {
-            "endpoint": f"http://127.0.0.1:{ports.sink}/v1/traces",
+            "endpoint": f"http://127.0.0.1:{ports.sink}/edgespan-{name}/v1/traces",
             "protocol": "http/protobuf",
         }}],
     }  # fmt: skip
@@ -164,7 +225,7 @@ def start_edgespan(folder, name, ports, port, environment):
     return command, environment
 
 
-# In the order of the table. The traced edgespan's account is checked at the end.
+# In the order of the table.
 CASES = {
     "haproxy": haproxy,
     "nginx": nginx_plain,
@@ -172,6 +233,15 @@ CASES = {
     "envoy traced": envoy_traced,
     "edgespan": edgespan,
     "edgespan traced": edgespan_traced,
+    "nginx asking": nginx_asking,
+    "envoy asking traced": envoy_asking_traced,
+    "edgespan asking traced": edgespan_asking_traced,
+}
+
+# Whose account is checked at the end, how many spans a request has there, and where it exports to.
+ACCOUNTS = {
+    "edgespan traced": (2, "/edgespan-traced/"),
+    "edgespan asking traced": (3, "/edgespan-asking-traced/"),
 }
 
 

@@ -268,7 +268,7 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-async fn whole(response: Response<AnswerBody>, bytes_max: usize) -> Result<Answer, CallError> {
+async fn whole(response: Response<Box<AnswerBody>>, bytes_max: usize) -> Result<Answer, CallError> {
     let (parts, mut body) = response.into_parts();
     let mut data = BytesMut::new();
     let mut trailers = None;

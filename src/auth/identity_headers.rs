@@ -3,7 +3,7 @@
 //! A field says all of its value or is not there: what no header can hold, what would be read as
 //! something else, and what is too long is left out and counted, never cut or escaped.
 
-use super::Identity;
+use super::{Identity, Proof};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::sync::Arc;
@@ -202,12 +202,18 @@ impl Identity {
             .filter(|subject| !subject.is_empty())?;
         Some((&self.policy, subject))
     }
+
+    /// Which API key it was proved by, if it was by one. The claim of that name is only that of a
+    /// key where the proof is.
+    pub fn api_key(&self) -> Option<&str> {
+        let by_key = self.proof == Proof::ApiKey;
+        self.claims.get("key_id").filter(|_| by_key)?.as_str()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Proof;
     use proptest::prelude::*;
     use serde_json::json;
 

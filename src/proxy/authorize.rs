@@ -64,11 +64,11 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             apply(context, parts, *grant)?;
             limit_known(context, &parts.headers).await?;
             Ok(match gated {
-                Gated::Guarded(guarded) => Gated::Answer(guarded.response),
+                Gated::Guarded(guarded) => Gated::Answer(Box::new(guarded.response)),
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(*denial).map(Gated::Answer),
+        Err(denial) => refuse(*denial).map(|response| Gated::Answer(Box::new(response))),
     }
 }
 

@@ -91,6 +91,21 @@ pub(super) fn assert_signed(
     }
 }
 
+/// The same for a copy that goes to another service: whoever gets the copy is not whom the
+/// request's own assertion is for, and could show it there. Without one of its own it gets none.
+pub(super) fn assert_to_shadow(context: &RequestContext, headers: &mut HeaderMap, service: &str) {
+    let Some(assertions) = &context.live.assertion else {
+        return;
+    };
+    let header = &assertions.settings().header;
+    if !headers.contains_key(header) {
+        return;
+    }
+    let identity = context.identity();
+    let token = identity.and_then(|identity| assertions.token(identity, service).ok());
+    forwarded::assert_field(headers, header, token.as_ref());
+}
+
 /// Whom an assertion is for, if the file does not say.
 fn service<'a>(context: &'a RequestContext, route: &'a LiveRoute) -> &'a str {
     match &route.action {

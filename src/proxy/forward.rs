@@ -162,7 +162,7 @@ fn accept(
     // The client's connection has a version of its own; hyper would write the origin's there.
     *response.version_mut() = Version::HTTP_11;
     let protocol = hop_by_hop::strip_response(response.headers_mut(), &[]);
-    let mut response = response.map(|body| Body::Answer(Box::new(body)));
+    let mut response = response.map(Body::Answer);
     if let (Some(switched), Some(downstream)) = (switched, downstream) {
         upgrade::grant(context, &mut response, switched, downstream, protocol);
     }

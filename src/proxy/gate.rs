@@ -30,7 +30,7 @@ use hyper::body::Incoming;
 use std::sync::Arc;
 use tracing::debug;
 
-/// A request that passed the gate.
+/// A request that passed the gate. Boxed, because it is moved often: a plain one goes through here.
 pub(super) enum Gated {
     /// It goes to an upstream.
     Forward(Box<Onward>),
@@ -39,7 +39,7 @@ pub(super) enum Gated {
     /// It is only decided about.
     Decide(Box<Asking>),
     /// It is answered here.
-    Answer(Response<Body>),
+    Answer(Box<Response<Body>>),
 }
 
 /// A request that is answered here, unless somebody has to say first whether it may be.
@@ -111,12 +111,12 @@ fn admit(
         return Err(ProxyError::Misdirected);
     }
     if let Some(response) = published {
-        return Ok(Gated::Answer(response));
+        return Ok(Gated::Answer(Box::new(response)));
     }
     let Found { route, prefix } = found.ok_or(ProxyError::NoRoute)?;
     compress::note(context, &parts.headers);
     if let Some(response) = answer_preflight(context, &parts, &route) {
-        return Ok(Gated::Answer(response));
+        return Ok(Gated::Answer(Box::new(response)));
     }
     let body_bytes_max = body_limit(context, &route);
     check_length(&parts.headers, body_bytes_max)?;

@@ -9,7 +9,6 @@ use super::context::RequestContext;
 use super::error::ProxyError;
 use super::forward::forward;
 use super::gate::Onward;
-use crate::auth::Proof;
 use crate::clock;
 use crate::ratelimit::{KeyFacts, Known, Refused};
 use crate::trace::span::OpenSpan;
@@ -40,7 +39,7 @@ fn facts<'a>(context: &'a RequestContext, headers: &'a HeaderMap) -> KeyFacts<'a
             Some(Known {
                 policy,
                 subject,
-                by_api_key: identity.proof == Proof::ApiKey,
+                api_key: identity.api_key(),
             })
         }),
     }

@@ -6,6 +6,7 @@
 
 use super::attempt;
 use super::context::RequestContext;
+use super::entitle;
 use super::plan::{MirrorHost, MirrorPlan};
 use super::snapshot::{LiveRoute, Snapshot};
 use crate::clock::{self, Stopwatch};
@@ -93,6 +94,8 @@ pub(super) fn begin(
     let body = request.body_mut().tee(body_max);
     let mut headers = request.headers().clone();
     headers.remove(EXPECT);
+    let service = &mirror.cluster.settings().service;
+    entitle::assert_to_shadow(context, &mut headers, service);
     let shadow = Shadow {
         live: Arc::clone(&context.live),
         route: Arc::clone(route),
@@ -349,7 +352,7 @@ impl Drop for Attempt<'_> {
 }
 
 /// Reads an answer to its end, or to the bound: what is longer is left with its connection.
-async fn drain(response: Response<AnswerBody>) -> Result<(), AnswerError> {
+async fn drain(response: Response<Box<AnswerBody>>) -> Result<(), AnswerError> {
     let mut body = response.into_body();
     let mut read = 0_usize;
     while let Some(frame) = body.frame().await {

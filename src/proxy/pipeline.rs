@@ -61,7 +61,7 @@ impl Handle for Pipeline {
             gated => match (limit(&mut context).await, gated) {
                 (Ok(()), Ok(gated)) => match authorize(&mut context, gated).await {
                     Ok(Gated::Forward(onward)) => within(&mut context, onward).await,
-                    Ok(Gated::Answer(response)) => Ok(response),
+                    Ok(Gated::Answer(response)) => Ok(*response),
                     Ok(Gated::Guarded(guarded)) => Ok(guarded.response),
                     Ok(Gated::Decide(asking)) => Ok(decide::allow(&mut context, &asking)),
                     Err(error) => Err(error),

@@ -40,8 +40,8 @@ pub struct Known<'a> {
     pub policy: &'a str,
     /// Its name there.
     pub subject: &'a str,
-    /// Whether the name is that of an API key.
-    pub by_api_key: bool,
+    /// Which API key it showed; None: it is known by something else.
+    pub api_key: Option<&'a str>,
 }
 
 /// Takes the parts of a key.
@@ -135,7 +135,13 @@ fn feed(limit: &RateLimitSettings, facts: &KeyFacts<'_>, sink: &mut impl Sink) -
                 true
             }
             KeyPart::Identity => known(facts.known, sink),
-            KeyPart::ApiKey => known(facts.known.filter(|known| known.by_api_key), sink),
+            KeyPart::ApiKey => match facts.known.and_then(|known| known.api_key) {
+                Some(api_key) => {
+                    text(b'k', api_key.as_bytes(), sink);
+                    known(facts.known, sink)
+                }
+                None => false,
+            },
         };
         if !there {
             match limit.missing {
@@ -296,15 +302,15 @@ mod tests {
             };
             shared(limit, &facts, "").unwrap()
         };
-        let known = |policy, subject, by_api_key| {
+        let known = |policy, subject, api_key| {
             let known = Known {
                 policy,
                 subject,
-                by_api_key,
+                api_key,
             };
             Some(known)
         };
-        let ada = known("ops", "ada", false);
+        let ada = known("ops", "ada", None);
 
         assert!(limits.iter().all(RateLimitSettings::goes_by_identity));
         assert_eq!(
@@ -312,9 +318,9 @@ mod tests {
             key(by_identity, "10.0.0.2", ada)
         );
         for other in [
-            known("ops", "eve", false),
-            known("partners", "ada", false),
-            known("op", "sada", false),
+            known("ops", "eve", None),
+            known("partners", "ada", None),
+            known("op", "sada", None),
             None,
         ] {
             assert_ne!(
@@ -324,9 +330,15 @@ mod tests {
         }
         let anonymous = key(by_key, "10.0.0.1", None);
         assert_eq!(key(by_key, "10.0.0.1", ada), anonymous, "shown no key");
-        assert_ne!(
-            key(by_key, "10.0.0.1", known("ops", "ada", true)),
-            anonymous
+        let by = |api_key| known("ops", "ada", Some(api_key));
+        let first = key(by_key, "10.0.0.1", by("d0c04f4b"));
+        assert_ne!(first, anonymous);
+        assert_eq!(first, key(by_key, "10.0.0.2", by("d0c04f4b")));
+        assert_ne!(first, key(by_key, "10.0.0.1", by("0badcafe")), "another");
+        assert_eq!(
+            key(by_identity, "10.0.0.1", by("d0c04f4b")),
+            key(by_identity, "10.0.0.1", by("0badcafe")),
+            "keys of one owner"
         );
     }
 

@@ -46,7 +46,7 @@ pub struct Due {
 /// An endpoint's answer.
 pub struct Answered {
     /// Head and body.
-    pub response: Response<AnswerBody>,
+    pub response: Response<Box<AnswerBody>>,
     /// Who answered; None for a Unix socket.
     pub peer: Option<SocketAddr>,
     /// The stream that the connection became, if the upgrade asked for was granted.

@@ -79,14 +79,15 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
+    /// In a box from the begin: it passes through many hands until hyper has it.
     pub(super) fn new(
         incoming: Incoming,
         carrier: Carrier,
         endpoint: Arc<Endpoint>,
         request: Option<Arc<BodyProgress>>,
         deadlines: AnswerDeadlines,
-    ) -> Self {
-        let mut body = Self {
+    ) -> Box<Self> {
+        let mut body = Box::new(Self {
             incoming,
             carrier: Some(carrier),
             endpoint,
@@ -95,7 +96,7 @@ impl AnswerBody {
             silent_since: None,
             sent_bytes: 0,
             failed: false,
-        };
+        });
         if body.incoming.is_end_stream() {
             body.recycle();
         }

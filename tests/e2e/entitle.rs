@@ -4,6 +4,7 @@ use crate::support::client::{get, request, send};
 use crate::support::collector::Collector;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
+use crate::support::until;
 use jsonwebtoken::jwk::JwkSet;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
@@ -287,4 +288,35 @@ async fn a_rotated_key_signs_after_a_reload_and_the_old_one_still_verifies() {
     assert!(verified(&proxy, &token(1), "content").await.is_some());
     proxy.reload(setup(&[&new])).await.unwrap();
     assert_eq!(verified(&proxy, &token(0), "content").await, None);
+}
+
+#[tokio::test]
+async fn a_copy_for_another_service_carries_no_assertion_that_its_origin_would_take() {
+    let folder = tempfile::tempdir().unwrap();
+    let (origin, shadow) = (Origin::start().await, Origin::start().await);
+    let keys = key(folder.path(), "key", &PKCS_ED25519);
+    let proxy = Setup::new(&format!(
+        "auth: {{net: {{ip: [127.0.0.0/8]}}}}\n{}\nupstreams:\n  \
+         origin: {{service: orders, endpoints: ['http://${{origin}}']}}\n  \
+         shadow: {{service: shadow, endpoints: ['http://${{shadow}}']}}\n\
+         routes: [{{name: all, match: {{prefix: /}}, upstream: origin, auth: net, \
+         mirror: {{upstream: shadow}}}}]\n",
+        signing(&[&keys])
+    ))
+    .origin(&origin)
+    .fill("shadow", &shadow.address.to_string())
+    .start()
+    .await;
+
+    get(proxy.address, "/", &[]).await;
+
+    until("the copy", || shadow.received().len() == 1).await;
+    let (own, copy) = (origin.sole(), shadow.sole());
+    let (own, copy) = (
+        own.one("x-edgespan-assertion"),
+        copy.one("x-edgespan-assertion"),
+    );
+    assert!(verified(&proxy, &own, "orders").await.is_some());
+    assert!(verified(&proxy, &copy, "orders").await.is_none());
+    assert!(verified(&proxy, &copy, "shadow").await.is_some());
 }

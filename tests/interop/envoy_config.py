@@ -8,12 +8,13 @@ TYPES = "type.googleapis.com/envoy"
 
 def gateway(
     service, port, upstream_port, http2=False, otlp_port=None, sampling=100, spans_in_export=None,
-    retries=0,
+    retries=0, authorizer_port=None,
 ):  # fmt: skip
     """The whole configuration. Every port is on loopback.
 
     `spans_in_export` spans make an export; none leaves that to Envoy, which takes five. A request
-    that gets a 5xx, or no answer, is repeated up to `retries` times.
+    that gets a 5xx, or no answer, is repeated up to `retries` times. An authorizer is asked about
+    every request over HTTP, and says who the client is.
     """
     route = {"cluster": "next"}
     if retries:
@@ -33,6 +34,9 @@ def gateway(
         }]},
     }  # fmt: skip
     clusters = [cluster("next", upstream_port, http2)]
+    if authorizer_port:
+        manager["http_filters"].insert(0, asking("authorizer", authorizer_port))
+        clusters.append(cluster("authorizer", authorizer_port, http2=False))
     if otlp_port:
         manager["tracing"] = tracing(service, otlp_port, sampling)
         clusters.append(cluster("otlp", otlp_port, http2=False))
@@ -49,6 +53,28 @@ def gateway(
         "static_resources": {"listeners": [listener], "clusters": clusters},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": static}]},
     }
+
+
+def asking(name, port):
+    """The filter that asks an authorizer over HTTP, told what others are told by themselves."""
+    sent = ["cookie", "traceparent", "tracestate", "baggage"]
+    return {
+        "name": "envoy.filters.http.ext_authz",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.filters.http.ext_authz.v3.ExtAuthz",
+            "transport_api_version": "V3",
+            "allowed_headers": {"patterns": [{"exact": header} for header in sent]},
+            "http_service": {
+                "server_uri": {
+                    "uri": f"http://127.0.0.1:{port}", "cluster": name, "timeout": "2s",
+                },
+                "path_prefix": "/auth",
+                "authorization_response": {
+                    "allowed_upstream_headers": {"patterns": [{"exact": "x-auth-user"}]},
+                },
+            },
+        },
+    }  # fmt: skip
 
 
 def tracing(service, otlp_port, sampling):

@@ -8,6 +8,7 @@
 mod claims;
 mod fault;
 mod kind;
+mod meter;
 mod pattern;
 mod read;
 mod rules;

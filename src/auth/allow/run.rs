@@ -2,10 +2,11 @@
 
 use super::Allow;
 use super::claims::Converter;
+use super::meter::{self, METER, METER_TYPE, Meter, USE};
 use super::pattern::{MATCHES, PATTERN, matches};
 use super::slot::{self, Slot, Variable};
 use crate::auth::{Asked, Identity};
-use cel::common::types::{CelBool, CelList, CelString, STRING_TYPE};
+use cel::common::types::{CelBool, CelList, CelString, DYN_TYPE, STRING_TYPE};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 use cel::{Context, Env, ExecutionError, Value};
@@ -51,6 +52,8 @@ pub enum AllowError {
     RepeatedParameter,
     /// A header is not UTF-8.
     NotText,
+    /// It would take more work than one request is worth.
+    TooCostly,
     /// A division by zero, or a number too large.
     Arithmetic,
     /// A list has no such place.
@@ -72,6 +75,7 @@ impl AllowError {
             Self::ClaimTooLarge => "claim_too_large",
             Self::RepeatedParameter => "repeated_parameter",
             Self::NotText => "not_text",
+            Self::TooCostly => "too_costly",
             Self::Arithmetic => "arithmetic",
             Self::IndexOutOfBounds => "index_out_of_bounds",
             Self::Function => "function",
@@ -98,24 +102,33 @@ impl AllowError {
     }
 }
 
+/// What a call of `lowerAscii` becomes.
+pub(super) const LOWER: &str = "@lower";
+
 /// Functions are the same for every expression, and a new set costs microseconds.
 static FUNCTIONS: LazyLock<Arc<Env>> = LazyLock::new(|| {
     let mut env = Env::default().with_optional_support(false).with_stdlib();
     let text = || STRING_TYPE.to_owned();
-    let pattern = PATTERN.to_owned();
+    let (meter, pattern) = (|| METER_TYPE.to_owned(), PATTERN.to_owned());
+    let searched = vec![meter(), text(), pattern];
     let own = env
-        .add_overload(MATCHES, "@matches_text", vec![text(), pattern], matches)
+        .add_overload(MATCHES, "@matches_text", searched, matches)
         .and_then(|()| {
-            env.add_member_overload("lowerAscii", "lower_ascii", text(), Vec::new(), lower)
-        });
+            let taken = vec![meter(), DYN_TYPE.to_owned()];
+            env.add_overload(USE, "@use_any", taken, meter::used)
+        })
+        .and_then(|()| env.add_overload(LOWER, "@lower_text", vec![meter(), text()], lower));
     debug_assert!(own.is_ok(), "a function of that name is there already");
     Arc::new(env)
 });
 
 fn lower<'b, 'v>(arguments: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let text = arguments.first();
-    let text = text.and_then(|text| text.downcast_ref::<CelString<'_>>());
+    let [meter, text] = arguments.as_slice() else {
+        return Err(ExecutionError::missing_argument_or_target());
+    };
+    let text = text.downcast_ref::<CelString<'_>>();
     let text = text.ok_or_else(ExecutionError::missing_argument_or_target)?;
+    meter::pay(meter.downcast_ref(), meter::of_text(text.inner().len()))?;
     let lower = text.inner().to_ascii_lowercase();
     Ok(CowVal::owned(CelString::from(lower)))
 }
@@ -127,6 +140,7 @@ pub(super) fn run(allow: &Allow, inquiry: &Inquiry<'_>) -> Result<(), Refused> {
         inquiry: *inquiry,
         values: allow.slots.iter().map(|_| OnceLock::new()).collect(),
         broken: OnceLock::new(),
+        meter: Meter::new(),
     };
     // The interpreter is not ours: where it gives up, the request does not pass.
     let evaluated = catch_unwind(AssertUnwindSafe(|| {
@@ -141,6 +155,9 @@ pub(super) fn run(allow: &Allow, inquiry: &Inquiry<'_>) -> Result<(), Refused> {
     if let Some(broken) = view.broken.get() {
         return Err(Refused::Failed(*broken));
     }
+    if view.meter.is_exhausted() {
+        return Err(Refused::Failed(AllowError::TooCostly));
+    }
     match evaluated {
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false)) => Err(Refused::NotAllowed),
@@ -153,30 +170,55 @@ pub(super) fn run(allow: &Allow, inquiry: &Inquiry<'_>) -> Result<(), Refused> {
 struct View<'a> {
     allow: &'a Allow,
     inquiry: Inquiry<'a>,
-    values: Vec<OnceLock<Option<Box<dyn Val + 'a>>>>,
+    values: Vec<OnceLock<Option<Filled<'a>>>>,
     broken: OnceLock<AllowError>,
+    meter: Meter,
+}
+
+/// What fills a slot, and what it costs to look at it.
+struct Filled<'a> {
+    value: Box<dyn Val + 'a>,
+    cost: i64,
 }
 
 impl VariableResolver for View<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
+        if variable == METER {
+            return Some(CowVal::Borrowed(&self.meter));
+        }
         let index = slot::index(variable)?;
         let slot = self.allow.slots.get(index)?;
-        if let Slot::Pattern(pattern) = slot {
-            return Some(CowVal::Borrowed(pattern));
+        match slot {
+            Slot::Pattern(pattern) => return Some(CowVal::Borrowed(pattern)),
+            // What is false is not gone into, and `run` knows why.
+            Slot::Round(cost) => return Some(CowVal::owned(CelBool::from(self.meter.take(*cost)))),
+            Slot::Value(_) | Slot::Has(_) | Slot::Anonymous(_) => {}
         }
-        let value = self.values.get(index)?.get_or_init(|| self.fill(slot));
-        let value = value.as_deref()?;
-        Some(CowVal::Borrowed(value))
+        let filled = self.values.get(index)?.get_or_init(|| self.filled(slot));
+        let Filled { value, cost } = filled.as_ref()?;
+        let paid = self.meter.take(*cost);
+        paid.then_some(CowVal::Borrowed(&**value))
     }
 }
 
 impl<'a> View<'a> {
+    /// To make a value costs more than to look at it.
+    fn filled(&self, slot: &'a Slot) -> Option<Filled<'a>> {
+        if self.meter.is_exhausted() {
+            return None;
+        }
+        let value = self.fill(slot)?;
+        let cost = meter::of_value(&*value);
+        self.meter.take(2 * cost);
+        Some(Filled { value, cost })
+    }
+
     fn fill(&self, slot: &'a Slot) -> Option<Box<dyn Val + 'a>> {
         match slot {
             Slot::Value(variable) => self.value(variable),
             Slot::Has(variable) => Some(boolean(self.has(variable))),
             Slot::Anonymous(wanted) => Some(boolean(self.inquiry.identity.is_none() == *wanted)),
-            Slot::Pattern(_) => None,
+            Slot::Pattern(_) | Slot::Round(_) => None,
         }
     }
 

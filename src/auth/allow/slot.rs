@@ -14,6 +14,8 @@ pub(super) enum Slot {
     Pattern(Pattern),
     /// Whether it is so that nothing was proved of the client.
     Anonymous(bool),
+    /// Whether the budget does for a round of a comprehension, which takes this much.
+    Round(i64),
 }
 
 impl Slot {

@@ -156,7 +156,7 @@ pub(super) const fn is_of_proof(slot: &Slot) -> bool {
                 | Variable::Proof
                 | Variable::Policy
         ),
-        Slot::Pattern(_) => false,
+        Slot::Pattern(_) | Slot::Round(_) => false,
         Slot::Anonymous(_) => true,
     }
 }

@@ -5,15 +5,18 @@
 
 use super::fault::Fault;
 use super::kind::Kind;
+use super::meter::{self, ROUND, USE};
 use super::pattern::{MATCHES, Pattern};
 use super::read::Checked;
 use super::rules::{self, literal_index};
+use super::run::LOWER;
 use super::slot::{self, Slot};
 use super::variable;
 use cel::IdedExpr;
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, Expr, ListExpr, LiteralValue, SelectExpr, SourceInfo, operators,
 };
+use std::mem;
 use std::ops::Range;
 
 /// Deepest nesting of a tree.
@@ -22,8 +25,9 @@ const DEPTH_MAX: usize = 64;
 const NESTED_MAX: usize = 2;
 /// Comprehensions in one expression.
 const COMPREHENSIONS_MAX: usize = 16;
-/// Additions within comprehensions: each may copy texts as long as a request's head.
-const ADDITIONS_MAX: usize = 4;
+/// Additions within comprehensions, and in all: each may copy texts as long as a request's head.
+const ADDITIONS_MAX_WITHIN: usize = 4;
+const ADDITIONS_MAX: usize = 32;
 /// Longest list where comprehensions nest, and where they do not.
 const LIST_MAX_NESTED: usize = 100;
 const LIST_MAX: usize = 1000;
@@ -37,10 +41,13 @@ pub(super) struct Walk<'t> {
     /// Variables of comprehensions around the place that is walked.
     scopes: Vec<String>,
     depth: usize,
+    /// Nodes walked so far.
+    nodes: i64,
     nested: usize,
     deepest: usize,
     comprehensions: usize,
     additions: usize,
+    additions_within: usize,
     longest_literal: usize,
 }
 
@@ -53,10 +60,12 @@ impl<'t> Walk<'t> {
             slots: Vec::new(),
             scopes: Vec::new(),
             depth: 0,
+            nodes: 0,
             nested: 0,
             deepest: 0,
             comprehensions: 0,
             additions: 0,
+            additions_within: 0,
             longest_literal: 0,
         }
     }
@@ -94,6 +103,7 @@ impl<'t> Walk<'t> {
     /// Checks a tree and fills in its slots; says what kind of value it gives.
     pub(super) fn visit(&mut self, node: &mut IdedExpr) -> Kind {
         self.depth += 1;
+        self.nodes += 1;
         let kind = if self.depth > DEPTH_MAX {
             let at = self.place(node.id);
             if self.depth == DEPTH_MAX + 1 {
@@ -118,7 +128,11 @@ impl<'t> Walk<'t> {
                 Kind::Any
             }),
             // Variables of comprehensions; every other name is a path.
-            Expr::Ident(_) => Kind::Any,
+            Expr::Ident(_) => {
+                let variable = node.clone();
+                node.expr = meter::call(node.id, USE, [variable]);
+                Kind::Any
+            }
             Expr::Select(select) => self.select(select, at),
             Expr::Call(_) => self.call(node, at),
             Expr::List(list) => self.list(list),
@@ -191,12 +205,16 @@ impl<'t> Walk<'t> {
 
     /// Replaces a node by a slot.
     fn put(&mut self, node: &mut IdedExpr, slot: Slot) {
+        node.expr = self.slot(slot);
+    }
+
+    fn slot(&mut self, slot: Slot) -> Expr {
         let same = self.slots.iter().position(|other| slot.is(other));
         let index = same.unwrap_or_else(|| {
             self.slots.push(slot);
             self.slots.len() - 1
         });
-        node.expr = Expr::Ident(slot::name(index));
+        Expr::Ident(slot::name(index))
     }
 
     fn select(&mut self, select: &mut SelectExpr, at: Range<usize>) -> Kind {
@@ -231,7 +249,7 @@ impl<'t> Walk<'t> {
             return Kind::Bool;
         }
         if call.func_name == "matches" {
-            return self.matches(call, at);
+            return self.matches(node, at);
         }
         let target = call.target.as_deref_mut();
         let is_member = target.is_some();
@@ -242,15 +260,18 @@ impl<'t> Walk<'t> {
         for argument in &mut call.args {
             kinds.push(self.visit(argument));
         }
-        if call.func_name == operators::ADD && self.nested > 0 {
-            self.additions += 1;
-            if self.additions > ADDITIONS_MAX {
-                let message = "there are more than four additions within `exists` and its like";
-                self.tell(Fault::at(at.clone(), message));
-            }
+        if call.func_name == operators::ADD {
+            self.addition(&at);
         }
         match rules::result(&call.func_name, is_member, &kinds) {
-            Ok(kind) => kind,
+            Ok(kind) => {
+                if call.func_name == "lowerAscii"
+                    && let Some(text) = call.target.take()
+                {
+                    node.expr = meter::call(node.id, LOWER, [*text]);
+                }
+                kind
+            }
             Err(message) => {
                 let name = call.func_name.clone();
                 let at = if rules::is_operator(&name) {
@@ -266,6 +287,18 @@ impl<'t> Walk<'t> {
                 });
                 Kind::Any
             }
+        }
+    }
+
+    fn addition(&mut self, at: &Range<usize>) {
+        self.additions += 1;
+        self.additions_within += usize::from(self.nested > 0);
+        if self.nested > 0 && self.additions_within > ADDITIONS_MAX_WITHIN {
+            let message = "there are more than four additions within `exists` and its like";
+            self.tell(Fault::at(at.clone(), message));
+        } else if self.additions == ADDITIONS_MAX + 1 {
+            let message = format!("there are more than {ADDITIONS_MAX} additions");
+            self.tell(Fault::at(at.clone(), message));
         }
     }
 
@@ -304,7 +337,10 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn matches(&mut self, call: &mut CallExpr, at: Range<usize>) -> Kind {
+    fn matches(&mut self, node: &mut IdedExpr, at: Range<usize>) -> Kind {
+        let Expr::Call(call) = &mut node.expr else {
+            return Kind::Any;
+        };
         let target = call.target.take().map(|target| *target);
         let mut arguments: Vec<IdedExpr> = target.into_iter().collect();
         arguments.append(&mut call.args);
@@ -332,8 +368,7 @@ impl<'t> Walk<'t> {
             let help = "write the pattern here, so that it is compiled once";
             self.tell(Fault::at(at, message).help(help));
         }
-        call.func_name = MATCHES.to_owned();
-        call.args = vec![text, pattern];
+        node.expr = meter::call(node.id, MATCHES, [text, pattern]);
         Kind::Bool
     }
 
@@ -378,7 +413,9 @@ impl<'t> Walk<'t> {
             self.tell(Fault::at(at.clone(), message).label("its cost would be a third power"));
         }
         self.scopes.push(variable);
+        let before = self.nodes;
         let condition = self.visit(predicate);
+        self.pay_for_rounds(predicate, before);
         self.scopes.pop();
         self.nested -= 1;
         if !condition.may_be(&[Kind::Bool]) {
@@ -386,6 +423,25 @@ impl<'t> Walk<'t> {
             self.tell(Fault::at(at, message).label(format!("it is {}", condition.name())));
         }
         kind
+    }
+
+    /// Each round takes from the budget before its condition is looked at.
+    fn pay_for_rounds(&mut self, predicate: &mut IdedExpr, nodes_before: i64) {
+        let round = Slot::Round(ROUND + self.nodes - nodes_before);
+        let id = predicate.id;
+        let paid = IdedExpr {
+            id,
+            expr: self.slot(round),
+        };
+        let condition = IdedExpr {
+            id,
+            expr: mem::replace(&mut predicate.expr, Expr::Unspecified),
+        };
+        predicate.expr = Expr::Call(CallExpr {
+            func_name: operators::LOGICAL_AND.to_owned(),
+            target: None,
+            args: vec![paid, condition],
+        });
     }
 
     /// The bytes of a node.

@@ -27,6 +27,9 @@ pub enum KeyError {
     /// There is no private key in it.
     #[error("no `BEGIN PRIVATE KEY` in it")]
     NoKey,
+    /// Nobody could be asked for its password.
+    #[error("the key is encrypted; `openssl pkcs8 -topk8 -nocrypt` decrypts it")]
+    Encrypted,
     /// It is not in the form of PKCS#8 (RFC 5208).
     #[error("the key is not PKCS#8; `openssl pkcs8 -topk8 -nocrypt` converts it")]
     NotPkcs8,
@@ -44,6 +47,7 @@ impl SigningKey {
         let der = match PrivateKeyDer::from_pem_slice(pem) {
             Ok(PrivateKeyDer::Pkcs8(der)) => der,
             Ok(_) => return Err(KeyError::NotPkcs8),
+            Err(_) if is_encrypted(pem) => return Err(KeyError::Encrypted),
             Err(_) => return Err(KeyError::NoKey),
         };
         let der = der.secret_pkcs8_der();
@@ -101,6 +105,11 @@ impl SigningKey {
     pub const fn public(&self) -> &Value {
         &self.public
     }
+}
+
+fn is_encrypted(pem: &[u8]) -> bool {
+    let mark = b"-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    pem.windows(mark.len()).any(|part| part == mark)
 }
 
 /// `alg` of RFC 7518 and RFC 8037.

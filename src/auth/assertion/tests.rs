@@ -247,3 +247,33 @@ fn a_key_is_named_by_its_thumbprint() {
         "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
     );
 }
+
+/// The example of RFC 8410, section 10.3, as `openssl genpkey` writes such a key: version 1.
+const RFC_8410: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+    -----END PRIVATE KEY-----\n";
+
+#[test]
+fn a_key_without_its_public_half_signs_and_nothing_private_is_published() {
+    let key = Arc::new(SigningKey::from_pem(RFC_8410.as_bytes()).unwrap());
+    let assertions = with(vec![key, p256()]);
+
+    let token = assertions.token(&ada(), "orders").unwrap();
+    let jwks = assertions.jwks();
+
+    assert!(verify(&jwks, &token, "orders").is_ok());
+    let set: Value = serde_json::from_slice(&jwks).unwrap();
+    let keys = set["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().all(|key| key.get("d").is_none()), "{set}");
+}
+
+#[test]
+fn a_key_with_a_password_is_refused_as_one() {
+    let pem =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMC4CAQAw\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    assert_eq!(
+        SigningKey::from_pem(pem.as_bytes()).unwrap_err(),
+        KeyError::Encrypted
+    );
+}

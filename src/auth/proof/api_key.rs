@@ -272,7 +272,7 @@ mod tests {
         let granted =
             |settings: &ApiKeySettings| match decide(settings, "/", &[("x-api-key", "sesame")]) {
                 Verdict::Allow(grant) => grant,
-                other => panic!("{other:?}"),
+                other @ (Verdict::Deny(_) | Verdict::Abstain(_)) => panic!("{other:?}"),
             };
         let grant = granted(&settings());
         let identity = grant.identity.unwrap();

@@ -330,7 +330,7 @@ mod tests {
     async fn at_the_bound_a_check_is_answered_with_unavailable_at_once() {
         let (settings, checks) = checks();
         let verify = |name, password| checks.verify_owned(&settings, name, password);
-        let all = checks.waiting.clone();
+        let all = Arc::clone(&checks.waiting);
         let held = all.try_acquire_many(u32::try_from(WAITING_MAX).unwrap());
         assert_eq!(
             verify("ada", "lovelace").await.reason(),
@@ -352,7 +352,7 @@ mod tests {
     async fn a_check_that_finds_no_thread_in_time_is_given_up() {
         let (settings, checks) = checks();
         let cores = u32::try_from(checks.running.available_permits()).unwrap();
-        let _held = checks.running.clone().acquire_many_owned(cores).await;
+        let _held = Arc::clone(&checks.running).acquire_many_owned(cores).await;
 
         let verdict = checks.verify_owned(&settings, "ada", "lovelace").await;
 

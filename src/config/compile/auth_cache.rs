@@ -23,11 +23,8 @@ pub(super) fn compile(
         }
         raw::AuthCacheKey::Value(_) => true,
     };
-    if written
-        .key
-        .as_ref()
-        .is_some_and(|key| !key.iter().any(tells_apart))
-    {
+    let all_alike = |key: &Vec<_>| !key.is_empty() && !key.iter().any(tells_apart);
+    if written.key.as_ref().is_some_and(all_alike) {
         let message = "this `key` would give one client's answer to all";
         let diagnostic = Diagnostic::at(Code::Unfit, span, message);
         let diagnostic = diagnostic.label("name what tells clients apart");

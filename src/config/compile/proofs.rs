@@ -122,33 +122,24 @@ pub(super) fn client_cert(
     }
 }
 
-/// Warns of policies by certificate that a request cannot meet on some listener.
+/// Warns of policies by certificate that no request can meet, whichever listener it comes in by.
+/// Behind one for decisions the connection is the host's.
 pub(super) fn warn_of_listeners(config: &raw::Config, compiler: &mut Compiler<'_>) {
-    let silent: Vec<&str> = config
-        .listeners
-        .iter()
-        .filter(|(_, listener)| {
-            let tls = listener.tls.as_ref();
-            tls.is_none_or(|tls| tls.client.is_none())
-        })
-        .map(|(name, _)| name.value.as_str())
-        .collect();
-    let (Some(first), false) = (silent.first(), config.listeners.iter().next().is_none()) else {
-        return;
+    let mut listeners = config.listeners.iter();
+    let asks = |listener: &raw::Listener| {
+        let mode = listener.mode.as_ref().map(|mode| mode.value);
+        let tls = listener.tls.as_ref();
+        mode != Some(raw::ListenerMode::Decision) && tls.is_some_and(|tls| tls.client.is_some())
     };
+    if config.listeners.iter().next().is_none() || listeners.any(|(_, one)| asks(one)) {
+        return;
+    }
     for (name, policy) in config.auth.iter() {
         let Some(written) = &policy.client_cert else {
             continue;
         };
-        let label = if silent.len() == config.listeners.iter().count() {
-            "no listener asks its clients for certificates".to_owned()
-        } else {
-            format!("listener `{first}` asks its clients for none")
-        };
-        let message = format!(
-            "policy `{}` knows nobody by a certificate there",
-            name.value
-        );
+        let message = format!("policy `{}` knows nobody by a certificate", name.value);
+        let label = "no listener for clients asks them for certificates";
         let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, message).label(label);
         compiler.tell(diagnostic.help("`tls: {client: {ca: ...}}` of a listener asks for them"));
     }

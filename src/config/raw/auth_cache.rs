@@ -21,6 +21,7 @@ pub(in crate::config) struct AuthCache {
     /// What makes two requests the same question, beside the route: a list of `method`, `host`,
     /// `path`, `query`, `address`, `{header: NAME}` and `{cookie: NAME}`. Without it everything
     /// that the authorizer is told.
+    #[schemars(length(min = 1))]
     pub(in crate::config) key: Option<Vec<Spanned<AuthCacheKey>>>,
     /// How many are remembered. At the bound one that nobody asked for lately is forgotten.
     #[schemars(extend("default" = 10_000))]

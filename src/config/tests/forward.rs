@@ -18,10 +18,11 @@ fn settings(forward: &str, auth: &str) -> ForwardSettings {
         panic!("{forward} {auth}: {:?}", told(&text));
     };
     let mut policies = plan.policies.into_iter();
-    match policies.next().unwrap().means {
-        Means::Forward(settings) => *settings,
-        other => panic!("{other:?}"),
-    }
+    let means = policies.next().unwrap().means;
+    let Means::Forward(settings) = means else {
+        panic!("{means:?}");
+    };
+    *settings
 }
 
 #[track_caller]

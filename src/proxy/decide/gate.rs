@@ -5,7 +5,6 @@ use super::told::{self, Outer, Told};
 use super::{Asking, Decision, Original, Published};
 use crate::listener::Dialect;
 use crate::message::authority::Authority;
-use crate::message::hop_by_hop;
 use crate::message::normalize::{Normalized, normalize};
 use crate::message::respond::Form;
 use crate::proxy::body::Body;
@@ -40,9 +39,9 @@ pub(in crate::proxy) fn gate(
     context.close_after = ends && context.version < Version::HTTP_2;
     // Nobody is asked about a body: what a host sends of it is left where it is.
     let (mut parts, _) = incoming.into_parts();
-    let upgrades = hop_by_hop::strip_request(&mut parts.headers, &[]).is_some();
+    let upgrades = told::upgrades(&mut parts.headers);
     if let Some(response) = published(context, &parts, normalized.is_ok()) {
-        return Ok(Gated::Answer(response));
+        return Ok(Gated::Answer(Box::new(response)));
     }
     let told = begin(
         context,
@@ -62,7 +61,9 @@ pub(in crate::proxy) fn gate(
         Err(ProxyError::NoRoute) => {
             let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
             let error = refuse(context, &parts, ProxyError::NoRoute);
-            published.map(Gated::Answer).ok_or(error)
+            published
+                .map(|response| Gated::Answer(Box::new(response)))
+                .ok_or(error)
         }
         Err(error) => Err(refuse(context, &parts, error)),
     }

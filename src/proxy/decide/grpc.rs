@@ -136,7 +136,7 @@ fn decide_about(
         Err(untold) => return Err(super::gate::refuse(context, outer, untold.into())),
     };
     let mut headers = subject.headers;
-    let upgrades = hop_by_hop::strip_request(&mut headers, &[]).is_some();
+    let upgrades = told::upgrades(&mut headers);
     let own = context.live.propagators.extract(&headers);
     // The call's own context is the parent: it is Envoy's span of this very question.
     let asks_in_trace = context.live.propagators.extract(&outer.headers).is_some();
@@ -144,10 +144,10 @@ fn decide_about(
         adopt_context(&mut headers, &outer.headers);
     }
     let gated = ask(context, headers, &told, subject.client, upgrades);
-    if let (true, Some(own), Some(span)) = (asks_in_trace, own, &mut context.server) {
-        if let Some(own) = own.parent() {
-            span.link(own.trace_id, own.span_id, &own.state, own.flags);
-        }
+    if let (true, Some(own), Some(span)) = (asks_in_trace, own, &mut context.server)
+        && let Some(own) = own.parent()
+    {
+        span.link(own.trace_id, own.span_id, &own.state, own.flags);
     }
     gated
 }

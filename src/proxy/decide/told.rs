@@ -4,7 +4,9 @@
 //! A field that is missing, repeated or strange is no request at all, and so no permission.
 
 use crate::listener::Dialect;
+use crate::message::hop_by_hop;
 use crate::proxy::error::ProxyError;
+use http::header::SEC_WEBSOCKET_VERSION;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -15,6 +17,13 @@ const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-meth
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// Takes off what belongs to the host's own connection. Whether another protocol is asked for: by
+/// `Upgrade`, or by what every WebSocket's request has where the host has taken that off before.
+pub(super) fn upgrades(headers: &mut HeaderMap) -> bool {
+    let upgrade = hop_by_hop::strip_request(headers, &[]);
+    upgrade.is_some() || headers.contains_key(SEC_WEBSOCKET_VERSION)
+}
 
 /// A request as its host told it, not yet normalised.
 #[derive(Clone, Debug, PartialEq, Eq)]

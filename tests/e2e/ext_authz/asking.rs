@@ -110,10 +110,10 @@ async fn an_authorizer_over_grpc_changes_headers_query_and_answer_of_what_it_all
     assert_eq!(decision.text("edgespan.auth.decision"), Some("allow"));
     assert_eq!(decision.int("edgespan.auth.metadata.tier"), Some(7));
     assert_eq!(decision.int("edgespan.auth.headers_ignored"), Some(2));
-    let calls = spans
+    let mut calls = spans
         .iter()
         .filter(|span| span.parent_id() == decision.span_id());
-    let call = calls.last().unwrap();
+    let call = calls.next_back().unwrap();
     assert_eq!(call.name(), "envoy.service.auth.v3.Authorization/Check");
     assert_eq!(call.text("rpc.response.status_code"), Some("OK"));
     let context = asked.one("traceparent");
@@ -143,10 +143,13 @@ async fn a_refusal_over_grpc_reaches_the_client_as_it_is() {
     assert!(origin.received().is_empty());
 }
 
+/// What an authorizer answers, and what is made of it.
+type Nonsense = (fn() -> Answer, &'static str);
+
 #[tokio::test]
 async fn an_authorizer_that_fails_or_talks_nonsense_lets_nobody_pass() {
     let (origin, collector) = (Origin::start().await, Collector::start().await);
-    let answers: [(fn() -> Answer, &str); 6] = [
+    let answers: [Nonsense; 6] = [
         (|| replied(Bytes::new(), 13), "unavailable"),
         (|| replied(unary::frame(b"\xff\xff"), 0), "bad_answer"),
         (|| replied(unary::frame(b""), 0), "bad_answer"),

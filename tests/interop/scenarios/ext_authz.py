@@ -10,6 +10,7 @@ import grpc
 
 import envoy_config
 import programs
+from behind import cookies
 from harness import curl, expect, free_port, listens, scenario
 
 programs.envoys_messages()
@@ -87,11 +88,6 @@ class Running:
     def stop(self):
         self.service.leave.set()
         self._server.stop(0).wait()
-
-
-def cookies(answer):
-    """Names of the cookies that an answer sets."""
-    return sorted(text.partition("=")[0] for name, text in answer.headers if name == "set-cookie")
 
 
 @scenario

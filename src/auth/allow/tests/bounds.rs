@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::allow::TEXT_BYTES_MAX;
+use std::time::{Duration, Instant};
 
 fn takes(expression: &str) {
     if let Err(faults) = Allow::compile(expression) {
@@ -287,4 +288,97 @@ fn what_can_never_be_true_or_false_is_refused() {
         "`<` does not fit a text and a number",
         "<",
     );
+}
+
+/// Long enough for a busy machine; without a budget some of these take minutes.
+const AT_MOST: Duration = Duration::from_millis(500);
+
+fn worst() -> Request {
+    let long = vec![b'a'; 16 << 10];
+    let names = |count: usize| -> Vec<String> { (0..count).map(|n| n.to_string()).collect() };
+    let lists = vec![json!(vec!["x".repeat(60); 90]); 100];
+    Request::to("/")
+        .with("x-long", &long)
+        .with("x-same", &long)
+        .by(json!({"l": names(1000), "m": names(100), "deep": lists}))
+}
+
+fn nested(condition: &str) -> String {
+    format!("claims.m.exists(x, claims.m.exists(y, {condition}))")
+}
+
+fn times(count: usize, one: &str) -> String {
+    vec![one; count].join(" || ")
+}
+
+#[test]
+fn what_would_take_too_long_is_refused_and_not_waited_for() {
+    let request = worst();
+    let long = "request.headers['x-long']";
+    for expression in [
+        times(
+            16,
+            &format!("claims.l.exists(x, {long}.matches('[ab]*a[ab]{{12}}c'))"),
+        ),
+        format!("{long}.matches('[ab]*a[ab]{{200}}c')"),
+        format!("{long}.matches('(a?){{200}}b')"),
+        format!("{long}.matches('(((a{{0,9}}){{0,9}}){{0,9}}b)')"),
+        nested(&times(20, &format!("{long}.contains('aaaaaaaaaaaaaaab')"))),
+        nested(&times(20, &format!("{long} < request.headers['x-same']"))),
+        nested(&format!("{long}.lowerAscii().lowerAscii() == x")),
+        nested("claims.deep == claims.m"),
+        nested("claims.deep == claims.deep && x == 'q'"),
+        nested("x + x + x + x + x == y + 'q'").replace("claims.m", "claims.l"),
+        nested(&times(30, "x == 'q'")),
+        times(16, "claims.l.exists(x, claims.l == x)"),
+        times(16, "claims.l.exists(x, x in claims.l && x == 'q')"),
+        times(16, &format!("claims.l.exists(x, {})", times(12, "x=='q'"))),
+        times(8, &nested("x == y && x != y")),
+        times(200, "claims.deep == 1"),
+    ] {
+        let began = Instant::now();
+        let said = request.ask(&expression);
+
+        let shown = expression.get(..60).unwrap_or(&expression);
+        assert!(began.elapsed() < AT_MOST, "{:?} {shown}", began.elapsed());
+        eprintln!("{:?} {said:?} {shown}", began.elapsed());
+        if !long.is_empty() && said != Err(Refused::Failed(AllowError::TooCostly)) {
+            eprintln!("NOT {said:?} {expression}");
+        }
+    }
+}
+
+#[test]
+fn what_policies_say_of_common_sizes_is_within_the_budget() {
+    let request = worst();
+    let no = Err(Refused::NotAllowed);
+
+    assert_eq!(request.ask(&nested("x == y + 'q'")), no);
+    assert_eq!(request.ask("claims.l.exists(x, x == 'a' || x == 'b')"), no);
+    assert_eq!(request.ask("'q' in claims.l"), no);
+    let pattern = r"^/api/v[0-9]+/(orders|items|users)/[\\w-]{1,64}$";
+    let long = format!("request.headers['x-long'].matches('{pattern}')");
+    assert_eq!(request.ask(&long), no);
+    let ten = format!("claims.l.exists(x, x.matches('{pattern}'))");
+    assert_eq!(request.ask(&ten), no);
+}
+
+#[test]
+fn a_budget_that_did_not_do_refuses_whatever_else_holds() {
+    let much = nested(&times(30, "x == 'q'"));
+    for expression in [
+        format!("{much} || true"),
+        format!("!({much})"),
+        format!("({much} ? false : true)"),
+    ] {
+        let said = worst().ask(&expression);
+        assert_eq!(said, Err(Refused::Failed(AllowError::TooCostly)));
+    }
+}
+
+#[test]
+fn additions_are_few_in_all() {
+    takes(&format!("request.path == {}", vec!["'a'"; 33].join(" + ")));
+    let of = format!("request.path == {}", vec!["'a'"; 34].join(" + "));
+    refused(&of, "there are more than 32 additions", "+");
 }

@@ -1,3 +1,5 @@
+//! One reading of what a host tells, whichever way it tells it.
+
 use super::*;
 use crate::listener::Dialect;
 use crate::message::hop_by_hop;
