@@ -429,7 +429,8 @@ fn of_grant(grant: &Grant) -> usize {
     let answer: usize = answer.chain(changed).map(field).sum();
     let identity = grant.identity.as_ref().map_or(0, |identity| {
         let groups: usize = identity.groups.iter().map(|group| group.len()).sum();
-        groups + identity.claims.iter().map(claim).sum::<usize>()
+        let subject = identity.subject.as_ref().map_or(0, |subject| subject.len());
+        subject + groups + identity.claims.iter().map(claim).sum::<usize>()
     });
     changes + set + removed + answer + identity
 }
