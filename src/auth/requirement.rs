@@ -218,6 +218,7 @@ impl Grant {
         self.cookies_remove.extend(other.cookies_remove);
         self.answer.extend(other.answer);
         self.answer_changes.extend(other.answer_changes);
+        self.undecided = self.undecided.or(other.undecided);
     }
 }
 
@@ -248,6 +249,7 @@ mod tests {
         Box::new(Denial {
             reason,
             answer: DenialAnswer::Own(challenges.collect()),
+            fault: None,
         })
     }
 
@@ -300,6 +302,7 @@ mod tests {
         let theirs = Box::new(Denial {
             reason: Reason::NoCredential,
             answer: DenialAnswer::Theirs(login),
+            fault: None,
         });
         let unknown = unknown(vec![
             ("keys", denial(Reason::NoCredential, &["ApiKey"])),

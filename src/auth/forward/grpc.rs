@@ -6,7 +6,6 @@ use super::{Asked, DecisionSpan, failed, keep};
 use crate::auth::CacheSettings;
 use crate::auth::cache::{Decided, Keep};
 use crate::auth::ext_authz::{self, Allowed, NoReply, Reply};
-use crate::auth::notes::Notes;
 use crate::auth::{DenialAnswer, HeaderChange, Reason, Verdict};
 use crate::upstream::Cluster;
 use http::HeaderMap;
@@ -42,7 +41,6 @@ pub(super) async fn check(
             span.bool("edgespan.auth.body_partial", true);
         }
     }
-    let mut notes = Notes::default();
     match ext_authz::ask(cluster, settings, asked, asking.due, span).await {
         Ok(Reply::Allow(allowed)) => {
             let notes = ext_authz::notes(&allowed, settings);
@@ -52,7 +50,10 @@ pub(super) async fn check(
                     keep: Keep::Stored { at_most: None },
                     notes,
                 },
-                None => failed(settings, rules, asked, Reason::BadAnswer, notes),
+                None => {
+                    let fault = "its answer names more than one client".to_owned();
+                    failed(settings, rules, asked, (Reason::BadAnswer, fault))
+                }
             }
         }
         Ok(Reply::Deny(response)) => {
@@ -60,7 +61,8 @@ pub(super) async fn check(
             Decided::new(Verdict::Deny(reading::refusal(asked, response)), keep)
         }
         Ok(Reply::Failed(answer)) => {
-            let mut failed = failed(settings, rules, asked, Reason::Unavailable, notes);
+            let fault = "it answered that it failed".to_owned();
+            let mut failed = failed(settings, rules, asked, (Reason::Unavailable, fault));
             if let (Verdict::Deny(denial), Some(answer)) = (&mut failed.verdict, answer)
                 && rules.on_failure == OnFailure::Closed
                 && rules.failure_status.is_none()
@@ -69,10 +71,7 @@ pub(super) async fn check(
             }
             failed
         }
-        Err(NoReply { reason, error }) => {
-            notes.text("edgespan.auth.error", &error);
-            failed(settings, rules, asked, reason, notes)
-        }
+        Err(NoReply { reason, error }) => failed(settings, rules, asked, (reason, error)),
     }
 }
 

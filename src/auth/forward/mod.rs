@@ -52,10 +52,15 @@ impl Forward {
             let decided = self.ask(policy, settings, asked, due, span).await;
             return span.decided(decided);
         };
-        let question = asked_before(cache, settings, asked);
         let origin = span.origin();
-        let ask = self.ask(policy, settings, asked, due, &mut *span);
-        match cache.decide(question, due, origin, ask).await {
+        let answered = {
+            // Pinned here and lent: it is large, and would have room in every future that it
+            // moves through.
+            let ask = std::pin::pin!(self.ask(policy, settings, asked, due, &mut *span));
+            let question = asked_before(cache, settings, asked);
+            cache.decide(question, due, origin, ask).await
+        };
+        match answered {
             Ok(mut answered) => {
                 if answered.is_of_another_request()
                     && let Verdict::Allow(grant) = &mut answered.verdict
@@ -67,7 +72,8 @@ impl Forward {
                 span.answered(answered)
             }
             Err(StillWaiting) => {
-                let failed = failed(settings, rules, asked, Reason::Timeout, Notes::default());
+                let late = "who asked before had no answer in time".to_owned();
+                let failed = failed(settings, rules, asked, (Reason::Timeout, late));
                 span.decided(failed)
             }
         }
@@ -93,10 +99,10 @@ impl Forward {
         }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
-            let notes = Notes::default();
+            let told = "it cannot be told of this request".to_owned();
             return Decided {
                 keep: Keep::Own,
-                ..failed(settings, rules, asked, Reason::BadAnswer, notes)
+                ..failed(settings, rules, asked, (Reason::BadAnswer, told))
             };
         };
         if told.is_cut {
@@ -115,25 +121,20 @@ impl Forward {
             retries: settings.retries,
             is_grpc: false,
         };
-        let mut notes = Notes::default();
-        let reason = match call::ask(&self.cluster, &question, span).await {
+        let fault = match call::ask(&self.cluster, &question, span).await {
             Ok(answer) => {
-                let keep = keep(
-                    self.cache.as_ref().map(DecisionCache::settings),
-                    &answer.response,
-                );
+                let cache = self.cache.as_ref().map(DecisionCache::settings);
+                let keep = keep(cache, &answer.response);
+                let status = answer.response.status();
                 match reading::read(policy, settings, rules, asked, answer.response) {
                     Reading::Allow(grant) => return Decided::new(Verdict::Allow(grant), keep),
                     Reading::Refuse(denial) => return Decided::new(Verdict::Deny(denial), keep),
-                    Reading::Nothing(reason) => reason,
+                    Reading::Nothing(reason) => (reason, no_decision(status)),
                 }
             }
-            Err(error) => {
-                notes.text("edgespan.auth.error", &error.to_string());
-                call::reason_of(&error)
-            }
+            Err(error) => (call::reason_of(&error), error.to_string()),
         };
-        failed(settings, rules, asked, reason, notes)
+        failed(settings, rules, asked, fault)
     }
 }
 
@@ -150,6 +151,15 @@ fn keep<B>(cache: Option<&CacheSettings>, answer: &Response<B>) -> Keep {
 fn is_of_the_moment(status: StatusCode) -> bool {
     status.is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
+/// Why an answer of this status decides nothing.
+fn no_decision(status: StatusCode) -> String {
+    if status.is_server_error() {
+        format!("it answered {}", status.as_u16())
+    } else {
+        "its answer makes no sense".to_owned()
+    }
 }
 
 /// What makes this request one question with others. None: it has a body that is told of, and what
@@ -184,20 +194,22 @@ fn failed(
     settings: &ForwardSettings,
     rules: &ForwardRules,
     asked: &Asked<'_>,
-    reason: Reason,
-    mut notes: Notes,
+    (reason, fault): (Reason, String),
 ) -> Decided {
+    let mut notes = Notes::default();
+    notes.text("edgespan.auth.error", &fault);
     let verdict = match rules.on_failure {
         OnFailure::Open => {
             notes.add("edgespan.auth.failed_open", Note::Truth(true));
-            notes.text("edgespan.auth.reason", reason.name());
             Verdict::Allow(Box::new(Grant {
                 request: reading::removals(settings, asked.headers),
+                undecided: Some(reason),
                 ..Grant::default()
             }))
         }
         OnFailure::Closed => {
             let mut denial = Denial::own(reason);
+            denial.fault = Some(fault.into());
             if let Some(status) = rules.failure_status {
                 denial.answer = DenialAnswer::OwnWith(status);
             }

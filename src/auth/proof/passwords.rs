@@ -12,6 +12,8 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+/// Lowest cost of a bcrypt hash.
+const BCRYPT_COST_MIN: u32 = 4;
 /// Highest cost of a bcrypt hash; each step doubles the time, and this one takes some seconds.
 const BCRYPT_COST_MAX: u32 = 16;
 /// Most memory of an argon2 hash, in KiB: every check that runs needs as much.
@@ -118,6 +120,10 @@ impl Hash {
             let parts: bcrypt::HashParts = text
                 .parse()
                 .map_err(|_| refuse("this bcrypt hash cannot be read"))?;
+            if parts.get_cost() < BCRYPT_COST_MIN {
+                // Nobody could ever sign in by it.
+                return Err(refuse("this bcrypt hash cannot be read"));
+            }
             if parts.get_cost() > BCRYPT_COST_MAX {
                 let problem = "this bcrypt hash has a cost above 16";
                 return Err(refuse(problem).help("it would take seconds to minutes to check"));
@@ -291,6 +297,9 @@ pub(super) mod tests {
             format!("ada:{hash}")
         };
 
+        let unreadable = "this bcrypt hash cannot be read";
+        refuse(&bcrypt("$03$"), Some(1), unreadable);
+        refuse(&bcrypt("$00$"), Some(1), unreadable);
         assert!(Passwords::read(&bcrypt("$16$")).is_ok());
         let problem = "this bcrypt hash has a cost above 16";
         refuse(&bcrypt("$17$"), Some(1), problem);
