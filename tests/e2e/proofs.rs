@@ -1,6 +1,6 @@
 //! Proofs that need no other program, and decisions that are remembered, on real sockets.
 
-use crate::support::client::{get, request, send};
+use crate::support::client::{get, request, send, with_body};
 use crate::support::collector::Collector;
 use crate::support::origin::{Origin, streamed, text, with_headers};
 use crate::support::proxy::{Proxy, Setup};
@@ -301,4 +301,21 @@ async fn an_authorizer_that_forbids_to_remember_is_asked_each_time() {
     }
 
     assert_eq!(authorizer.received().len(), 2);
+}
+
+#[tokio::test]
+async fn where_bodies_are_shown_what_has_none_is_remembered() {
+    let authorizer = Origin::answering(|_| text(200, "")).await;
+    let settings = "{ttl: 1m}, body: {bytes: 1KiB}";
+    let (_origin, _collector, proxy) = remembering(&authorizer, settings, ALL).await;
+    let post = |body: &str| with_body(request("POST", "/", &[]), body.to_owned());
+
+    for _ in 0..2 {
+        assert_eq!(get(proxy.address, "/", &[]).await.status, 200);
+        assert_eq!(send(proxy.address, post("{}")).await.status, 200);
+    }
+    let html = [("content-type", "text/html")];
+    assert_eq!(get(proxy.address, "/", &html).await.status, 200);
+
+    assert_eq!(authorizer.received().len(), 4);
 }
