@@ -37,7 +37,8 @@ local function question(txn)
     end
     headers["x-forwarded-method"] = { txn.sf:method() }
     headers["x-forwarded-proto"] = { txn.sf:ssl_fc() == 1 and "https" or "http" }
-    headers["x-forwarded-host"] = { txn.sf:req_hdr("host") }
+    -- The whole field: `req_hdr` would tell what stands behind its last comma.
+    headers["x-forwarded-host"] = { txn.sf:req_fhdr("host") }
     headers["x-forwarded-uri"] = { txn.sf:pathq() }
     headers["x-forwarded-for"] = { txn.sf:src() }
     return headers

@@ -57,8 +57,13 @@ impl Answer {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CallError {
     /// It could not be asked, or broke off.
-    #[error("{0}")]
-    Failed(String),
+    #[error("{text}")]
+    Failed {
+        /// `error.type` of the CLIENT span.
+        kind: &'static str,
+        /// What happened, causes included.
+        text: String,
+    },
     /// Not in time.
     #[error("no answer in time")]
     Timeout,
@@ -74,7 +79,7 @@ impl CallError {
     /// `error.type` of the CLIENT span.
     const fn kind(&self) -> &'static str {
         match self {
-            Self::Failed(_) => "connection_reset",
+            Self::Failed { kind, .. } => kind,
             Self::Timeout => "timeout",
             Self::TooLarge(_) => "invalid_response",
             Self::Unavailable => "request_aborted",
@@ -87,7 +92,7 @@ pub(super) const fn reason_of(error: &CallError) -> Reason {
     match error {
         CallError::Timeout => Reason::Timeout,
         CallError::TooLarge(_) => Reason::BadAnswer,
-        CallError::Failed(_) | CallError::Unavailable => Reason::Unavailable,
+        CallError::Failed { .. } | CallError::Unavailable => Reason::Unavailable,
     }
 }
 
@@ -123,7 +128,7 @@ pub(super) async fn ask(
             // The connection was closed, and not by the question: that is no failure, once.
             Err(Failure { is_stale: true, .. }) if !fresh => fresh = true,
             Err(Failure {
-                error: CallError::Failed(_),
+                error: CallError::Failed { .. },
                 ..
             }) if retries < question.retries && clock::instant() < due => {
                 tried.push(endpoint);
@@ -217,15 +222,16 @@ async fn once(
     let _load = endpoint.standing.enter();
     let mut end = ClientEnd::default();
     let timeouts = cluster.settings().timeouts;
-    let exchange = async {
+    let left = due.saturating_duration_since(clock::instant());
+    // Made where it is needed: under a name of its own it would have its room twice.
+    let outcome = tokio::time::timeout(left, async {
         let answered = endpoint.ask(asking, &timeouts).await.map_err(unanswered)?;
         end.status = Some(answered.response.status().as_u16());
         end.version = Some(answered.response.version());
         end.peer = answered.peer;
         Ok(whole(answered.response, question.answer_bytes_max).await?)
-    };
-    let left = due.saturating_duration_since(clock::instant());
-    let outcome = tokio::time::timeout(left, exchange).await;
+    })
+    .await;
     let outcome = outcome.unwrap_or(Err(CallError::Timeout.into()));
     match &outcome {
         Ok(answer) => {
@@ -249,12 +255,19 @@ fn unanswered((error, returned): Unanswered) -> Failure {
     let error = match error {
         AskError::FirstByte { .. } | AskError::OutOfTime { .. } => CallError::Timeout,
         AskError::Pending { .. } => CallError::Unavailable,
-        AskError::Connect(_)
-        | AskError::Reset { .. }
-        | AskError::Refused { .. }
-        | AskError::BadAnswer { .. } => CallError::Failed(chain(&error)),
+        AskError::Connect(ref connect) => failed(connect.kind(), &error),
+        AskError::Reset { .. } => failed("connection_reset", &error),
+        AskError::Refused { .. } => failed("refused_stream", &error),
+        AskError::BadAnswer { .. } => failed("invalid_response", &error),
     };
     Failure { error, is_stale }
+}
+
+fn failed(kind: &'static str, error: &dyn std::error::Error) -> CallError {
+    CallError::Failed {
+        kind,
+        text: chain(error),
+    }
 }
 
 /// An error and what it comes from, for the log.
@@ -276,7 +289,7 @@ async fn whole(response: Response<Box<AnswerBody>>, bytes_max: usize) -> Result<
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match error {
             AnswerError::Idle | AnswerError::Deadline => CallError::Timeout,
-            AnswerError::Reset(_) | AnswerError::Unfinished => CallError::Failed(chain(&error)),
+            AnswerError::Reset(_) | AnswerError::Unfinished => failed("connection_reset", &error),
         })?;
         match frame.into_data() {
             Ok(piece) => {

@@ -226,6 +226,7 @@ impl Grant {
         self.cookies_remove.extend(other.cookies_remove);
         self.answer.extend(other.answer);
         self.answer_changes.extend(other.answer_changes);
+        self.undecided = self.undecided.or(other.undecided);
     }
 }
 
@@ -256,6 +257,7 @@ mod tests {
         Box::new(Denial {
             reason,
             answer: DenialAnswer::Own(challenges.collect()),
+            fault: None,
         })
     }
 
@@ -308,6 +310,7 @@ mod tests {
         let theirs = Box::new(Denial {
             reason: Reason::NoCredential,
             answer: DenialAnswer::Theirs(login),
+            fault: None,
         });
         let unknown = unknown(vec![
             ("keys", denial(Reason::NoCredential, &["ApiKey"])),

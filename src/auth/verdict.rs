@@ -34,6 +34,8 @@ pub struct Grant {
     pub answer: Vec<(HeaderName, HeaderValue)>,
     /// Further changes to the answer's fields, in order and before `answer`.
     pub answer_changes: Vec<AnswerChange>,
+    /// Why nobody could decide, where it passes all the same.
+    pub undecided: Option<Reason>,
 }
 
 /// A change to an answer's header fields by what is there when the answer comes.
@@ -92,6 +94,8 @@ pub struct Denial {
     pub reason: Reason,
     /// What the client gets.
     pub answer: DenialAnswer,
+    /// What went wrong where nobody decided, for the log.
+    pub fault: Option<Arc<str>>,
 }
 
 /// What a refused client gets.
@@ -176,10 +180,10 @@ impl Verdict {
         }
     }
 
-    /// Why it does not allow.
+    /// Why it does not allow; or, where it allows since nobody could decide, why nobody could.
     pub const fn reason(&self) -> Option<Reason> {
         match self {
-            Self::Allow(_) => None,
+            Self::Allow(grant) => grant.undecided,
             Self::Deny(denial) | Self::Abstain(denial) => Some(denial.reason),
         }
     }
@@ -202,6 +206,7 @@ impl Denial {
         Self {
             reason,
             answer: DenialAnswer::Own(Vec::new()),
+            fault: None,
         }
     }
 }

@@ -188,7 +188,9 @@ fn single(schema: &Value) -> Option<Single> {
             .get("title")
             .and_then(Value::as_str)
             .unwrap_or("value");
-        let noun = title.split(' ').next_back().unwrap_or(title);
+        // `listener mode` is a mode, `way with failures` a way.
+        let named = title.split(" with ").next().unwrap_or(title);
+        let noun = named.split(' ').next_back().unwrap_or(named);
         let plural = schema.get("x-plural").and_then(Value::as_str);
         let plural = plural.map_or_else(|| format!("{noun}s"), str::to_owned);
         return Some(Single::Word { words, plural });

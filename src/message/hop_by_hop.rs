@@ -47,6 +47,21 @@ pub fn strip_request(headers: &mut HeaderMap, protected: &[HeaderName]) -> Optio
     upgrade
 }
 
+/// The same for a request that a host only tells of. Its nominations are the host's to follow: a
+/// field that was gone here would be one that the host is not told to take off.
+pub fn strip_told(headers: &mut HeaderMap) -> Option<HeaderValue> {
+    let upgrade = upgrade_asked_for(headers);
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| ends_here(name))
+        .cloned()
+        .collect();
+    for name in &found {
+        headers.remove(name);
+    }
+    upgrade
+}
+
 /// Removes what ends here from a response. Returns the protocol that a 101 switches to.
 pub fn strip_response(headers: &mut HeaderMap, protected: &[HeaderName]) -> Option<HeaderValue> {
     strip(headers, protected)

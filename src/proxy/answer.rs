@@ -92,6 +92,12 @@ const GRPC_PERMISSION_DENIED: u8 = 7;
 const GRPC_UNAUTHENTICATED: u8 = 16;
 
 /// The request has more than one reading.
+pub(super) const NOTHING_TOLD: Answer = Answer {
+    detail: "The proxy that asks here does not tell what it asks about. \
+         Whoever runs it can set the header fields of its dialect.",
+    ..BAD_REQUEST
+};
+
 pub(super) const BAD_REQUEST: Answer = Answer::new(
     StatusCode::BAD_REQUEST,
     Fault::Downstream,

@@ -11,7 +11,7 @@ use super::held;
 use super::limit::limit_known;
 use super::query;
 use crate::auth::{
-    Asked, Denial, DenialAnswer, Grant, HeaderChange, Recorder, Requirement, Ruling,
+    Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
@@ -68,7 +68,10 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
                 gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
             })
         }
-        Err(denial) => refuse(*denial).map(|response| Gated::Answer(Box::new(response))),
+        Err(denial) => {
+            let refused = refuse(*denial, ruling.policy);
+            refused.map(|response| Gated::Answer(Box::new(response)))
+        }
     }
 }
 
@@ -90,13 +93,15 @@ async fn ask(
     }
     let branch = context.branch.clone();
     let target = context.target.clone();
-    let host = context.host.clone();
+    // A proxy before us may tell of another host, in words that its client chose.
+    let own = context.routed_host.clone();
+    let (host, port) = own.unwrap_or_else(|| (context.host.clone(), context.server_port));
     let decides = context.decision.is_some();
     let asked = Asked {
         method: &parts.method,
         scheme: context.scheme,
         host: &host,
-        port: context.server_port,
+        port,
         target: &target,
         version: context.version,
         headers: &parts.headers,
@@ -144,9 +149,9 @@ async fn ask(
 /// What the SERVER span says of it.
 fn note(context: &mut RequestContext, ruling: &Ruling) {
     let decided = match &ruling.outcome {
-        Ok(_) => Decided {
+        Ok(grant) => Decided {
             decision: "allow",
-            reason: None,
+            reason: grant.undecided.map(Reason::name),
         },
         Err(denial) => Decided {
             decision: denial.name(),
@@ -192,18 +197,17 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
     Ok(())
 }
 
-fn refuse(denial: Denial) -> Result<Response<Body>, ProxyError> {
-    match denial.answer {
-        DenialAnswer::Theirs(response) => Ok(response.map(Body::from)),
-        DenialAnswer::Own(challenges) => Err(ProxyError::Denied {
-            reason: denial.reason,
-            challenges,
-            status: None,
-        }),
-        DenialAnswer::OwnWith(status) => Err(ProxyError::Denied {
-            reason: denial.reason,
-            challenges: Vec::new(),
-            status: Some(status),
-        }),
-    }
+fn refuse(denial: Denial, policy: Option<Arc<str>>) -> Result<Response<Body>, ProxyError> {
+    let (challenges, status) = match denial.answer {
+        DenialAnswer::Theirs(response) => return Ok(response.map(Body::from)),
+        DenialAnswer::Own(challenges) => (challenges, None),
+        DenialAnswer::OwnWith(status) => (Vec::new(), Some(status)),
+    };
+    Err(ProxyError::Denied {
+        policy,
+        fault: denial.fault,
+        reason: denial.reason,
+        challenges,
+        status,
+    })
 }

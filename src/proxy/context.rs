@@ -47,6 +47,8 @@ pub(super) struct RequestContext {
     pub(super) client: IpAddr,
     pub(super) host: Box<str>,
     pub(super) server_port: Option<u16>,
+    /// Host and port by which its route was found, where a proxy before us told of another one.
+    pub(super) routed_host: Option<(Box<str>, Option<u16>)>,
     pub(super) user_agent: Option<HeaderValue>,
     /// `Origin`, kept where the route has cross-origin rules.
     pub(super) origin: Option<HeaderValue>,
@@ -137,6 +139,7 @@ impl RequestContext {
             client,
             host: Box::default(),
             server_port: None,
+            routed_host: None,
             user_agent: None,
             origin: None,
             is_preflight: false,

@@ -70,8 +70,12 @@ pub enum ProxyError {
         retry_after: u32,
     },
     /// It may not pass.
-    #[error("not allowed to pass ({})", reason.name())]
+    #[error("not allowed to pass ({}){}", reason.name(), by_whom(policy.as_deref(), fault.as_deref()))]
     Denied {
+        /// The policy that decided, or could not.
+        policy: Option<Arc<str>>,
+        /// What went wrong where it could not.
+        fault: Option<Arc<str>>,
         /// Why.
         reason: Reason,
         /// How its client may prove who it is: `WWW-Authenticate`.
@@ -142,6 +146,7 @@ impl ProxyError {
     /// The only place where an error becomes HTTP. No `_` arm: a new variant has to choose.
     pub fn answer(&self) -> Answer {
         match self {
+            Self::BadRequest { reason } if *reason == NOTHING_TOLD => answer::NOTHING_TOLD,
             Self::BadRequest { .. } => answer::BAD_REQUEST,
             Self::HeadersTooLarge { .. } => answer::HEADERS_TOO_LARGE,
             Self::NoRoute => answer::NO_ROUTE,
@@ -233,6 +238,12 @@ impl ProxyError {
         }
     }
 
+    /// Whether a host proxy is not set up to ask: its operator has to learn of it, and no client
+    /// can bring it about.
+    pub fn is_of_the_host(&self) -> bool {
+        matches!(self, Self::BadRequest { reason } if *reason == NOTHING_TOLD)
+    }
+
     /// How the client may prove who it is.
     pub fn challenges(&self) -> &[HeaderValue] {
         if let Self::Denied { challenges, .. } = self {
@@ -249,6 +260,18 @@ impl ProxyError {
             BodyFault::Idle => Self::BodyIdle,
             BodyFault::Client => Self::ClientGone,
         }
+    }
+}
+
+/// Why a question is refused that tells nothing of the request asked about.
+pub(in crate::proxy) const NOTHING_TOLD: &str = "telling_header_missing";
+
+/// Where a policy could not decide, which one and why.
+fn by_whom(policy: Option<&str>, fault: Option<&str>) -> String {
+    match (policy, fault) {
+        (Some(policy), Some(fault)) => format!(": policy `{policy}`: {fault}"),
+        (None, Some(fault)) => format!(": {fault}"),
+        (_, None) => String::new(),
     }
 }
 

@@ -115,9 +115,12 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
         trace_id.as_deref().unwrap_or_default(),
     );
     let challenges = error.challenges();
+    let is_of_the_host = error.is_of_the_host();
     let error: &(dyn Error + 'static) = error;
     if answer.status.is_server_error() {
         warn!(error, fault, trace_id = trace, span_id, "request failed");
+    } else if is_of_the_host {
+        warn!(error, fault, "a host proxy asks and does not tell about what");
     } else {
         debug!(error, fault, trace_id = trace, span_id, "request refused");
     }

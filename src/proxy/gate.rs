@@ -67,6 +67,7 @@ pub(super) struct Onward {
 /// What routing found.
 pub(super) struct Found {
     pub(super) route: Arc<LiveRoute>,
+    /// How much of the path the route's prefix took.
     prefix: Option<usize>,
 }
 
@@ -113,7 +114,8 @@ fn admit(
     if let Some(response) = published {
         return Ok(Gated::Answer(Box::new(response)));
     }
-    let Found { route, prefix } = found.ok_or(ProxyError::NoRoute)?;
+    let found = found.ok_or(ProxyError::NoRoute)?;
+    let (route, prefix) = (Arc::clone(&found.route), found.prefix);
     compress::note(context, &parts.headers);
     if let Some(response) = answer_preflight(context, &parts, &route) {
         return Ok(Gated::Answer(Box::new(response)));
@@ -124,7 +126,7 @@ fn admit(
         LiveAction::Forward { cluster, rewrite } => (Arc::clone(cluster), rewrite.clone()),
         LiveAction::Split { rewrite, .. } => (branch_cluster(context)?, rewrite.clone()),
         LiveAction::Redirect(_) | LiveAction::Answer { .. } | LiveAction::Nothing => {
-            let response = own_answer(context, &parts, &route.action, prefix)?;
+            let response = own_answer(context, &parts, &found)?;
             return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
         }
     };
@@ -184,6 +186,11 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
     forwarded::append_via(&mut parts.headers, context.version);
     context.client = view.client;
     context.scheme = view.scheme;
+    context.routed_host = view
+        .host
+        .as_ref()
+        .and(normalized)
+        .map(|own| (own.host().into(), own.port()));
     let asked = view
         .host
         .as_ref()
@@ -383,14 +390,13 @@ fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), ProxyError> {
 }
 
 /// What a route that goes to no upstream answers.
-fn own_answer(
+pub(super) fn own_answer(
     context: &RequestContext,
     parts: &Parts,
-    action: &LiveAction,
-    prefix: Option<usize>,
+    found: &Found,
 ) -> Result<Response<Body>, ProxyError> {
-    match action {
-        LiveAction::Redirect(to) => answer_redirect(context, parts, to, prefix),
+    match &found.route.action {
+        LiveAction::Redirect(to) => answer_redirect(context, parts, to, found.prefix),
         LiveAction::Answer {
             status,
             headers,

@@ -6,10 +6,10 @@ use crate::support::origin::{Origin, with_headers};
 use crate::support::proxy::{Proxy, Setup};
 use std::net::SocketAddr;
 
-const DIALECTS: [&str; 5] = ["nginx", "traefik", "caddy", "envoy", "haproxy"];
+pub const DIALECTS: [&str; 5] = ["nginx", "traefik", "caddy", "envoy", "haproxy"];
 
 /// A decision listener on loopback whose routes are these, asked by loopback.
-fn deciding(rest: &str) -> Setup {
+pub fn deciding(rest: &str) -> Setup {
     Setup::new(&format!(
         "listeners: {{authz: {{address: '127.0.0.1:0', mode: decision, \
          trusted_proxies: [127.0.0.0/8]}}}}\n{rest}\n"
@@ -17,21 +17,21 @@ fn deciding(rest: &str) -> Setup {
 }
 
 /// Public below `/public`, for 192.0.2.0/24 below `/office`, for nobody that exists elsewhere.
-const ROUTES: &str = "auth: {office: {ip: [192.0.2.0/24]}, nobody: {ip: [203.0.113.255]}}\n\
+pub const ROUTES: &str = "auth: {office: {ip: [192.0.2.0/24]}, nobody: {ip: [203.0.113.255]}}\n\
     routes:\n\
     - {name: public, match: {host: app.example.com, prefix: /public}}\n\
     - {name: office, match: {host: app.example.com, prefix: /office}, auth: office}\n\
     - {name: admin, match: {host: app.example.com, prefix: /admin}, auth: nobody}\n";
 
 /// A request that a host tells of.
-struct Told<'a> {
-    method: &'a str,
-    url: (&'a str, &'a str, &'a str),
-    client: &'a str,
-    fields: &'a [(&'a str, &'a str)],
+pub struct Told<'a> {
+    pub method: &'a str,
+    pub url: (&'a str, &'a str, &'a str),
+    pub client: &'a str,
+    pub fields: &'a [(&'a str, &'a str)],
 }
 
-fn told<'a>(host: &'a str, target: &'a str, client: &'a str) -> Told<'a> {
+pub fn told<'a>(host: &'a str, target: &'a str, client: &'a str) -> Told<'a> {
     Told {
         method: "GET",
         url: ("https", host, target),
@@ -41,7 +41,7 @@ fn told<'a>(host: &'a str, target: &'a str, client: &'a str) -> Told<'a> {
 }
 
 /// Asks as this host does.
-async fn ask(to: SocketAddr, dialect: &str, told: &Told<'_>) -> Reply {
+pub async fn ask(to: SocketAddr, dialect: &str, told: &Told<'_>) -> Reply {
     let (scheme, host, target) = told.url;
     let url = format!("{scheme}://{host}{target}");
     let envoy = format!("/auth/envoy{target}");
@@ -73,7 +73,7 @@ async fn ask(to: SocketAddr, dialect: &str, told: &Told<'_>) -> Reply {
     send(to, request(method, path, &fields)).await
 }
 
-async fn status(proxy: &Proxy, dialect: &str, told: &Told<'_>) -> u16 {
+pub async fn status(proxy: &Proxy, dialect: &str, told: &Told<'_>) -> u16 {
     ask(proxy.address, dialect, told).await.status.as_u16()
 }
 
@@ -368,6 +368,8 @@ async fn fields_that_tell_stand_exactly_once() {
     assert_eq!(status(&proxy, "nginx", &twice).await, 403);
     let none = get(proxy.address, "/auth/caddy", &[]).await;
     assert_eq!(none.status, 400);
+    let detail = none.json()["detail"].to_string();
+    assert!(detail.contains("does not tell what it asks"), "{detail}");
 }
 
 #[tokio::test]

@@ -41,6 +41,7 @@ mod garbage;
 mod grpc;
 mod headers;
 mod health;
+mod hostile;
 mod identity;
 mod hedging;
 mod life_cycle;

@@ -7,7 +7,7 @@ import hashlib
 import http.server
 import threading
 
-from origin import Server
+from origin import Server, read_body
 
 
 class App:
@@ -20,7 +20,8 @@ class App:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                seen.append((self.command, self.path, list(self.headers.items())))
+                body = read_body(self)
+                seen.append((self.command, self.path, list(self.headers.items()), len(body)))
                 if self.headers.get("upgrade", "").lower() == "websocket":
                     self.send_response(101)
                     self.send_header("connection", "upgrade")
@@ -71,7 +72,7 @@ class Authorizer(App):
                     self.close_connection = True
                     return
                 seen.append((self.command, self.path, list(self.headers.items())))
-                cookie = self.headers.get("cookie", "")
+                cookie = "; ".join(self.headers.get_all("cookie", []))
                 if "session=alice" in cookie:
                     # oauth2-proxy's way of saying yes.
                     self.answer(202, ("x-auth-user", "alice"), ("x-auth-groups", "staff,ops"))

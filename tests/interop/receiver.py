@@ -48,6 +48,7 @@ class Span:
     end: int
     attributes: dict
     events: list
+    links: list
     status: str
     resource: dict
     scope: tuple
@@ -96,6 +97,7 @@ def spans_of(request):
                     end=span.end_time_unix_nano,
                     attributes=attributes(span.attributes),
                     events=[(event.name, attributes(event.attributes)) for event in span.events],
+                    links=[(link.trace_id.hex(), link.span_id.hex()) for link in span.links],
                     status=trace_pb2.Status.StatusCode.Name(span.status.code)[12:],
                     resource=resource,
                     scope=scope,

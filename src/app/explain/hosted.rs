@@ -10,16 +10,17 @@ pub(super) fn outer(
     dialect: Dialect,
     listener: &ListenerSettings,
 ) -> Result<Question, ExplainError> {
-    let settings = listener.decision.as_ref().ok_or(ExplainError::Request(
-        "the listener is not in mode: decision",
-    ))?;
+    let settings = listener
+        .decision
+        .as_ref()
+        .ok_or(ExplainError::Host("the listener is not in mode: decision"))?;
     let endpoint = settings
         .path_of(dialect)
-        .ok_or(ExplainError::Request("this dialect is off"))?;
+        .ok_or(ExplainError::Host("its dialect is off"))?;
     let peer = listener
         .trusted_proxies
         .first()
-        .ok_or(ExplainError::Request("nobody may ask here"))?;
+        .ok_or(ExplainError::Host("the listener has no trusted_proxies"))?;
     let scheme = if question.secure { "https" } else { "http" };
     let named = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("host");
     let host = question.headers.iter().find(named);
@@ -44,7 +45,7 @@ pub(super) fn outer(
             ("GET", endpoint.to_string(), told)
         }
         Dialect::EnvoyGrpc => {
-            return Err(ExplainError::Request(
+            return Err(ExplainError::Host(
                 "a question over gRPC is not rehearsed; `envoy` asks the same over HTTP",
             ));
         }

@@ -6,7 +6,7 @@ use crate::app::build::{self, StartError};
 use crate::app::parts::{self, Clusters};
 use crate::clock::Stopwatch;
 use crate::config::Plan;
-use crate::listener::{ConnInfo, ListenerSettings, Place, TlsInfo};
+use crate::listener::{ConnInfo, Dialect, ListenerSettings, Place, TlsInfo};
 use crate::net::Ends;
 use crate::proxy::{Live, Pipeline, Snapshot, normalize_policy};
 use crate::ratelimit::RateLimitStore;
@@ -35,6 +35,9 @@ const REHEARSAL_MAX: Duration = Duration::from_secs(10);
 /// Most of an answer's head that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
+/// A `CheckResponse` whose `status` is there and empty, which is `OK`, behind its five bytes.
+const GRPC_OK: &[u8] = &[0, 0, 0, 0, 2, 0x0a, 0];
+
 /// Why there is no explanation.
 #[derive(Debug, thiserror::Error)]
 pub enum ExplainError {
@@ -52,6 +55,12 @@ pub enum ExplainError {
     /// The request did not end.
     #[error("the request did not come to an end within 10 s")]
     Stuck,
+    /// A host proxy cannot ask about it.
+    #[error("this host proxy cannot ask: {0}")]
+    Host(&'static str),
+    /// The listener takes no requests of clients.
+    #[error("listener `{0}` decides for host proxies and forwards nothing")]
+    Decides(Arc<str>),
     /// It cannot be written as a request at all.
     #[error("no request can be written: {0}")]
     Request(&'static str),
@@ -72,6 +81,9 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
     let live = Arc::new(Live::new(snapshot));
     let told = match question.host_proxy {
         Some(dialect) => Some(hosted::outer(question, dialect, &listener)?),
+        None if asks_nobody(&listener, question) => {
+            return Err(ExplainError::Decides(Arc::clone(&listener.name)));
+        }
         None => None,
     };
     let asked = told.as_ref().unwrap_or(question);
@@ -92,6 +104,17 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
         policy: normalize_policy(&listener),
     };
     Ok(facts::gather(&evidence, watch.elapsed()))
+}
+
+/// Whether this is a client's request, and the listener takes those of host proxies alone.
+fn asks_nobody(listener: &ListenerSettings, question: &Question) -> bool {
+    listener.decision.as_ref().is_some_and(|settings| {
+        let mut endpoints = Dialect::ALL.into_iter();
+        !endpoints.any(|one| {
+            let endpoint = settings.path_of(one).map(ToString::to_string);
+            endpoint.is_some_and(|path| question.path.starts_with(&path))
+        })
+    })
 }
 
 fn snapshot(
@@ -132,7 +155,7 @@ fn choose_listener(
         return deciding
             .cloned()
             .map(Arc::new)
-            .ok_or(ExplainError::Request("no listener is in mode: decision"));
+            .ok_or(ExplainError::Host("no listener is in mode: decision"));
     }
     let port = question
         .authority
@@ -232,7 +255,7 @@ async fn answer_all(stage: Arc<Stage>, name: Arc<str>, stream: DuplexStream, h2:
     }
 }
 
-/// 200 without a body; in gRPC `OK` with an empty message, which is how an authorizer allows.
+/// 200 without a body; in gRPC `OK` with a message that, of an authorizer, has the status `OK`.
 fn all_is_well(asked: &HeaderMap) -> Response<Full<Bytes>> {
     let Some(kind) = asked.get(CONTENT_TYPE).filter(|kind| {
         let kind = kind.as_bytes();
@@ -240,7 +263,7 @@ fn all_is_well(asked: &HeaderMap) -> Response<Full<Bytes>> {
     }) else {
         return Response::new(Full::default());
     };
-    let mut answer = Response::new(Full::new(Bytes::from_static(&[0; 5])));
+    let mut answer = Response::new(Full::new(Bytes::from_static(GRPC_OK)));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, kind.clone());
     headers.insert("grpc-status", HeaderValue::from_static("0"));

@@ -10,6 +10,7 @@ mod fault;
 mod kind;
 mod meter;
 mod pattern;
+mod place;
 mod read;
 mod rules;
 mod run;

@@ -53,7 +53,12 @@ fn read(text: &str) -> Result<Checked, Vec<Fault>> {
     let parsed = parser.parse_with_source_info(text);
     let (mut tree, info) = parsed.map_err(|errors| {
         let errors = errors.errors.iter().take(SYNTAX_FAULTS_MAX);
-        errors.map(|error| syntax(text, error)).collect::<Vec<_>>()
+        let mut faults: Vec<_> = errors.map(|error| syntax(text, error)).collect();
+        // A sign that is none explains what follows it.
+        if let Some(told) = faults.iter().position(|fault| fault.help.is_some()) {
+            faults = vec![faults.swap_remove(told)];
+        }
+        faults
     })?;
     let mut walk = Walk::new(text, &info);
     let kind = walk.visit(&mut tree);
@@ -68,11 +73,32 @@ fn read(text: &str) -> Result<Checked, Vec<Fault>> {
 
 fn syntax(text: &str, error: &ParseError) -> Fault {
     let at = place(text, error.pos);
+    let fault = Fault::at(at.clone(), "this is no expression");
+    if error.msg.contains("'<EOF>'") {
+        let end = text.trim_end().len();
+        return Fault {
+            at: end..end,
+            ..fault.label("it ends too early")
+        };
+    }
+    if let Some(help) = sign(text.get(at.start..).unwrap_or_default()) {
+        return fault.label("there is no such operator").help(help);
+    }
     let detail = error.msg.strip_prefix("Syntax error: ");
     let detail = detail.unwrap_or(&error.msg);
     // The lists of what might follow instead are longer than what they are about.
     let detail = detail.split(" expecting ").next().unwrap_or(detail);
-    Fault::at(at, "this is no expression").label(detail.to_owned())
+    fault.label(detail.to_owned())
+}
+
+/// What is meant by the sign at the beginning, where it is one of another language.
+fn sign(rest: &str) -> Option<&'static str> {
+    match rest.as_bytes() {
+        [b'=', ..] => Some("`==` compares"),
+        [b'&', ..] => Some("both: `&&`"),
+        [b'|', ..] => Some("one of both: `||`"),
+        _ => None,
+    }
 }
 
 /// The bytes of a place that is told by line and column, both counted from one.

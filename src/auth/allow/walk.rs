@@ -34,8 +34,8 @@ const LIST_MAX: usize = 1000;
 
 /// A walk over a tree.
 pub(super) struct Walk<'t> {
-    text: &'t str,
-    info: &'t SourceInfo,
+    pub(super) text: &'t str,
+    pub(super) info: &'t SourceInfo,
     faults: Vec<Fault>,
     slots: Vec<Slot>,
     /// Variables of comprehensions around the place that is walked.
@@ -251,6 +251,9 @@ impl<'t> Walk<'t> {
         if call.func_name == "matches" {
             return self.matches(node, at);
         }
+        if !rules::is_operator(&call.func_name) && !rules::is_known(&call.func_name) {
+            return self.no_function(call, at);
+        }
         let target = call.target.as_deref_mut();
         let is_member = target.is_some();
         let mut kinds = Vec::with_capacity(call.args.len() + 1);
@@ -279,15 +282,23 @@ impl<'t> Walk<'t> {
                 } else {
                     self.word_from(at, &name)
                 };
-                let fault = Fault::at(at, message);
-                self.tell(if rules::is_known(&name) {
-                    fault
-                } else {
-                    fault.known(&name, rules::FUNCTIONS)
-                });
+                self.tell(Fault::at(at, message));
                 Kind::Any
             }
         }
+    }
+
+    /// A function that there is not. What it takes is not looked at: where `exists` is misspelt,
+    /// its variable would be another error.
+    fn no_function(&mut self, call: &mut CallExpr, at: Range<usize>) -> Kind {
+        if let Some(target) = call.target.as_deref_mut() {
+            self.visit(target);
+        }
+        let name = &call.func_name;
+        let at = self.word_from(at, name);
+        let message = format!("no function is called `{name}`");
+        self.tell(Fault::at(at, message).known(name, rules::FUNCTIONS));
+        Kind::Any
     }
 
     fn addition(&mut self, at: &Range<usize>) {
@@ -442,59 +453,5 @@ impl<'t> Walk<'t> {
             target: None,
             args: vec![paid, condition],
         });
-    }
-
-    /// The bytes of a node.
-    fn place(&self, id: u64) -> Range<usize> {
-        let (start, stop) = self.info.offset_for(id).unwrap_or((0, 0));
-        let byte = |offset: u32| {
-            let mut chars = self.text.char_indices();
-            let found = chars.nth(offset as usize);
-            found.map_or(self.text.len(), |(at, _)| at)
-        };
-        let start = byte(start);
-        start..byte(stop.saturating_add(1)).max(start)
-    }
-
-    /// The bytes of the name before the bracket of a call, or the place.
-    fn name_before(&self, at: Range<usize>) -> Range<usize> {
-        let head = self.text.get(..at.start).unwrap_or_default().trim_end();
-        let name = head.trim_end_matches(|one: char| one.is_ascii_alphanumeric() || one == '_');
-        if name.len() < head.len() {
-            name.len()..head.len()
-        } else {
-            at
-        }
-    }
-
-    /// The bytes of a word at or behind a place, or the place.
-    fn word_from(&self, at: Range<usize>, word: &str) -> Range<usize> {
-        let found = self.text.get(at.start..).and_then(|rest| rest.find(word));
-        // Of a member the dot is known, of a call the bracket: then the word stands before it.
-        let before = || self.text.get(..at.start).and_then(|head| head.rfind(word));
-        match (before(), found) {
-            (Some(start), _) if start + word.len() == at.start => start..at.start,
-            (_, Some(behind)) => at.start + behind..at.start + behind + word.len(),
-            (_, None) => at,
-        }
-    }
-
-    /// The bytes of one name of a path.
-    fn place_of_name(&self, node: &IdedExpr, name: &str) -> Range<usize> {
-        let mut root = node;
-        let mut outer = self.place(node.id);
-        loop {
-            root = if let Expr::Select(select) = &root.expr {
-                &select.operand
-            } else if let Expr::Call(call) = &root.expr
-                && let Some((of, _)) = literal_index(call)
-            {
-                of
-            } else {
-                break;
-            };
-            outer.start = outer.start.min(self.place(root.id).start);
-        }
-        self.word_from(outer.start..outer.end, name)
     }
 }

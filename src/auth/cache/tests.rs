@@ -58,6 +58,7 @@ fn theirs(headers: &[(&'static str, &'static str)], body: Bytes) -> Verdict {
     Verdict::Deny(Box::new(crate::auth::Denial {
         reason: Reason::Refused,
         answer: DenialAnswer::Theirs(answer),
+        fault: None,
     }))
 }
 

@@ -35,7 +35,10 @@ pub(super) async fn check(
                 let keep = Keep::Stored { at_most: None };
                 return Decided { verdict, keep };
             }
-            None => failed(settings, rules, asked, Reason::BadAnswer, span),
+            None => {
+                let fault = "its answer names more than one client".to_owned();
+                failed(settings, rules, asked, (Reason::BadAnswer, fault), span)
+            }
         },
         Ok(Reply::Deny(response)) => {
             let keep = if is_of_the_moment(response.status()) {
@@ -47,7 +50,10 @@ pub(super) async fn check(
             return Decided { verdict, keep };
         }
         Ok(Reply::Failed(answer)) => {
-            let mut verdict = failed(settings, rules, asked, Reason::Unavailable, span);
+            let mut verdict = {
+                let fault = "it answered that it failed".to_owned();
+                failed(settings, rules, asked, (Reason::Unavailable, fault), span)
+            };
             if let (Verdict::Deny(denial), Some(answer)) = (&mut verdict, answer)
                 && rules.on_failure == OnFailure::Closed
                 && rules.failure_status.is_none()
@@ -56,12 +62,7 @@ pub(super) async fn check(
             }
             verdict
         }
-        Err(NoReply { reason, error }) => {
-            if let Some(span) = span.span() {
-                span.str("edgespan.auth.error", &error);
-            }
-            failed(settings, rules, asked, reason, span)
-        }
+        Err(NoReply { reason, error }) => failed(settings, rules, asked, (reason, error), span),
     };
     Decided {
         verdict,

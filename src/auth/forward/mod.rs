@@ -42,14 +42,20 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let Some(cache) = &self.cache else {
-            return self.ask(policy, settings, asked, span).await.verdict;
-        };
+        let origin = span.origin();
         let rules = settings.rules(asked.route);
-        let question = asked_before(cache, settings, asked);
-        let (due, origin) = (clock::instant() + rules.timeout, span.origin());
-        let ask = self.ask(policy, settings, asked, &mut *span);
-        match cache.decide(question, due, origin, ask).await {
+        let answered = {
+            // Pinned here and lent: it is large, and would have room in every future that it
+            // moves through.
+            let ask = std::pin::pin!(self.ask(policy, settings, asked, &mut *span));
+            let Some(cache) = &self.cache else {
+                return ask.await.verdict;
+            };
+            let question = asked_before(cache, settings, asked);
+            let due = clock::instant() + rules.timeout;
+            cache.decide(question, due, origin, ask).await
+        };
+        match answered {
             Ok(mut answered) => {
                 if answered.is_of_another_request()
                     && let Verdict::Allow(grant) = &mut answered.verdict
@@ -60,7 +66,10 @@ impl Forward {
                 }
                 span.answered(answered)
             }
-            Err(StillWaiting) => failed(settings, rules, asked, Reason::Timeout, span),
+            Err(StillWaiting) => {
+                let late = "who asked before had no answer in time".to_owned();
+                failed(settings, rules, asked, (Reason::Timeout, late), span)
+            }
         }
     }
 
@@ -76,7 +85,8 @@ impl Forward {
         }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
-            let verdict = failed(settings, rules, asked, Reason::BadAnswer, span);
+            let told = "it cannot be told of this request".to_owned();
+            let verdict = failed(settings, rules, asked, (Reason::BadAnswer, told), span);
             return Decided::of_one_request(verdict);
         };
         if told.is_cut {
@@ -95,9 +105,10 @@ impl Forward {
             retries: settings.retries,
             is_grpc: false,
         };
-        let (reason, keep) = match call::ask(&self.cluster, &question, span).await {
+        let (fault, keep) = match call::ask(&self.cluster, &question, span).await {
             Ok(answer) => {
                 let keep = self.keep(&answer.response);
+                let status = answer.response.status();
                 match reading::read(policy, settings, rules, asked, answer.response) {
                     Reading::Allow(grant) => {
                         let verdict = Verdict::Allow(grant);
@@ -107,17 +118,12 @@ impl Forward {
                         let verdict = Verdict::Deny(denial);
                         return Decided { verdict, keep };
                     }
-                    Reading::Nothing(reason) => (reason, Keep::Shared),
+                    Reading::Nothing(reason) => ((reason, no_decision(status)), Keep::Shared),
                 }
             }
-            Err(error) => {
-                if let Some(span) = span.span() {
-                    span.str("edgespan.auth.error", &error.to_string());
-                }
-                (call::reason_of(&error), Keep::Shared)
-            }
+            Err(error) => ((call::reason_of(&error), error.to_string()), Keep::Shared),
         };
-        let verdict = failed(settings, rules, asked, reason, span);
+        let verdict = failed(settings, rules, asked, fault, span);
         Decided { verdict, keep }
     }
 
@@ -135,6 +141,15 @@ impl Forward {
 fn is_of_the_moment(status: StatusCode) -> bool {
     status.is_server_error()
         || [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status)
+}
+
+/// Why an answer of this status decides nothing.
+fn no_decision(status: StatusCode) -> String {
+    if status.is_server_error() {
+        format!("it answered {}", status.as_u16())
+    } else {
+        "its answer makes no sense".to_owned()
+    }
 }
 
 /// What makes this request one question with others. None: it has a body that is told of, and what
@@ -164,22 +179,26 @@ pub(super) fn failed(
     settings: &ForwardSettings,
     rules: &ForwardRules,
     asked: &Asked<'_>,
-    reason: Reason,
+    (reason, fault): (Reason, String),
     span: &mut DecisionSpan<'_, '_>,
 ) -> Verdict {
+    if let Some(span) = span.span() {
+        span.str("edgespan.auth.error", &fault);
+    }
     match rules.on_failure {
         OnFailure::Open => {
             if let Some(span) = span.span() {
                 span.bool("edgespan.auth.failed_open", true);
-                span.str("edgespan.auth.reason", reason.name());
             }
             Verdict::Allow(Box::new(Grant {
                 request: reading::removals(settings, asked.headers),
+                undecided: Some(reason),
                 ..Grant::default()
             }))
         }
         OnFailure::Closed => {
             let mut denial = Denial::own(reason);
+            denial.fault = Some(fault.into());
             if let Some(status) = rules.failure_status {
                 denial.answer = DenialAnswer::OwnWith(status);
             }

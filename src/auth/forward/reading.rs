@@ -56,6 +56,7 @@ pub(super) fn refusal(asked: &Asked<'_>, response: Response<Bytes>) -> Box<Denia
     Box::new(Denial {
         reason: Reason::Refused,
         answer,
+        fault: None,
     })
 }
 

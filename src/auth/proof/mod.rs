@@ -53,5 +53,6 @@ fn challenged(reason: Reason, challenge: Option<&HeaderValue>) -> Box<Denial> {
     Box::new(Denial {
         reason,
         answer: DenialAnswer::Own(challenge.into_iter().cloned().collect()),
+        fault: None,
     })
 }

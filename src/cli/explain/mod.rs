@@ -40,7 +40,8 @@ pub struct ExplainArgs {
     /// The listener it comes in by [default: by the URL's scheme and port]
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
-    /// The host proxy that asks about it: a listener in decision mode answers
+    /// The host proxy that asks about it: nginx, traefik, caddy, envoy or haproxy; a listener in
+    /// decision mode answers
     #[arg(long = "as", value_name = "HOST", value_parser = host_proxy)]
     pub host_proxy: Option<Dialect>,
     /// Print the explanation as JSON
@@ -140,9 +141,11 @@ fn host_proxy(text: &str) -> Result<Dialect, String> {
 
 fn failed(error: ExplainError) -> Failure {
     match error {
-        ExplainError::NoListener { .. } | ExplainError::Request(_) => {
+        ExplainError::NoListener { .. } | ExplainError::Request(_) | ExplainError::Host(_) => {
             Failure::new(ExitStatus::Usage, error.to_string())
         }
+        ExplainError::Decides(_) => Failure::new(ExitStatus::Usage, error.to_string())
+            .help("`--as nginx` asks as that proxy does; also traefik, caddy, envoy, haproxy"),
         ExplainError::Start(source) => {
             Failure::new(ExitStatus::Configuration, "the configuration cannot be run")
                 .because(source)

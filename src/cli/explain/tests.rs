@@ -148,7 +148,9 @@ upstreams: {content: {endpoints: [\"http://127.0.0.1:3000\"]}}
 auth:
   office: {ip: [10.0.0.0/8]}
   legacy: {forward: {url: \"http://127.0.0.1:4180/check\"}}
+  rules: {forward: {url: \"http://127.0.0.1:9191\", dialect: grpc}}
 routes:
+  - {name: ruled, match: {prefix: /ruled}, upstream: content, auth: rules}
   - {name: app, match: {prefix: /app}, upstream: content, auth: [office, legacy]}
   - {name: inside, match: {prefix: /inside}, upstream: content, auth: office}
 ";
@@ -164,8 +166,71 @@ routes:
     let asked = "           legacy  forward  GET /check  assumed to allow ";
     assert!(passed.contains(asked), "{passed}");
     assert!(passed.contains("GET /app\n"), "{passed}");
+    let ruled = explained_by(guarded, 80, &["http://a.example/ruled"], "").unwrap();
+    assert!(ruled.contains("assumed to allow"), "{ruled}");
     assert_eq!(json["auth"]["decision"], "allow");
     assert_eq!(json["auth"]["asked"][1]["assumed"], true);
     assert_eq!(json["auth"]["asked"][1]["line"], 5);
     assert!(refused.contains("answer     403"), "{refused}");
+}
+
+const DECIDING: &str = "\
+listeners:
+  authz: {address: \"127.0.0.1:9000\", mode: decision, trusted_proxies: [127.0.0.1]}
+auth:
+  office: {ip: [10.0.0.0/8]}
+  login: {forward: {url: \"http://127.0.0.1:4180/auth\", identity_headers: [x-auth-user]}}
+routes:
+  - {name: health, match: {host: app.example.com, path: /health}}
+  - {name: inside, match: {host: app.example.com, prefix: /inside}, auth: office}
+  - {name: app, match: {host: app.example.com, prefix: /}, auth: login}
+";
+
+#[test]
+fn every_host_proxy_gets_an_explanation_of_what_it_is_answered() {
+    let hosts = ["nginx", "traefik", "caddy", "envoy", "haproxy"];
+    let told = hosts.map(|host| {
+        let request = ["GET https://app.example.com/orders/7", "--as", host];
+        let told = explained_by(DECIDING, 80, &request, "").unwrap();
+        format!("--as {host}\n{told}")
+    });
+
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_refusal_is_told_as_the_host_gets_it() {
+    let ask = |path: &str, host: &str| {
+        let url = format!("GET https://app.example.com{path}");
+        explained_by(DECIDING, 80, &[&url, "--as", host], "").unwrap()
+    };
+    let (inside, outside) = (ask("/inside", "nginx"), ask("/inside", "traefik"));
+    let nowhere = explained_by(
+        DECIDING,
+        80,
+        &["http://other.example/", "--as", "nginx"],
+        "",
+    );
+
+    assert!(inside.contains("answer     403"), "{inside}");
+    assert!(outside.contains("answer     403"), "{outside}");
+    assert!(nowhere.unwrap().contains("answer     403"));
+}
+
+#[test]
+fn who_cannot_ask_is_told_why() {
+    let why = |file: &str, request: &[&str]| {
+        let failure = explained_by(file, 80, request, "").unwrap_err();
+        assert_eq!(failure.status(), ExitStatus::Usage);
+        failure.render(&Surface::fixed(80, Paint::new(false), Glyphs::UNICODE))
+    };
+    let url = "https://app.example.com/";
+
+    let no_listener = why(FILE, &[url, "--as", "nginx"]);
+    let grpc = why(DECIDING, &[url, "--as", "envoy_grpc"]);
+    let client = why(DECIDING, &[url]);
+
+    assert!(no_listener.contains("no listener is in mode: decision"));
+    assert!(grpc.contains("`envoy` asks the same over HTTP"), "{grpc}");
+    assert!(client.contains("`--as nginx` asks as"), "{client}");
 }

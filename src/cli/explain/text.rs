@@ -264,13 +264,22 @@ impl Page<'_> {
         };
         let by = match (&told.route, &answer.error_type) {
             (_, Some(kind)) => format!("  ({kind})"),
+            (Some(route), None) if route.action == "decide" => match answer.status {
+                200 => "  (it may pass)".to_owned(),
+                _ => "  (it may not)".to_owned(),
+            },
             (Some(route), None) if route.action != "forward" => format!("  ({})", route.action),
             (_, None) => String::new(),
         };
         self.row("answer", &format!("{}{to}{by}", answer.status), None);
+        let by_others = told.auth.iter().flat_map(|auth| &auth.asked);
+        let empty = match by_others.clone().find(|asked| asked.question.is_some()) {
+            Some(asked) => format!("(empty unless {} tells it)", asked.policy),
+            None => "(empty)".to_owned(),
+        };
         for (at, (name, value)) in answer.told.iter().enumerate() {
             let label = if at == 0 { "host gets" } else { "" };
-            let value = if value.is_empty() { "(nothing)" } else { value };
+            let value = if value.is_empty() { &empty } else { value };
             self.row(label, &format!("{name} {value}"), None);
         }
     }

@@ -204,6 +204,36 @@ fn internal(id: u8, parent: u8, name: &str, micros: (u64, u64)) -> Span {
     })
 }
 
+/// What policies decided about a request: one that did not know it, one that could not tell.
+pub(crate) fn undecided() -> FinishedSpans {
+    let decided = |id, name: &str, decision: &str, reason: &str| {
+        let mut span = internal(id, 0xd8, name, (100 * u64::from(id), 2_000));
+        span.attributes
+            .push(text("edgespan.auth.decision", decision));
+        span.attributes.push(text("edgespan.auth.reason", reason));
+        span
+    };
+    encoded(vec![
+        decided(1, "auth keys", "abstain", "no_credential"),
+        // What is decided for a host proxy is told with what it is about.
+        span(Shape {
+            kind: SpanKind::Server,
+            name: "GET /auth/nginx",
+            id: 3,
+            parent: Some(0xd8),
+            micros: (50, 3_000),
+            error: false,
+            attributes: vec![
+                text("edgespan.original.method", "POST"),
+                text("edgespan.original.host", "app.example.com"),
+                text("edgespan.original.path", "/orders/7"),
+            ],
+        }),
+        decided(2, "auth legacy", "error", "unavailable"),
+        release(3_000, 503),
+    ])
+}
+
 /// Three levels, and a span whose parent is not among them.
 pub(crate) fn nested() -> FinishedSpans {
     encoded(vec![

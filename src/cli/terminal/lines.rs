@@ -34,6 +34,15 @@ fn line(span: &ShownSpan, out: &mut String) {
     if let Some(error) = &span.outcome.error {
         out.push_str(&format!(" error={}", escape::word(error)));
     }
+    for (key, word) in [
+        ("decision", &span.decision),
+        ("reason", &span.reason),
+        ("cache", &span.cache),
+    ] {
+        if let Some(word) = word {
+            out.push_str(&format!(" {key}={}", escape::word(word)));
+        }
+    }
     out.push_str(&format!(" ms={milliseconds:.1}"));
     if let Some(flow) = &span.flow {
         out.push_str(&format!(" flow={}", escape::word(flow)));
@@ -56,6 +65,12 @@ mod tests {
     #[test]
     fn a_span_is_a_line_that_grep_can_read() {
         let request = FinishedRequest::read(&fixtures::release_failed(), "edgespan").unwrap();
+        insta::assert_snapshot!(draw(&request));
+    }
+
+    #[test]
+    fn what_policies_decided_and_why_is_on_their_lines() {
+        let request = FinishedRequest::read(&fixtures::undecided(), "edgespan").unwrap();
         insta::assert_snapshot!(draw(&request));
     }
 

@@ -59,6 +59,12 @@ pub(super) struct ShownSpan {
     pub(super) attempt: i64,
     /// How it ended.
     pub(super) outcome: Outcome,
+    /// What a policy decided.
+    pub(super) decision: Option<String>,
+    /// Why it did not allow.
+    pub(super) reason: Option<String>,
+    /// Whether that was remembered.
+    pub(super) cache: Option<String>,
     /// Unix nanoseconds.
     pub(super) start: u64,
     /// Unix nanoseconds.
@@ -94,6 +100,8 @@ impl ShownSpan {
         let kind = span.kind();
         let name = attributes.name_with_path(span);
         let peer = || attributes.text("service.peer.name");
+        // The SERVER span says the same of all policies together; the rows of theirs are enough.
+        let decided = |key| attributes.text(key).filter(|_| kind == SpanKind::Internal);
         let address = || attributes.text("server.address");
         let service = match kind {
             SpanKind::Client | SpanKind::Producer => peer().or_else(address).unwrap_or_default(),
@@ -117,6 +125,9 @@ impl ShownSpan {
                 .unwrap_or(0)
                 .saturating_add(1),
             outcome: attributes.outcome(span),
+            decision: decided("edgespan.auth.decision"),
+            reason: decided("edgespan.auth.reason"),
+            cache: decided("edgespan.auth.cache"),
             start: span.start_time_unix_nano,
             end: span.end_time_unix_nano.max(span.start_time_unix_nano),
         }
@@ -156,8 +167,15 @@ impl Attributes<'_> {
 
     /// A SERVER span without a route is named by its method alone, and one whose route takes every
     /// path by that: neither tells a person anything. Such a span is shown with its path.
+    /// A decision for a host proxy is shown with what it is about.
     fn name_with_path(&self, span: &Span) -> String {
         let name = bounded(&span.name);
+        let original = |part| self.text(&format!("edgespan.original.{part}"));
+        if let (Some(method), Some(host), Some(path)) =
+            (original("method"), original("host"), original("path"))
+        {
+            return format!("{name} for {method} {host}{path}");
+        }
         let method = match self.text("http.route").as_deref() {
             None => Some(name.as_str()),
             Some(EVERY_PATH) => name.strip_suffix(EVERY_PATH).map(str::trim_end),
@@ -184,11 +202,15 @@ impl Attributes<'_> {
         // gRPC answers 200 whatever happened; its own status is the one that tells.
         let status = grpc.or_else(|| http.map(|code| code.to_string()));
         let left = self.bool("edgespan.client_disconnected");
+        let decision = self
+            .text("edgespan.auth.decision")
+            .filter(|_| span.kind() == SpanKind::Internal);
         let weight = match http {
             Some(400..=499) => Weight::Caution,
             Some(500..) => Weight::Failure,
             _ if failed => Weight::Failure,
             _ if left => Weight::Caution,
+            _ if decision.is_some() => weight_of_decision(decision.as_deref()),
             _ => Weight::Fine,
         };
         let error = error.filter(|word| Some(word) != status.as_ref());
@@ -203,6 +225,15 @@ impl Attributes<'_> {
             error,
             weight,
         }
+    }
+}
+
+/// A refusal is a policy's work; that it could not decide is a failure.
+fn weight_of_decision(decision: Option<&str>) -> Weight {
+    match decision {
+        Some("error" | "timeout") => Weight::Failure,
+        Some("deny" | "redirect" | "cancelled") => Weight::Caution,
+        _ => Weight::Fine,
     }
 }
 

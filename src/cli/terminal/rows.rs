@@ -3,7 +3,7 @@
 use super::super::escape;
 use super::super::style::Surface;
 use super::request::{FinishedRequest, ShownSpan, Weight, duration_text};
-use super::tree::outcome_text;
+use super::tree::{decision_text, outcome_text};
 use std::collections::{HashMap, HashSet};
 
 /// More rows than this are counted instead of drawn.
@@ -60,10 +60,10 @@ impl<'a> Rows<'a> {
                     _ => escape::shown(&span.name).into_owned(),
                 },
                 // The head line has told the root's.
-                outcome: if is_root || span.outcome.weight == Weight::Fine {
-                    String::new()
-                } else {
-                    outcome_text(&span.outcome, surface)
+                outcome: match &span.decision {
+                    Some(decision) => decision_text(decision, span.outcome.weight, surface),
+                    None if is_root || span.outcome.weight == Weight::Fine => String::new(),
+                    None => outcome_text(&span.outcome, surface),
                 },
                 attempt: if is_attempt {
                     format!("try {}", span.attempt)

@@ -61,6 +61,16 @@ pub(super) fn outcome_text(outcome: &Outcome, surface: &Surface) -> String {
     }
 }
 
+/// `allow`, `✗ timeout`; safe to show.
+pub(super) fn decision_text(decision: &str, weight: Weight, surface: &Surface) -> String {
+    let text = escape::shown(decision);
+    let text = surface.cut(&text, surface.columns() / 4);
+    match weight {
+        Weight::Failure => format!("{} {text}", surface.glyphs.cross),
+        Weight::Fine | Weight::Caution => text,
+    }
+}
+
 fn painted_outcome(text: &str, weight: Weight, surface: &Surface) -> String {
     match weight {
         Weight::Failure => surface.paint.red(text).to_string(),
@@ -310,6 +320,11 @@ mod tests {
     #[test]
     fn a_span_hangs_below_its_parent() {
         insta::assert_snapshot!(drawn(&fixtures::nested(), 80, false, Glyphs::UNICODE));
+    }
+
+    #[test]
+    fn what_policies_decided_stands_beside_their_names() {
+        insta::assert_snapshot!(drawn(&fixtures::undecided(), 80, false, Glyphs::UNICODE));
     }
 
     #[test]

@@ -120,7 +120,7 @@ pub(in crate::config) enum LimitStore {
 /// What becomes of requests while Redis cannot be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(title = "way to fail")]
+#[schemars(title = "way to fail", extend("x-plural" = "ways"))]
 pub(in crate::config) enum OnStoreFailure {
     /// They pass.
     Open,

@@ -31,6 +31,16 @@ fn the_minimal_and_the_gateway_example_are_right() {
 }
 
 #[test]
+fn the_examples_of_auth_are_right() {
+    let forward = check(&repository("config/forward-auth.yaml")).plan;
+    let decision = check(&repository("config/decision.yaml")).plan;
+
+    assert_eq!(forward.policies.len(), 3);
+    assert_eq!(forward.routes.len(), 7);
+    assert!(decision.listeners[0].decision.is_some());
+}
+
+#[test]
 fn the_tls_example_is_right_beside_its_files() {
     let folder = tempfile::tempdir().unwrap();
     let certified = rcgen::generate_simple_self_signed(["portal.example.com".to_owned()]).unwrap();

@@ -232,11 +232,13 @@ fn refusal(decision: &Decision, mut response: Response<Body>) -> Response<Body> 
 /// our own address before it.
 fn absolute_location(decision: &Decision, headers: &mut HeaderMap) {
     let Some(asked) = &decision.asked else { return };
-    let Some(location) = headers.get(LOCATION).and_then(|text| text.to_str().ok()) else {
+    let Some(location) = headers.get(LOCATION) else {
         return;
     };
+    // Beyond ASCII, too: left as it is, it would be relative to us.
+    let location = String::from_utf8_lossy(location.as_bytes());
     let base = format!("{}{}", asked.origin, asked.target);
-    let joined = url::Url::parse(&base).and_then(|base| base.join(location));
+    let joined = url::Url::parse(&base).and_then(|base| base.join(&location));
     let absolute = joined.ok().map(String::from);
     match absolute.and_then(|text| HeaderValue::try_from(text).ok()) {
         Some(absolute) => headers.insert(LOCATION, absolute),

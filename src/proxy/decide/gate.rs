@@ -10,8 +10,8 @@ use crate::message::respond::Form;
 use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
-use crate::proxy::gate::{self, Gated};
-use crate::proxy::snapshot::LiveRoute;
+use crate::proxy::gate::{self, Gated, Guarded};
+use crate::proxy::snapshot::{LiveAction, LiveRoute};
 use crate::proxy::{cors, limit, well_known};
 use crate::route::RouteRequest;
 use http::header::{FORWARDED, TRANSFER_ENCODING, USER_AGENT};
@@ -53,8 +53,7 @@ pub(in crate::proxy) fn gate(
         Ok(told) => {
             // Proxies before the host may have written it, and the host may not know it.
             parts.headers.remove(FORWARDED);
-            let peer = context.conn.ends.peer.ip();
-            let client = Reading::of(&context.conn.listener).client_of(&parts.headers, peer);
+            let client = Reading::of(&context.conn.listener).client_of(&parts.headers);
             let client = SocketAddr::new(client, 0);
             ask(context, parts.headers, &told, client, upgrades)
         }
@@ -181,6 +180,14 @@ pub(super) fn ask(
         return Err(ProxyError::BadRequest {
             reason: "path_ambiguous",
         });
+    }
+    match &found.route.action {
+        // Who asks us would hand on a request that we never do.
+        LiveAction::Redirect(_) | LiveAction::Answer { .. } => {
+            let response = gate::own_answer(context, &parts, &found)?;
+            return Ok(Gated::Guarded(Box::new(Guarded { parts, response })));
+        }
+        LiveAction::Forward { .. } | LiveAction::Split { .. } | LiveAction::Nothing => {}
     }
     Ok(Gated::Decide(Box::new(Asking {
         before: parts.headers.clone(),

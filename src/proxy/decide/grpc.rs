@@ -51,7 +51,7 @@ pub(in crate::proxy) async fn gate(
     let policy = gate::normalize_policy(&context.conn.listener);
     let normalized = normalize(&mut incoming, &policy).map_err(gate::refused);
     let (mut parts, body) = incoming.into_parts();
-    drop(hop_by_hop::strip_request(&mut parts.headers, &[]));
+    drop(hop_by_hop::strip_told(&mut parts.headers));
     let arrived = arrive(context, &parts, normalized);
     if let Some(decision) = &mut context.decision {
         decision.call = Some(Call::Begun);

@@ -5,7 +5,7 @@
 
 use crate::listener::Dialect;
 use crate::message::hop_by_hop;
-use crate::proxy::error::ProxyError;
+use crate::proxy::error::{NOTHING_TOLD, ProxyError};
 use http::header::SEC_WEBSOCKET_VERSION;
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -21,7 +21,7 @@ const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 /// Takes off what belongs to the host's own connection. Whether another protocol is asked for: by
 /// `Upgrade`, or by what every WebSocket's request has where the host has taken that off before.
 pub(super) fn upgrades(headers: &mut HeaderMap) -> bool {
-    let upgrade = hop_by_hop::strip_request(headers, &[]);
+    let upgrade = hop_by_hop::strip_told(headers);
     upgrade.is_some() || headers.contains_key(SEC_WEBSOCKET_VERSION)
 }
 
@@ -120,7 +120,7 @@ fn by_path(endpoint: &str, outer: &Outer<'_>) -> Result<Told, Untold> {
 /// The value of a field that stands exactly once, in visible ASCII.
 fn sole<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Untold> {
     let mut values = headers.get_all(name).iter();
-    let value = values.next().ok_or(Untold("telling_header_missing"))?;
+    let value = values.next().ok_or(Untold(NOTHING_TOLD))?;
     if values.next().is_some() {
         return Err(Untold("telling_header_repeated"));
     }

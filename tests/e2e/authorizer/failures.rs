@@ -36,6 +36,10 @@ async fn an_authorizer_that_is_down_refuses_everybody_with_503() {
         edges.server().text("edgespan.auth.reason"),
         Some("unavailable")
     );
+    assert_eq!(
+        edges.client().text("error.type"),
+        Some("connection_refused")
+    );
 }
 
 #[tokio::test]
@@ -111,6 +115,9 @@ async fn open_lets_pass_as_nobody() {
         assert_eq!(decision.text("edgespan.auth.decision"), Some("allow"));
         assert_eq!(decision.bool("edgespan.auth.failed_open"), Some(true));
         assert_eq!(decision.text("edgespan.auth.reason"), Some("unavailable"));
+        let server = edges.server();
+        assert_eq!(server.text("edgespan.auth.decision"), Some("allow"));
+        assert_eq!(server.text("edgespan.auth.reason"), Some("unavailable"));
     }
 }
 

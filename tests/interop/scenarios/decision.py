@@ -23,6 +23,8 @@ NO_NOMINATIONS = {"caddy"}
 TRACED = {"traefik", "caddy", "envoy", "envoy-grpc"}
 # What a client gets when nobody knows who it is. Envoy's HTTP check makes a 403 of every 5xx.
 WITHOUT_AUTHORIZER = {"envoy": 403}
+# What else a client gets who asks for a name that no site has. The application gets nothing.
+OF_NO_SITE = {"caddy": 200}
 # What a client gets when edgespan is gone. Nobody lets it pass.
 WITHOUT_EDGESPAN = {"nginx": 500, "traefik": 500, "caddy": 502, "envoy": 403, "envoy-grpc": 403,
                     "haproxy": 503}  # fmt: skip
@@ -96,14 +98,14 @@ class Site:
         until(lambda: self.ask("/health").status == 200, f"{host.name} serves")
         self.app.seen.clear()
 
-    def ask(self, path, *fields, session=None, method="GET"):
+    def ask(self, path, *fields, session=None, method="GET", more=(), host="app.example.com"):
         """One request of a client's."""
         headers = [f"cookie: session={session}"] if session else []
         arguments = [
-            part for field in ["host: app.example.com", *headers, *fields] for part in ("-H", field)
+            part for field in [f"host: {host}", *headers, *fields] for part in ("-H", field)
         ]
         return curl(
-            self.world, "--path-as-is", "--request", method, *arguments, self.url + path,
+            self.world, "--path-as-is", "--request", method, *arguments, *more, self.url + path,
         )  # fmt: skip
 
     def arrived(self):
@@ -131,6 +133,8 @@ def who_is_known_passes_and_one_trace_tells_of_all(site):
     expect(span.attributes["edgespan.route"], "app", "route")
     if not site.host.startswith("envoy"):  # It tells its own address in place of loopback.
         expect(span.attributes["client.address"], "127.0.0.1", "client")
+    if site.host == "envoy-grpc":  # It tells of its client's context beside its own.
+        expect(span.links, [(TRACE, CALLER)], "links of the decision")
     expect(span.trace_state, "vendor=one,other=two", "tracestate of the decision")
     parents = parents_of_a_decision(site, span.parent_span_id)
     asked = next(one for one in site.authorizer.seen if said_of(one, "traceparent"))
@@ -162,6 +166,14 @@ def parents_of_a_decision(site, parent):
     return {span.span_id for span in spans if span.trace_id == TRACE}
 
 
+def cookies_in_several_fields_are_one_list(site):
+    for fields in [["a=1", "session=alice"], ["session=alice", "b=2"], ["a=1,5", "session=alice"]]:
+        answer = site.ask("/orders/7", *[f"cookie: {text}" for text in fields])
+
+        expect(answer.status, 200, f"status of {fields}")
+        expect(said_of(site.arrived(), "x-auth-user"), ["alice"], f"user of {fields}")
+
+
 def who_is_not_is_refused_as_the_authorizer_says(site):
     nobody = site.ask("/orders/7")
     mallory = site.ask("/orders/7", session="mallory")
@@ -187,6 +199,36 @@ def cookies_that_are_renewed_arrive(site):
     wanted = [] if site.host in WITHOUT_COOKIES else ["csrf", "session"]
     expect(cookies(answer), wanted, "cookies")
     site.app.seen.clear()
+
+
+def nothing_that_a_client_tells_of_its_request_counts(site):
+    told = {
+        "X-Forwarded-Uri": "/health", "X-Forwarded-Method": "OPTIONS", "X-Forwarded-Proto": "wss",
+        "X-Forwarded-Host": "other.example", "X-Forwarded-Prefix": "/health",
+        "X-Original-URL": "http://app.example.com/health", "X-Original-URI": "/health",
+        "X-Original-Method": "OPTIONS", "X-Rewrite-URL": "/health", "X-Envoy-Original-Path": "/health",
+        "X-HTTP-Method-Override": "OPTIONS", "Forwarded": "for=10.0.0.1;host=other.example",
+        "X-Auth-Request-Redirect": "/health", "X-Forwarded-For": "10.0.0.1", "X-Real-Ip": "10.0.0.1",
+    }  # fmt: skip
+    preflight = ["origin: https://other.example", "access-control-request-method: POST"]
+    for field in [(name, name.replace("-", "_")) for name in told]:
+        for name in field:
+            text = f"{name}: {told[field[0]]}"
+            answer = site.ask("/orders/7", text, *preflight)
+            expect((answer.status, site.app.seen), (401, []), f"{text}: status")
+
+    everything = [f"{name}: {text}" for name, text in told.items()]
+    answer = site.ask("/orders/8", *everything, session="alice")
+
+    expect(answer.status, 200, "status of all of it")
+    expect(site.arrived()[:2], ("GET", "/orders/8"), "what the application was asked")
+    [span] = site.world.receiver.wait(
+        lambda span: span.kind == "SERVER" and span.service == "authz"
+        and span.attributes.get("edgespan.original.path") == "/orders/8"
+    )  # fmt: skip
+    asked = [span.attributes[f"edgespan.original.{name}"] for name in ("method", "host", "scheme")]
+    expect(asked, ["GET", "app.example.com", "http"], "what was asked about")
+    assert span.attributes["client.address"] != "10.0.0.1", "client"
 
 
 def no_spelling_of_an_identity_passes(site):
@@ -236,6 +278,18 @@ def a_websocket_opens_only_for_who_may(site):
     site.app.seen.clear()
 
 
+def a_body_is_the_applications_alone(site):
+    much = ["--data-binary", "x" * 100_000, "-H", "expect: 100-continue"]
+    refused = site.ask("/orders", method="POST", more=much)
+    expect((refused.status, site.app.seen), (401, []), "without a session")
+
+    answer = site.ask("/orders", session="alice", method="POST", more=much)
+
+    expect(answer.status, 200, "status")
+    [method, path, _, length] = site.arrived()
+    expect((method, path, length), ("POST", "/orders", 100_000), "what the application got")
+
+
 def a_preflight_needs_no_session(site):
     fields = ["origin: https://other.example", "access-control-request-method: POST"]
     preflight = site.ask("/orders/7", *fields, method="OPTIONS")
@@ -262,6 +316,29 @@ def no_spelling_of_a_path_gets_round_its_rule(site):
     answer = site.ask("/a%20b/%C3%BC?c=%2e%2e/d", session="alice")
     expect(answer.status, 200, "an escaped path that has one reading")
     expect(urllib.parse.unquote(site.arrived()[1]), "/a b/ü?c=../d", "what the application got")
+
+
+def no_spelling_of_a_host_gets_round_its_rule(site):
+    """What stands behind a host's own choice by name is asked about, or not served at all."""
+    absolute = "http://app.example.com/orders/7"
+    for host, more in [
+        ("APP.Example.COM", []), ("app.example.com.", []), (f"app.example.com:{site.port}", []),
+        ("app.example.com:80", []), ("app.example.com@other.example", []), ("other.example", []),
+        ("app.example.com", ["--request-target", absolute]),
+        ("other.example", ["--request-target", absolute]),
+        ("app.example.com", ["--request-target", "http://app.example.com/health/../orders/7"]),
+        ("app.example.com", ["--request-target", "http://other.example/orders/7"]),
+        ("app.example.com", ["--request-target", "/orders/7#/health"]),
+        ("app.example.com", ["--request-target", "*"]),
+    ]:  # fmt: skip
+        answer = site.ask("/orders/7", more=more, host=host)
+        what = f"{site.host} {host} {more}"
+        statuses = (400, 401, 403, 404, 421, OF_NO_SITE.get(site.host))
+        assert answer.status in statuses, f"{what}: {answer.status}"
+        expect(site.app.seen, [], f"what the application got of {what}")
+    answer = site.ask("/orders/7", session="alice", host="APP.Example.COM")
+    expect(answer.status, 200, "status of a host in capitals")
+    expect(site.arrived()[1], "/orders/7", "what the application got")
 
 
 def thirty_kilobytes_of_cookies_pass(site):
@@ -294,13 +371,17 @@ def nobody_passes_when_edgespan_is_gone(site):
 
 CASES = [
     who_is_known_passes_and_one_trace_tells_of_all,
+    cookies_in_several_fields_are_one_list,
     who_is_not_is_refused_as_the_authorizer_says,
     a_page_is_sent_to_the_login_of_its_own_host,
     cookies_that_are_renewed_arrive,
+    nothing_that_a_client_tells_of_its_request_counts,
     no_spelling_of_an_identity_passes,
     a_websocket_opens_only_for_who_may,
+    a_body_is_the_applications_alone,
     a_preflight_needs_no_session,
     no_spelling_of_a_path_gets_round_its_rule,
+    no_spelling_of_a_host_gets_round_its_rule,
     thirty_kilobytes_of_cookies_pass,
     nobody_passes_when_nobody_knows_who_it_is,  # The last two: what is gone does not come back.
     nobody_passes_when_edgespan_is_gone,

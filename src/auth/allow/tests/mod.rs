@@ -243,6 +243,11 @@ fn what_is_unknown_is_refused_where_it_stands() {
     );
     refused("now() == 1", "no function is called `now`", "now");
     refused(
+        "claims.groups.exist(g, g == 'ops')",
+        "no function is called `exist`",
+        "exist",
+    );
+    refused(
         "request.path.length == 1",
         "a text has no member `length`",
         "length",

@@ -12,7 +12,7 @@ use crate::proxy::gate;
 use http::header::{CONTENT_LENGTH, FORWARDED, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Request, Uri};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// How a listener reads what it is told.
 pub(super) struct Reading<'a> {
@@ -41,9 +41,11 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Where the client is, by the word of `peer`, which is the host.
-    pub(super) fn client_of(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
-        forwarded::client_of(headers, peer, &self.forwarded(self.trusted))
+    /// Where the client is, by the word of the host. The host itself never stands in for it, since
+    /// it is one of those who are trusted: without a word the client is nowhere, `0.0.0.0`.
+    pub(super) fn client_of(&self, headers: &HeaderMap) -> IpAddr {
+        let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        forwarded::client_of(headers, nowhere, &self.forwarded(self.trusted))
     }
 
     /// Rebuilds it. `headers` are those that the host handed on, without what was meant for its
