@@ -110,6 +110,25 @@ async fn without_a_key_there_is_a_challenge_and_a_wrong_key_is_not_left_to_the_n
 }
 
 #[tokio::test]
+async fn a_key_that_nobody_had_to_look_at_goes_no_further_either() {
+    let keys = format!("acme:{SESAME}\n");
+    let policies = "{all: {ip: [0.0.0.0/0]}, \
+        partners: {api_key: {file: '${folder}/keys.txt', query: pass, cookie: api}}}";
+    let scene = scene(&[("keys.txt", &keys)], policies, "auth: [all, partners]").await;
+
+    let fields = [
+        ("x-api-key", "sesame"),
+        ("cookie", "theme=dark; api=sesame"),
+    ];
+    let reply = get(scene.proxy.address, "/?a=1&pass=sesame", &fields).await;
+
+    assert_eq!(reply.status, 200);
+    let received = scene.origin.sole();
+    assert!(!format!("{received:?}").contains("sesame"), "{received:?}");
+    assert_eq!(received.one("cookie"), "theme=dark");
+}
+
+#[tokio::test]
 async fn a_key_that_is_taken_out_of_the_file_is_refused_after_a_reload() {
     let keys = format!("acme:{SESAME}\n");
     let policies = "{partners: {api_key: {file: '${folder}/keys.txt'}}}";
