@@ -13,7 +13,6 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::BodyExt;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What is asked.
@@ -22,8 +21,8 @@ pub(super) struct Question {
     pub(super) request: Request<Bytes>,
     /// What the other side sees as host; None: its own name.
     pub(super) host: Option<HeaderValue>,
-    /// How long all of it may take, further attempts included.
-    pub(super) timeout: Duration,
+    /// Until when all of it may take, further attempts included.
+    pub(super) due: Instant,
     /// Largest answer, in bytes; a larger one is an error.
     pub(super) answer_bytes_max: usize,
     /// How often it may be asked once more after a failure without an answer.
@@ -102,7 +101,7 @@ pub(super) async fn ask(
     question: &Question,
     span: &mut DecisionSpan<'_, '_>,
 ) -> Result<Answer, CallError> {
-    let due = clock::instant() + question.timeout;
+    let due = question.due;
     let Some(_admission) = cluster.admit() else {
         return Err(CallError::Unavailable);
     };

@@ -16,10 +16,12 @@ pub mod ext_authz;
 mod forward;
 mod identity;
 mod identity_headers;
+mod notes;
 mod policy;
 mod proof;
 mod recorder;
 mod requirement;
+mod transport;
 mod verdict;
 
 pub use allow::{Allow, AllowError, Fault, Inquiry, Refused};

@@ -3,7 +3,7 @@
 use super::cache::DecisionCache;
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
-use super::{Asked, Reason, Recorder, Verdict};
+use super::{Asked, Grant, Reason, Recorder, Verdict};
 use crate::clock::Stopwatch;
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
@@ -154,6 +154,15 @@ impl Policy {
         match &self.settings.means {
             Means::Forward(settings) => settings.rules(route).body,
             Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
+        }
+    }
+
+    /// Has the place of an API key emptied, whoever allowed. One in shadow changes nothing.
+    pub fn take_key_out(&self, grant: &mut Grant) {
+        if let Means::ApiKey(settings) = &self.settings.means
+            && !self.settings.shadow
+        {
+            settings.take_out(grant);
         }
     }
 

@@ -16,7 +16,7 @@ use http::HeaderMap;
 use opentelemetry::trace::{SpanId, SpanKind};
 
 use super::Verdict;
-use super::cache::{Answered, Origin};
+use super::cache::{Answered, Decided, Origin};
 
 /// Where the spans of one request's decisions go.
 pub struct Recorder<'a> {
@@ -127,11 +127,20 @@ impl<'a> DecisionSpan<'_, 'a> {
     pub(super) fn answered(&mut self, answered: Answered) -> Verdict {
         if let Some(span) = &mut self.span {
             span.str("edgespan.auth.cache", answered.outcome.name());
+            answered.notes.write(span);
             if let Some(Origin { trace_id, span_id }) = answered.origin {
                 span.link(trace_id, span_id, &TraceState::EMPTY, 0);
             }
         }
         answered.verdict
+    }
+
+    /// Says what a decision says that no cache knows; the decision itself.
+    pub(super) fn decided(&mut self, decided: Decided) -> Verdict {
+        if let Some(span) = &mut self.span {
+            decided.notes.write(span);
+        }
+        decided.verdict
     }
 
     /// What the calls of this request are told of flow and flags.

@@ -73,6 +73,14 @@ impl Requirement {
         self.preflights_pass
     }
 
+    /// A key that nobody had to look at is a key, too: it goes no further than one that proved.
+    fn without_keys(&self, mut grant: Box<Grant>) -> Box<Grant> {
+        for policy in self.any.iter().flatten() {
+            policy.take_key_out(&mut grant);
+        }
+        grant
+    }
+
     /// Asks set after set.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Ruling {
         if asked.is_preflight && self.preflights_pass {
@@ -88,7 +96,7 @@ impl Requirement {
                 continue;
             }
             let outcome = match verdict {
-                Verdict::Allow(grant) => Ok(grant),
+                Verdict::Allow(grant) => Ok(self.without_keys(grant)),
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
                 Verdict::Abstain(denial) => {
                     unknown.add(denial, policy);

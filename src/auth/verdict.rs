@@ -83,6 +83,10 @@ pub enum HeaderChange {
     Set(HeaderName, HeaderValue),
     /// Adds another field of the name.
     Append(HeaderName, HeaderValue),
+    /// Adds a field unless there is one of the name by then.
+    AddIfAbsent(HeaderName, HeaderValue),
+    /// Replaces the field as [`Self::Set`] does; nothing if there is none by then.
+    SetIfPresent(HeaderName, HeaderValue),
     /// Removes the field, under every spelling.
     Remove(HeaderName),
 }

@@ -24,6 +24,11 @@ impl HeldBody {
         Self { data, is_whole }
     }
 
+    /// Whether the request has no body at all.
+    pub const fn is_nothing(&self) -> bool {
+        self.is_whole && self.data.is_empty()
+    }
+
     /// At most `bytes_max` of them, and whether the body has more than that.
     pub fn first(&self, bytes_max: usize) -> (Bytes, bool) {
         let mut data = self.data.clone();
@@ -33,21 +38,41 @@ impl HeldBody {
     }
 }
 
+/// Frames that are held as they came. What comes behind them is joined, so that a body of many small
+/// pieces takes no more room than its bytes.
+const FRAMES_MAX: usize = 64;
+
 /// Frames that were read and have not been handed on.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     frames: VecDeque<Frame<Bytes>>,
+    /// What came behind them, joined.
+    tail: BytesMut,
     bytes: usize,
 }
 
 impl Held {
     pub(super) fn push(&mut self, frame: Frame<Bytes>) {
-        self.bytes += frame.data_ref().map_or(0, Bytes::len);
+        match frame.data_ref() {
+            Some(data) => {
+                self.bytes += data.len();
+                if self.frames.len() >= FRAMES_MAX {
+                    self.tail.extend_from_slice(data);
+                    return;
+                }
+            }
+            None if !self.tail.is_empty() => {
+                let tail = self.tail.split().freeze();
+                self.frames.push_back(Frame::data(tail));
+            }
+            None => {}
+        }
         self.frames.push_back(frame);
     }
 
     pub(super) fn pop(&mut self) -> Option<Frame<Bytes>> {
-        let frame = self.frames.pop_front()?;
+        let tail = || (!self.tail.is_empty()).then(|| Frame::data(self.tail.split().freeze()));
+        let frame = self.frames.pop_front().or_else(tail)?;
         self.bytes -= frame.data_ref().map_or(0, Bytes::len);
         Some(frame)
     }
@@ -57,7 +82,7 @@ impl Held {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && self.tail.is_empty()
     }
 
     /// How much is to come, with what is held here before `rest`.
@@ -79,9 +104,11 @@ impl Held {
             (Some(only), None) => only.clone(),
             (Some(first), Some(second)) => {
                 let mut joined = BytesMut::with_capacity(self.bytes.min(bytes_max));
-                for piece in [first, second].into_iter().chain(pieces) {
-                    let room = bytes_max.saturating_sub(joined.len());
-                    joined.extend(piece.iter().take(room));
+                let pieces = [first, second].into_iter().chain(pieces);
+                for piece in pieces.map(Bytes::as_ref).chain([&*self.tail]) {
+                    let room = bytes_max.saturating_sub(joined.len()).min(piece.len());
+                    let (fits, _) = piece.split_at_checked(room).unwrap_or((piece, &[]));
+                    joined.extend_from_slice(fits);
                 }
                 joined.freeze()
             }
@@ -128,11 +155,36 @@ mod tests {
         assert_eq!(body.first(0), (Bytes::new(), true));
     }
 
+    #[test]
+    fn many_small_pieces_take_no_more_room_than_their_bytes() {
+        let mut held = Held::default();
+        for piece in 0..10_000_u32 {
+            held.push(Frame::data(Bytes::copy_from_slice(&piece.to_le_bytes())));
+        }
+        held.push(Frame::trailers(http::HeaderMap::new()));
+
+        assert!(held.frames.len() <= FRAMES_MAX + 2, "{}", held.frames.len());
+        let (shown, is_cut) = held.first(39_999, true).first(39_999);
+        assert_eq!((shown.len(), is_cut), (39_999, true));
+        let expected: Vec<u8> = (0..10_000_u32).flat_map(u32::to_le_bytes).collect();
+        let mut out = Vec::new();
+        let mut ended = false;
+        while let Some(frame) = held.pop() {
+            assert!(!ended, "trailers come last");
+            match frame.into_data() {
+                Ok(data) => out.extend_from_slice(&data),
+                Err(_) => ended = true,
+            }
+        }
+        assert_eq!(out, expected);
+        assert!(ended && held.is_empty() && held.bytes() == 0);
+    }
+
     proptest! {
         #[test]
         fn what_is_held_comes_out_as_it_went_in(
-            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..9),
-            bound in 0_usize..40,
+            pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..9), 0..99),
+            bound in 0_usize..400,
         ) {
             let mut held = Held::default();
             for piece in &pieces {

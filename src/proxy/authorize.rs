@@ -183,6 +183,16 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
             HeaderChange::Append(name, value) => {
                 parts.headers.append(name.clone(), value.clone());
             }
+            HeaderChange::AddIfAbsent(name, value) => {
+                if !parts.headers.contains_key(name) {
+                    parts.headers.insert(name.clone(), value.clone());
+                }
+            }
+            HeaderChange::SetIfPresent(name, value) => {
+                if parts.headers.contains_key(name) {
+                    forwarded::assert_field(&mut parts.headers, name, Some(value));
+                }
+            }
             HeaderChange::Remove(name) => {
                 forwarded::assert_field(&mut parts.headers, name, None);
             }

@@ -1,6 +1,6 @@
 //! Proofs that need no other program, and decisions that are remembered, on real sockets.
 
-use crate::support::client::{get, request, send};
+use crate::support::client::{get, request, send, with_body};
 use crate::support::collector::Collector;
 use crate::support::origin::{Origin, streamed, text, with_headers};
 use crate::support::proxy::{Proxy, Setup};
@@ -107,6 +107,25 @@ async fn without_a_key_there_is_a_challenge_and_a_wrong_key_is_not_left_to_the_n
     let edges = either.collector.next_edges().await;
     let reason = decision(&edges).text("edgespan.auth.reason");
     assert_eq!(reason, Some("bad_credential"));
+}
+
+#[tokio::test]
+async fn a_key_that_nobody_had_to_look_at_goes_no_further_either() {
+    let keys = format!("acme:{SESAME}\n");
+    let policies = "{all: {ip: [0.0.0.0/0]}, \
+        partners: {api_key: {file: '${folder}/keys.txt', query: pass, cookie: api}}}";
+    let scene = scene(&[("keys.txt", &keys)], policies, "auth: [all, partners]").await;
+
+    let fields = [
+        ("x-api-key", "sesame"),
+        ("cookie", "theme=dark; api=sesame"),
+    ];
+    let reply = get(scene.proxy.address, "/?a=1&pass=sesame", &fields).await;
+
+    assert_eq!(reply.status, 200);
+    let received = scene.origin.sole();
+    assert!(!format!("{received:?}").contains("sesame"), "{received:?}");
+    assert_eq!(received.one("cookie"), "theme=dark");
 }
 
 #[tokio::test]
@@ -301,4 +320,21 @@ async fn an_authorizer_that_forbids_to_remember_is_asked_each_time() {
     }
 
     assert_eq!(authorizer.received().len(), 2);
+}
+
+#[tokio::test]
+async fn where_bodies_are_shown_what_has_none_is_remembered() {
+    let authorizer = Origin::answering(|_| text(200, "")).await;
+    let settings = "{ttl: 1m}, body: {bytes: 1KiB}";
+    let (_origin, _collector, proxy) = remembering(&authorizer, settings, ALL).await;
+    let post = |body: &str| with_body(request("POST", "/", &[]), body.to_owned());
+
+    for _ in 0..2 {
+        assert_eq!(get(proxy.address, "/", &[]).await.status, 200);
+        assert_eq!(send(proxy.address, post("{}")).await.status, 200);
+    }
+    let html = [("content-type", "text/html")];
+    assert_eq!(get(proxy.address, "/", &html).await.status, 200);
+
+    assert_eq!(authorizer.received().len(), 4);
 }

@@ -6,6 +6,7 @@
 
 use super::CacheKeyPart;
 use crate::auth::Asked;
+use crate::trace::propagate::is_context_header;
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use http::header::COOKIE;
@@ -58,10 +59,14 @@ impl Keyed {
     /// The route is always part of it: it may override what is asked and required, and one
     /// route's answer is no other's.
     pub(super) fn question(&self, parts: Option<&[CacheKeyPart]>, facts: &KeyFacts<'_>) -> Digest {
-        let mut text = Text(Vec::with_capacity(1_024));
+        let mut text = Text(Vec::with_capacity(2_048));
         text.part(b'r', facts.asked.route.as_bytes());
         // A redirect to a login is no answer to who asks for a WebSocket.
         text.part(b'u', &[u8::from(facts.asked.upgrades)]);
+        // A credential that no field has to be named for.
+        if let Some(certificate) = facts.asked.certificate {
+            text.part(b'c', certificate.sha256.as_bytes());
+        }
         match parts {
             Some(parts) => {
                 for part in parts {
@@ -128,10 +133,9 @@ impl Text {
         self.address(asked);
         self.part(b'v', version(asked.version));
         self.part(b'l', asked.listener.as_bytes());
-        if let Some(certificate) = asked.certificate {
-            self.part(b'c', certificate.sha256.as_bytes());
-        }
-        for name in asked.headers.keys().filter(|name| (facts.is_told)(name)) {
+        // Of trace context each request has its own, and no answer hangs on it.
+        let told = |name: &&HeaderName| !is_context_header(name) && (facts.is_told)(name);
+        for name in asked.headers.keys().filter(told) {
             self.part(b'n', name.as_str().as_bytes());
             self.header(name, asked.headers);
         }
@@ -232,6 +236,13 @@ mod tests {
             ("/a", &[("x-a", "1"), ("x-a", "2")]),
             ("/a", &[("x-a", "1"), ("x-a", "3")])
         ));
+    }
+
+    #[test]
+    fn trace_context_makes_no_question_of_its_own() {
+        let traced = |id: &'static str| [("traceparent", id), ("baggage", id), ("accept", "a")];
+
+        assert!(same(None, ("/a", &traced("1")), ("/a", &traced("2"))));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod table;
 
 pub(super) use key::{Digest, KeyFacts};
 
+use super::notes::Notes;
 use super::{AnswerChange, DenialAnswer, Grant, HeaderChange, Verdict};
 use crate::clock;
 use crate::telemetry::metrics::{AuthCacheOutcome, AuthCounts};
@@ -92,14 +93,22 @@ pub(super) enum Keep {
 pub(super) struct Decided {
     pub(super) verdict: Verdict,
     pub(super) keep: Keep,
+    /// What it says on spans.
+    pub(super) notes: Notes,
 }
 
 impl Decided {
     /// One that nobody else gets.
-    pub(super) const fn of_one_request(verdict: Verdict) -> Self {
+    pub(super) fn of_one_request(verdict: Verdict) -> Self {
+        Self::new(verdict, Keep::Own)
+    }
+
+    /// One that says nothing more on spans.
+    pub(super) fn new(verdict: Verdict, keep: Keep) -> Self {
         Self {
             verdict,
-            keep: Keep::Own,
+            keep,
+            notes: Notes::default(),
         }
     }
 }
@@ -114,6 +123,8 @@ pub(super) struct Origin {
 /// A decision and where it came from.
 pub(super) struct Answered {
     pub(super) verdict: Verdict,
+    /// What it says on spans.
+    pub(super) notes: Arc<Notes>,
     pub(super) outcome: AuthCacheOutcome,
     /// The span under which it was made, if that was another request's.
     pub(super) origin: Option<Origin>,
@@ -136,6 +147,7 @@ pub(super) struct StillWaiting;
 #[derive(Clone)]
 struct Kept {
     verdict: Arc<Verdict>,
+    notes: Arc<Notes>,
     origin: Option<Origin>,
 }
 
@@ -218,7 +230,7 @@ impl DecisionCache {
         ask: impl Future<Output = Decided>,
     ) -> Result<Answered, StillWaiting> {
         let Some(question) = question else {
-            return Ok(self.answered(ask.await.verdict, AuthCacheOutcome::Bypass, None));
+            return Ok(self.bypassed(ask.await));
         };
         loop {
             match self.look(&question) {
@@ -236,8 +248,7 @@ impl DecisionCache {
                     match heard(told, due).await? {
                         Some(Ok(kept)) => return Ok(self.again(&kept, AuthCacheOutcome::Shared)),
                         Some(Err(AskYourself)) => {
-                            let verdict = ask.await.verdict;
-                            return Ok(self.answered(verdict, AuthCacheOutcome::Bypass, None));
+                            return Ok(self.bypassed(ask.await));
                         }
                         // Its client left: one of those that waited asks now.
                         None => {}
@@ -269,30 +280,41 @@ impl DecisionCache {
     }
 
     fn again(&self, kept: &Kept, outcome: AuthCacheOutcome) -> Answered {
-        self.answered(Verdict::clone(&kept.verdict), outcome, kept.origin)
+        Answered {
+            origin: kept.origin,
+            ..self.fresh(kept, outcome)
+        }
     }
 
-    fn answered(
-        &self,
-        verdict: Verdict,
-        outcome: AuthCacheOutcome,
-        origin: Option<Origin>,
-    ) -> Answered {
-        self.counts.cached(outcome);
+    fn bypassed(&self, decided: Decided) -> Answered {
+        let Decided { verdict, notes, .. } = decided;
+        self.counts.cached(AuthCacheOutcome::Bypass);
         Answered {
             verdict,
+            notes: Arc::new(notes),
+            outcome: AuthCacheOutcome::Bypass,
+            origin: None,
+        }
+    }
+
+    /// As the request gets it under whose span it was made.
+    fn fresh(&self, kept: &Kept, outcome: AuthCacheOutcome) -> Answered {
+        self.counts.cached(outcome);
+        Answered {
+            verdict: Verdict::clone(&kept.verdict),
+            notes: Arc::clone(&kept.notes),
             outcome,
-            origin,
+            origin: None,
         }
     }
 
     /// How long a decision is kept; None: nobody later gets it.
-    fn lifetime(&self, verdict: &Verdict, at_most: Option<Duration>) -> Option<Duration> {
-        let own = match verdict {
+    fn lifetime(&self, kept: &Kept, at_most: Option<Duration>) -> Option<Duration> {
+        let own = match &*kept.verdict {
             Verdict::Allow(_) => self.settings.ttl,
             Verdict::Deny(_) | Verdict::Abstain(_) => self.settings.negative_ttl?,
         };
-        let fits = bytes(verdict) <= DECISION_BYTES_MAX;
+        let fits = bytes(&kept.verdict) + kept.notes.bytes() <= DECISION_BYTES_MAX;
         fits.then(|| at_most.map_or(own, |most| most.min(own)))
     }
 }
@@ -313,22 +335,23 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn tell(self, decided: Decided, origin: Option<Origin>) -> Answered {
-        let Decided { verdict, keep } = decided;
-        let keep = if is_of_one_client(&verdict) {
+        let keep = if is_of_one_client(&decided.verdict) {
             Keep::Own
         } else {
-            keep
+            decided.keep
         };
-        if let Keep::Own = keep {
-            self.tell.send_replace(Some(Err(AskYourself)));
-            return self.cache.answered(verdict, AuthCacheOutcome::Miss, None);
-        }
         let kept = Kept {
-            verdict: Arc::new(verdict),
+            verdict: Arc::new(decided.verdict),
+            notes: Arc::new(decided.notes),
             origin,
         };
+        let answered = self.cache.fresh(&kept, AuthCacheOutcome::Miss);
+        if let Keep::Own = keep {
+            self.tell.send_replace(Some(Err(AskYourself)));
+            return answered;
+        }
         if let Keep::Stored { at_most } = keep
-            && let Some(lifetime) = self.cache.lifetime(&kept.verdict, at_most)
+            && let Some(lifetime) = self.cache.lifetime(&kept, at_most)
         {
             let now = clock::instant();
             let mut shard = self.cache.shard(&self.question);
@@ -340,9 +363,8 @@ impl Asking<'_> {
                 self.cache.counts.cached(AuthCacheOutcome::Evicted);
             }
         }
-        let verdict = Verdict::clone(&kept.verdict);
         self.tell.send_replace(Some(Ok(kept)));
-        self.cache.answered(verdict, AuthCacheOutcome::Miss, None)
+        answered
     }
 }
 
@@ -391,7 +413,10 @@ fn of_fields(headers: &HeaderMap) -> usize {
 fn of_grant(grant: &Grant) -> usize {
     let field = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
     let change = |change: &HeaderChange| match change {
-        HeaderChange::Set(name, value) | HeaderChange::Append(name, value) => field((name, value)),
+        HeaderChange::Set(name, value)
+        | HeaderChange::Append(name, value)
+        | HeaderChange::AddIfAbsent(name, value)
+        | HeaderChange::SetIfPresent(name, value) => field((name, value)),
         HeaderChange::Remove(name) => name.as_str().len(),
     };
     let changes: usize = grant.request.iter().map(change).sum();
@@ -404,7 +429,8 @@ fn of_grant(grant: &Grant) -> usize {
     let answer: usize = answer.chain(changed).map(field).sum();
     let identity = grant.identity.as_ref().map_or(0, |identity| {
         let groups: usize = identity.groups.iter().map(|group| group.len()).sum();
-        groups + identity.claims.iter().map(claim).sum::<usize>()
+        let subject = identity.subject.as_ref().map_or(0, |subject| subject.len());
+        subject + groups + identity.claims.iter().map(claim).sum::<usize>()
     });
     changes + set + removed + answer + identity
 }

@@ -86,7 +86,7 @@ impl Authorizer {
         let question = self.cache.parts(&[question.as_bytes()]);
         let ask = async {
             self.calls.fetch_add(1, Ordering::Relaxed);
-            Decided { verdict, keep }
+            Decided::new(verdict, keep)
         };
         let answered = self.cache.decide(question, due(), None, ask).await;
         answered
@@ -127,12 +127,7 @@ async fn a_hit_is_the_same_decision() {
         trace_id: TraceId::from_bytes([1; 16]),
         span_id: SpanId::from_bytes([2; 8]),
     };
-    let ask = || async {
-        Decided {
-            verdict: allow("ada"),
-            keep: STORED,
-        }
-    };
+    let ask = || async { Decided::new(allow("ada"), STORED) };
     let miss = cache.decide(question, due(), Some(origin), ask()).await;
     let hit = cache.decide(question, due(), None, ask()).await;
 
@@ -243,12 +238,7 @@ async fn the_bound_holds_and_what_is_given_up_is_counted() {
 async fn what_has_no_question_is_asked_each_time() {
     let cache = cache(CacheSettings::default());
     for _ in 0..2 {
-        let ask = async {
-            Decided {
-                verdict: allow("ada"),
-                keep: STORED,
-            }
-        };
+        let ask = async { Decided::new(allow("ada"), STORED) };
         let answered = cache.decide(None, due(), None, ask).await;
         assert_eq!(answered.map(|one| one.outcome).ok(), Some(Bypass));
     }
@@ -266,10 +256,7 @@ fn begin(
         let ask = async {
             authorizer.calls.fetch_add(1, Ordering::Relaxed);
             gate.notified().await;
-            Decided {
-                verdict: allow("ada"),
-                keep,
-            }
+            Decided::new(allow("ada"), keep)
         };
         let answered = authorizer.cache.decide(question, due(), None, ask).await;
         answered.map(|one| one.outcome)

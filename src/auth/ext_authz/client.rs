@@ -6,10 +6,11 @@ use super::reply::{self, Allowed, Reply};
 use super::{CHECK_PATH, metadata};
 use crate::auth::call::{self, Answer, Question};
 use crate::auth::forward::ForwardSettings;
+use crate::auth::notes::{Note, Notes};
 use crate::auth::{Asked, DecisionSpan, Reason};
+use crate::clock;
 use crate::message::grpc::{Wire, unary};
 use crate::trace::rpc::GrpcStatus;
-use crate::trace::span::OpenSpan;
 use crate::upstream::Cluster;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TE};
@@ -17,6 +18,7 @@ use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use prost::Message as _;
 use prost_types::value::Kind;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -42,11 +44,12 @@ impl NoReply {
     }
 }
 
-/// Asks about a request, within the time that its route leaves.
+/// Asks about a request, until `due`.
 pub(in crate::auth) async fn ask(
     cluster: &Arc<Cluster>,
     settings: &ForwardSettings,
     asked: &Asked<'_>,
+    due: Instant,
     span: &mut DecisionSpan<'_, '_>,
 ) -> Result<Reply, NoReply> {
     let rules = settings.rules(asked.route);
@@ -57,10 +60,11 @@ pub(in crate::auth) async fn ask(
     };
     let time = span.recorder().watch.started();
     let message = question::of(asked, &telling, time).encode_to_vec();
+    let left = due.saturating_duration_since(clock::instant());
     let question = Question {
-        request: request(&message, unary::timeout_value(rules.timeout)),
+        request: request(&message, unary::timeout_value(left)),
         host: None,
-        timeout: rules.timeout,
+        due,
         answer_bytes_max: ANSWER_BYTES_MAX,
         retries: settings.retries,
         is_grpc: true,
@@ -70,11 +74,7 @@ pub(in crate::auth) async fn ask(
     let message = message_of(&answer)?;
     let nonsense = |error: &dyn std::error::Error| NoReply::new(Reason::BadAnswer, error);
     let answer = CheckResponse::decode(message).map_err(|error| nonsense(&error))?;
-    let reply = reply::read(answer, asked).map_err(|error| nonsense(&error))?;
-    if let (Reply::Allow(allowed), Some(span)) = (&reply, span.span()) {
-        tell(allowed, settings, span);
-    }
-    Ok(reply)
+    reply::read(answer).map_err(|error| nonsense(&error))
 }
 
 fn request(message: &[u8], timeout: HeaderValue) -> Request<Bytes> {
@@ -119,34 +119,36 @@ fn message_of(answer: &Answer) -> Result<Bytes, NoReply> {
     }
 }
 
-/// What of an answer stands on the span: metadata that the configuration names, and no other.
-fn tell(allowed: &Allowed, settings: &ForwardSettings, span: &mut OpenSpan) {
+/// What of an answer stands on spans: metadata that the configuration names, and no other.
+pub(in crate::auth) fn notes(allowed: &Allowed, settings: &ForwardSettings) -> Notes {
+    let mut notes = Notes::default();
     if allowed.ignored > 0 {
         let ignored = i64::try_from(allowed.ignored).unwrap_or(i64::MAX);
-        span.int("edgespan.auth.headers_ignored", ignored);
+        notes.add("edgespan.auth.headers_ignored", Note::Whole(ignored));
     }
     let Some(fields) = &allowed.metadata else {
-        return;
+        return notes;
     };
     for path in &settings.metadata_attributes {
         let key = format!("edgespan.auth.metadata.{path}");
-        match metadata::at(fields, path) {
-            Some(Kind::StringValue(text)) => span.str(&key, text),
-            Some(Kind::BoolValue(value)) => span.bool(&key, *value),
-            Some(Kind::NumberValue(number)) => match whole(*number) {
-                Some(number) => span.int(&key, number),
-                None => span.double(&key, *number),
-            },
+        let note = match metadata::at(fields, path) {
+            Some(Kind::StringValue(text)) => Note::Text(text.as_str().into()),
+            Some(Kind::BoolValue(value)) => Note::Truth(*value),
+            Some(Kind::NumberValue(number)) => {
+                whole(*number).map_or(Note::Number(*number), Note::Whole)
+            }
             Some(Kind::ListValue(list)) => {
                 let texts = list.values.iter().filter_map(|value| match &value.kind {
-                    Some(Kind::StringValue(text)) => Some(text.as_str()),
+                    Some(Kind::StringValue(text)) => Some(text.as_str().into()),
                     _ => None,
                 });
-                span.str_array(&key, &texts.collect::<Vec<_>>());
+                Note::Texts(texts.collect())
             }
-            Some(Kind::NullValue(_) | Kind::StructValue(_)) | None => {}
-        }
+            Some(Kind::NullValue(_) | Kind::StructValue(_)) | None => continue,
+        };
+        notes.add(&key, note);
     }
+    notes
 }
 
 /// The number as an integer, if it is one.

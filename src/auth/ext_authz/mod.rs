@@ -10,7 +10,7 @@ pub mod service;
 
 use crate::listener::Dialect;
 
-pub(super) use client::{NoReply, ask};
+pub(super) use client::{NoReply, ask, notes};
 pub(super) use reply::{Allowed, Reply};
 
 /// Where the one method of the service is asked.

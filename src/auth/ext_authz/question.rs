@@ -78,11 +78,9 @@ fn http(asked: &Asked<'_>, telling: &Telling<'_>) -> HttpRequest {
         Some(port) => format!("{}:{port}", asked.host),
         None => asked.host.to_owned(),
     };
-    let body = telling.body_bytes.map(|bytes_max| {
-        let (data, is_cut) = asked
-            .body
-            .map(|body| body.first(bytes_max))
-            .unwrap_or_default();
+    // Nothing is said of a body that is not ours to see: of an upgrade, or as another's authorizer.
+    let body = telling.body_bytes.zip(asked.body).map(|(bytes_max, body)| {
+        let (data, is_cut) = body.first(bytes_max);
         (String::from_utf8(data.to_vec()), data, is_cut)
     });
     let mut headers = fields(asked, telling.headers);

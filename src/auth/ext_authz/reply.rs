@@ -4,15 +4,15 @@ use super::messages::{
     AppendAction, CheckResponse, DeniedHttpResponse, HeaderValueOption, HttpResponse,
     OkHttpResponse,
 };
-use crate::auth::{AnswerChange, Asked, Grant, HeaderChange};
-use crate::message::hop_by_hop;
+use crate::auth::{AnswerChange, Grant, HeaderChange, transport};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use prost_types::Struct;
 
-/// Trace context is ours to write.
-const CONTEXT: [&str; 4] = ["b3", "baggage", "traceparent", "tracestate"];
+/// Most changes that one answer makes. Each is a look at every field, and a map of fields has an
+/// end.
+const CHANGES_MAX: usize = 256;
 
 /// What an authorizer says.
 #[derive(Debug)]
@@ -45,10 +45,12 @@ pub(super) enum Nonsense {
     Header,
     #[error("a status code that no answer has")]
     Status,
+    #[error("more than {CHANGES_MAX} changes")]
+    TooMany,
 }
 
-/// Reads an answer about this request.
-pub(super) fn read(answer: CheckResponse, asked: &Asked<'_>) -> Result<Reply, Nonsense> {
+/// Reads an answer.
+pub(super) fn read(answer: CheckResponse) -> Result<Reply, Nonsense> {
     let allows = match (&answer.status, &answer.http_response) {
         (Some(status), _) => status.code == 0,
         // To Envoy an answer without a status allows; so one has to say at least that it is OK.
@@ -59,7 +61,7 @@ pub(super) fn read(answer: CheckResponse, asked: &Asked<'_>) -> Result<Reply, No
     match (allows, answer.http_response) {
         (true, Some(HttpResponse::Ok(mut ok))) => {
             let metadata = ok.dynamic_metadata.take().or(answer.dynamic_metadata);
-            let mut allowed = allowed(ok, asked)?;
+            let mut allowed = allowed(ok)?;
             allowed.metadata = metadata;
             Ok(Reply::Allow(allowed))
         }
@@ -79,34 +81,29 @@ pub(super) fn read(answer: CheckResponse, asked: &Asked<'_>) -> Result<Reply, No
     }
 }
 
-fn allowed(ok: OkHttpResponse, asked: &Asked<'_>) -> Result<Allowed, Nonsense> {
+fn allowed(ok: OkHttpResponse) -> Result<Allowed, Nonsense> {
+    let changes = [
+        ok.headers.len(),
+        ok.headers_to_remove.len(),
+        ok.response_headers_to_add.len(),
+        ok.query_parameters_to_set.len(),
+        ok.query_parameters_to_remove.len(),
+    ];
+    if changes.iter().sum::<usize>() > CHANGES_MAX {
+        return Err(Nonsense::TooMany);
+    }
     let mut allowed = Allowed::default();
     for option in &ok.headers {
         let Some((name, value)) = field(option, &mut allowed.ignored)? else {
             continue;
         };
-        let is_there = asked.headers.contains_key(&name);
-        match request_action(option) {
-            AppendAction::AppendIfExistsOrAdd => {
-                allowed
-                    .grant
-                    .request
-                    .push(HeaderChange::Append(name, value));
-            }
-            AppendAction::OverwriteIfExistsOrAdd => {
-                allowed.grant.request.push(HeaderChange::Set(name, value));
-            }
-            AppendAction::AddIfAbsent if !is_there => {
-                allowed
-                    .grant
-                    .request
-                    .push(HeaderChange::Append(name, value));
-            }
-            AppendAction::OverwriteIfExists if is_there => {
-                allowed.grant.request.push(HeaderChange::Set(name, value));
-            }
-            AppendAction::AddIfAbsent | AppendAction::OverwriteIfExists => {}
-        }
+        // What is there is seen when it is made: the answer may be remembered for other requests.
+        allowed.grant.request.push(match request_action(option) {
+            AppendAction::AppendIfExistsOrAdd => HeaderChange::Append(name, value),
+            AppendAction::OverwriteIfExistsOrAdd => HeaderChange::Set(name, value),
+            AppendAction::AddIfAbsent => HeaderChange::AddIfAbsent(name, value),
+            AppendAction::OverwriteIfExists => HeaderChange::SetIfPresent(name, value),
+        });
     }
     // As in Envoy after the changes above: what is both set and removed is gone.
     for name in &ok.headers_to_remove {
@@ -190,11 +187,7 @@ fn changeable(name: &str) -> Result<Option<HeaderName>, Nonsense> {
         return Ok(None);
     }
     let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Nonsense::Header)?;
-    let barred = [HOST, CONTENT_LENGTH, TE, TRAILER].contains(&name)
-        || hop_by_hop::ends_here(&name)
-        || CONTEXT.contains(&name.as_str())
-        || name.as_str().starts_with("x-b3-");
-    Ok((!barred).then_some(name))
+    Ok((!transport::carries(&name)).then_some(name))
 }
 
 /// What the client gets. Every field is kept, also several of one name: `Set-Cookie` has to be.
@@ -207,6 +200,9 @@ fn response(denied: DeniedHttpResponse) -> Result<Response<Bytes>, Nonsense> {
             .ok_or(Nonsense::Status)?,
         _ => return Err(Nonsense::Status),
     };
+    if denied.headers.len() > CHANGES_MAX {
+        return Err(Nonsense::TooMany);
+    }
     let mut headers = HeaderMap::new();
     let mut ignored = 0;
     for option in &denied.headers {

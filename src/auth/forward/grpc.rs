@@ -2,22 +2,34 @@
 
 use super::reading::{self, removals};
 use super::settings::{ForwardSettings, OnFailure};
-use super::{Asked, DecisionSpan, failed, is_of_the_moment};
+use super::{Asked, DecisionSpan, failed, keep};
+use crate::auth::CacheSettings;
 use crate::auth::cache::{Decided, Keep};
 use crate::auth::ext_authz::{self, Allowed, NoReply, Reply};
 use crate::auth::{DenialAnswer, HeaderChange, Reason, Verdict};
 use crate::upstream::Cluster;
 use http::HeaderMap;
 use std::sync::Arc;
+use tokio::time::Instant;
 
-/// Asks it about a request, for the policy of this name.
+/// A question and whose it is.
+pub(super) struct Asking<'a> {
+    pub(super) policy: &'a Arc<str>,
+    pub(super) settings: &'a ForwardSettings,
+    pub(super) asked: &'a Asked<'a>,
+    /// Until when it has to be decided.
+    pub(super) due: Instant,
+    /// What is remembered, if anything is.
+    pub(super) cache: Option<&'a CacheSettings>,
+}
+
+/// Asks it about a request.
 pub(super) async fn check(
     cluster: &Arc<Cluster>,
-    policy: &Arc<str>,
-    settings: &ForwardSettings,
-    asked: &Asked<'_>,
+    asking: &Asking<'_>,
     span: &mut DecisionSpan<'_, '_>,
 ) -> Decided {
+    let (settings, asked) = (asking.settings, asking.asked);
     let rules = settings.rules(asked.route);
     if let (Some(rule), Some(body)) = (rules.body, asked.body)
         && body.first(rule.bytes_max).1
@@ -29,44 +41,37 @@ pub(super) async fn check(
             span.bool("edgespan.auth.body_partial", true);
         }
     }
-    let verdict = match ext_authz::ask(cluster, settings, asked, span).await {
-        Ok(Reply::Allow(allowed)) => match granted(policy, settings, asked, allowed) {
-            Some(verdict) => {
-                let keep = Keep::Stored { at_most: None };
-                return Decided { verdict, keep };
+    match ext_authz::ask(cluster, settings, asked, asking.due, span).await {
+        Ok(Reply::Allow(allowed)) => {
+            let notes = ext_authz::notes(&allowed, settings);
+            match granted(asking.policy, settings, asked, allowed) {
+                Some(verdict) => Decided {
+                    verdict,
+                    keep: Keep::Stored { at_most: None },
+                    notes,
+                },
+                None => {
+                    let fault = "its answer names more than one client".to_owned();
+                    failed(settings, rules, asked, (Reason::BadAnswer, fault))
+                }
             }
-            None => {
-                let fault = "its answer names more than one client".to_owned();
-                failed(settings, rules, asked, (Reason::BadAnswer, fault), span)
-            }
-        },
+        }
         Ok(Reply::Deny(response)) => {
-            let keep = if is_of_the_moment(response.status()) {
-                Keep::Shared
-            } else {
-                Keep::Stored { at_most: None }
-            };
-            let verdict = Verdict::Deny(reading::refusal(asked, response));
-            return Decided { verdict, keep };
+            let keep = keep(asking.cache, &response);
+            Decided::new(Verdict::Deny(reading::refusal(asked, response)), keep)
         }
         Ok(Reply::Failed(answer)) => {
-            let mut verdict = {
-                let fault = "it answered that it failed".to_owned();
-                failed(settings, rules, asked, (Reason::Unavailable, fault), span)
-            };
-            if let (Verdict::Deny(denial), Some(answer)) = (&mut verdict, answer)
+            let fault = "it answered that it failed".to_owned();
+            let mut failed = failed(settings, rules, asked, (Reason::Unavailable, fault));
+            if let (Verdict::Deny(denial), Some(answer)) = (&mut failed.verdict, answer)
                 && rules.on_failure == OnFailure::Closed
                 && rules.failure_status.is_none()
             {
                 denial.answer = DenialAnswer::Theirs(answer);
             }
-            verdict
+            failed
         }
-        Err(NoReply { reason, error }) => failed(settings, rules, asked, (reason, error), span),
-    };
-    Decided {
-        verdict,
-        keep: Keep::Shared,
+        Err(NoReply { reason, error }) => failed(settings, rules, asked, (reason, error)),
     }
 }
 
@@ -79,7 +84,10 @@ fn granted(
 ) -> Option<Verdict> {
     let mut told = HeaderMap::new();
     for change in &allowed.grant.request {
-        if let HeaderChange::Set(name, value) | HeaderChange::Append(name, value) = change {
+        if let HeaderChange::Set(name, value)
+        | HeaderChange::Append(name, value)
+        | HeaderChange::AddIfAbsent(name, value) = change
+        {
             told.append(name.clone(), value.clone());
         }
     }

@@ -16,12 +16,15 @@ pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFie
 
 use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting};
 use super::call::{self, Question};
-use super::{Asked, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
+use super::notes::{Note, Notes};
+use super::{Asked, CacheSettings, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
 use crate::clock;
 use crate::upstream::Cluster;
-use http::{Response, StatusCode};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, Response, StatusCode};
 use reading::Reading;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Largest answer of an authorizer that is passed on, in bytes.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -42,17 +45,19 @@ impl Forward {
         asked: &Asked<'_>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let origin = span.origin();
         let rules = settings.rules(asked.route);
+        // One bound for all of it: who waited for another request's answer has less time to ask.
+        let due = clock::instant() + rules.timeout;
+        let Some(cache) = &self.cache else {
+            let decided = self.ask(policy, settings, asked, due, span).await;
+            return span.decided(decided);
+        };
+        let origin = span.origin();
         let answered = {
             // Pinned here and lent: it is large, and would have room in every future that it
             // moves through.
-            let ask = std::pin::pin!(self.ask(policy, settings, asked, &mut *span));
-            let Some(cache) = &self.cache else {
-                return ask.await.verdict;
-            };
+            let ask = std::pin::pin!(self.ask(policy, settings, asked, due, &mut *span));
             let question = asked_before(cache, settings, asked);
-            let due = clock::instant() + rules.timeout;
             cache.decide(question, due, origin, ask).await
         };
         match answered {
@@ -68,7 +73,8 @@ impl Forward {
             }
             Err(StillWaiting) => {
                 let late = "who asked before had no answer in time".to_owned();
-                failed(settings, rules, asked, (Reason::Timeout, late), span)
+                let failed = failed(settings, rules, asked, (Reason::Timeout, late));
+                span.decided(failed)
             }
         }
     }
@@ -78,16 +84,26 @@ impl Forward {
         policy: &Arc<str>,
         settings: &ForwardSettings,
         asked: &Asked<'_>,
+        due: Instant,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Decided {
         if settings.dialect == Dialect::Grpc {
-            return grpc::check(&self.cluster, policy, settings, asked, span).await;
+            let asking = grpc::Asking {
+                policy,
+                settings,
+                asked,
+                due,
+                cache: self.cache.as_ref().map(DecisionCache::settings),
+            };
+            return grpc::check(&self.cluster, &asking, span).await;
         }
         let rules = settings.rules(asked.route);
         let Some(told) = question::tell(settings, rules, asked) else {
             let told = "it cannot be told of this request".to_owned();
-            let verdict = failed(settings, rules, asked, (Reason::BadAnswer, told), span);
-            return Decided::of_one_request(verdict);
+            return Decided {
+                keep: Keep::Own,
+                ..failed(settings, rules, asked, (Reason::BadAnswer, told))
+            };
         };
         if told.is_cut {
             if rules.body.is_some_and(|rule| rule.refuses_larger) {
@@ -100,40 +116,34 @@ impl Forward {
         let question = Question {
             request: told.request,
             host: told.host,
-            timeout: rules.timeout,
+            due,
             answer_bytes_max: ANSWER_BYTES_MAX,
             retries: settings.retries,
             is_grpc: false,
         };
-        let (fault, keep) = match call::ask(&self.cluster, &question, span).await {
+        let fault = match call::ask(&self.cluster, &question, span).await {
             Ok(answer) => {
-                let keep = self.keep(&answer.response);
+                let cache = self.cache.as_ref().map(DecisionCache::settings);
+                let keep = keep(cache, &answer.response);
                 let status = answer.response.status();
                 match reading::read(policy, settings, rules, asked, answer.response) {
-                    Reading::Allow(grant) => {
-                        let verdict = Verdict::Allow(grant);
-                        return Decided { verdict, keep };
-                    }
-                    Reading::Refuse(denial) => {
-                        let verdict = Verdict::Deny(denial);
-                        return Decided { verdict, keep };
-                    }
-                    Reading::Nothing(reason) => ((reason, no_decision(status)), Keep::Shared),
+                    Reading::Allow(grant) => return Decided::new(Verdict::Allow(grant), keep),
+                    Reading::Refuse(denial) => return Decided::new(Verdict::Deny(denial), keep),
+                    Reading::Nothing(reason) => (reason, no_decision(status)),
                 }
             }
-            Err(error) => ((call::reason_of(&error), error.to_string()), Keep::Shared),
+            Err(error) => (call::reason_of(&error), error.to_string()),
         };
-        let verdict = failed(settings, rules, asked, fault, span);
-        Decided { verdict, keep }
+        failed(settings, rules, asked, fault)
     }
+}
 
-    /// What may become of an answer. One that says "not now" is not for later.
-    fn keep<B>(&self, answer: &Response<B>) -> Keep {
-        match &self.cache {
-            Some(_) if is_of_the_moment(answer.status()) => Keep::Shared,
-            Some(cache) => Keep::by_answer(answer.headers(), cache.settings()),
-            None => Keep::Own,
-        }
+/// What may become of an answer. One that says "not now" is not for later.
+fn keep<B>(cache: Option<&CacheSettings>, answer: &Response<B>) -> Keep {
+    match cache {
+        Some(_) if is_of_the_moment(answer.status()) => Keep::Shared,
+        Some(cache) => Keep::by_answer(answer.headers(), cache),
+        None => Keep::Own,
     }
 }
 
@@ -159,15 +169,20 @@ fn asked_before(
     settings: &ForwardSettings,
     asked: &Asked<'_>,
 ) -> Option<Digest> {
-    if asked.body.is_some() {
+    if asked.body.is_some_and(|body| !body.is_nothing()) {
         return None;
     }
+    let describes = |name: &HeaderName| [CONTENT_TYPE, CONTENT_ENCODING].contains(name);
     cache.question(&KeyFacts {
         asked,
         is_told: &|name| match settings.dialect {
-            Dialect::Grpc => settings.request_headers.iter().any(|one| one.takes(name)),
+            // The length is told as the request's size, whatever else is.
+            Dialect::Grpc => {
+                *name == CONTENT_LENGTH
+                    || settings.request_headers.iter().any(|one| one.takes(name))
+            }
             Dialect::AuthRequest | Dialect::Traefik | Dialect::Envoy => {
-                question::is_told(settings, name)
+                question::is_told(settings, name) || (asked.body.is_some() && describes(name))
             }
         },
     })
@@ -175,21 +190,17 @@ fn asked_before(
 
 /// What becomes of a request that nobody could decide about. If it may pass, then as nobody: what
 /// its client says of itself is gone as with any other answer.
-pub(super) fn failed(
+fn failed(
     settings: &ForwardSettings,
     rules: &ForwardRules,
     asked: &Asked<'_>,
     (reason, fault): (Reason, String),
-    span: &mut DecisionSpan<'_, '_>,
-) -> Verdict {
-    if let Some(span) = span.span() {
-        span.str("edgespan.auth.error", &fault);
-    }
-    match rules.on_failure {
+) -> Decided {
+    let mut notes = Notes::default();
+    notes.text("edgespan.auth.error", &fault);
+    let verdict = match rules.on_failure {
         OnFailure::Open => {
-            if let Some(span) = span.span() {
-                span.bool("edgespan.auth.failed_open", true);
-            }
+            notes.add("edgespan.auth.failed_open", Note::Truth(true));
             Verdict::Allow(Box::new(Grant {
                 request: reading::removals(settings, asked.headers),
                 undecided: Some(reason),
@@ -204,5 +215,10 @@ pub(super) fn failed(
             }
             Verdict::Deny(Box::new(denial))
         }
+    };
+    Decided {
+        verdict,
+        keep: Keep::Shared,
+        notes,
     }
 }

@@ -6,10 +6,11 @@
 
 use super::settings::{Dialect, ForwardRules, ForwardSettings};
 use super::{Asked, FieldPattern};
+use crate::auth::transport;
 use crate::message::forwarded;
 use crate::trace::propagate::is_context_header;
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
@@ -141,7 +142,7 @@ fn asked_fields(settings: &ForwardSettings, headers: &HeaderMap) -> HeaderMap {
 /// Whether a field of the request leaves because the settings say so.
 pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
     let taken = |pattern: &FieldPattern| match pattern {
-        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name),
+        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name) && !frames(name),
         FieldPattern::All | FieldPattern::Prefix(_) => {
             pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
         }
@@ -152,6 +153,12 @@ pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
 /// Whether a field speaks for the client, under whatever spelling: nobody says that but us.
 fn is_ours(name: &HeaderName) -> bool {
     forwarded::is_claim(name.as_str()) || [BODY_PARTIAL, ENVOY_PARTIAL].contains(name)
+}
+
+/// Whether a field frames the message, so that it would be a lie about another one, whoever names
+/// it: a length without its body makes the next question a part of this one.
+fn frames(name: &HeaderName) -> bool {
+    *name == EXPECT || (transport::carries(name) && !is_context_header(name))
 }
 
 /// Whether a field frames the message or asks something of its very receiver, so that it makes no

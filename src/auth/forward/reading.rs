@@ -2,8 +2,8 @@
 
 use super::settings::{Dialect, ForwardRules, ForwardSettings, IdentityFields};
 use super::{Asked, FieldPattern};
-use crate::auth::{Denial, DenialAnswer, Grant, HeaderChange, Identity, Proof, Reason};
-use crate::message::hop_by_hop;
+use crate::auth::{Denial, DenialAnswer, Grant, HeaderChange, Identity, Proof, Reason, transport};
+use crate::message::{forwarded, hop_by_hop};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderMap, HeaderName, Response, StatusCode, Version};
@@ -36,7 +36,8 @@ pub(super) fn read(
     if allows(settings.dialect, status) {
         return grant(policy, settings, asked, response.headers());
     }
-    if status.is_informational() {
+    // Above 599 there is no meaning that everybody knows.
+    if status.is_informational() || status.as_u16() >= 600 {
         return Reading::Nothing(Reason::BadAnswer);
     }
     if status.is_server_error() && !rules.passes_server_errors {
@@ -104,8 +105,7 @@ fn grant(
     request.extend(removals(settings, asked.headers));
     for name in answer.keys() {
         let mut patterns = settings.identity_headers.iter();
-        if unwanted.contains(name) || is_of_the_answer(name) || !patterns.any(|one| one.takes(name))
-        {
+        if unwanted.contains(name) || !patterns.any(|one| one.takes(name) && means(one, name)) {
             continue;
         }
         for (index, value) in answer.get_all(name).iter().enumerate() {
@@ -135,7 +135,10 @@ pub(super) fn removals(settings: &ForwardSettings, headers: &HeaderMap) -> Vec<H
     if patterns.len() == 0 {
         return Vec::new();
     }
-    let meant = |name: &&HeaderName| patterns.clone().any(|one| one.takes_folded(name));
+    let meant = |name: &&HeaderName| {
+        let mut patterns = patterns.clone();
+        patterns.any(|one| one.takes_folded(name) && means(one, name))
+    };
     let found = headers.keys().filter(meant).cloned();
     let mut removals: Vec<_> = found.map(HeaderChange::Remove).collect();
     // Also those that nobody sent: another policy may have asserted one meanwhile.
@@ -146,43 +149,32 @@ pub(super) fn removals(settings: &ForwardSettings, headers: &HeaderMap) -> Vec<H
     removals
 }
 
-/// The fields that an answer wants removed. Host and framing are not for it to take.
+/// The fields that an answer wants removed. Host, framing and trace context are not for it to take.
 fn names_to_remove(answer: &HeaderMap) -> Vec<HeaderName> {
     let lines = answer.get_all(TO_REMOVE).iter();
     lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
         .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
-        .filter(|name| {
-            !matches!(
-                name.as_str(),
-                "host" | "content-length" | "transfer-encoding"
-            )
-        })
+        .filter(|name| !transport::carries(name))
         .collect()
 }
 
-/// Whether a field is about the answer itself, so that a beginning which takes it is not meant so.
-fn is_of_the_answer(name: &HeaderName) -> bool {
-    matches!(
+/// Whether a field that a pattern takes may be meant: not one that frames a message or describes its
+/// body, nor, by its beginning alone, one that says where a request came from.
+fn means(pattern: &FieldPattern, name: &HeaderName) -> bool {
+    let of_the_message = matches!(
         name.as_str(),
-        "connection"
-            | "content-encoding"
-            | "content-length"
-            | "content-type"
-            | "date"
-            | "host"
-            | "keep-alive"
-            | "proxy-connection"
-            | "server"
-            | "set-cookie"
-            | "te"
-            | "traceparent"
-            | "tracestate"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+        "content-encoding" | "content-type" | "date" | "server" | "set-cookie"
+    );
+    let is_named = match pattern {
+        FieldPattern::Name(_) => true,
+        FieldPattern::Prefix(prefix) => forwarded::is_claim(prefix),
+        FieldPattern::All => false,
+    };
+    !of_the_message
+        && !transport::carries(name)
+        && (is_named || !forwarded::is_claim(name.as_str()))
 }
 
 /// Who the client is by an answer that allows. None: the answer names more than one.

@@ -246,7 +246,13 @@ fn a_prefix_takes_nothing_that_frames_the_answer() {
         ("connection", "close"),
         ("cost-centre", "7"),
     ]);
-    let request = Request::to("/");
+    let mut request = Request::to("/");
+    request.headers = headers(&[
+        ("content-length", "3"),
+        ("content_length", "3"),
+        ("content-type", "text/html"),
+        ("cost_centre", "mallory"),
+    ]);
 
     let reading = read(
         &"a".into(),
@@ -259,8 +265,69 @@ fn a_prefix_takes_nothing_that_frames_the_answer() {
     let Reading::Allow(grant) = reading else {
         panic!("{reading:?}");
     };
+    let gone = HeaderChange::Remove(HeaderName::from_static("cost_centre"));
     let set = HeaderChange::Set(HeaderName::from_static("cost-centre"), "7".parse().unwrap());
-    assert_eq!(grant.request, [set]);
+    assert_eq!(grant.request, [gone, set]);
+}
+
+#[test]
+fn a_wide_prefix_leaves_what_says_where_a_request_came_from() {
+    let removed = |pattern: &str| {
+        let settings = ForwardSettings {
+            identity_headers: vec![FieldPattern::parse(pattern).unwrap()],
+            ..settings(Dialect::Traefik)
+        };
+        let sent = headers(&[("x-forwarded-for", "192.0.2.1"), ("x-user", "mallory")]);
+        reading::removals(&settings, &sent).len()
+    };
+
+    assert_eq!(removed("x-*"), 1);
+    assert_eq!(removed("x-forwarded-*"), 1);
+}
+
+#[test]
+fn a_field_that_frames_a_message_is_not_told_whoever_names_it() {
+    let named = [
+        "content-length",
+        "transfer-encoding",
+        "expect",
+        "host",
+        "te",
+        "upgrade",
+    ];
+    let settings = ForwardSettings {
+        request_headers: named
+            .iter()
+            .filter_map(|name| FieldPattern::parse(name))
+            .collect(),
+        ..settings(Dialect::AuthRequest)
+    };
+    let mut request = Request::to("/");
+    request.headers = named
+        .iter()
+        .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("5")))
+        .collect();
+
+    let told = tell(&settings, &settings.rules, &request.asked()).unwrap();
+
+    let headers = told.request.headers();
+    assert!(
+        named.iter().all(|name| !headers.contains_key(*name)),
+        "{headers:?}"
+    );
+}
+
+#[test]
+fn a_status_that_nobody_knows_says_nothing() {
+    for status in [100, 101, 199, 600, 999] {
+        for dialect in [Dialect::AuthRequest, Dialect::Traefik, Dialect::Envoy] {
+            let reading = Request::to("/").read(dialect, status, &[]);
+            assert!(
+                matches!(reading, Reading::Nothing(Reason::BadAnswer)),
+                "{status}"
+            );
+        }
+    }
 }
 
 proptest! {

@@ -8,7 +8,7 @@ use super::keys::{ApiKeys, KeyHolder};
 use super::{Asked, Grant, Identity, Proof, Reason, Verdict, challenged};
 use crate::auth::HeaderChange;
 use crate::trace::percent::decoded_bytes;
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 use std::borrow::Cow;
@@ -43,6 +43,29 @@ impl ApiKeySettings {
         let challenge = quoted(policy)
             .and_then(|realm| HeaderValue::try_from(format!("ApiKey realm={realm}")).ok());
         challenge.unwrap_or(HeaderValue::from_static("ApiKey"))
+    }
+
+    /// Has its places emptied where another policy allowed. `Authorization` is left alone: it may
+    /// hold that one's credential.
+    pub(in crate::auth) fn take_out(&self, grant: &mut Grant) {
+        if self.forward {
+            return;
+        }
+        let header = self.header.iter().filter(|name| **name != AUTHORIZATION);
+        for remove in header.cloned().map(HeaderChange::Remove) {
+            if !grant.request.contains(&remove) {
+                // Before what others write there.
+                grant.request.insert(0, remove);
+            }
+        }
+        for (own, all) in [
+            (&self.query, &mut grant.query_remove),
+            (&self.cookie, &mut grant.cookies_remove),
+        ] {
+            let own = own.iter().filter(|one| !all.contains(one));
+            let own: Vec<Box<str>> = own.cloned().collect();
+            all.extend(own);
+        }
     }
 }
 
@@ -292,6 +315,30 @@ mod tests {
         let grant = granted(&forwards);
         assert!(grant.request.is_empty() && grant.query_remove.is_empty());
         assert!(grant.cookies_remove.is_empty());
+    }
+
+    #[test]
+    fn a_key_that_another_policy_passed_over_goes_no_further_and_is_taken_out_once() {
+        let theirs = HeaderName::from_static("x-api-key");
+        let set = HeaderChange::Set(theirs.clone(), HeaderValue::from_static("ours"));
+        let mut grant = Grant {
+            request: vec![set.clone()],
+            ..Grant::default()
+        };
+
+        settings().take_out(&mut grant);
+        settings().take_out(&mut grant);
+
+        assert_eq!(grant.request, [HeaderChange::Remove(theirs), set]);
+        assert_eq!(grant.query_remove, [Box::from("key")]);
+        assert_eq!(grant.cookies_remove, [Box::from("api")]);
+        let shares = ApiKeySettings {
+            header: Some(AUTHORIZATION),
+            ..settings()
+        };
+        let mut grant = Grant::default();
+        shares.take_out(&mut grant);
+        assert!(grant.request.is_empty(), "it may be the other one's");
     }
 
     #[test]

@@ -131,7 +131,7 @@ impl BasicChecks {
                 // To those that wait with the same one; a wrong password is never remembered.
                 Verdict::Deny(_) | Verdict::Abstain(_) => Keep::Shared,
             };
-            Decided { verdict, keep }
+            Decided::new(verdict, keep)
         };
         match remembered.decide(question, due, origin, ask).await {
             Ok(answered) => span.answered(answered),

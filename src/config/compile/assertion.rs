@@ -1,11 +1,13 @@
 //! Signed assertions: keys that sign, and what they say.
 
 use super::Compiler;
+use crate::auth::IdentitySettings;
 use crate::auth::assertion::{AssertionSettings, OWN_CLAIMS, SigningKey};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::Misread;
+use crate::message::forwarded;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +26,13 @@ const HEADER: HeaderName = HeaderName::from_static("x-edgespan-assertion");
 /// Compiles the file's assertions.
 pub(super) fn of_file(
     config: &raw::Config,
+    identity: Option<&IdentitySettings>,
     compiler: &mut Compiler<'_>,
 ) -> Option<AssertionSettings> {
-    let written = &config.assertion.as_ref()?.value;
+    let (place, written) = config
+        .assertion
+        .as_ref()
+        .map(|one| (&one.span, &one.value))?;
     let mut keys: Vec<Arc<SigningKey>> = Vec::with_capacity(written.keys.len());
     for source in &written.keys {
         let Some(key) = key(source, compiler) else {
@@ -50,12 +56,21 @@ pub(super) fn of_file(
     }
     let header = written.header.as_ref();
     let header = header.and_then(|header| compiler.identity_header(&header.span, &header.value.0));
+    let header = header.unwrap_or(HEADER);
+    let named = identity.into_iter().flat_map(|identity| &identity.headers);
+    let mut named = named.map(|(name, _)| name);
+    if named.any(|name| forwarded::is_spelling_of(name.as_str(), header.as_str())) {
+        let place = written.header.as_ref().map_or(place, |header| &header.span);
+        let message = format!("`{header}` is a field of `identity`, too");
+        let diagnostic = Diagnostic::at(Code::DuplicateName, place, message);
+        compiler.tell(diagnostic.label("an origin would get one of the two"));
+    }
     Some(AssertionSettings {
         keys,
         issuer: issuer.unwrap_or_default(),
         audience,
         ttl: ttl(written, compiler),
-        header: header.unwrap_or(HEADER),
+        header,
         claims,
     })
 }

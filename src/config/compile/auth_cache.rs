@@ -15,7 +15,21 @@ pub(super) fn compile(
     written: &Spanned<raw::AuthCache>,
     compiler: &mut Compiler<'_>,
 ) -> CacheSettings {
-    let written = &written.value;
+    let (span, written) = (&written.span, &written.value);
+    let tells_apart = |part: &Spanned<raw::AuthCacheKey>| match &part.value {
+        raw::AuthCacheKey::Word(word) => {
+            // What is no word at all is told below.
+            !["method", "host", "path", "query"].contains(&word.as_str())
+        }
+        raw::AuthCacheKey::Value(_) => true,
+    };
+    let all_alike = |key: &Vec<_>| !key.is_empty() && !key.iter().any(tells_apart);
+    if written.key.as_ref().is_some_and(all_alike) {
+        let message = "this `key` would give one client's answer to all";
+        let diagnostic = Diagnostic::at(Code::Unfit, span, message);
+        let diagnostic = diagnostic.label("name what tells clients apart");
+        compiler.tell(diagnostic.help("`{header: NAME}`, `{cookie: NAME}` or `address`"));
+    }
     let default = CacheSettings::default();
     let entries = written.entries.as_ref();
     if let Some(entries) = entries.filter(|entries| !(1..=ENTRIES_MAX).contains(&entries.value.0)) {

@@ -87,7 +87,7 @@ pub(in crate::config) fn compile(
     let policies = auth::policies(config, &mut upstreams, compiler);
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
-    let assertion = assertion::of_file(config, compiler);
+    let assertion = assertion::of_file(config, identity.as_deref(), compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),

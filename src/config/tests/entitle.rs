@@ -121,6 +121,11 @@ fn an_assertion_needs_keys_that_sign() {
     assert_eq!(ids(&of(&first, ", header: 'a b'")), ["E0306"]);
     assert_eq!(ids(&of(&first, ", header: authorization")), ["E0306"]);
     assert_eq!(ids(&of(&first, ", audience: ''")), ["E0107"]);
+    let same = of(
+        &first,
+        ", header: X_User}\nidentity: {headers: {x-user: subject}",
+    );
+    assert_eq!(ids(&same), ["E0202"]);
 }
 
 #[test]

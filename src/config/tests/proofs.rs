@@ -243,6 +243,7 @@ fn decisions_are_remembered_as_the_file_says() {
 fn a_key_that_makes_all_clients_one_is_refused() {
     for (written, id) in [
         ("{key: []}", "E0107"),
+        ("{key: [method, host, path, query]}", "E0318"),
         ("{key: [cookies]}", "E0104"),
         ("{key: [{header: a, cookie: b}]}", "E0106"),
         ("{ttl: 0s}", "E0301"),

@@ -75,9 +75,11 @@ fn asserted(asking: &Asking, grant: Option<&Grant>, reserved: &[HeaderName]) -> 
     let (before, after) = (&asking.before, &asking.parts.headers);
     let granted = grant.map_or(&[][..], |grant| &grant.request);
     let granted = granted.iter().map(|change| match change {
-        HeaderChange::Set(name, _) | HeaderChange::Append(name, _) | HeaderChange::Remove(name) => {
-            name
-        }
+        HeaderChange::Set(name, _)
+        | HeaderChange::Append(name, _)
+        | HeaderChange::AddIfAbsent(name, _)
+        | HeaderChange::SetIfPresent(name, _)
+        | HeaderChange::Remove(name) => name,
     });
     let changed = |name: &&HeaderName| !before.get_all(*name).iter().eq(after.get_all(*name));
     let gone = before.keys().filter(|name| !after.contains_key(*name));

@@ -4,6 +4,7 @@
 mod answers;
 mod bodies;
 mod failures;
+mod hostile;
 mod questions;
 
 use crate::support::collector::Collector;

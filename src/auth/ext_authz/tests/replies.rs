@@ -130,8 +130,10 @@ fn a_change_of_a_header_is_made_as_its_action_says() {
         HeaderChange::Set(name("a"), value()),
         HeaderChange::Append(name("b"), value()),
         HeaderChange::Set(name("c"), value()),
-        HeaderChange::Set(name("x-there"), value()),
-        HeaderChange::Append(name("d"), value()),
+        HeaderChange::AddIfAbsent(name("x-there"), value()),
+        HeaderChange::SetIfPresent(name("x-there"), value()),
+        HeaderChange::AddIfAbsent(name("d"), value()),
+        HeaderChange::SetIfPresent(name("d"), value()),
         HeaderChange::Append(name("e"), value()),
         HeaderChange::Remove(name("f")),
     ];
@@ -160,7 +162,9 @@ fn host_framing_and_trace_context_are_not_an_authorizers_to_change() {
         ":authority",
         "Host",
         "content-length",
+        "content_length",
         "transfer-encoding",
+        "Transfer_Encoding",
         "connection",
         "upgrade",
         "te",
@@ -182,6 +186,34 @@ fn host_framing_and_trace_context_are_not_an_authorizers_to_change() {
     assert!(allowed.grant.answer.is_empty());
     assert!(allowed.grant.answer_changes.is_empty());
     assert_eq!(allowed.ignored, 3 * barred.len());
+}
+
+#[test]
+fn an_answer_of_endless_changes_is_none() {
+    let many = |count: usize| (0..count).map(|index| field(&format!("x-{index}"), "v"));
+    for (count, fits) in [(256, true), (257, false), (40_000, false)] {
+        let allowing = CheckResponse {
+            status: status(0),
+            http_response: Some(HttpResponse::Ok(OkHttpResponse {
+                headers: many(count).collect(),
+                ..OkHttpResponse::default()
+            })),
+            dynamic_metadata: None,
+        };
+        let refusing = CheckResponse {
+            status: status(7),
+            http_response: Some(HttpResponse::Denied(DeniedHttpResponse {
+                headers: many(count).collect(),
+                ..DeniedHttpResponse::default()
+            })),
+            dynamic_metadata: None,
+        };
+        for answer in [allowing, refusing] {
+            let read = read(answer);
+            assert_eq!(read.is_ok(), fits, "{count}");
+            assert!(fits || read.is_err_and(|error| error == Nonsense::TooMany));
+        }
+    }
 }
 
 #[test]
