@@ -134,10 +134,11 @@ impl Text {
         self.part(b'v', version(asked.version));
         self.part(b'l', asked.listener.as_bytes());
         // Of trace context each request has its own, and no answer hangs on it.
-        let told = |name: &&HeaderName| !is_context_header(name) && (facts.is_told)(name);
-        for name in asked.headers.keys().filter(told) {
+        let told = |name: &HeaderName| !is_context_header(name) && (facts.is_told)(name);
+        // As they stand, values of one name behind each other: no name is looked up again.
+        for (name, value) in asked.headers.iter().filter(|(name, _)| told(name)) {
             self.part(b'n', name.as_str().as_bytes());
-            self.header(name, asked.headers);
+            self.part(b'h', value.as_bytes());
         }
     }
 
