@@ -107,8 +107,13 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::sampler::SamplingRule;
+    use crate::trace::sampler::{SamplingRule, UnsampledParent};
 
+    const EVERY: SamplingRule = SamplingRule {
+        ratio: 1.0,
+        parent_based: true,
+        unsampled_parent: UnsampledParent::Respect,
+    };
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -120,7 +125,7 @@ mod tests {
         let variables = [("TRACEPARENT", PARENT), ("TRACESTATE", "a=1,b=2")];
         let parent = of_environment(&environment(&variables));
 
-        let place = Place::under(parent, &HeadSampler::new(&SamplingRule::default()));
+        let place = Place::under(parent, &HeadSampler::new(&EVERY));
 
         let told = place.traceparent();
         assert!(told.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-"));
