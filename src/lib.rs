@@ -16,6 +16,13 @@ pub mod auth;
 pub mod proxy;
 pub mod export;
 
+pub mod client;
+pub mod view;
+pub mod backend;
+pub mod store;
+pub mod verify;
+pub mod probe;
+
 pub mod admin;
 pub mod telemetry;
 pub mod config;

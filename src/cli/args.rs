@@ -6,6 +6,7 @@
 use super::addresses::{AdminAddress, UpstreamUrl, listen_address};
 use super::check::CheckArgs;
 use super::explain::ExplainArgs;
+use super::help;
 use super::schema::SchemaArgs;
 use super::style::ColourChoice;
 use crate::telemetry::log::LogFormat;
@@ -17,10 +18,6 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand,
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-
-/// What the help of `explain` says below its examples.
-const EXPLAIN_NOTE: &str = "The request runs through the code of every request, with an upstream \
-in memory: nothing is sent.\n\nExit: 0 explained, 1 failed, 64 usage, 78 configuration";
 
 /// What every command understands.
 #[derive(Clone, Debug, Parser)]
@@ -285,70 +282,7 @@ impl Grammar {
 
     /// The whole grammar, as help and completions need it.
     pub fn command(&self) -> clap::Command {
-        let program = &self.program;
-        let examples = |lines: &[&str]| {
-            let lines = lines.iter().map(|line| format!("\n  {program} {line}"));
-            format!("Examples:{}", lines.collect::<String>())
-        };
-        let run = examples(&[
-            "run --to http://127.0.0.1:3000",
-            "run --to h2c://127.0.0.1:3000 --service shop",
-            "run --config edgespan.yaml",
-        ]);
-        let run = format!(
-            "{run}\n\n\
-             Spans go to the terminal, and to a collector where the file or \
-             OTEL_EXPORTER_OTLP_ENDPOINT names one. A flag wins over a variable, and that over \
-             the file. Ctrl-C and SIGTERM end requests in flight first.\n\n\
-             Exit: 0 done, 1 failed, 64 usage, 78 configuration, 130 second Ctrl-C"
-        );
-        let demo = examples(&["demo", "demo --no-traffic", "demo --listen 127.0.0.1:9080"]);
-        let demo = format!(
-            "{demo}\n\n\
-             Needs nothing but this program and touches nothing outside it. \
-             OTEL_EXPORTER_OTLP_ENDPOINT=URL sends the spans to a collector, too.\n\n\
-             Exit: 0 done, 1 failed, 64 usage, 130 second Ctrl-C"
-        );
-        let check = examples(&[
-            "check edgespan.yaml",
-            "check --json edgespan.yaml",
-            "check --explain E0101",
-        ]);
-        let check = format!("{check}\n\nExit: 0 it is right, 1 failed, 64 usage, 78 it is not");
-        let explain = examples(&[
-            "explain edgespan.yaml 'POST https://app.example.com/api/v1/orders/7'",
-            "explain edgespan.yaml /api -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
-            "explain edgespan.yaml - < pasted-curl-line",
-        ]);
-        let explain = format!("{explain}\n\n{EXPLAIN_NOTE}");
-        let schema = examples(&["schema > edgespan.schema.json", "schema --markdown"]);
-        let schema = format!("{schema}\n\nExit: 0 done, 1 failed, 64 usage");
-        let shells = examples(&[
-            "completions bash > edgespan.bash",
-            "completions zsh > _edgespan",
-            "completions fish > edgespan.fish",
-        ]);
-        let shells = format!("{shells}\n\nExit: 0 done, 1 failed, 64 usage");
-        let all = examples(&[
-            "demo",
-            "run --to http://127.0.0.1:3000",
-            "check edgespan.yaml",
-        ]);
-        let all = format!(
-            "{all}\n\n\
-             The standard OTEL_* variables are honoured, and so are NO_COLOR and CLICOLOR_FORCE.\n\n\
-             Exit: 0 done, 1 failed, 64 usage, 78 configuration, 130 second Ctrl-C"
-        );
-        CommandLine::command()
-            .bin_name(program)
-            .after_long_help(all)
-            .term_width(self.columns.min(100))
-            .mut_subcommand("run", |command| command.after_long_help(run))
-            .mut_subcommand("demo", |command| command.after_long_help(demo))
-            .mut_subcommand("check", |command| command.after_long_help(check))
-            .mut_subcommand("explain", |command| command.after_long_help(explain))
-            .mut_subcommand("schema", |command| command.after_long_help(schema))
-            .mut_subcommand("completions", |command| command.after_long_help(shells))
+        help::told(CommandLine::command(), &self.program).term_width(self.columns.min(100))
     }
 
     /// What stands there when nothing was asked for: twelve lines.

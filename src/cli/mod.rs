@@ -11,6 +11,7 @@ pub mod demo;
 pub mod escape;
 pub mod explain;
 pub mod failure;
+mod help;
 pub mod layout;
 pub mod open_line;
 pub mod reach;

@@ -1,0 +1,64 @@
+//! What is asked of a backend, and what it found.
+
+use crate::clock::Timestamp;
+use opentelemetry::trace::TraceId;
+use std::time::Duration;
+
+/// Which traces are wanted. All conditions hold together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// `service.name` of the resource or `service.peer.name` of the span.
+    pub service: Option<String>,
+    /// `http.route`.
+    pub route: Option<String>,
+    /// `flow`.
+    pub flow: Option<String>,
+    /// Attributes of a span or of its resource that have to have these values.
+    pub tags: Vec<(String, String)>,
+    /// Only with a span whose status is an error.
+    pub error: bool,
+    /// Least duration of the trace.
+    pub min: Option<Duration>,
+    /// Most duration of the trace.
+    pub max: Option<Duration>,
+    /// TraceQL as it was typed, beside all else. Only some backends understand it.
+    pub traceql: Option<String>,
+    /// Traces that began at this moment or later.
+    pub start: Timestamp,
+    /// Traces that began before this moment.
+    pub end: Timestamp,
+    /// Most traces that are wanted; the newest count.
+    pub limit: usize,
+}
+
+/// A trace in a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Which one.
+    pub id: TraceId,
+    /// The root's service; empty if the root is not there.
+    pub root_service: String,
+    /// The root's name; empty if the root is not there.
+    pub root_name: String,
+    /// Nanoseconds since 1970.
+    pub start: u64,
+    /// Nanoseconds.
+    pub duration: u64,
+    /// How many spans, if the backend says.
+    pub spans: Option<u32>,
+    /// Whether a span of it is an error, if the backend says.
+    pub is_error: Option<bool>,
+    /// HTTP status of the root, if the backend says.
+    pub status: Option<u16>,
+    /// Flow, if the backend says.
+    pub flow: Option<String>,
+}
+
+/// What a search found, newest first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Found {
+    /// The traces.
+    pub traces: Vec<Summary>,
+    /// Why it may not be all there is, in words; None: it is all.
+    pub incomplete: Option<String>,
+}

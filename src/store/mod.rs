@@ -1,0 +1,1 @@
+//! Recent traces, in memory, so that they can be seen without a backend.

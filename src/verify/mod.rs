@@ -1,0 +1,1 @@
+//! Whether headers survive the way: what is sent, what arrived, and what that means.
