@@ -293,7 +293,11 @@ impl Compiler<'_> {
             (None, [(_, only)]) => diagnostic.beside(only, format!("the only {noun}")),
             (None, several) => {
                 let names: Vec<&str> = several.iter().take(20).map(|(name, _)| *name).collect();
-                diagnostic.help(format!("{noun}s: {}", names.join(", ")))
+                let nouns = match noun.strip_suffix('y') {
+                    Some(stem) => format!("{stem}ies"),
+                    None => format!("{noun}s"),
+                };
+                diagnostic.help(format!("{nouns}: {}", names.join(", ")))
             }
         };
         self.tell(diagnostic);
