@@ -8,6 +8,7 @@ pub mod banner;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod duration;
 pub mod escape;
 pub mod explain;
 pub mod failure;
@@ -22,6 +23,7 @@ mod serve;
 pub mod style;
 mod takeover;
 pub mod terminal;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;
