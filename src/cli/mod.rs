@@ -12,6 +12,7 @@ pub mod escape;
 pub mod explain;
 pub mod failure;
 mod help;
+pub mod junit;
 pub mod layout;
 pub mod open_line;
 pub mod reach;
