@@ -203,7 +203,8 @@ mod tests {
         #[test]
         fn no_text_ends_its_element(text in any::<String>()) {
             let written = escaped(&text);
-            prop_assert!(!written.contains(['<', '>', '"', '\n', '\u{1b}', '\u{0}']));
+            let ends = written.contains(['<', '>', '"', '\n', '\u{1b}', '\u{0}']);
+            prop_assert!(!ends, "{}", written);
         }
     }
 }
