@@ -16,9 +16,9 @@ mod inquiry;
 mod secret;
 
 pub use account::{Account, Body, Client, Context, Fidelity, Opened, Tls, latin1};
-pub use desk::{ArrivalSettings, Desk, Refusal};
+pub use desk::{ArrivalSettings, Desk, RATE_PER_SECOND_MAX, Refusal};
 pub use inquiry::{Inquiry, Nonce};
-pub use secret::{SECRET_BYTES_MIN, Secret, SecretError};
+pub use secret::{SECRET_BYTES_MIN, Secret, SecretError, hex};
 
 use http::HeaderName;
 use std::time::Duration;
