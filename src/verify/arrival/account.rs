@@ -189,7 +189,7 @@ impl Account {
 }
 
 /// Bytes of a header's value as characters of the same number.
-pub(crate) fn latin1(value: &[u8]) -> String {
+pub fn latin1(value: &[u8]) -> String {
     value.iter().copied().map(char::from).collect()
 }
 

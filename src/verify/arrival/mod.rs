@@ -11,12 +11,14 @@
 //! message, too, because a hop may keep headers of a 101 to itself.
 
 mod account;
+mod desk;
 mod inquiry;
 mod secret;
 
-pub use account::{Account, Body, Client, Context, Fidelity, Opened, Tls};
+pub use account::{Account, Body, Client, Context, Fidelity, Opened, Tls, latin1};
+pub use desk::{ArrivalSettings, Desk, RATE_PER_SECOND_MAX, Refusal};
 pub use inquiry::{Inquiry, Nonce};
-pub use secret::{SECRET_BYTES_MIN, Secret, SecretError};
+pub use secret::{SECRET_BYTES_MIN, Secret, SecretError, hex};
 
 use http::HeaderName;
 use std::time::Duration;
@@ -45,100 +47,3 @@ pub const WINDOW: Duration = Duration::from_secs(60);
 
 /// Most of a request's body that is counted and digested; more gets 413.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// Names that are never told in an account, for their values open doors. Compared folded: all
-/// punctuation is alike.
-const NEVER_TOLD: [&str; 17] = [
-    "authorization",
-    "cf-access-client-id",
-    "cf-access-client-secret",
-    "cf-access-jwt-assertion",
-    "client-cert",
-    "client-cert-chain",
-    "cookie",
-    "cookie2",
-    "proxy-authorization",
-    "set-cookie",
-    "x-amzn-oidc-accesstoken",
-    "x-amzn-oidc-data",
-    "x-edgespan-verify",
-    "x-forwarded-access-token",
-    "x-forwarded-client-cert",
-    "x-goog-iap-jwt-assertion",
-    "x-ms-token-aad-access-token",
-];
-
-/// Words that a name of a credential holds, whoever made it up.
-const TELLING_WORDS: [&str; 14] = [
-    "apikey",
-    "api-key",
-    "assertion",
-    "auth-token",
-    "authorization",
-    "bearer",
-    "credential",
-    "jwt",
-    "passwd",
-    "password",
-    "secret",
-    "session",
-    "signature",
-    "token",
-];
-
-/// Whether a field's value stays out of accounts, by its name. When in doubt it does.
-pub fn is_credential(name: &str) -> bool {
-    let folded: String = name
-        .bytes()
-        .map(|byte| match byte.to_ascii_lowercase() {
-            byte if byte.is_ascii_alphanumeric() => char::from(byte),
-            _ => '-',
-        })
-        .collect();
-    let is_key = folded.ends_with("-key") && folded != "sec-websocket-key";
-    NEVER_TOLD.contains(&folded.as_str())
-        || is_key
-        || folded.ends_with("-auth")
-        || TELLING_WORDS.iter().any(|word| folded.contains(word))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_opens_doors_is_never_told_whatever_its_spelling() {
-        for name in [
-            "Cookie",
-            "AUTHORIZATION",
-            "Proxy-Authorization",
-            "X_Edgespan_Verify",
-            "Cf-Access-Jwt-Assertion",
-            "CF_Access_Client_Secret",
-            "CF-Access-Client-Id",
-            "X-Api-Key",
-            "X-Auth-Token",
-            "X-Amzn-Oidc-Data",
-            "X-CSRF-Token",
-            "X-Session-Id",
-            "X-Functions-Key",
-            "X-Internal-Auth",
-        ] {
-            assert!(is_credential(name), "{name}");
-        }
-        for name in [
-            "traceparent",
-            "tracestate",
-            "baggage",
-            "b3",
-            "cf-ray",
-            "via",
-            "x-forwarded-for",
-            "authority",
-            "x-request-id",
-            "sec-websocket-key",
-        ] {
-            assert!(!is_credential(name), "{name}");
-        }
-    }
-}
