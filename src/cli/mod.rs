@@ -15,6 +15,7 @@ pub mod explain;
 pub mod failure;
 mod help;
 pub mod job;
+pub mod junit;
 pub mod layout;
 pub mod open_line;
 pub mod reach;

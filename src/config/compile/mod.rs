@@ -5,6 +5,7 @@
 
 mod action;
 mod allow;
+mod arrival;
 mod assertion;
 mod auth;
 mod auth_cache;
@@ -89,6 +90,7 @@ pub(in crate::config) fn compile(
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
+    let arrival = arrival::compile(config.arrival.as_ref(), &listeners, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -112,6 +114,7 @@ pub(in crate::config) fn compile(
         policies,
         reserved,
         assertion,
+        arrival,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),
