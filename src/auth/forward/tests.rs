@@ -1,6 +1,6 @@
 //! What is told of a request and read of an answer, without a socket.
 
-use super::question::{Told, tell};
+use super::question::{Told, ToldFields};
 use super::reading::{Reading, read};
 use super::*;
 use crate::auth::{HeaderChange, Identity};
@@ -105,7 +105,7 @@ impl Request {
 
     fn told(&self, dialect: Dialect) -> Told {
         let settings = settings(dialect);
-        tell(&settings, &settings.rules, &self.asked()).unwrap()
+        tell(&settings, &self.asked()).unwrap()
     }
 
     fn read(&self, dialect: Dialect, status: u16, lines: &[(&str, &str)]) -> Reading {
@@ -121,6 +121,10 @@ impl Request {
             response,
         )
     }
+}
+
+fn tell(settings: &ForwardSettings, asked: &Asked<'_>) -> Option<Told> {
+    question::tell(settings, &ToldFields::of(settings), &settings.rules, asked)
 }
 
 fn identity(reading: Reading) -> Identity {
@@ -167,7 +171,7 @@ fn a_prefix_of_envoys_stands_before_the_path_once() {
         };
         let request = Request::to(target);
 
-        let told = tell(&settings, &settings.rules, &request.asked()).unwrap();
+        let told = tell(&settings, &request.asked()).unwrap();
 
         assert_eq!(told.request.uri().to_string(), expected);
         assert_eq!(told.request.method(), Method::POST);
@@ -343,7 +347,7 @@ fn a_field_that_frames_a_message_is_not_told_whoever_names_it() {
         .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("5")))
         .collect();
 
-    let told = tell(&settings, &settings.rules, &request.asked()).unwrap();
+    let told = tell(&settings, &request.asked()).unwrap();
 
     let headers = told.request.headers();
     assert!(
@@ -385,7 +389,7 @@ proptest! {
         }
         for dialect in [Dialect::AuthRequest, Dialect::Traefik, Dialect::Envoy] {
             let settings = settings(dialect);
-            let Some(told) = tell(&settings, &settings.rules, &request.asked()) else { continue };
+            let Some(told) = tell(&settings, &request.asked()) else { continue };
             for (name, value) in told.request.headers() {
                 prop_assert!(!forwarded::is_claim(name.as_str()) || value != "mallory", "{}", name);
             }

@@ -29,6 +29,7 @@ mod resource;
 mod retry;
 mod routes;
 mod sampling;
+mod store;
 mod telemetry;
 mod tls;
 mod unreachable;
@@ -103,6 +104,7 @@ pub(in crate::config) fn compile(
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
+    let store = store::compile(&config.store, &listeners, &admin, compiler);
     Plan {
         listeners,
         upstreams,
@@ -117,6 +119,7 @@ pub(in crate::config) fn compile(
         export,
         terminal,
         telemetry,
+        store,
         text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,
