@@ -1,5 +1,5 @@
-"""edgespan asks LemonLDAP::NG who may pass: Debian's packages as they stand, behind nginx, set up as
-docs/auth-forward.md has it; people sign in at its portal, through edgespan.
+"""edgespan asks LemonLDAP::NG who may pass: Debian's packages as they stand, behind nginx, set up
+as docs/auth-forward.md has it; people sign in at its portal, through edgespan.
 """
 
 import base64
@@ -150,7 +150,8 @@ class Site:
         expect(sent_off.status, 302, "status before the login")
         form = self.browse(sent_off.header("location"))
         expect(form.status, 200, "status of the form")
-        fields = dict(re.findall(r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"', form.body.decode()))
+        inputs = r'<input[^>]* name="(\w+)"[^>]* value="([^"]*)"'
+        fields = dict(re.findall(inputs, form.body.decode()))
         # This package's demonstration users have their names as passwords.
         fields = {**fields, "user": name, "password": name}
         data = urllib.parse.urlencode({key: html.unescape(text) for key, text in fields.items()})
