@@ -8,12 +8,14 @@ pub mod banner;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod duration;
 pub mod escape;
 pub mod exec;
 pub mod explain;
 pub mod failure;
 mod help;
 pub mod job;
+pub mod junit;
 pub mod layout;
 pub mod open_line;
 pub mod reach;
@@ -25,6 +27,7 @@ pub mod span;
 pub mod style;
 mod takeover;
 pub mod terminal;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;

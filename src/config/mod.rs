@@ -34,7 +34,7 @@ pub use document::{errors_markdown, reference_markdown};
 pub use env::Environment;
 pub use load::{Loaded, Refused, compile_text, load};
 pub use places::Places;
-pub use plan::{DrainPlan, Plan, TelemetryPlan, TerminalExport, TracingPlan};
+pub use plan::{DrainPlan, Plan, StorePlan, TelemetryPlan, TerminalExport, TracingPlan};
 pub use run_to::run_to;
 pub use schema::schema;
 pub use secret::Secret;
