@@ -10,9 +10,12 @@ pub mod completions;
 pub mod demo;
 pub mod duration;
 pub mod escape;
+pub mod exec;
 pub mod explain;
 pub mod failure;
 mod help;
+pub mod job;
+pub mod junit;
 pub mod layout;
 pub mod man;
 pub mod open_line;
@@ -21,6 +24,7 @@ mod reloads;
 pub mod run;
 pub mod schema;
 mod serve;
+pub mod span;
 pub mod style;
 mod takeover;
 pub mod terminal;
@@ -71,7 +75,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         open_line: OpenLine::default(),
     };
     match dispatch(parsed.command, &grammar, &console) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             say(&failure.render(&console.stderr));
             failure.exit_code()
@@ -79,8 +83,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> Result<(), Failure> {
-    match command {
+/// The exit code, which is its own only with `exec`.
+fn dispatch(
+    command: Option<Command>,
+    grammar: &Grammar,
+    console: &Console,
+) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Some(Command::Exec(args)) => return exec::run(&args, console),
+        Some(Command::Span(args)) => span::run(&args, console),
         None => answer(&grammar.overview()),
         Some(Command::Run(args)) => run::run(&args, console),
         Some(Command::Demo(args)) => run::demo(&args, console),
@@ -90,7 +101,8 @@ fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> R
         Some(Command::Trace(args)) => trace::run(&args, console),
         Some(Command::Man(args)) => man::run(&args),
         Some(Command::Completions(args)) => answer(&completions::script(args.shell)),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn checked(args: &check::CheckArgs, console: &Console) -> Result<(), Failure> {

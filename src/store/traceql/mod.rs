@@ -1,12 +1,23 @@
 //! TraceQL, as far as people type it.
+//!
+//! Names and meaning are Tempo's: `&&` and `||` bind alike, from left to right; a comparison with
+//! a value of another type is false, `!=` too; a pattern has to fit the whole text; an attribute
+//! without a scope is the span's, and if the span has none, its resource's. What is not known here
+//! (arithmetic, two fields compared, `by`, metrics) is refused with the place where it stands.
+
+pub(super) mod ast;
+mod condition;
+mod lex;
+mod parse;
+mod print;
+mod tags;
+#[cfg(test)]
+mod tests;
+
+pub use ast::Query;
+pub(super) use print::{KINDS, status_name};
 
 use crate::backend;
-
-/// A query that was understood.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Query {
-    text: String,
-}
 
 /// Why a query was not understood.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,22 +29,29 @@ pub struct QueryError {
     pub message: String,
 }
 
+impl QueryError {
+    fn new(at: usize, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { at, message }
+    }
+}
+
 impl Query {
     /// Reads a query.
     ///
     /// # Errors
     /// Where it stops to be TraceQL, or to be the part of it that is known here.
     pub fn parse(text: &str) -> Result<Self, QueryError> {
-        let text = text.to_owned();
-        Ok(Self { text })
+        parse::parse(text)
     }
 
-    /// Tempo's older way to search: `service.name=orders http.route="/a b"`.
+    /// Tempo's older way to search: `service.name=orders http.route="/a b"`. Each holds somewhere
+    /// in the trace; None if there are none.
     ///
     /// # Errors
     /// Where it stops to be logfmt.
-    pub fn of_tags(logfmt: &str) -> Result<Self, QueryError> {
-        Self::parse(logfmt)
+    pub fn of_tags(logfmt: &str) -> Result<Option<Self>, QueryError> {
+        tags::of_logfmt(logfmt)
     }
 
     /// Conditions of a search as it is asked of any backend; None if there are none.
@@ -41,20 +59,25 @@ impl Query {
     /// # Errors
     /// As [`Query::parse`], for the TraceQL in it.
     pub fn of(query: &backend::Query) -> Result<Option<Self>, QueryError> {
-        query.traceql.as_deref().map(Self::parse).transpose()
+        tags::of_backend(query)
     }
 
     /// Traces that fit both.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
+        let left = Box::new(self.into_spanset());
+        let right = Box::new(other.into_spanset());
         Self {
-            text: format!("({}) && ({})", self.text, other.text),
+            root: ast::Spanset::Combined(left, ast::SpansetOp::And, right),
+            stages: Vec::new(),
         }
     }
-}
 
-impl std::fmt::Display for Query {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(&self.text)
+    fn into_spanset(self) -> ast::Spanset {
+        if self.stages.is_empty() {
+            self.root
+        } else {
+            ast::Spanset::Piped(Box::new(self))
+        }
     }
 }
