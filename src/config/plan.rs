@@ -14,6 +14,7 @@ use crate::trace::resource::ResourceValue;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
 use std::net::SocketAddr;
+use crate::verify::arrival::ArrivalSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Plan {
     pub reserved: Arc<Reserved>,
     /// Signed assertions of who a client is.
     pub assertion: Option<AssertionSettings>,
+    /// Who is told what arrived.
+    pub arrival: Option<ArrivalSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.

@@ -4,6 +4,7 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod arrival;
 mod assertion;
 mod auth;
 mod auth_cache;
@@ -28,6 +29,7 @@ mod trace;
 mod upstream;
 mod websocket;
 
+pub(in crate::config) use arrival::Arrival;
 pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
@@ -105,6 +107,8 @@ pub(in crate::config) struct Config {
     pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// Signed assertions of who a client is, for origins.
     pub(in crate::config) assertion: Option<Spanned<Assertion>>,
+    /// Who is told exactly what arrived. Without it nobody.
+    pub(in crate::config) arrival: Option<Spanned<Arrival>>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.
