@@ -283,7 +283,9 @@ async fn a_question_is_answered_once_and_only_while_it_is_fresh() {
         assert_eq!(stale.status, 403);
         assert_eq!(stale.json()["code"], "arrival_stale");
     }
-    let page = get(proxy.admin, "/metrics", &[]).await.text();
+    let page = get(proxy.admin, "/metrics", &[("host", "localhost")])
+        .await
+        .text();
     for (result, count) in [
         ("answered", 1),
         ("replayed", 1),
