@@ -20,6 +20,7 @@ mod authorizer;
 mod balancing;
 mod bodies;
 mod breaker;
+mod cloudflare;
 mod commands;
 mod compression;
 mod conformance;
