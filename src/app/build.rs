@@ -21,6 +21,7 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
+use crate::verify::arrival::Desk;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -149,6 +150,10 @@ pub(super) fn snapshot(
         policies,
         reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
+        arrival: plan.arrival.clone().map(|settings| {
+            let before = before.and_then(|snapshot| snapshot.arrival.as_ref());
+            Desk::new(settings, before)
+        }),
     })
 }
 

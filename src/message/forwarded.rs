@@ -114,6 +114,12 @@ pub fn append_via(headers: &mut HeaderMap, received: Version) {
     headers.append(VIA, HeaderValue::from_static(via));
 }
 
+/// Whether an element of a field's value is this address, as proxies write it.
+pub fn names(value: &str, address: IpAddr) -> bool {
+    let mut elements = value.split([',', ';', '=']);
+    elements.any(|element| parse_node(element.trim().trim_matches('"')) == Some(address))
+}
+
 /// The client by the word of a trusted peer: the header of the setting, else the chain.
 pub fn client_of(headers: &HeaderMap, peer: IpAddr, policy: &ForwardedPolicy<'_>) -> IpAddr {
     let named = policy

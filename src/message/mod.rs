@@ -7,6 +7,7 @@ pub mod authority;
 mod client_address;
 pub mod compression;
 pub mod cookie;
+pub mod credential;
 pub mod forwarded;
 pub mod grpc;
 pub mod held;

@@ -1,5 +1,6 @@
 //! Who may pass, and where to: normalise, route, open the span, admit.
 
+use super::arrival::{self, Asked};
 use super::body::Body;
 use super::context::RequestContext;
 use super::decide::{self, Asking};
@@ -38,6 +39,8 @@ pub(super) enum Gated {
     Guarded(Box<Guarded>),
     /// It is only decided about.
     Decide(Box<Asking>),
+    /// It asks for an account of itself.
+    Arrival(Box<Asked>),
     /// It is answered here.
     Answer(Box<Response<Body>>),
 }
@@ -87,6 +90,7 @@ fn admit(
     context: &mut RequestContext,
     mut incoming: Request<Incoming>,
 ) -> Result<Gated, ProxyError> {
+    let arriving = arrival::recognise(context, &incoming);
     let normalized = normalize(&mut incoming, &normalize_policy(&context.conn.listener));
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
@@ -104,7 +108,8 @@ fn admit(
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
     context.is_preflight = preflight.is_some();
     let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
-    let routed = normalized.as_ref().ok().filter(|_| published.is_none());
+    let is_ours = published.is_some() || arriving.is_some();
+    let routed = normalized.as_ref().ok().filter(|_| !is_ours);
     let found = look_up(context, &parts, routed, preflight.as_ref());
     limit::begin(context, &parts.headers);
     let normalized = normalized.map_err(refused)?;
@@ -113,6 +118,9 @@ fn admit(
     }
     if let Some(response) = published {
         return Ok(Gated::Answer(Box::new(response)));
+    }
+    if let Some(arriving) = arriving {
+        return Ok(arrival::pass(context, arriving, parts, body, upgrade));
     }
     let found = found.ok_or(ProxyError::NoRoute)?;
     let (route, prefix) = (Arc::clone(&found.route), found.prefix);

@@ -1,6 +1,7 @@
 //! One request, start to finish.
 
 mod answer;
+mod arrival;
 mod attempt;
 mod attempts;
 mod authorize;

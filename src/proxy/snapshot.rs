@@ -17,6 +17,7 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::TraceSettings;
 use crate::trace::sink::SpanSink;
 use crate::upstream::Cluster;
+use crate::verify::arrival::Desk;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub reserved: Arc<Reserved>,
     /// What signs assertions of who a client is.
     pub assertion: Option<Arc<Assertions>>,
+    /// Who is told what arrived; None: nobody, as if there were no such thing.
+    pub arrival: Option<Desk>,
     /// The configuration that this was made from, its secrets hidden.
     pub config: Arc<str>,
     /// How requests without a route are traced.

@@ -218,6 +218,41 @@ fn who_it_is_stands_in_the_fields_that_were_named() {
     assert_eq!((nobody.subject, nobody.groups.len()), (None, 0));
 }
 
+/// LemonLDAP::NG's handler for Traefik writes each of its fields twice.
+#[test]
+fn a_line_that_stands_twice_says_it_once() {
+    let allowed = [
+        ("x-user", "zoe"),
+        ("x-groups", "a,b"),
+        ("x-groups", "c"),
+        ("x-user", "zoe"),
+        ("x-groups", "a,b"),
+        ("set-cookie", "s=1"),
+        ("set-cookie", "s=1"),
+    ];
+
+    let reading = Request::to("/").read(Dialect::Traefik, 200, &allowed);
+
+    let Reading::Allow(grant) = reading else {
+        panic!("{reading:?}");
+    };
+    let found = grant.identity.unwrap();
+    assert_eq!(found.subject.as_deref(), Some("zoe"));
+    let groups: Vec<&str> = found.groups.iter().map(AsRef::as_ref).collect();
+    assert_eq!(groups, ["a", "b", "c"]);
+    let user = HeaderName::from_static("x-user");
+    let set = HeaderChange::Set(user.clone(), HeaderValue::from_static("zoe"));
+    let written = grant.request.iter();
+    let written: Vec<_> = written
+        .filter(|change| !matches!(change, HeaderChange::Remove(_)))
+        .collect();
+    assert_eq!(written, [&set]);
+    assert_eq!(grant.answer.len(), 2);
+    let two = [("x-user", "zoe"), ("x-user", "zoe"), ("x-user", "mallory")];
+    let reading = Request::to("/").read(Dialect::Traefik, 200, &two);
+    assert!(matches!(reading, Reading::Nothing(Reason::BadAnswer)));
+}
+
 #[test]
 fn an_answer_that_is_no_text_names_nobody() {
     let mut response = Response::new(Bytes::new());
