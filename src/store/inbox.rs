@@ -39,15 +39,19 @@ pub(super) struct Inbox {
 
 impl Inbox {
     pub(super) fn new(bytes_max: usize) -> Self {
-        let (least, most) = WAITING;
         Self {
             full: VecDeque::new(),
             open: Vec::new(),
             spare: None,
             waiting: 0,
-            waiting_max: (bytes_max / 8).clamp(least, most),
+            waiting_max: waiting_max(bytes_max),
             refused_spans: 0,
         }
+    }
+
+    /// Another bound of the store.
+    pub(super) fn resize(&mut self, bytes_max: usize) {
+        self.waiting_max = waiting_max(bytes_max);
     }
 
     /// Takes `count` spans of the resource `own`.
@@ -115,6 +119,11 @@ impl Inbox {
             self.spare = Some(chunk);
         }
     }
+}
+
+fn waiting_max(bytes_max: usize) -> usize {
+    let (least, most) = WAITING;
+    (bytes_max / 8).clamp(least, most)
 }
 
 /// The records of a chunk: whose spans, how many, and the spans.

@@ -293,6 +293,22 @@ impl Index {
         }
     }
 
+    /// Another bound. What is over it leaves at once.
+    pub(super) fn resize(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+        if self.memory() > bytes_max {
+            // Also what stands in the open segment has to be able to leave.
+            self.begin_segment();
+            self.make_room();
+            self.traces.shrink_to_fit();
+        }
+    }
+
+    /// The bound.
+    pub(super) const fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     fn begin_segment(&mut self) {
         if let Some(open) = self.segments.back_mut() {
             open.close();

@@ -3,9 +3,12 @@
 //! The bound is in bytes. At the bound the traces that came first leave, each as a whole, and are
 //! counted; a trace still receiving spans is nothing special.
 
+mod api;
 mod dictionary;
+mod handle;
 mod inbox;
 mod index;
+mod intake;
 mod read;
 mod search;
 mod segment;
@@ -16,6 +19,9 @@ mod tests;
 pub mod traceql;
 mod wire;
 
+pub use api::{Api, routes};
+pub use handle::StoreInForce;
+pub use intake::{BoundDoor, Intake, IntakeReading, OtlpDoor};
 pub use search::{Hit, HitSpan, Search, SearchAnswer, ServiceCount};
 
 use crate::clock::Timestamp;
@@ -127,6 +133,11 @@ impl TraceStore {
     /// An empty store. It has a thread of its own, which ends with it.
     pub fn new(settings: &StoreSettings) -> Self {
         Self(Shared::start(settings.bytes_max))
+    }
+
+    /// Another bound. What is over it leaves at once, the oldest first.
+    pub fn resize(&self, settings: &StoreSettings) {
+        self.0.resize(settings.bytes_max);
     }
 
     /// Takes edgespan's own spans; `resource` is an encoded `Resource` without tag and length.

@@ -28,7 +28,6 @@ const BUSY: Duration = Duration::from_millis(20);
 
 /// What all clones of a store are.
 pub(super) struct Shared {
-    bytes_max: usize,
     inbox: Mutex<Inbox>,
     index: RwLock<Index>,
     /// How many wait for [`Self::news`]: usually nobody, and then a request does not tell.
@@ -41,9 +40,7 @@ pub(super) struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut out = out.debug_struct("TraceStore");
-        out.field("bytes_max", &self.bytes_max)
-            .finish_non_exhaustive()
+        out.debug_struct("TraceStore").finish_non_exhaustive()
     }
 }
 
@@ -52,7 +49,6 @@ impl Shared {
         let bytes_max = bytes_max.max(BYTES_MIN);
         let ended = Arc::new(AtomicBool::new(false));
         Arc::new_cyclic(|this| Self {
-            bytes_max,
             inbox: Mutex::new(Inbox::new(bytes_max)),
             index: RwLock::new(Index::new(bytes_max)),
             waiting: AtomicUsize::new(0),
@@ -60,6 +56,12 @@ impl Shared {
             sorter: sorter(Weak::clone(this), Arc::clone(&ended)),
             ended,
         })
+    }
+
+    pub(super) fn resize(&self, bytes_max: usize) {
+        let bytes_max = bytes_max.max(BYTES_MIN);
+        self.with_inbox(|inbox| inbox.resize(bytes_max));
+        self.write().resize(bytes_max);
     }
 
     pub(super) fn sink(this: &Arc<Self>, resource: Bytes) -> Arc<dyn SpanSink> {
@@ -134,7 +136,7 @@ impl Shared {
             traces: index.traces().len() as u64,
             spans: index.spans,
             bytes: index.memory() as u64,
-            bytes_max: self.bytes_max as u64,
+            bytes_max: index.bytes_max() as u64,
             evicted_traces: index.evicted_traces,
             evicted_spans: index.evicted_spans,
             refused_spans: index.refused_spans + refused,

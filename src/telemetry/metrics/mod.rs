@@ -241,6 +241,12 @@ impl Metrics {
         self.auth.policy(name)
     }
 
+    /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
+    /// `replayed`, `limited` or `failed`.
+    pub fn arrival(&self, result: &str) {
+        self.edge.arrival(result);
+    }
+
     /// A client sent header fields that only edgespan writes; they were removed.
     pub fn identity_stripped(&self) {
         self.auth.stripped();
