@@ -5,6 +5,16 @@ pub mod arrival;
 pub mod check;
 pub mod compare;
 mod context;
+pub mod echo;
+mod hints;
+pub mod hops;
+mod message;
+pub mod obstacle;
+pub mod report;
+pub mod run;
+pub mod send;
+pub mod verdict;
+pub mod way;
+
 #[cfg(test)]
 mod tests;
-pub mod verdict;
