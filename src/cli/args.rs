@@ -57,6 +57,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Try everything in one process: services, gateway, traffic
     Demo(DemoArgs),
+    /// Run a command under a root span of its own
+    Exec(Box<super::exec::ExecArgs>),
+    /// Spans for the steps of a shell script
+    Span(super::span::SpanArgs),
     /// Tell every problem of a configuration file
     Check(CheckArgs),
     /// Tell what would happen to a request, stage by stage
@@ -305,7 +309,7 @@ impl Grammar {
             "edgespan {version}: real trace edges for services that nobody wants to touch\n\
              Every request gets its SERVER and CLIENT span, on the terminal and over OTLP.\n\
              \n{}\n\
-             run         run demo\n\
+             run         run demo exec span\n\
              understand  check explain\n\
              files       schema completions\n\
              \n\

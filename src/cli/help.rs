@@ -31,6 +31,30 @@ const COMMANDS: &[Help] = &[
         exit: "0 done, 1 failed, 64 usage, 130 second Ctrl-C",
     },
     Help {
+        command: "exec",
+        examples: &[
+            "exec --job nightly-sweep --schedule '15 3 * * *' -- ./sweep.sh --all",
+            "exec -- curl -H 'traceparent: {traceparent}' http://127.0.0.1:8080/",
+        ],
+        note: "The command gets TRACEPARENT, TRACESTATE and BAGGAGE, and continues the trace that \
+               these name for us. {traceparent}, {tracestate}, {trace_id} and {span_id} in its \
+               arguments are filled in. The span goes where OTEL_EXPORTER_OTLP_ENDPOINT says, or \
+               to the edgespan of EDGESPAN_URL.",
+        exit: "that of the command; 126 it cannot be run, 127 it is not there, 128 and the number \
+               of a signal that ended it",
+    },
+    Help {
+        command: "span",
+        examples: &[
+            "span start --name migrate     (in a script: eval \"$(edgespan span start ...)\")",
+            "span event 'tables locked' -a tables=12",
+            "span end --exit-code $?",
+        ],
+        note: "`start` and `end` print what the shell has to set; commands between them continue \
+               the trace. A span is sent when it ends.",
+        exit: "0 done, 1 failed, 64 usage",
+    },
+    Help {
         command: "check",
         examples: &[
             "check edgespan.yaml",

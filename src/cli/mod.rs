@@ -8,10 +8,13 @@ pub mod banner;
 pub mod check;
 pub mod completions;
 pub mod demo;
+pub mod duration;
 pub mod escape;
+pub mod exec;
 pub mod explain;
 pub mod failure;
 mod help;
+pub mod job;
 pub mod junit;
 pub mod layout;
 pub mod open_line;
@@ -20,9 +23,11 @@ mod reloads;
 pub mod run;
 pub mod schema;
 mod serve;
+pub mod span;
 pub mod style;
 mod takeover;
 pub mod terminal;
+pub mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -66,7 +71,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         open_line: OpenLine::default(),
     };
     match dispatch(parsed.command, &grammar, &console) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             say(&failure.render(&console.stderr));
             failure.exit_code()
@@ -74,8 +79,15 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> Result<(), Failure> {
-    match command {
+/// The exit code, which is its own only with `exec`.
+fn dispatch(
+    command: Option<Command>,
+    grammar: &Grammar,
+    console: &Console,
+) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Some(Command::Exec(args)) => return exec::run(&args, console),
+        Some(Command::Span(args)) => span::run(&args, console),
         None => answer(&grammar.overview()),
         Some(Command::Run(args)) => run::run(&args, console),
         Some(Command::Demo(args)) => run::demo(&args, console),
@@ -83,7 +95,8 @@ fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> R
         Some(Command::Explain(args)) => explained(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
         Some(Command::Completions(args)) => answer(&completions::script(args.shell, grammar)),
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn checked(args: &check::CheckArgs, console: &Console) -> Result<(), Failure> {

@@ -92,7 +92,6 @@ fn what_is_not_built_is_refused_as_unknown() {
         "trace find",
         "verify http://a",
         "probe",
-        "exec -- a",
         "help",
     ] {
         assert_eq!(

@@ -13,6 +13,7 @@ use crate::server::MemoryWatermark;
 use crate::trace::resource::ResourceValue;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
+use std::net::SocketAddr;
 use crate::verify::arrival::ArrivalSettings;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct Plan {
     pub terminal: TerminalExport,
     /// Where edgespan's own metrics and logs go beside `/metrics` and stderr.
     pub telemetry: TelemetryPlan,
+    /// The store of recent traces.
+    pub store: StorePlan,
     /// The document that this was compiled from, for an operator to read: secrets are drawn as
     /// `*`, and placeholders stand as they were written. Set once all of it was read.
     pub text: Arc<str>,
@@ -89,6 +92,18 @@ impl Plan {
             TerminalExport::Never => false,
         }
     }
+}
+
+/// The store of recent traces. Nothing is kept where nothing is recorded, but spans of other
+/// services are taken all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorePlan {
+    /// How much memory it may take. None: off.
+    pub bytes_max: Option<usize>,
+    /// Where OTLP over gRPC is taken. Nowhere if the store is off.
+    pub otlp_grpc: Option<SocketAddr>,
+    /// Where OTLP over HTTP is taken. Nowhere if the store is off.
+    pub otlp_http: Option<SocketAddr>,
 }
 
 /// Where edgespan's own metrics and logs go.

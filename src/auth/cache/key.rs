@@ -7,8 +7,7 @@
 use super::CacheKeyPart;
 use crate::auth::Asked;
 use crate::trace::propagate::is_context_header;
-use aws_lc_rs::hmac;
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::{digest, rand};
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, Version};
 
@@ -44,14 +43,24 @@ pub(in crate::auth) struct KeyFacts<'a> {
     pub(in crate::auth) is_told: &'a dyn Fn(&HeaderName) -> bool,
 }
 
+/// One block of SHA-256, so that the key is worked in once and not for each digest.
+const KEY_BYTES: usize = 64;
+
 /// Makes digests; each policy has its own, so that one policy's key says nothing in another.
-pub(super) struct Keyed(hmac::Key);
+///
+/// They are SHA-256 behind a key, and not HMAC: its second pass keeps who is shown a digest from
+/// making one of a longer text, and nobody is ever shown one. As with HMAC nobody finds two texts
+/// with one digest, even with the key; what is kept is the hash that has read the key.
+pub(super) struct Keyed(digest::Context);
 
 impl Keyed {
     /// With a key that only this process ever has. None if the machine gives no random bytes.
     pub(super) fn new() -> Option<Self> {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        key.ok().map(Self)
+        let mut key = [0; KEY_BYTES];
+        rand::fill(&mut key).ok()?;
+        let mut begun = digest::Context::new(&digest::SHA256);
+        begun.update(&key);
+        Some(Self(begun))
     }
 
     /// The digest of a question, by these parts; None: by everything that the authorizer gets.
@@ -88,9 +97,10 @@ impl Keyed {
     }
 
     fn digest(&self, text: &[u8]) -> Digest {
-        let tag = hmac::sign(&self.0, text);
+        let mut context = self.0.clone();
+        context.update(text);
         let mut bytes = [0; 32];
-        for (place, byte) in bytes.iter_mut().zip(tag.as_ref()) {
+        for (place, byte) in bytes.iter_mut().zip(context.finish().as_ref()) {
             *place = *byte;
         }
         Digest(bytes)
@@ -102,8 +112,14 @@ struct Text(Vec<u8>);
 impl Text {
     fn part(&mut self, kind: u8, bytes: &[u8]) {
         self.0.push(kind);
-        self.0
-            .extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        // Seven bits to a byte, the last one below 128: most lengths take one byte, and what is
+        // hashed costs by the byte.
+        let mut rest = bytes.len();
+        while rest >= 0x80 {
+            self.0.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.0.push(rest as u8);
         self.0.extend_from_slice(bytes);
     }
 
@@ -134,7 +150,7 @@ impl Text {
         self.part(b'v', version(asked.version));
         self.part(b'l', asked.listener.as_bytes());
         // Of trace context each request has its own, and no answer hangs on it.
-        let told = |name: &HeaderName| !is_context_header(name) && (facts.is_told)(name);
+        let told = |name: &HeaderName| (facts.is_told)(name) && !is_context_header(name);
         // As they stand, values of one name behind each other: no name is looked up again.
         for (name, value) in asked.headers.iter().filter(|(name, _)| told(name)) {
             self.part(b'n', name.as_str().as_bytes());

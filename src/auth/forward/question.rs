@@ -38,14 +38,49 @@ pub(super) struct Told {
     pub(super) is_cut: bool,
 }
 
+/// Which fields of a request leave because the settings say so; worked out once, since names are
+/// compared in every spelling for it.
+pub(super) struct ToldFields {
+    /// Those named that may leave at all. As texts: most differ in length.
+    names: Box<[Box<str>]>,
+    /// Which others are meant.
+    others: Box<[FieldPattern]>,
+}
+
+impl ToldFields {
+    pub(super) fn of(settings: &ForwardSettings) -> Self {
+        let patterns = settings.request_headers.iter();
+        let names = patterns.clone().filter_map(|pattern| match pattern {
+            FieldPattern::Name(name) => Some(name),
+            FieldPattern::All | FieldPattern::Prefix(_) => None,
+        });
+        let names = names.filter(|name| !is_ours(name) && !frames(name));
+        let others = patterns.filter(|pattern| !matches!(pattern, FieldPattern::Name(_)));
+        Self {
+            names: names.map(|name| name.as_str().into()).collect(),
+            others: others.cloned().collect(),
+        }
+    }
+
+    /// Whether a field is one of them.
+    pub(super) fn has(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        self.names.iter().any(|named| **named == *text)
+            || (self.others.iter().any(|pattern| pattern.takes(name))
+                && !is_ours(name)
+                && !is_of_the_message(name))
+    }
+}
+
 /// Tells of a request. None: it cannot be told, so that nobody can decide.
 pub(super) fn tell(
     settings: &ForwardSettings,
+    fields: &ToldFields,
     rules: &ForwardRules,
     asked: &Asked<'_>,
 ) -> Option<Told> {
     let authority = authority(asked);
-    let mut headers = asked_fields(settings, asked.headers);
+    let mut headers = asked_fields(fields, asked.headers);
     let mut host = None;
     let mut request = Request::new(Bytes::new());
     headers.insert(X_FORWARDED_PROTO, value(asked.scheme)?);
@@ -129,25 +164,14 @@ fn behind(prefix: &PathAndQuery, target: &PathAndQuery) -> Option<PathAndQuery> 
 
 /// The fields of the request that leave. Trace context does whatever the settings say: it is
 /// replaced by that of the call where this is recorded.
-fn asked_fields(settings: &ForwardSettings, headers: &HeaderMap) -> HeaderMap {
+fn asked_fields(fields: &ToldFields, headers: &HeaderMap) -> HeaderMap {
     let mut told = HeaderMap::with_capacity(FIELDS_USUAL);
     for (name, value) in headers {
-        if is_context_header(name) || is_told(settings, name) {
+        if is_context_header(name) || fields.has(name) {
             told.append(name, value.clone());
         }
     }
     told
-}
-
-/// Whether a field of the request leaves because the settings say so.
-pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
-    let taken = |pattern: &FieldPattern| match pattern {
-        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name) && !frames(name),
-        FieldPattern::All | FieldPattern::Prefix(_) => {
-            pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
-        }
-    };
-    settings.request_headers.iter().any(taken)
 }
 
 /// Whether a field speaks for the client, under whatever spelling: nobody says that but us.

@@ -30,6 +30,7 @@ mod resource;
 mod retry;
 mod routes;
 mod sampling;
+mod store;
 mod telemetry;
 mod tls;
 mod unreachable;
@@ -105,6 +106,7 @@ pub(in crate::config) fn compile(
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
+    let store = store::compile(&config.store, &listeners, &admin, compiler);
     Plan {
         listeners,
         upstreams,
@@ -120,6 +122,7 @@ pub(in crate::config) fn compile(
         export,
         terminal,
         telemetry,
+        store,
         text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,
@@ -296,7 +299,11 @@ impl Compiler<'_> {
             (None, [(_, only)]) => diagnostic.beside(only, format!("the only {noun}")),
             (None, several) => {
                 let names: Vec<&str> = several.iter().take(20).map(|(name, _)| *name).collect();
-                diagnostic.help(format!("{noun}s: {}", names.join(", ")))
+                let nouns = match noun.strip_suffix('y') {
+                    Some(stem) => format!("{stem}ies"),
+                    None => format!("{noun}s"),
+                };
+                diagnostic.help(format!("{nouns}: {}", names.join(", ")))
             }
         };
         self.tell(diagnostic);

@@ -22,6 +22,7 @@ mod ratelimit;
 mod retry;
 mod route;
 mod scalar;
+mod store;
 mod telemetry;
 mod tls;
 mod trace;
@@ -63,6 +64,7 @@ pub(in crate::config) use scalar::{
     OffOrDuration, OffOrPath, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText,
     SecretSource, SecretText, SizeOrOff, SizeText, Status,
 };
+pub(in crate::config) use store::Store;
 pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use tls::{
     Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,
@@ -133,4 +135,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) export: Vec<Spanned<Exporter>>,
     /// Where edgespan's own metrics and logs are sent, beside `/metrics` and stderr.
     pub(in crate::config) telemetry: Telemetry,
+    /// Recent traces, kept in memory and asked for at the admin listener, as at a Tempo.
+    pub(in crate::config) store: Store,
 }

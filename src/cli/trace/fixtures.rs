@@ -1,0 +1,1 @@
+//! Traces for the tests of what is drawn of them.

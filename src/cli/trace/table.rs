@@ -1,0 +1,309 @@
+//! What `trace find` found: a table for a person, tab-separated lines for a pipe.
+
+use super::super::duration::duration_text;
+use super::super::escape;
+use super::super::layout::Line;
+use super::super::style::Surface;
+use super::Canvas;
+use super::zone::Precision;
+use crate::backend::{Found, Summary};
+use crate::clock::Timestamp;
+use crate::telemetry::rfc3339;
+use std::time::Duration;
+
+/// Narrower terminals get two lines a trace.
+const ROW_MIN: usize = 60;
+/// From here on there is room for the number of spans.
+const SPANS_MIN: usize = 72;
+/// From here on there is room for the root's service.
+const SERVICE_MIN: usize = 100;
+/// From here on there is room for whole ids.
+const WHOLE_ID_MIN: usize = 120;
+const WHOLE_ID: usize = 32;
+const SHORT_ID: usize = 12;
+/// As much of an id as a command needs.
+const PREFIX: usize = 8;
+const DURATION: usize = 9;
+const STATUS: usize = 6;
+const SERVICE: usize = 14;
+/// A root that a backend has not seen yet, or never will.
+const NO_ROOT: &str = "(root not here yet)";
+/// Where a pipe gets no value.
+const UNKNOWN: &str = "-";
+
+/// The traces, newest first, each line ended. On a terminal a last line says how many they are,
+/// that they came from `source`, and how one of them is shown. Nothing at all if none was found:
+/// that is told on stderr.
+pub fn draw(found: &Found, canvas: &Canvas<'_>, source: &str) -> String {
+    if !canvas.surface.is_terminal {
+        return found.traces.iter().map(piped).collect();
+    }
+    if found.traces.is_empty() {
+        return String::new();
+    }
+    let layout = Layout::of(&found.traces, canvas);
+    let mut out = layout.heading();
+    for trace in &found.traces {
+        out.push_str(&layout.row(trace, canvas));
+    }
+    out.push_str(&footer(found, canvas, source));
+    out
+}
+
+/// A trace on one line, as it comes: for `trace tail`. In a pipe it is what [`draw`] writes there.
+pub fn line(trace: &Summary, canvas: &Canvas<'_>) -> String {
+    if !canvas.surface.is_terminal {
+        return piped(trace);
+    }
+    Layout::of(std::slice::from_ref(trace), canvas).row(trace, canvas)
+}
+
+/// Start (UTC), nanoseconds, status, spans, service, name and whole id, parted by tabs; `-` where
+/// nothing is known. Nothing in a value can part it.
+fn piped(trace: &Summary) -> String {
+    let known = |text: &str| match text {
+        "" => UNKNOWN.to_owned(),
+        text => escape::shown(text).into_owned(),
+    };
+    let status = match (trace.status, trace.is_error) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(true)) => "error".to_owned(),
+        (None, Some(false)) => "ok".to_owned(),
+        (None, None) => UNKNOWN.to_owned(),
+    };
+    let spans = trace
+        .spans
+        .map_or_else(|| UNKNOWN.to_owned(), |n| n.to_string());
+    format!(
+        "{}\t{}\t{status}\t{spans}\t{}\t{}\t{}\n",
+        rfc3339(Timestamp::from_unix_nanos(trace.start)),
+        trace.duration,
+        known(&trace.root_service),
+        known(&trace.root_name),
+        trace.id
+    )
+}
+
+/// Which columns there are, and how wide they are.
+struct Layout {
+    precision: Precision,
+    total: usize,
+    time: usize,
+    duration: usize,
+    status: usize,
+    has_spans: bool,
+    service: usize,
+    route: usize,
+    id: usize,
+}
+
+impl Layout {
+    fn of(traces: &[Summary], canvas: &Canvas<'_>) -> Self {
+        let columns = canvas.surface.columns();
+        let moments = traces
+            .iter()
+            .map(|one| Timestamp::from_unix_nanos(one.start));
+        let precision = canvas.zone.precision(moments);
+        let widest = |of: &dyn Fn(&Summary) -> usize| traces.iter().map(of).max().unwrap_or(0);
+        let duration = widest(&|one| duration(one).len() + 1).max(DURATION);
+        let status = widest(&|one| escape::columns(&status(one, canvas.surface))).max(STATUS - 1);
+        let time = match precision {
+            Precision::Clock => 8,
+            Precision::Day => 14,
+            Precision::Year => 19,
+        };
+        let mut layout = Self {
+            precision,
+            total: columns.saturating_sub(1),
+            time,
+            duration,
+            status: status + 1,
+            has_spans: columns >= SPANS_MIN,
+            service: if columns >= SERVICE_MIN { SERVICE } else { 0 },
+            route: 0,
+            id: if columns >= WHOLE_ID_MIN {
+                WHOLE_ID
+            } else {
+                SHORT_ID
+            },
+        };
+        layout.route = if columns >= ROW_MIN {
+            layout
+                .total
+                .saturating_sub(layout.before_route() + layout.id + 1)
+        } else {
+            0
+        };
+        layout
+    }
+
+    fn before_route(&self) -> usize {
+        let spans = if self.has_spans { 6 } else { 0 };
+        let service = if self.service > 0 {
+            self.service + 1
+        } else {
+            0
+        };
+        self.time + 1 + self.duration + 1 + self.status + spans + service
+    }
+
+    const fn is_narrow(&self) -> bool {
+        self.route == 0
+    }
+
+    fn heading(&self) -> String {
+        if self.is_narrow() {
+            return String::new();
+        }
+        let mut out = format!(
+            "{:>time$} {:>duration$} {:<status$}",
+            "TIME",
+            "DURATION",
+            "STATUS",
+            time = self.time,
+            duration = self.duration,
+            status = self.status,
+        );
+        if self.has_spans {
+            out.push_str("SPANS ");
+        }
+        if self.service > 0 {
+            out.push_str(&format!("{:<width$} ", "SERVICE", width = self.service));
+        }
+        out.push_str(&format!("{:<width$} TRACE\n", "ROUTE", width = self.route));
+        out
+    }
+
+    fn row(&self, trace: &Summary, canvas: &Canvas<'_>) -> String {
+        if self.is_narrow() {
+            return self.two_lines(trace, canvas);
+        }
+        let (surface, paint) = (canvas.surface, canvas.surface.paint);
+        let at = Timestamp::from_unix_nanos(trace.start);
+        let mut out = format!(
+            "{:>time$} {:>duration$} ",
+            canvas.zone.short(at, self.precision),
+            duration(trace),
+            time = self.time,
+            duration = self.duration,
+        );
+        push(&mut out, &status(trace, surface), self.status, |text| {
+            painted_status(text, trace, surface)
+        });
+        if self.has_spans {
+            let spans = trace.spans.map(|count| count.to_string());
+            out.push_str(&format!("{:>5} ", spans.unwrap_or_default()));
+        }
+        if self.service > 0 {
+            let service = escape::shown(&trace.root_service);
+            let service = surface.cut(&service, self.service);
+            push(&mut out, &service, self.service + 1, |text| {
+                paint.cyan(text).to_string()
+            });
+        }
+        let name = surface.cut(&name(trace), self.route);
+        push(&mut out, &name, self.route + 1, |text| {
+            paint.bold(text).to_string()
+        });
+        let id: String = trace.id.to_string().chars().take(self.id).collect();
+        out.push_str(&format!("{}\n", paint.dim(&id)));
+        out
+    }
+
+    /// Name and outcome; below them when it was, its id, and how long it took.
+    fn two_lines(&self, trace: &Summary, canvas: &Canvas<'_>) -> String {
+        let (surface, paint) = (canvas.surface, canvas.surface.paint);
+        let outcome = status(trace, surface);
+        let outcome = outcome.trim_start();
+        let room = self.total.saturating_sub(escape::columns(outcome) + 1);
+        let name = escape::shorten_name(&name(trace), room, surface.glyphs.ellipsis);
+        let mut out = String::new();
+        push(&mut out, &name, room + 1, |text| {
+            paint.bold(text).to_string()
+        });
+        out.push_str(&format!("{}\n", painted_status(outcome, trace, surface)));
+
+        let at = Timestamp::from_unix_nanos(trace.start);
+        let time = canvas.zone.short(at, self.precision);
+        let duration = duration(trace);
+        let left = self
+            .total
+            .saturating_sub(escape::columns(&time) + duration.len() + 4);
+        let id: String = trace.id.to_string().chars().take(left.min(12)).collect();
+        let fill = left.saturating_sub(id.len()) + 1;
+        let id = paint.dim(&id);
+        out.push_str(&format!("  {time} {id}{}{duration}\n", " ".repeat(fill)));
+        out
+    }
+}
+
+/// `text` painted, and spaces up to `columns`.
+fn push(out: &mut String, text: &str, columns: usize, paint: impl Fn(&str) -> String) {
+    out.push_str(&paint(text));
+    out.push_str(&" ".repeat(columns.saturating_sub(escape::columns(text))));
+}
+
+fn duration(trace: &Summary) -> String {
+    duration_text(Duration::from_nanos(trace.duration))
+}
+
+fn name(trace: &Summary) -> String {
+    if trace.root_name.is_empty() {
+        NO_ROOT.to_owned()
+    } else {
+        escape::shown(&trace.root_name).into_owned()
+    }
+}
+
+fn is_failure(trace: &Summary) -> bool {
+    let by_status = trace.status.is_some_and(|status| status >= 500);
+    trace.is_error.unwrap_or(by_status)
+}
+
+/// `✗ 502`, `✗ error`, `  200`; nothing where nothing is known.
+fn status(trace: &Summary, surface: &Surface) -> String {
+    let word = match (trace.status, trace.is_error) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(true)) => "error".to_owned(),
+        (None, Some(false)) => "ok".to_owned(),
+        (None, None) => return String::new(),
+    };
+    let mark = if is_failure(trace) {
+        surface.glyphs.cross
+    } else {
+        " "
+    };
+    format!("{mark} {word}")
+}
+
+fn painted_status(text: &str, trace: &Summary, surface: &Surface) -> String {
+    if is_failure(trace) {
+        surface.paint.red(text).to_string()
+    } else if matches!(trace.status, Some(400..=499)) {
+        surface.paint.yellow(text).to_string()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// `2 of 2, newest first, from http://127.0.0.1:9901; edgespan trace show 4bf92f35`
+fn footer(found: &Found, canvas: &Canvas<'_>, source: &str) -> String {
+    let count = found.traces.len();
+    let count = match found.incomplete {
+        None => format!("{count} of {count}"),
+        Some(_) => format!("{count}, there may be more"),
+    };
+    let paint = canvas.surface.paint;
+    let first = found
+        .traces
+        .first()
+        .map(|trace| trace.id.to_string().chars().take(PREFIX).collect());
+    let first: String = first.unwrap_or_default();
+    let command = format!("{} trace show {first}", canvas.program);
+    Line::new(2)
+        .text(&format!("{count}, newest first, from "))
+        .whole(paint.bold(&escape::shown(source)))
+        .text("; ")
+        .whole(paint.bold(&command))
+        .render(canvas.surface)
+}
