@@ -9,6 +9,7 @@ use super::explain::ExplainArgs;
 use super::help;
 use super::schema::SchemaArgs;
 use super::style::ColourChoice;
+use super::verify::VerifyArgs;
 use crate::telemetry::log::LogFormat;
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
@@ -65,6 +66,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Tell what would happen to a request, stage by stage
     Explain(ExplainArgs),
+    /// Tell whether trace headers survive the way to what stands behind
+    Verify(Box<VerifyArgs>),
     /// Print the JSON Schema of the configuration
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -310,7 +313,7 @@ impl Grammar {
              Every request gets its SERVER and CLIENT span, on the terminal and over OTLP.\n\
              \n{}\n\
              run         run demo exec span\n\
-             understand  check explain\n\
+             understand  check explain verify\n\
              files       schema completions\n\
              \n\
              `{program} COMMAND --help` has examples and defaults.\n",

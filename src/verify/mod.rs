@@ -2,6 +2,7 @@
 
 pub mod allow;
 pub mod arrival;
+pub mod changes;
 pub mod check;
 pub mod compare;
 mod context;
