@@ -14,6 +14,7 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod arrival;
 mod auth;
 mod authorizer;
 mod balancing;
