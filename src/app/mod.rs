@@ -15,6 +15,7 @@ mod run;
 pub mod service_manager;
 mod signal;
 mod telemetry;
+mod verify;
 
 pub use accounts::ReadAccount;
 pub use build::{Door, StartError};

@@ -8,6 +8,7 @@ use super::build::{self, StartError};
 use super::doorway::{Behind, Change, Doorway, Known, changes};
 use super::parts::{self, Clusters, Destination};
 use super::run::{Running, all_sinks};
+use super::verify;
 use crate::config::Plan;
 use crate::proxy::Snapshot;
 use crate::telemetry::access_log::AccessLog;
@@ -130,6 +131,8 @@ impl Running {
         self.clusters = clusters;
         self.retire(destinations);
         self.walk(steps, &plan, &mut told);
+        let before = std::mem::take(&mut self.checking);
+        self.checking = verify::checking(&plan.verify, before, &self.behind.metrics);
         self.plan = plan;
         told
     }

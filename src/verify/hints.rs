@@ -10,7 +10,7 @@ enum Sign {
     Cut,
     FirstLine,
     Reshaped,
-    Lost,
+    LostContext,
     Refused,
     Restarted,
     Unsampled,
@@ -115,19 +115,19 @@ const HINTS: &[Hint] = &[
     hint(
         Some(Product::Cloudflare),
         None,
-        Sign::Lost,
+        Sign::LostContext,
         "look for a Worker or a Transform Rule that removes it; the tunnel itself passes all of W3C's",
     ),
     hint(
         Some(Product::AwsAlb),
         None,
-        Sign::Lost,
+        Sign::LostContext,
         "look at routing.http.drop_invalid_header_fields of the ALB, and at what stands behind it",
     ),
     hint(
         Some(Product::Vercel),
         None,
-        Sign::Lost,
+        Sign::LostContext,
         "copy the header in the rewrite, middleware or function that calls the origin",
     ),
     hint(
@@ -183,7 +183,9 @@ pub(super) fn what_to_do(kind: Kind, verdict: &Verdict, hops: &[Hop]) -> Option<
     }
     let fits = |hint: &&Hint| {
         let product = |product| hops.iter().any(|hop| hop.product == product);
+        let is_w3c = matches!(kind, Kind::Traceparent | Kind::Tracestate | Kind::Baggage);
         hint.sign == sign
+            && (sign != Sign::LostContext || is_w3c)
             && hint.kind.is_none_or(|own| own == kind)
             && hint.product.is_none_or(product)
     };
@@ -215,7 +217,7 @@ const fn sign_of(verdict: &Verdict) -> Option<Sign> {
             How::Shortened | How::Case => None,
         },
         Verdict::Reordered | Verdict::Duplicated => Some(Sign::Reshaped),
-        Verdict::Lost => Some(Sign::Lost),
+        Verdict::Lost => Some(Sign::LostContext),
         Verdict::Refused(_) => Some(Sign::Refused),
         Verdict::Restarted => Some(Sign::Restarted),
         Verdict::Unsampled => Some(Sign::Unsampled),

@@ -4,6 +4,7 @@ pub mod allow;
 pub mod arrival;
 pub mod changes;
 pub mod check;
+pub mod choice;
 pub mod compare;
 mod context;
 pub mod echo;
@@ -15,6 +16,7 @@ pub mod report;
 pub mod run;
 pub mod send;
 pub mod verdict;
+pub mod watch;
 pub mod way;
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::config;
 use crate::message::credential::is_credential;
 use crate::verify::allow::Allowance;
 use crate::verify::arrival::Secret;
-use crate::verify::check::{self, Check};
+use crate::verify::check::Check;
+use crate::verify::choice;
 use crate::verify::echo::Echo;
 use crate::verify::run::{REPEAT_MAX, Run};
 use crate::verify::send::{Behind, Sender};
@@ -34,7 +35,7 @@ pub(super) fn run_of(
     let behind = behind(args, variable)?;
     let (always, given) = headers(&args.headers)?;
     let echoed = matches!(behind, Behind::Echo(_));
-    let (checks, ways) = chosen(&args.only, check::every(given), echoed)?;
+    let (checks, ways) = chosen(&args.only, given, echoed)?;
     let ways = of_version(args.http.as_deref(), ways)?;
     if ways.is_empty() {
         return Err(usage("nothing is left to try")
@@ -176,38 +177,18 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), Failure> {
     Ok((parsed, value))
 }
 
-/// The checks and ways that `--only` leaves. A kind of which it names none stays whole.
+/// The checks and ways that `--only` leaves.
 fn chosen(
     only: &[String],
-    checks: Vec<Check>,
+    given: Vec<Check>,
     echoed: bool,
 ) -> Result<(Vec<Check>, Vec<Way>), Failure> {
-    let words: Vec<&str> = only
-        .iter()
-        .map(|word| word.trim())
-        .filter(|word| !word.is_empty())
-        .collect();
-    for word in &words {
-        let is_check = checks.iter().any(|check| check.is_named(word));
-        if !is_check && !Column::ALL.iter().any(|column| column.is_named(word)) {
-            let mut known: Vec<&str> = checks.iter().map(|check| check.id.as_str()).collect();
-            known.extend(Column::ALL.map(Column::name));
-            return Err(usage(format!("--only knows no `{word}`"))
-                .help(format!("one of {}", known.join(", "))));
-        }
-    }
-    let names_check = |check: &Check| words.iter().any(|word| check.is_named(word));
-    let names_way = |way: &Way| words.iter().any(|word| way.column().is_named(word));
-    let any_check = checks.iter().any(names_check);
-    let any_way = Way::ALL.iter().any(names_way);
-    let checks = checks
-        .into_iter()
-        .filter(|check| !any_check || names_check(check));
-    let ways = Way::ALL
-        .into_iter()
-        .filter(|way| !any_way || names_way(way));
-    let ways = ways.filter(|way| !echoed || way.is_echoed());
-    Ok((checks.collect(), ways.collect()))
+    let words = only.iter().map(|word| word.trim());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    choice::chosen(&words, given, echoed).map_err(|unknown| {
+        let known = format!("one of {}", unknown.known.join(", "));
+        usage(format!("--only: {unknown}")).help(known)
+    })
 }
 
 fn of_version(version: Option<&str>, ways: Vec<Way>) -> Result<Vec<Way>, Failure> {

@@ -10,7 +10,7 @@ mod text;
 mod xml;
 
 use super::failure::{ExitStatus, Failure};
-use super::{Console, answer, say};
+use super::{Console, answer};
 use crate::clock;
 use crate::verify::obstacle::Obstacle;
 use crate::verify::report::{Ending, Report};

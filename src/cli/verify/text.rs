@@ -39,7 +39,7 @@ pub(super) fn render(report: &Report, surface: &Surface) -> String {
         }
     }
     for blocked in &report.obstacles {
-        out.push_str(&obstacle(blocked, surface));
+        out.push_str(&obstacle(report, blocked, surface));
     }
     out.push_str(&wrapped(surface, 0, &ending(report)));
     out
@@ -316,22 +316,17 @@ fn sides(sent: &str, arrived: &str, surface: &Surface) -> (String, String) {
     (shortened(&sent), shortened(&arrived))
 }
 
-fn obstacle(blocked: &Blocked, surface: &Surface) -> String {
+fn obstacle(report: &Report, blocked: &Blocked, surface: &Surface) -> String {
     let Blocked {
         obstacle,
         ways,
-        times,
         fails,
+        ..
     } = blocked;
     let mut names: Vec<&str> = ways.iter().map(|way| way.column().name()).collect();
     names.dedup();
-    let often = if *times > 1 {
-        format!(", {times} times")
-    } else {
-        String::new()
-    };
-    let what = if *fails {
-        format!("{obstacle} ({}{often})", names.join(", "))
+    let what = if *fails && names.len() < report.columns.len() {
+        format!("{}: {obstacle}", names.join(", "))
     } else {
         obstacle.to_string()
     };
