@@ -37,12 +37,6 @@ pub(super) struct Inbox {
     pub(super) refused_spans: u64,
 }
 
-/// How much may wait to be sorted in, of a store with this bound.
-fn waiting_max(bytes_max: usize) -> usize {
-    let (least, most) = WAITING;
-    (bytes_max / 8).clamp(least, most)
-}
-
 impl Inbox {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
@@ -55,7 +49,7 @@ impl Inbox {
         }
     }
 
-    /// Another bound of the store. What waits already stays.
+    /// Another bound of the store.
     pub(super) fn resize(&mut self, bytes_max: usize) {
         self.waiting_max = waiting_max(bytes_max);
     }
@@ -125,6 +119,11 @@ impl Inbox {
             self.spare = Some(chunk);
         }
     }
+}
+
+fn waiting_max(bytes_max: usize) -> usize {
+    let (least, most) = WAITING;
+    (bytes_max / 8).clamp(least, most)
 }
 
 /// The records of a chunk: whose spans, how many, and the spans.

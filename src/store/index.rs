@@ -278,17 +278,6 @@ impl Index {
         self.first_segment + self.segments.len() as u64 - 1
     }
 
-    /// The bound of [`Self::memory`].
-    pub(super) const fn bytes_max(&self) -> usize {
-        self.bytes_max
-    }
-
-    /// Another bound. What is over it leaves now.
-    pub(super) fn resize(&mut self, bytes_max: usize) {
-        self.bytes_max = bytes_max;
-        self.make_room();
-    }
-
     /// Begins the next segment if the open one is full; sends the oldest away while the bound is
     /// reached.
     fn make_room(&mut self) {
@@ -302,6 +291,22 @@ impl Index {
         while self.memory() > self.bytes_max && self.segments.len() > 1 {
             self.evict();
         }
+    }
+
+    /// Another bound. What is over it leaves at once.
+    pub(super) fn resize(&mut self, bytes_max: usize) {
+        self.bytes_max = bytes_max;
+        if self.memory() > bytes_max {
+            // Also what stands in the open segment has to be able to leave.
+            self.begin_segment();
+            self.make_room();
+            self.traces.shrink_to_fit();
+        }
+    }
+
+    /// The bound.
+    pub(super) const fn bytes_max(&self) -> usize {
+        self.bytes_max
     }
 
     fn begin_segment(&mut self) {

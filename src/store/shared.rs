@@ -58,6 +58,12 @@ impl Shared {
         })
     }
 
+    pub(super) fn resize(&self, bytes_max: usize) {
+        let bytes_max = bytes_max.max(BYTES_MIN);
+        self.with_inbox(|inbox| inbox.resize(bytes_max));
+        self.write().resize(bytes_max);
+    }
+
     pub(super) fn sink(this: &Arc<Self>, resource: Bytes) -> Arc<dyn SpanSink> {
         let own = this.write().own(resource);
         let store = Arc::clone(this);
@@ -122,12 +128,6 @@ impl Shared {
         drop(index);
         self.tell();
         all
-    }
-
-    pub(super) fn resize(&self, bytes_max: usize) {
-        let bytes_max = bytes_max.max(BYTES_MIN);
-        self.with_inbox(|inbox| inbox.resize(bytes_max));
-        self.write().resize(bytes_max);
     }
 
     pub(super) fn stats(&self) -> StoreStats {

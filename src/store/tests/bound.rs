@@ -74,6 +74,29 @@ fn a_trace_that_would_fill_the_store_is_cut_and_says_so() {
 }
 
 #[test]
+fn a_smaller_bound_holds_at_once_and_a_larger_one_keeps_more() {
+    let store = TraceStore::new(&StoreSettings { bytes_max: 8 << 20 });
+    for number in 1..=5000 {
+        store.take(vec![of("a", vec![distinct(number)])]);
+    }
+    assert_eq!(store.stats().evicted_traces, 0);
+
+    store.resize(&StoreSettings { bytes_max: 1 << 20 });
+
+    let stats = store.stats();
+    assert!(
+        stats.bytes <= 1 << 20 && stats.evicted_traces > 0,
+        "{stats:?}"
+    );
+    assert_eq!(stats.bytes_max, 1 << 20);
+    store.resize(&StoreSettings { bytes_max: 8 << 20 });
+    for number in 5001..=8000 {
+        store.take(vec![of("a", vec![distinct(number)])]);
+    }
+    assert_eq!(store.stats().evicted_traces, stats.evicted_traces);
+}
+
+#[test]
 fn a_span_that_alone_is_too_large_begins_no_trace() {
     let store = TraceStore::new(&StoreSettings { bytes_max: 1 << 20 });
     let large = with(span(1, 1, 0, 10), "large", text(&"x".repeat(1 << 17)));
