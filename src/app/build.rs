@@ -21,6 +21,7 @@ use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::{KnownMethods, TraceSettings};
 use crate::trace::sink::SpanSink;
 use crate::trace::span::SpanLimits;
+use crate::verify::arrival::Desk;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -35,6 +36,10 @@ pub enum Door {
     Admin,
     /// Health and metrics alone.
     Probes,
+    /// OTLP of services over gRPC, for the store of traces.
+    OtlpGrpc,
+    /// The same over HTTP.
+    OtlpHttp,
 }
 
 /// Why nothing was started.
@@ -140,6 +145,7 @@ pub(super) fn snapshot(
         trace,
         recording: tracing.recording,
         propagators: Propagators::from_names(tracing.propagators.iter().map(AsRef::as_ref)),
+        root_from: tracing.root_from.clone(),
         sinks,
         response_trace_id: tracing.response_trace_id,
         metrics: Arc::clone(metrics),
@@ -149,6 +155,10 @@ pub(super) fn snapshot(
         policies,
         reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
+        arrival: plan.arrival.clone().map(|settings| {
+            let before = before.and_then(|snapshot| snapshot.arrival.as_ref());
+            Desk::new(settings, before)
+        }),
     })
 }
 

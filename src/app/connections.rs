@@ -110,6 +110,8 @@ impl Arrived {
                 let tls = TlsInfo {
                     sni: session.server_name().map(Into::into),
                     alpn_h2: session.alpn_protocol() == Some(b"h2"),
+                    alpn: accepted.alpn,
+                    version: accepted.version,
                     client: accepted.client.map(Box::new),
                     shown: accepted.shown,
                 };

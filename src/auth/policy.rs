@@ -1,10 +1,9 @@
 //! One policy: what is asked, and by which means.
 
-use super::cache::DecisionCache;
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
 use super::{Asked, Grant, Reason, Recorder, Verdict};
-use crate::clock::Stopwatch;
+use crate::clock::{self, Stopwatch};
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
@@ -113,9 +112,7 @@ impl Policy {
         let (mut forward, mut basic) = (None, None);
         match &settings.means {
             Means::Forward(means) => {
-                let cache = means.cache.clone();
-                let cache = cache.map(|cache| DecisionCache::new(cache, Arc::clone(&counts)));
-                forward = cluster.map(|cluster| Forward { cluster, cache });
+                forward = cluster.map(|cluster| Forward::new(means, cluster, &counts));
             }
             Means::Basic(means) => basic = Some(BasicChecks::new(means, Arc::clone(&counts))),
             Means::Ip(_) | Means::ApiKey(_) | Means::ClientCert(_) => {}
@@ -130,7 +127,7 @@ impl Policy {
 
     /// Whether it is made of these settings and asks this upstream, so that a reload may keep it.
     pub fn is_of(&self, settings: &PolicySettings, cluster: Option<&Arc<Cluster>>) -> bool {
-        let own = self.forward.as_ref().map(|forward| &forward.cluster);
+        let own = self.forward.as_ref().map(Forward::cluster);
         let same_cluster = match (own, cluster) {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             (None, None) => true,
@@ -170,11 +167,12 @@ impl Policy {
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
         let name = &self.settings.name;
         let watch = recorder.watch;
+        let now = clock::instant();
         let mut span = recorder.decision(name);
         let mut counting = Counting {
             policy: self,
             watch,
-            began: watch.elapsed(),
+            began: now.duration_since(watch.started_instant()),
             exemplar: span.exemplar(),
             decision: "cancelled",
             reason: "",
@@ -188,7 +186,7 @@ impl Policy {
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Forward(settings) => match &self.forward {
-                Some(forward) => forward.check(name, settings, asked, &mut span).await,
+                Some(forward) => forward.check(name, settings, asked, now, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
         };

@@ -5,7 +5,7 @@ use opentelemetry::trace::TraceId;
 use std::time::Duration;
 
 /// Which traces are wanted. All conditions hold together.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
     /// `service.name` of the resource or `service.peer.name` of the span.
     pub service: Option<String>,
@@ -61,4 +61,16 @@ pub struct Found {
     pub traces: Vec<Summary>,
     /// Why it may not be all there is, in words; None: it is all.
     pub incomplete: Option<String>,
+}
+
+impl Found {
+    /// Keeps the first `limit`, and says so: what is not shown may be there.
+    pub(super) fn cut(&mut self, limit: usize) {
+        if self.traces.len() >= limit {
+            self.traces.truncate(limit);
+            self.incomplete.get_or_insert_with(|| {
+                format!("the newest {limit}, there may be more: --limit shows them")
+            });
+        }
+    }
 }

@@ -12,20 +12,26 @@ pub mod completions;
 pub mod demo;
 pub mod duration;
 pub mod escape;
+pub mod exec;
 pub mod explain;
 pub mod failure;
 mod help;
+pub mod job;
+pub mod junit;
 pub mod layout;
+pub mod man;
 pub mod open_line;
 pub mod reach;
 mod reloads;
 pub mod run;
 pub mod schema;
 mod serve;
+pub mod span;
 pub mod style;
 mod takeover;
 pub mod terminal;
 pub mod trace;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +61,9 @@ pub struct Console {
 /// The whole program: parses, runs, tells what failed.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = completions::asked(&arguments) {
+        return code;
+    }
     // Usage errors have colour, too, and they come before the flags have been read.
     let early = Surface::stdout(early_choice(&arguments), &process_variable);
     let grammar = Grammar::new(arguments.first(), early.columns());
@@ -69,7 +78,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         open_line: OpenLine::default(),
     };
     match dispatch(parsed.command, &grammar, &console) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             say(&failure.render(&console.stderr));
             failure.exit_code()
@@ -77,16 +86,27 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Option<Command>, grammar: &Grammar, console: &Console) -> Result<(), Failure> {
-    match command {
+/// The exit code, which is its own only with `exec`.
+fn dispatch(
+    command: Option<Command>,
+    grammar: &Grammar,
+    console: &Console,
+) -> Result<ExitCode, Failure> {
+    let done = match command {
+        Some(Command::Exec(args)) => return exec::run(&args, console),
+        Some(Command::Span(args)) => span::run(&args, console),
         None => answer(&grammar.overview()),
         Some(Command::Run(args)) => run::run(&args, console),
         Some(Command::Demo(args)) => run::demo(&args, console),
         Some(Command::Check(args)) => checked(&args, console),
         Some(Command::Explain(args)) => explained(&args, console),
+        Some(Command::Verify(args)) => verify::run(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
-        Some(Command::Completions(args)) => answer(&completions::script(args.shell, grammar)),
-    }
+        Some(Command::Trace(args)) => trace::run(&args, console),
+        Some(Command::Man(args)) => man::run(&args),
+        Some(Command::Completions(args)) => answer(&completions::script(args.shell)),
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn checked(args: &check::CheckArgs, console: &Console) -> Result<(), Failure> {

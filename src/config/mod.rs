@@ -34,8 +34,19 @@ pub use document::{errors_markdown, reference_markdown};
 pub use env::Environment;
 pub use load::{Loaded, Refused, compile_text, load};
 pub use places::Places;
-pub use plan::{DrainPlan, Plan, TelemetryPlan, TerminalExport, TracingPlan};
+pub use plan::{DrainPlan, Plan, StorePlan, TelemetryPlan, TerminalExport, TracingPlan};
 pub use run_to::run_to;
 pub use schema::schema;
 pub use secret::Secret;
 pub use watch::{Fingerprint, ReadFiles, Watch};
+
+/// A duration of the command line, as the configuration writes it: `250ms`, `1.5s`, `2m`, `1h`.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn duration(text: &str) -> Result<std::time::Duration, String> {
+    scalar::duration(text).map_err(|misread| match misread.label {
+        Some(label) => format!("{}: {label}", misread.message),
+        None => misread.message,
+    })
+}

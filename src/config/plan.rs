@@ -11,8 +11,12 @@ use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
 use crate::server::MemoryWatermark;
 use crate::trace::resource::ResourceValue;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
+use crate::verify::arrival::ArrivalSettings;
+use crate::verify::watch::WatchSettings;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +35,10 @@ pub struct Plan {
     pub reserved: Arc<Reserved>,
     /// Signed assertions of who a client is.
     pub assertion: Option<AssertionSettings>,
+    /// Who is told what arrived.
+    pub arrival: Option<ArrivalSettings>,
+    /// Checks of whether headers survive the way from outside, in the file's order.
+    pub verify: Vec<WatchSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.
@@ -45,6 +53,8 @@ pub struct Plan {
     pub terminal: TerminalExport,
     /// Where edgespan's own metrics and logs go beside `/metrics` and stderr.
     pub telemetry: TelemetryPlan,
+    /// The store of recent traces.
+    pub store: StorePlan,
     /// The document that this was compiled from, for an operator to read: secrets are drawn as
     /// `*`, and placeholders stand as they were written. Set once all of it was read.
     pub text: Arc<str>,
@@ -88,6 +98,18 @@ impl Plan {
     }
 }
 
+/// The store of recent traces. Nothing is kept where nothing is recorded, but spans of other
+/// services are taken all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorePlan {
+    /// How much memory it may take. None: off.
+    pub bytes_max: Option<usize>,
+    /// Where OTLP over gRPC is taken. Nowhere if the store is off.
+    pub otlp_grpc: Option<SocketAddr>,
+    /// Where OTLP over HTTP is taken. Nowhere if the store is off.
+    pub otlp_http: Option<SocketAddr>,
+}
+
 /// Where edgespan's own metrics and logs go.
 #[derive(Clone, Default, PartialEq)]
 pub struct TelemetryPlan {
@@ -107,6 +129,8 @@ pub struct TracingPlan {
     /// Propagators by name, as `OTEL_PROPAGATORS` knows them: `tracecontext`, `baggage`, `b3`,
     /// `b3multi`, in order and without repetition; empty for `none`.
     pub propagators: Vec<Arc<str>>,
+    /// Headers whose ids root traces.
+    pub root_from: RootFrom,
     /// Head sampling of requests that match no route.
     pub default_sampling: SamplingRule,
     /// Feature flags of requests that match no route, as `(key, variant)` in key order.

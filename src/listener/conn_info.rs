@@ -43,6 +43,10 @@ pub struct TlsInfo {
     pub sni: Option<Box<str>>,
     /// Whether ALPN chose HTTP/2.
     pub alpn_h2: bool,
+    /// What ALPN chose; None if the client offered nothing, or something else.
+    pub alpn: Option<&'static str>,
+    /// `1.2` or `1.3`; None in a rehearsal.
+    pub version: Option<&'static str>,
     /// Who the client is, if it showed a certificate.
     pub client: Option<Box<ClientIdentity>>,
     /// The certificate that the client was shown, where requests for hosts that it does not cover

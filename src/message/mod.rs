@@ -5,8 +5,10 @@
 
 pub mod authority;
 mod client_address;
+pub mod cloudflare;
 pub mod compression;
 pub mod cookie;
+pub mod credential;
 pub mod forwarded;
 pub mod grpc;
 pub mod held;

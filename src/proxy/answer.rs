@@ -136,6 +136,20 @@ pub(super) const NOTHING_ROUTED: Answer = Answer::new(
 );
 
 /// Whoever asks for a decision may not speak for others.
+pub(super) const ARRIVAL_STALE: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "arrival_stale",
+    GRPC_PERMISSION_DENIED,
+    "The question was signed more than a minute ago, or the clocks differ.",
+);
+pub(super) const ARRIVAL_REPLAYED: Answer = Answer::new(
+    StatusCode::CONFLICT,
+    Fault::Downstream,
+    "arrival_replayed",
+    GRPC_PERMISSION_DENIED,
+    "The same question came before: something on the way sends requests twice.",
+);
 pub(super) const UNTRUSTED_PEER: Answer = Answer::new(
     StatusCode::FORBIDDEN,
     Fault::Downstream,

@@ -47,13 +47,13 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     let upgrades = match &gated {
         Gated::Forward(onward) => onward.upgrade.is_some(),
         Gated::Decide(asking) => asking.upgrades,
-        Gated::Guarded(_) | Gated::Answer(_) => false,
+        Gated::Guarded(_) | Gated::Answer(_) | Gated::Arrival(_) => false,
     };
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
         Gated::Decide(asking) => &mut asking.parts,
-        Gated::Answer(_) => return Ok(gated),
+        Gated::Answer(_) | Gated::Arrival(_) => return Ok(gated),
     };
     let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
@@ -65,7 +65,10 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             limit_known(context, &parts.headers).await?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(Box::new(guarded.response)),
-                gated @ (Gated::Forward(_) | Gated::Decide(_) | Gated::Answer(_)) => gated,
+                gated @ (Gated::Forward(_)
+                | Gated::Decide(_)
+                | Gated::Answer(_)
+                | Gated::Arrival(_)) => gated,
             })
         }
         Err(denial) => {

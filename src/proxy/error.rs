@@ -34,6 +34,12 @@ pub enum ProxyError {
     /// It is for a host that the certificate shown to its client does not cover.
     #[error("the certificate of this connection is not for the request's host")]
     Misdirected,
+    /// It asks for an account of what arrived, and gets none now.
+    #[error("the question for what arrived is {reason}")]
+    Arrival {
+        /// Why: `stale` or `replayed`.
+        reason: &'static str,
+    },
     /// `CONNECT` or another thing that is not served.
     #[error("not served: {reason}")]
     NotServed {
@@ -153,6 +159,8 @@ impl ProxyError {
             Self::NothingRouted => answer::NOTHING_ROUTED,
             Self::UntrustedPeer => answer::UNTRUSTED_PEER,
             Self::Misdirected => answer::MISDIRECTED,
+            Self::Arrival { reason: "stale" } => answer::ARRIVAL_STALE,
+            Self::Arrival { .. } => answer::ARRIVAL_REPLAYED,
             Self::NotServed { .. } => answer::NOT_SERVED,
             Self::ProtocolNotServed => answer::PROTOCOL_NOT_SERVED,
             Self::BodyTooLarge { .. } => answer::BODY_TOO_LARGE,
@@ -196,6 +204,7 @@ impl ProxyError {
             | Self::NothingRouted
             | Self::UntrustedPeer
             | Self::Misdirected
+            | Self::Arrival { .. }
             | Self::NotServed { .. }
             | Self::ProtocolNotServed
             | Self::BodyTooLarge { .. }
@@ -221,6 +230,7 @@ impl ProxyError {
             | Self::NoRoute
             | Self::NothingRouted
             | Self::UntrustedPeer
+            | Self::Arrival { .. }
             | Self::NotServed { .. }
             | Self::ProtocolNotServed
             | Self::BodyTooLarge { .. }

@@ -1,8 +1,10 @@
 //! Who may pass, and where to: normalise, route, open the span, admit.
 
+use super::arrival::{self, Asked};
 use super::body::Body;
 use super::context::RequestContext;
 use super::decide::{self, Asking};
+use super::edge;
 use super::error::ProxyError;
 use super::held::ClientBody;
 use super::limit;
@@ -38,6 +40,8 @@ pub(super) enum Gated {
     Guarded(Box<Guarded>),
     /// It is only decided about.
     Decide(Box<Asking>),
+    /// It asks for an account of itself.
+    Arrival(Box<Asked>),
     /// It is answered here.
     Answer(Box<Response<Body>>),
 }
@@ -87,6 +91,7 @@ fn admit(
     context: &mut RequestContext,
     mut incoming: Request<Incoming>,
 ) -> Result<Gated, ProxyError> {
+    let arriving = arrival::recognise(context, &incoming);
     let normalized = normalize(&mut incoming, &normalize_policy(&context.conn.listener));
     let chunked = incoming.headers().contains_key(TRANSFER_ENCODING);
     // hyper drops a length beside chunked in silence: one request a connection leaves no room
@@ -104,7 +109,8 @@ fn admit(
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
     context.is_preflight = preflight.is_some();
     let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
-    let routed = normalized.as_ref().ok().filter(|_| published.is_none());
+    let is_ours = published.is_some() || arriving.is_some();
+    let routed = normalized.as_ref().ok().filter(|_| !is_ours);
     let found = look_up(context, &parts, routed, preflight.as_ref());
     limit::begin(context, &parts.headers);
     let normalized = normalized.map_err(refused)?;
@@ -113,6 +119,9 @@ fn admit(
     }
     if let Some(response) = published {
         return Ok(Gated::Answer(Box::new(response)));
+    }
+    if let Some(arriving) = arriving {
+        return Ok(arrival::pass(context, arriving, parts, body, upgrade));
     }
     let found = found.ok_or(ProxyError::NoRoute)?;
     let (route, prefix) = (Arc::clone(&found.route), found.prefix);
@@ -164,6 +173,7 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
     let policy = ForwardedPolicy {
         trusted: &listener.trusted_proxies,
         client_address_header: listener.client_address_header.as_ref(),
+        cloudflare: listener.cloudflare.as_ref(),
         peer_text: context.conn.peer_text.as_ref(),
     };
     let host = normalized
@@ -280,7 +290,10 @@ pub(super) fn open_span(
         return;
     }
     let inbound = live.propagators.extract(&parts.headers);
-    context.head = Some(context.trace_rule().sampler.decide(inbound.as_ref()));
+    let root = edge::root_of(&live, &context.conn, &parts.headers, inbound.as_ref());
+    let id = root.map(|(id, _)| id);
+    let sampler = &context.trace_rule().sampler;
+    context.head = Some(sampler.decide_rooted(inbound.as_ref(), id));
     choose_branch(context, parts);
     context.server_id = ids::span_id();
     let Some(head) = &context.head else { return };
@@ -325,6 +338,7 @@ pub(super) fn open_span(
                 &parts.headers,
             );
         }
+        edge::write(&mut span, root, &context.conn, &parts.headers);
         if let Some(identity) = context.conn.identity() {
             certificate(identity).write(&mut span);
         }

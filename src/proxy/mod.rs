@@ -1,6 +1,7 @@
 //! One request, start to finish.
 
 mod answer;
+mod arrival;
 mod attempt;
 mod attempts;
 mod authorize;
@@ -10,6 +11,7 @@ mod compress;
 mod context;
 mod cors;
 mod decide;
+mod edge;
 mod edit;
 mod entitle;
 mod error;

@@ -1,5 +1,6 @@
 //! One request, start to finish. A stage hands on or answers; none hides another.
 
+use super::arrival;
 use super::authorize::authorize;
 use super::body::TracedBody;
 use super::context::RequestContext;
@@ -38,6 +39,11 @@ impl Pipeline {
 impl Handle for Pipeline {
     type Body = TracedBody;
 
+    fn heads_kept(&self) -> &'static [&'static str] {
+        let answers = self.live.load().arrival.is_some();
+        if answers { arrival::HEADS } else { &[] }
+    }
+
     async fn handle(
         &self,
         conn: Arc<ConnInfo>,
@@ -62,6 +68,10 @@ impl Handle for Pipeline {
                 (Ok(()), Ok(gated)) => match authorize(&mut context, gated).await {
                     Ok(Gated::Forward(onward)) => within(&mut context, onward).await,
                     Ok(Gated::Answer(response)) => Ok(*response),
+                    Ok(Gated::Arrival(asked)) => {
+                        // In a box: nothing else waits here.
+                        Box::pin(arrival::answer(&mut context, *asked)).await
+                    }
                     Ok(Gated::Guarded(guarded)) => Ok(guarded.response),
                     Ok(Gated::Decide(asking)) => Ok(decide::allow(&mut context, &asking)),
                     Err(error) => Err(error),

@@ -13,10 +13,12 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::TraceSettings;
 use crate::trace::sink::SpanSink;
 use crate::upstream::Cluster;
+use crate::verify::arrival::Desk;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
@@ -34,6 +36,8 @@ pub struct Snapshot {
     pub reserved: Arc<Reserved>,
     /// What signs assertions of who a client is.
     pub assertion: Option<Arc<Assertions>>,
+    /// Who is told what arrived; None: nobody, as if there were no such thing.
+    pub arrival: Option<Desk>,
     /// The configuration that this was made from, its secrets hidden.
     pub config: Arc<str>,
     /// How requests without a route are traced.
@@ -44,6 +48,8 @@ pub struct Snapshot {
     pub recording: bool,
     /// How context is read and written.
     pub propagators: Propagators,
+    /// What the ids of traces are made of that begin here.
+    pub root_from: RootFrom,
     /// Who gets finished spans.
     pub sinks: Vec<Arc<dyn SpanSink>>,
     /// Whether answers carry `x-trace-id`.

@@ -1,9 +1,11 @@
 //! What a connection is doing, told by its socket and its requests to the watch that closes it.
 
 use super::frames::Flood;
+use super::heads::KeptHead;
 use super::streams::Reading;
+use bytes::Bytes;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 /// One connection's doings. Shared by its socket, its requests and its watch.
 #[derive(Debug)]
@@ -18,6 +20,8 @@ pub(super) struct Activity {
     /// Requests that there may be yet; the last one says goodbye.
     requests_left: AtomicU64,
     flood: OnceLock<Flood>,
+    /// The head of the request that comes next, where heads are kept.
+    head: KeptHead,
 }
 
 impl Activity {
@@ -31,6 +35,7 @@ impl Activity {
             framed: AtomicBool::new(false),
             requests_left: AtomicU64::new(requests_max.unwrap_or(u64::MAX)),
             flood: OnceLock::new(),
+            head: KeptHead::default(),
         })
     }
 
@@ -52,6 +57,16 @@ impl Activity {
             activity: Arc::clone(self),
             reading: self.framed.load(Ordering::Relaxed).then(Arc::default),
         }
+    }
+
+    /// A head came that is one to keep.
+    pub(super) fn keep_head(&self, head: Bytes) {
+        *self.head.lock().unwrap_or_else(PoisonError::into_inner) = Some(head);
+    }
+
+    /// Whether requests are in flight.
+    pub(super) fn is_serving(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
     }
 
     /// Changes with every request.
@@ -131,6 +146,12 @@ impl InFlight {
     /// Whether the connection ends with this request.
     pub const fn is_last(&self) -> bool {
         self.is_last
+    }
+
+    /// The request's head as it came, if heads like it are kept and it was to be had.
+    pub fn take_head(&self) -> Option<Bytes> {
+        let head = self.activity.head.lock();
+        head.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// The client can take more of its answer.

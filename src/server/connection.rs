@@ -48,6 +48,12 @@ pub trait Handle: Clone + Send + Sync + 'static {
     /// The answer's body.
     type Body: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static;
 
+    /// How the heads of HTTP/1 requests begin that [`InFlight::take_head`] is to have as they
+    /// came. Asked once for each connection.
+    fn heads_kept(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Answers one request. `place` is to be held until the answer's last byte.
     fn handle(
         &self,
@@ -110,6 +116,11 @@ where
     let mut io = ServerIo::new(stream, read_before, Arc::clone(&activity));
     if h2 {
         io = io.watching_frames();
+    } else {
+        let begins = handler.heads_kept();
+        if !begins.is_empty() {
+            io = io.keeping_heads(begins);
+        }
     }
     let io = TokioIo::new(io);
     let doings = Arc::clone(&activity);

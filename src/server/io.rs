@@ -3,6 +3,7 @@
 
 use super::activity::Activity;
 use super::frames::FrameWatch;
+use super::heads::HeadTee;
 use bytes::{Buf, Bytes};
 use std::io::{self, IoSlice, Write};
 use std::mem::MaybeUninit;
@@ -21,13 +22,22 @@ const LINGER_BYTES: usize = 16 * 1024;
 /// Longest answer, head and body, whose pieces are copied into one before they are written.
 const COPIED_BYTES_MAX: usize = 1024;
 
+/// Who looks at bytes as they pass.
+enum Eye {
+    /// Nobody.
+    Closed,
+    /// A watch over the frames of an HTTP/2 client.
+    Frames(Box<FrameWatch>),
+    /// Somebody who keeps heads of HTTP/1 requests.
+    Heads(Box<HeadTee>),
+}
+
 /// The stream that hyper reads from and writes to.
 pub(super) struct ServerIo<S> {
     stream: S,
     read_before: Bytes,
     activity: Arc<Activity>,
-    /// Of HTTP/2 alone.
-    frames: Option<Box<FrameWatch>>,
+    eye: Eye,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
@@ -37,21 +47,33 @@ impl<S> ServerIo<S> {
             stream,
             read_before,
             activity,
-            frames: None,
+            eye: Eye::Closed,
             lingering: None,
         }
     }
 
     /// Watches over the frames of an HTTP/2 client.
     pub(super) fn watching_frames(mut self) -> Self {
-        self.frames = Some(Box::new(FrameWatch::begin()));
+        self.eye = Eye::Frames(Box::new(FrameWatch::begin()));
+        self
+    }
+
+    /// Keeps the heads of an HTTP/1 client that begin with one of these.
+    pub(super) fn keeping_heads(mut self, begins: &'static [&'static str]) -> Self {
+        let tee = HeadTee::new(Arc::clone(&self.activity), begins);
+        self.eye = Eye::Heads(Box::new(tee));
         self
     }
 
     /// Bytes were read: an error cuts the connection.
     fn look_at(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(frames) = &mut self.frames else {
-            return Ok(());
+        let frames = match &mut self.eye {
+            Eye::Closed => return Ok(()),
+            Eye::Heads(tee) => {
+                tee.read(bytes);
+                return Ok(());
+            }
+            Eye::Frames(frames) => frames,
         };
         frames.read(bytes).map_err(|flood| {
             self.activity.flooded(flood);
@@ -61,7 +83,7 @@ impl<S> ServerIo<S> {
 
     fn wrote(&mut self, written: &Poll<io::Result<usize>>) {
         self.activity.write(written.is_pending());
-        if let (Poll::Ready(Ok(count)), Some(frames)) = (written, &mut self.frames) {
+        if let (Poll::Ready(Ok(count)), Eye::Frames(frames)) = (written, &mut self.eye) {
             frames.wrote(*count);
         }
     }

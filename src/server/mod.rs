@@ -5,6 +5,7 @@ mod connection;
 mod deadline;
 mod drain;
 mod frames;
+mod heads;
 mod io;
 mod memory;
 mod moment;

@@ -6,9 +6,9 @@ use super::keeper::{Expiry, Material};
 use super::verify::AllowedClients;
 use super::{CertificateFacts, ClientAuth, ClientIdentity, ServerTls, Tickets, TlsFileError};
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ProtocolVersion, ServerConfig};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +44,10 @@ pub struct Accepted {
     pub client: Option<ClientIdentity>,
     /// The certificate it was shown, kept where requests for other hosts are refused.
     pub shown: Option<Arc<Served>>,
+    /// What ALPN chose of what we offer.
+    pub alpn: Option<&'static str>,
+    /// `1.2` or `1.3`.
+    pub version: Option<&'static str>,
 }
 
 /// Why a handshake came to nothing.
@@ -102,10 +106,22 @@ impl Acceptor {
         } else {
             None
         };
+        let alpn = match session.alpn_protocol() {
+            Some(b"h2") => Some("h2"),
+            Some(b"http/1.1") => Some("http/1.1"),
+            Some(_) | None => None,
+        };
+        let version = match session.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => Some("1.2"),
+            Some(ProtocolVersion::TLSv1_3) => Some("1.3"),
+            Some(_) | None => None,
+        };
         Ok(Accepted {
             stream,
             client,
             shown,
+            alpn,
+            version,
         })
     }
 

@@ -17,11 +17,15 @@ ROOT = HERE.parent.parent
 CACHE = pathlib.Path(os.environ.get("EDGESPAN_CACHE") or HERE / ".cache").resolve()
 VENV = CACHE / "venv"
 
-# The Debian package that brings each command.
+# The Debian package that brings each command, or a file that stands for what has no command.
 DEBIAN = {
+    "/usr/share/lemonldap-ng/portal/htdocs/index.psgi": "liblemonldap-ng-portal-perl",
+    "/usr/share/perl5/GD/SecurityImage.pm": "libgd-securityimage-perl",
+    "/usr/share/perl5/Image/Magick.pm": "libimage-magick-perl",
     "curl": "curl",
     "h2load": "nghttp2-client",
     "haproxy": "haproxy",
+    "llng-fastcgi-server": "lemonldap-ng-fastcgi-server",
     "nginx": "nginx-light",
     "node": "nodejs",
     "npm": "npm",
@@ -117,10 +121,8 @@ def envoys_messages():
 
 
 def debian(*commands):
-    """Makes sure of commands that Debian packages bring, installing those that are missing."""
-    # nginx and HAProxy are in sbin, which is not everybody's PATH.
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    missing = [name for name in commands if not shutil.which(name, path=path)]
+    """Makes sure of what Debian packages bring, installing what is missing."""
+    missing = [name for name in commands if not _found(name)]
     if missing:
         packages = [DEBIAN[name] for name in missing]
         if os.geteuid() != 0:
@@ -130,7 +132,21 @@ def debian(*commands):
         quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
         run("apt-get", "update", "-q", env=quiet)
         run("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages, env=quiet)
-    return [shutil.which(name, path=path) or sys.exit(f"no {name}") for name in commands]
+    return [_found(name) or sys.exit(f"no {name}") for name in commands]
+
+
+def _found(name):
+    """Where a command or file is, if it is there."""
+    if name.startswith("/"):
+        return name if os.path.exists(name) else None
+    # nginx and HAProxy are in sbin, which is not everybody's PATH.
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def lemonldap():
+    """LemonLDAP::NG's server, and what its portal needs."""
+    portal = [name for name in DEBIAN if name.startswith("/")]
+    return debian("llng-fastcgi-server", *portal)[0]
 
 
 def node():

@@ -350,6 +350,8 @@ fn connection(
     let tls = listener.is_secure().then(|| TlsInfo {
         sni: Some(question.host().into()),
         alpn_h2: false,
+        alpn: None,
+        version: None,
         client: None,
         shown: None,
     });

@@ -218,14 +218,15 @@ impl DecisionCache {
     }
 
     /// Tells what was decided before, waits for whoever is asking the same, or asks. `origin` is
-    /// the span of the request that asks here; `ask` is only begun if nobody else knows.
+    /// the span of the request that asks here; `ask` is only begun if nobody else knows. `now` is
+    /// the caller's clock, which it has read anyway.
     ///
     /// # Errors
     /// Somebody else was asking until `due`.
     pub(super) async fn decide(
         &self,
         question: Option<Digest>,
-        due: Instant,
+        (mut now, due): (Instant, Instant),
         origin: Option<Origin>,
         ask: impl Future<Output = Decided>,
     ) -> Result<Answered, StillWaiting> {
@@ -233,7 +234,7 @@ impl DecisionCache {
             return Ok(self.bypassed(ask.await));
         };
         loop {
-            match self.look(&question) {
+            match self.look(&question, now) {
                 Look::Hit(kept) => return Ok(self.again(&kept, AuthCacheOutcome::Hit)),
                 Look::Ask(tell) => {
                     let asking = Asking {
@@ -251,16 +252,16 @@ impl DecisionCache {
                             return Ok(self.bypassed(ask.await));
                         }
                         // Its client left: one of those that waited asks now.
-                        None => {}
+                        None => now = clock::instant(),
                     }
                 }
             }
         }
     }
 
-    fn look(&self, question: &Digest) -> Look {
+    fn look(&self, question: &Digest, now: Instant) -> Look {
         let mut shard = self.shard(question);
-        if let Some(kept) = shard.table.get(question, clock::instant()) {
+        if let Some(kept) = shard.table.get(question, now) {
             return Look::Hit(kept.clone());
         }
         if let Some(told) = shard.asked.get(question) {

@@ -88,7 +88,10 @@ impl Authorizer {
             self.calls.fetch_add(1, Ordering::Relaxed);
             Decided::new(verdict, keep)
         };
-        let answered = self.cache.decide(question, due(), None, ask).await;
+        let answered = self
+            .cache
+            .decide(question, (clock::instant(), due()), None, ask)
+            .await;
         answered
             .unwrap_or_else(|_| panic!("nobody else asks"))
             .outcome
@@ -128,8 +131,12 @@ async fn a_hit_is_the_same_decision() {
         span_id: SpanId::from_bytes([2; 8]),
     };
     let ask = || async { Decided::new(allow("ada"), STORED) };
-    let miss = cache.decide(question, due(), Some(origin), ask()).await;
-    let hit = cache.decide(question, due(), None, ask()).await;
+    let miss = cache
+        .decide(question, (clock::instant(), due()), Some(origin), ask())
+        .await;
+    let hit = cache
+        .decide(question, (clock::instant(), due()), None, ask())
+        .await;
 
     let (Ok(miss), Ok(hit)) = (miss, hit) else {
         panic!("both are answered")
@@ -239,7 +246,9 @@ async fn what_has_no_question_is_asked_each_time() {
     let cache = cache(CacheSettings::default());
     for _ in 0..2 {
         let ask = async { Decided::new(allow("ada"), STORED) };
-        let answered = cache.decide(None, due(), None, ask).await;
+        let answered = cache
+            .decide(None, (clock::instant(), due()), None, ask)
+            .await;
         assert_eq!(answered.map(|one| one.outcome).ok(), Some(Bypass));
     }
 }
@@ -258,7 +267,10 @@ fn begin(
             gate.notified().await;
             Decided::new(allow("ada"), keep)
         };
-        let answered = authorizer.cache.decide(question, due(), None, ask).await;
+        let answered = authorizer
+            .cache
+            .decide(question, (clock::instant(), due()), None, ask)
+            .await;
         answered.map(|one| one.outcome)
     })
 }

@@ -18,10 +18,11 @@ use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting}
 use super::call::{self, Question};
 use super::notes::{Note, Notes};
 use super::{Asked, CacheSettings, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
-use crate::clock;
+use crate::telemetry::metrics::AuthCounts;
 use crate::upstream::Cluster;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, Response, StatusCode};
+use question::ToldFields;
 use reading::Reading;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -31,23 +32,45 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// An authorizer, ready to be asked.
 pub(super) struct Forward {
-    pub(super) cluster: Arc<Cluster>,
+    cluster: Arc<Cluster>,
     /// What it decided before; None: nothing is remembered.
-    pub(super) cache: Option<DecisionCache>,
+    cache: Option<DecisionCache>,
+    told: ToldFields,
 }
 
 impl Forward {
-    /// Asks it about a request, for the policy of this name, or remembers what it said.
+    /// The one of these settings that is this upstream.
+    pub(super) fn new(
+        settings: &ForwardSettings,
+        cluster: Arc<Cluster>,
+        counts: &Arc<AuthCounts>,
+    ) -> Self {
+        let cache = settings.cache.clone();
+        Self {
+            cluster,
+            cache: cache.map(|cache| DecisionCache::new(cache, Arc::clone(counts))),
+            told: ToldFields::of(settings),
+        }
+    }
+
+    /// The upstream that it is.
+    pub(super) const fn cluster(&self) -> &Arc<Cluster> {
+        &self.cluster
+    }
+
+    /// Asks it about a request, for the policy of this name, or remembers what it said. It is `now`
+    /// when this is asked for.
     pub(super) async fn check(
         &self,
         policy: &Arc<str>,
         settings: &ForwardSettings,
         asked: &Asked<'_>,
+        now: Instant,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
         let rules = settings.rules(asked.route);
         // One bound for all of it: who waited for another request's answer has less time to ask.
-        let due = clock::instant() + rules.timeout;
+        let due = now + rules.timeout;
         let Some(cache) = &self.cache else {
             let decided = self.ask(policy, settings, asked, due, span).await;
             return span.decided(decided);
@@ -57,8 +80,8 @@ impl Forward {
             // Pinned here and lent: it is large, and would have room in every future that it
             // moves through.
             let ask = std::pin::pin!(self.ask(policy, settings, asked, due, &mut *span));
-            let question = asked_before(cache, settings, asked);
-            cache.decide(question, due, origin, ask).await
+            let question = self.asked_before(cache, settings, asked);
+            cache.decide(question, (now, due), origin, ask).await
         };
         match answered {
             Ok(mut answered) => {
@@ -98,7 +121,7 @@ impl Forward {
             return grpc::check(&self.cluster, &asking, span).await;
         }
         let rules = settings.rules(asked.route);
-        let Some(told) = question::tell(settings, rules, asked) else {
+        let Some(told) = question::tell(settings, &self.told, rules, asked) else {
             let told = "it cannot be told of this request".to_owned();
             return Decided {
                 keep: Keep::Own,
@@ -113,15 +136,20 @@ impl Forward {
                 span.bool("edgespan.auth.body_partial", true);
             }
         }
+        let mut first = Some(told.request);
+        let mut request = || {
+            let again = || Some(question::tell(settings, &self.told, rules, asked)?.request);
+            first.take().or_else(again)
+        };
         let question = Question {
-            request: told.request,
+            request: &mut request,
             host: told.host,
             due,
             answer_bytes_max: ANSWER_BYTES_MAX,
             retries: settings.retries,
             is_grpc: false,
         };
-        let fault = match call::ask(&self.cluster, &question, span).await {
+        let fault = match call::ask(&self.cluster, question, span).await {
             Ok(answer) => {
                 let cache = self.cache.as_ref().map(DecisionCache::settings);
                 let keep = keep(cache, &answer.response);
@@ -135,6 +163,33 @@ impl Forward {
             Err(error) => (call::reason_of(&error), error.to_string()),
         };
         failed(settings, rules, asked, fault)
+    }
+
+    /// What makes this request one question with others. None: it has a body that is told of, and what
+    /// that says is in no key.
+    fn asked_before(
+        &self,
+        cache: &DecisionCache,
+        settings: &ForwardSettings,
+        asked: &Asked<'_>,
+    ) -> Option<Digest> {
+        if asked.body.is_some_and(|body| !body.is_nothing()) {
+            return None;
+        }
+        let describes = |name: &HeaderName| [CONTENT_TYPE, CONTENT_ENCODING].contains(name);
+        cache.question(&KeyFacts {
+            asked,
+            is_told: &|name| match settings.dialect {
+                // The length is told as the request's size, whatever else is.
+                Dialect::Grpc => {
+                    *name == CONTENT_LENGTH
+                        || settings.request_headers.iter().any(|one| one.takes(name))
+                }
+                Dialect::AuthRequest | Dialect::Traefik | Dialect::Envoy => {
+                    self.told.has(name) || (asked.body.is_some() && describes(name))
+                }
+            },
+        })
     }
 }
 
@@ -160,32 +215,6 @@ fn no_decision(status: StatusCode) -> String {
     } else {
         "its answer makes no sense".to_owned()
     }
-}
-
-/// What makes this request one question with others. None: it has a body that is told of, and what
-/// that says is in no key.
-fn asked_before(
-    cache: &DecisionCache,
-    settings: &ForwardSettings,
-    asked: &Asked<'_>,
-) -> Option<Digest> {
-    if asked.body.is_some_and(|body| !body.is_nothing()) {
-        return None;
-    }
-    let describes = |name: &HeaderName| [CONTENT_TYPE, CONTENT_ENCODING].contains(name);
-    cache.question(&KeyFacts {
-        asked,
-        is_told: &|name| match settings.dialect {
-            // The length is told as the request's size, whatever else is.
-            Dialect::Grpc => {
-                *name == CONTENT_LENGTH
-                    || settings.request_headers.iter().any(|one| one.takes(name))
-            }
-            Dialect::AuthRequest | Dialect::Traefik | Dialect::Envoy => {
-                question::is_told(settings, name) || (asked.body.is_some() && describes(name))
-            }
-        },
-    })
 }
 
 /// What becomes of a request that nobody could decide about. If it may pass, then as nobody: what

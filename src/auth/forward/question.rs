@@ -8,6 +8,7 @@ use super::settings::{Dialect, ForwardRules, ForwardSettings};
 use super::{Asked, FieldPattern};
 use crate::auth::transport;
 use crate::message::forwarded;
+use crate::trace::address::AddressText;
 use crate::trace::propagate::is_context_header;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
@@ -26,8 +27,9 @@ const BODY_PARTIAL: HeaderName = HeaderName::from_static("x-edgespan-body-partia
 /// The same in Envoy's words.
 const ENVOY_PARTIAL: HeaderName = HeaderName::from_static("x-envoy-auth-partial-body");
 
-/// Room for so many fields: what most questions have, our own among them.
-const FIELDS_USUAL: usize = 12;
+/// Room for so many fields: what most questions have, our own and trace context among them. A map
+/// that grows puts every field in its place again.
+const FIELDS_USUAL: usize = 24;
 
 /// What leaves: the request, and the host that it is for if not the authorizer's own.
 #[derive(Debug)]
@@ -38,18 +40,65 @@ pub(super) struct Told {
     pub(super) is_cut: bool,
 }
 
+/// Which fields of a request leave because the settings say so; worked out once, since names are
+/// compared in every spelling for it.
+pub(super) struct ToldFields {
+    /// Those named that may leave at all. As texts: most differ in length.
+    names: Box<[Box<str>]>,
+    /// Bit by bit, the lengths that they have; 63 is any from there on.
+    lengths: u64,
+    /// Which others are meant.
+    others: Box<[FieldPattern]>,
+}
+
+impl ToldFields {
+    pub(super) fn of(settings: &ForwardSettings) -> Self {
+        let patterns = settings.request_headers.iter();
+        let names = patterns.clone().filter_map(|pattern| match pattern {
+            FieldPattern::Name(name) => Some(name),
+            FieldPattern::All | FieldPattern::Prefix(_) => None,
+        });
+        let names = names.filter(|name| !is_ours(name) && !frames(name));
+        let others = patterns.filter(|pattern| !matches!(pattern, FieldPattern::Name(_)));
+        let names: Box<[Box<str>]> = names.map(|name| name.as_str().into()).collect();
+        Self {
+            lengths: names.iter().fold(0, |all, name| all | length_bit(name)),
+            names,
+            others: others.cloned().collect(),
+        }
+    }
+
+    /// Whether a field is one of them.
+    pub(super) fn has(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        let may_be_named = self.lengths & length_bit(text) != 0;
+        (may_be_named && self.names.iter().any(|named| **named == *text))
+            || (self.others.iter().any(|pattern| pattern.takes(name))
+                && !is_ours(name)
+                && !is_of_the_message(name))
+    }
+}
+
+fn length_bit(text: &str) -> u64 {
+    1 << text.len().min(63)
+}
+
 /// Tells of a request. None: it cannot be told, so that nobody can decide.
 pub(super) fn tell(
     settings: &ForwardSettings,
+    fields: &ToldFields,
     rules: &ForwardRules,
     asked: &Asked<'_>,
 ) -> Option<Told> {
     let authority = authority(asked);
-    let mut headers = asked_fields(settings, asked.headers);
+    let mut headers = asked_fields(fields, asked.headers);
     let mut host = None;
     let mut request = Request::new(Bytes::new());
-    headers.insert(X_FORWARDED_PROTO, value(asked.scheme)?);
-    headers.insert(X_FORWARDED_FOR, value(&asked.client.to_string())?);
+    headers.insert(X_FORWARDED_PROTO, scheme(asked)?);
+    headers.insert(
+        X_FORWARDED_FOR,
+        value(AddressText::new(asked.client).as_str())?,
+    );
     match settings.dialect {
         Dialect::Envoy => {
             *request.method_mut() = asked.method.clone();
@@ -59,15 +108,17 @@ pub(super) fn tell(
         Dialect::Traefik | Dialect::AuthRequest | Dialect::Grpc => {
             *request.method_mut() = Method::GET;
             *request.uri_mut() = Uri::from(settings.path.clone());
-            headers.insert(X_FORWARDED_METHOD, value(asked.method.as_str())?);
+            headers.insert(X_FORWARDED_METHOD, method(asked.method)?);
             headers.insert(X_FORWARDED_HOST, value(&authority)?);
             headers.insert(X_FORWARDED_URI, value(asked.target.as_str())?);
         }
     }
     if settings.dialect == Dialect::AuthRequest {
-        let url = format!("{}://{authority}{}", asked.scheme, asked.target);
-        headers.insert(X_ORIGINAL_METHOD, value(asked.method.as_str())?);
-        headers.insert(X_ORIGINAL_URL, value(&url)?);
+        let target = asked.target.as_str();
+        let slash = if target.starts_with('?') { "/" } else { "" };
+        let url = [asked.scheme, "://", &authority, slash, target].concat();
+        headers.insert(X_ORIGINAL_METHOD, method(asked.method)?);
+        headers.insert(X_ORIGINAL_URL, HeaderValue::try_from(url).ok()?);
     }
     let mut is_cut = false;
     if let (Some(rule), Some(body)) = (rules.body, asked.body) {
@@ -103,6 +154,22 @@ fn value(text: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(text).ok()
 }
 
+fn scheme(asked: &Asked<'_>) -> Option<HeaderValue> {
+    match asked.scheme {
+        "https" => Some(HeaderValue::from_static("https")),
+        "http" => Some(HeaderValue::from_static("http")),
+        other => value(other),
+    }
+}
+
+fn method(method: &Method) -> Option<HeaderValue> {
+    match *method {
+        Method::GET => Some(HeaderValue::from_static("GET")),
+        Method::POST => Some(HeaderValue::from_static("POST")),
+        _ => value(method.as_str()),
+    }
+}
+
 /// Host and port as a client names them: without the port that the scheme has anyway.
 fn authority(asked: &Asked<'_>) -> String {
     let default = if asked.scheme == "https" { 443 } else { 80 };
@@ -129,25 +196,14 @@ fn behind(prefix: &PathAndQuery, target: &PathAndQuery) -> Option<PathAndQuery> 
 
 /// The fields of the request that leave. Trace context does whatever the settings say: it is
 /// replaced by that of the call where this is recorded.
-fn asked_fields(settings: &ForwardSettings, headers: &HeaderMap) -> HeaderMap {
+fn asked_fields(fields: &ToldFields, headers: &HeaderMap) -> HeaderMap {
     let mut told = HeaderMap::with_capacity(FIELDS_USUAL);
     for (name, value) in headers {
-        if is_context_header(name) || is_told(settings, name) {
+        if is_context_header(name) || fields.has(name) {
             told.append(name, value.clone());
         }
     }
     told
-}
-
-/// Whether a field of the request leaves because the settings say so.
-pub(super) fn is_told(settings: &ForwardSettings, name: &HeaderName) -> bool {
-    let taken = |pattern: &FieldPattern| match pattern {
-        FieldPattern::Name(_) => pattern.takes(name) && !is_ours(name) && !frames(name),
-        FieldPattern::All | FieldPattern::Prefix(_) => {
-            pattern.takes(name) && !is_ours(name) && !is_of_the_message(name)
-        }
-    };
-    settings.request_headers.iter().any(taken)
 }
 
 /// Whether a field speaks for the client, under whatever spelling: nobody says that but us.

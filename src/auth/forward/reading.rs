@@ -6,7 +6,7 @@ use crate::auth::{Denial, DenialAnswer, Grant, HeaderChange, Identity, Proof, Re
 use crate::message::{forwarded, hop_by_hop};
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRAILER};
-use http::{HeaderMap, HeaderName, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use serde_json::Map;
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ fn grant(
         if unwanted.contains(name) || !patterns.any(|one| one.takes(name) && means(one, name)) {
             continue;
         }
-        for (index, value) in answer.get_all(name).iter().enumerate() {
+        for (index, value) in lines(answer, name).into_iter().enumerate() {
             let (name, value) = (name.clone(), value.clone());
             request.push(if index == 0 {
                 HeaderChange::Set(name, value)
@@ -177,6 +177,17 @@ fn means(pattern: &FieldPattern, name: &HeaderName) -> bool {
         && (is_named || !forwarded::is_claim(name.as_str()))
 }
 
+/// The lines of a field, each once: one that stands twice says no more than once.
+fn lines<'a>(answer: &'a HeaderMap, name: &HeaderName) -> Vec<&'a HeaderValue> {
+    let mut lines = Vec::new();
+    for line in answer.get_all(name) {
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
 /// Who the client is by an answer that allows. None: the answer names more than one.
 pub(super) fn identity(
     policy: &Arc<str>,
@@ -186,7 +197,7 @@ pub(super) fn identity(
     let text = |value| std::str::from_utf8(http::HeaderValue::as_bytes(value)).ok();
     let mut subject = None;
     if let Some(name) = &fields.subject {
-        let mut values = answer.get_all(name).iter();
+        let mut values = lines(answer, name).into_iter();
         if let Some(value) = values.next() {
             subject = Some(text(value)?).filter(|subject| !subject.is_empty());
         }
@@ -196,7 +207,7 @@ pub(super) fn identity(
     }
     let mut groups = Vec::new();
     if let Some(name) = &fields.groups {
-        for line in answer.get_all(name) {
+        for line in lines(answer, name) {
             let told = text(line)?.split(',').map(str::trim);
             groups.extend(told.filter(|group| !group.is_empty()).map(Arc::from));
         }

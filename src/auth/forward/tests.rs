@@ -1,6 +1,6 @@
 //! What is told of a request and read of an answer, without a socket.
 
-use super::question::{Told, tell};
+use super::question::{Told, ToldFields};
 use super::reading::{Reading, read};
 use super::*;
 use crate::auth::{HeaderChange, Identity};
@@ -105,7 +105,7 @@ impl Request {
 
     fn told(&self, dialect: Dialect) -> Told {
         let settings = settings(dialect);
-        tell(&settings, &settings.rules, &self.asked()).unwrap()
+        tell(&settings, &self.asked()).unwrap()
     }
 
     fn read(&self, dialect: Dialect, status: u16, lines: &[(&str, &str)]) -> Reading {
@@ -121,6 +121,10 @@ impl Request {
             response,
         )
     }
+}
+
+fn tell(settings: &ForwardSettings, asked: &Asked<'_>) -> Option<Told> {
+    question::tell(settings, &ToldFields::of(settings), &settings.rules, asked)
 }
 
 fn identity(reading: Reading) -> Identity {
@@ -167,7 +171,7 @@ fn a_prefix_of_envoys_stands_before_the_path_once() {
         };
         let request = Request::to(target);
 
-        let told = tell(&settings, &settings.rules, &request.asked()).unwrap();
+        let told = tell(&settings, &request.asked()).unwrap();
 
         assert_eq!(told.request.uri().to_string(), expected);
         assert_eq!(told.request.method(), Method::POST);
@@ -212,6 +216,41 @@ fn who_it_is_stands_in_the_fields_that_were_named() {
     assert_eq!(groups, ["a", "b", "c", "d"]);
     let nobody = identity(Request::to("/").read(Dialect::AuthRequest, 200, &[("x-user", "")]));
     assert_eq!((nobody.subject, nobody.groups.len()), (None, 0));
+}
+
+/// LemonLDAP::NG's handler for Traefik writes each of its fields twice.
+#[test]
+fn a_line_that_stands_twice_says_it_once() {
+    let allowed = [
+        ("x-user", "zoe"),
+        ("x-groups", "a,b"),
+        ("x-groups", "c"),
+        ("x-user", "zoe"),
+        ("x-groups", "a,b"),
+        ("set-cookie", "s=1"),
+        ("set-cookie", "s=1"),
+    ];
+
+    let reading = Request::to("/").read(Dialect::Traefik, 200, &allowed);
+
+    let Reading::Allow(grant) = reading else {
+        panic!("{reading:?}");
+    };
+    let found = grant.identity.unwrap();
+    assert_eq!(found.subject.as_deref(), Some("zoe"));
+    let groups: Vec<&str> = found.groups.iter().map(AsRef::as_ref).collect();
+    assert_eq!(groups, ["a", "b", "c"]);
+    let user = HeaderName::from_static("x-user");
+    let set = HeaderChange::Set(user.clone(), HeaderValue::from_static("zoe"));
+    let written = grant.request.iter();
+    let written: Vec<_> = written
+        .filter(|change| !matches!(change, HeaderChange::Remove(_)))
+        .collect();
+    assert_eq!(written, [&set]);
+    assert_eq!(grant.answer.len(), 2);
+    let two = [("x-user", "zoe"), ("x-user", "zoe"), ("x-user", "mallory")];
+    let reading = Request::to("/").read(Dialect::Traefik, 200, &two);
+    assert!(matches!(reading, Reading::Nothing(Reason::BadAnswer)));
 }
 
 #[test]
@@ -308,7 +347,7 @@ fn a_field_that_frames_a_message_is_not_told_whoever_names_it() {
         .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("5")))
         .collect();
 
-    let told = tell(&settings, &settings.rules, &request.asked()).unwrap();
+    let told = tell(&settings, &request.asked()).unwrap();
 
     let headers = told.request.headers();
     assert!(
@@ -350,7 +389,7 @@ proptest! {
         }
         for dialect in [Dialect::AuthRequest, Dialect::Traefik, Dialect::Envoy] {
             let settings = settings(dialect);
-            let Some(told) = tell(&settings, &settings.rules, &request.asked()) else { continue };
+            let Some(told) = tell(&settings, &request.asked()) else { continue };
             for (name, value) in told.request.headers() {
                 prop_assert!(!forwarded::is_claim(name.as_str()) || value != "mallory", "{}", name);
             }

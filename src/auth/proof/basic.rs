@@ -122,7 +122,7 @@ impl BasicChecks {
             return self.verify(policy, settings, name, password).await;
         };
         let question = remembered.parts(&[name.as_bytes(), password.as_bytes()]);
-        let due = clock::instant() + CHECK_TIMEOUT;
+        let now = clock::instant();
         let origin = span.origin();
         let ask = async {
             let verdict = self.verify(policy, settings, name, password).await;
@@ -133,7 +133,8 @@ impl BasicChecks {
             };
             Decided::new(verdict, keep)
         };
-        match remembered.decide(question, due, origin, ask).await {
+        let due = now + CHECK_TIMEOUT;
+        match remembered.decide(question, (now, due), origin, ask).await {
             Ok(answered) => span.answered(answered),
             Err(_) => Verdict::deny(Reason::Unavailable),
         }

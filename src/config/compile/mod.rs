@@ -5,6 +5,7 @@
 
 mod action;
 mod allow;
+mod arrival;
 mod assertion;
 mod auth;
 mod auth_cache;
@@ -29,11 +30,13 @@ mod resource;
 mod retry;
 mod routes;
 mod sampling;
+mod store;
 mod telemetry;
 mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
+mod verify;
 mod websocket;
 
 pub(in crate::config) use resource::DOWNWARD_API;
@@ -88,6 +91,9 @@ pub(in crate::config) fn compile(
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
+    let root_from = sampling::root_from(config, &listeners, compiler);
+    let arrival = arrival::compile(config.arrival.as_ref(), &listeners, compiler);
+    let verify = verify::compile(&config.verify, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -103,6 +109,7 @@ pub(in crate::config) fn compile(
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
+    let store = store::compile(&config.store, &listeners, &admin, compiler);
     Plan {
         listeners,
         upstreams,
@@ -110,13 +117,16 @@ pub(in crate::config) fn compile(
         policies,
         reserved,
         assertion,
+        arrival,
+        verify,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),
-        tracing: variables::tracing(config, variables, resource, default, flags),
+        tracing: variables::tracing(config, variables, resource, default, flags, root_from),
         export,
         terminal,
         telemetry,
+        store,
         text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,
@@ -293,7 +303,11 @@ impl Compiler<'_> {
             (None, [(_, only)]) => diagnostic.beside(only, format!("the only {noun}")),
             (None, several) => {
                 let names: Vec<&str> = several.iter().take(20).map(|(name, _)| *name).collect();
-                diagnostic.help(format!("{noun}s: {}", names.join(", ")))
+                let nouns = match noun.strip_suffix('y') {
+                    Some(stem) => format!("{stem}ies"),
+                    None => format!("{noun}s"),
+                };
+                diagnostic.help(format!("{nouns}: {}", names.join(", ")))
             }
         };
         self.tell(diagnostic);

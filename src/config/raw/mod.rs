@@ -4,10 +4,12 @@
 //! one missing key hides no other problem; what is required stands in the schema, and the shape
 //! pass tells what is missing before anything here is read.
 
+mod arrival;
 mod assertion;
 mod auth;
 mod auth_cache;
 mod balance;
+mod cloudflare;
 mod decision;
 mod export;
 mod forward;
@@ -21,16 +23,20 @@ mod ratelimit;
 mod retry;
 mod route;
 mod scalar;
+mod store;
 mod telemetry;
 mod tls;
 mod trace;
 mod upstream;
+mod verify;
 mod websocket;
 
+pub(in crate::config) use arrival::Arrival;
 pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
+pub(in crate::config) use cloudflare::Cloudflare;
 pub(in crate::config) use decision::Decision;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,
@@ -61,6 +67,7 @@ pub(in crate::config) use scalar::{
     OffOrDuration, OffOrPath, OneOrMany, PathText, Rate, RedisText, RegexText, RequestRateText,
     SecretSource, SecretText, SizeOrOff, SizeText, Status,
 };
+pub(in crate::config) use store::Store;
 pub(in crate::config) use telemetry::Telemetry;
 pub(in crate::config) use tls::{
     Certificate, ClientCertificates, ClientMode, IdentityHeader, ListenerTls, Misdirected,
@@ -71,6 +78,7 @@ pub(in crate::config) use trace::{
     ValueType,
 };
 pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
+pub(in crate::config) use verify::Verify;
 pub(in crate::config) use websocket::WebSocket;
 
 use super::decode::{Entries, Spanned};
@@ -103,6 +111,10 @@ pub(in crate::config) struct Config {
     pub(in crate::config) identity: Option<Spanned<Identity>>,
     /// Signed assertions of who a client is, for origins.
     pub(in crate::config) assertion: Option<Spanned<Assertion>>,
+    /// Who is told exactly what arrived. Without it nobody.
+    pub(in crate::config) arrival: Option<Spanned<Arrival>>,
+    /// Checks, by name, of whether trace headers survive the public way to an edgespan.
+    pub(in crate::config) verify: Entries<Verify>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.
@@ -129,4 +141,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) export: Vec<Spanned<Exporter>>,
     /// Where edgespan's own metrics and logs are sent, beside `/metrics` and stderr.
     pub(in crate::config) telemetry: Telemetry,
+    /// Recent traces, kept in memory and asked for at the admin listener, as at a Tempo.
+    pub(in crate::config) store: Store,
 }

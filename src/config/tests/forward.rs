@@ -161,3 +161,10 @@ fn an_authorizer_behind_our_own_listener_is_warned_of() {
         );
     }
 }
+
+#[test]
+fn the_names_of_the_policies_are_told_where_one_is_unknown() {
+    let shown = shown(&text(URL, "nobodys"), Look::default());
+
+    assert!(shown.contains("help: policies: a, b"), "{shown}");
+}

@@ -5,6 +5,8 @@
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
+    /// What the connection was for is done.
+    pub const DONE: Self = Self(1000);
     /// The other side leaves: a page that is left, a server that stops.
     pub const GOING_AWAY: Self = Self(1001);
     /// A Close frame without a code. Never sent.

@@ -6,3 +6,4 @@
 pub mod close;
 pub mod frames;
 pub mod handshake;
+pub mod text;

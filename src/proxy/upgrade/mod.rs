@@ -3,6 +3,7 @@
 
 mod lane;
 mod session;
+mod told;
 
 use super::body::Body;
 use super::context::RequestContext;
@@ -39,10 +40,22 @@ impl Default for SessionPlan {
     }
 }
 
-/// Both ends of a connection that is about to be joined.
-pub(super) struct Splice {
-    downstream: OnUpgrade,
-    upstream: Box<Switched>,
+/// What becomes of a connection that is about to change its protocol.
+pub(super) enum Splice {
+    /// Both ends of it are joined.
+    Joined {
+        /// The client's.
+        downstream: OnUpgrade,
+        /// The upstream's.
+        upstream: Box<Switched>,
+    },
+    /// We say something and close it.
+    Told {
+        /// The client's.
+        downstream: OnUpgrade,
+        /// What is said.
+        message: String,
+    },
 }
 
 /// Takes the client's stream from a request that asks for `protocol`, to be had once the answer
@@ -90,9 +103,32 @@ pub(super) fn grant(
         name_protocol(headers, protocol.as_ref().unwrap_or(asked));
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     }
-    context.splice = Some(Box::new(Splice {
+    context.splice = Some(Box::new(Splice::Joined {
         downstream,
         upstream,
+    }));
+}
+
+/// Grants a WebSocket of our own, on which `message` is said.
+pub(super) fn tell(
+    context: &mut RequestContext,
+    response: &mut Response<Body>,
+    downstream: OnUpgrade,
+    upgrade: &Upgrade,
+    message: String,
+) {
+    if context.by_connect {
+        *response.status_mut() = StatusCode::OK;
+    } else {
+        let headers = response.headers_mut();
+        let accept = upgrade.accept();
+        headers.extend(accept.map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
+        name_protocol(headers, upgrade.protocol());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    }
+    context.splice = Some(Box::new(Splice::Told {
+        downstream,
+        message,
     }));
 }
 
@@ -128,10 +164,16 @@ pub(super) fn begin(
 }
 
 async fn run(splice: Box<Splice>, mut context: Box<RequestContext>, drain: Drain) {
-    let Splice {
-        downstream,
-        upstream,
-    } = *splice;
+    let (downstream, upstream) = match *splice {
+        Splice::Joined {
+            downstream,
+            upstream,
+        } => (downstream, upstream),
+        Splice::Told {
+            downstream,
+            message,
+        } => return told::run(downstream, message, context).await,
+    };
     let Switched {
         upgrade,
         stream,

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Listeners times reasons; both are few.
 const CUTS_MAX: usize = 4_096;
 
+/// What becomes of a question for what arrived.
+const ARRIVALS: [&str; 5] = ["answered", "stale", "replayed", "limited", "failed"];
+
 /// Until when the certificates of a file are valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateExpiry {
@@ -25,6 +28,8 @@ pub(super) struct EdgeMetrics {
     expiries: Mutex<Arc<[CertificateExpiry]>>,
     renewed: AtomicU64,
     refused: AtomicU64,
+    /// One for each of [`ARRIVALS`].
+    arrivals: [AtomicU64; ARRIVALS.len()],
 }
 
 struct Cut {
@@ -40,6 +45,7 @@ impl EdgeMetrics {
             expiries: Mutex::new(Arc::from([])),
             renewed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            arrivals: Default::default(),
         }
     }
 
@@ -65,6 +71,13 @@ impl EdgeMetrics {
     pub(super) fn renewed(&self, taken: bool) {
         let count = if taken { &self.renewed } else { &self.refused };
         count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn arrival(&self, result: &str) {
+        let mut counts = ARRIVALS.iter().zip(&self.arrivals);
+        if let Some((_, count)) = counts.find(|(name, _)| **name == result) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {
@@ -97,6 +110,14 @@ impl EdgeMetrics {
             help: "Changed certificates, keys and authorities that were taken, or refused.",
         });
         for (result, count) in [("taken", &self.renewed), ("refused", &self.refused)] {
+            page.sample(&[("result", result)], count.load(Ordering::Relaxed));
+        }
+        page.family(Family {
+            name: "edgespan_arrival_questions",
+            kind: Kind::Counter,
+            help: "Questions for an account of what arrived that were signed with a secret.",
+        });
+        for (result, count) in ARRIVALS.iter().zip(&self.arrivals) {
             page.sample(&[("result", result)], count.load(Ordering::Relaxed));
         }
     }
