@@ -16,6 +16,7 @@
 
 mod auth;
 mod authorizer;
+mod backends;
 mod balancing;
 mod bodies;
 mod breaker;
