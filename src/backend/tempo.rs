@@ -58,9 +58,10 @@ async fn found(
         .traces
         .sort_by_key(|trace| std::cmp::Reverse(trace.start));
     found.cut(query.limit);
-    // What an edgespan says when its search ran out of time.
+    // An edgespan says so, too, when its search ran out of time.
     if document.get("complete").and_then(Value::as_bool) == Some(false) {
-        found.incomplete = Some("the search ended early".to_owned());
+        let early = || "the search ended early".to_owned();
+        found.incomplete.get_or_insert_with(early);
     }
     Ok(found)
 }

@@ -14,12 +14,14 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod arrival;
 mod auth;
 mod authorizer;
 mod backends;
 mod balancing;
 mod bodies;
 mod breaker;
+mod cloudflare;
 mod commands;
 mod compression;
 mod conformance;
