@@ -101,10 +101,15 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
     let has_errors = told.or_else(|| sum("errorCount").map(|errors| errors > 0));
     let status = number(value.get("statusCode")).and_then(|code| u16::try_from(code).ok());
     let flow = value.get("flow").and_then(Value::as_str).map(str::to_owned);
+    // Without a root an edgespan also tells the first span, which an edge is known by.
+    let known = |root: &str, first: &str| match text(value.get(root)) {
+        "" | NO_ROOT => text(value.get(first)).to_owned(),
+        name => name.to_owned(),
+    };
     Some(Summary {
         id: trace_id(text(value.get("traceID")))?,
-        root_service: known(text(value.get("rootServiceName"))),
-        root_name: known(root_name),
+        root_service: known("rootServiceName", "firstServiceName"),
+        root_name: known("rootTraceName", "firstSpanName"),
         start: number(value.get("startTimeUnixNano")).unwrap_or(0),
         duration: exact.unwrap_or_else(|| milliseconds.saturating_mul(1_000_000)),
         spans: spans
@@ -118,14 +123,6 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
         status: status.or(matched.status),
         flow: flow.or(matched.flow),
     })
-}
-
-fn known(name: &str) -> String {
-    if name == NO_ROOT {
-        String::new()
-    } else {
-        name.to_owned()
-    }
 }
 
 /// What the spans that matched say of the trace.

@@ -60,13 +60,14 @@ fn hex(text: &str) -> Vec<u8> {
 /// The trace in OTLP.
 pub fn groups() -> Vec<ResourceSpans> {
     let text = |key, value: &str| attribute(key, Any::StringValue(value.to_owned()));
+    let began = began();
     let server = Span {
         trace_id: hex(ID),
         span_id: hex(SERVER),
         name: format!("POST {ROUTE}"),
         kind: 2,
-        start_time_unix_nano: began(),
-        end_time_unix_nano: began() + LASTED,
+        start_time_unix_nano: began,
+        end_time_unix_nano: began + LASTED,
         attributes: vec![
             text("http.route", ROUTE),
             text("flow", "escrow"),
@@ -189,15 +190,16 @@ fn tempo_trace() -> Value {
         use base64::Engine;
         base64::engine::general_purpose::STANDARD.encode(hex(id))
     };
+    let began = began();
     json!({"trace": {"resourceSpans": [{
         "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "edgespan"}}]},
         "scopeSpans": [{"scope": {"name": "edgespan"}, "spans": [
             {"traceId": base64(ID), "spanId": base64(SERVER), "name": format!("POST {ROUTE}"),
-             "kind": "SPAN_KIND_SERVER", "startTimeUnixNano": began().to_string(),
-             "endTimeUnixNano": (began() + LASTED).to_string(), "status": {}},
+             "kind": "SPAN_KIND_SERVER", "startTimeUnixNano": began.to_string(),
+             "endTimeUnixNano": (began + LASTED).to_string(), "status": {}},
             {"traceId": base64(ID), "spanId": base64(CLIENT), "parentSpanId": base64(SERVER),
-             "name": "POST", "kind": "SPAN_KIND_CLIENT", "startTimeUnixNano": began().to_string(),
-             "endTimeUnixNano": (began() + LASTED).to_string(),
+             "name": "POST", "kind": "SPAN_KIND_CLIENT", "startTimeUnixNano": began.to_string(),
+             "endTimeUnixNano": (began + LASTED).to_string(),
              "status": {"code": "STATUS_CODE_ERROR"}}]}]}]}})
 }
 
