@@ -16,4 +16,5 @@ mod run;
 mod service;
 mod span;
 mod terminal;
+mod trace;
 mod usage;
