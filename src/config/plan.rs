@@ -11,10 +11,12 @@ use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
 use crate::server::MemoryWatermark;
 use crate::trace::resource::ResourceValue;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
-use std::net::SocketAddr;
 use crate::verify::arrival::ArrivalSettings;
+use crate::verify::watch::WatchSettings;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +37,8 @@ pub struct Plan {
     pub assertion: Option<AssertionSettings>,
     /// Who is told what arrived.
     pub arrival: Option<ArrivalSettings>,
+    /// Checks of whether headers survive the way from outside, in the file's order.
+    pub verify: Vec<WatchSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.
@@ -125,6 +129,8 @@ pub struct TracingPlan {
     /// Propagators by name, as `OTEL_PROPAGATORS` knows them: `tracecontext`, `baggage`, `b3`,
     /// `b3multi`, in order and without repetition; empty for `none`.
     pub propagators: Vec<Arc<str>>,
+    /// Headers whose ids root traces.
+    pub root_from: RootFrom,
     /// Head sampling of requests that match no route.
     pub default_sampling: SamplingRule,
     /// Feature flags of requests that match no route, as `(key, variant)` in key order.

@@ -17,6 +17,7 @@ pub mod settings;
 pub mod flow;
 pub mod flags;
 pub mod redact;
+pub mod root;
 pub mod rpc;
 pub mod websocket;
 

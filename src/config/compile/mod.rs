@@ -36,6 +36,7 @@ mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
+mod verify;
 mod websocket;
 
 pub(in crate::config) use resource::DOWNWARD_API;
@@ -90,7 +91,9 @@ pub(in crate::config) fn compile(
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
+    let root_from = sampling::root_from(config, &listeners, compiler);
     let arrival = arrival::compile(config.arrival.as_ref(), &listeners, compiler);
+    let verify = verify::compile(&config.verify, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -115,10 +118,11 @@ pub(in crate::config) fn compile(
         reserved,
         assertion,
         arrival,
+        verify,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),
-        tracing: variables::tracing(config, variables, resource, default, flags),
+        tracing: variables::tracing(config, variables, resource, default, flags, root_from),
         export,
         terminal,
         telemetry,
