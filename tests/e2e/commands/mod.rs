@@ -17,3 +17,4 @@ mod service;
 mod span;
 mod terminal;
 mod usage;
+mod verify;
