@@ -14,8 +14,8 @@ use crate::trace::resource::ResourceValue;
 use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
-use std::net::SocketAddr;
 use crate::verify::arrival::ArrivalSettings;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
