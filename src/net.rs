@@ -43,6 +43,13 @@ impl TrustedPeers {
         self.0.iter().any(|network| network.contains(&address))
     }
 
+    /// Trusts these and those.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.0.extend_from_slice(&others.0);
+        self
+    }
+
     /// The first address that is trusted, for a rehearsal.
     pub fn first(&self) -> Option<IpAddr> {
         self.0.first().map(IpNet::addr)

@@ -36,6 +36,10 @@ pub enum Door {
     Admin,
     /// Health and metrics alone.
     Probes,
+    /// OTLP of services over gRPC, for the store of traces.
+    OtlpGrpc,
+    /// The same over HTTP.
+    OtlpHttp,
 }
 
 /// Why nothing was started.
@@ -141,6 +145,7 @@ pub(super) fn snapshot(
         trace,
         recording: tracing.recording,
         propagators: Propagators::from_names(tracing.propagators.iter().map(AsRef::as_ref)),
+        root_from: tracing.root_from.clone(),
         sinks,
         response_trace_id: tracing.response_trace_id,
         metrics: Arc::clone(metrics),

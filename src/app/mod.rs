@@ -14,6 +14,7 @@ mod reload;
 mod run;
 pub mod service_manager;
 mod signal;
+mod store;
 mod telemetry;
 
 pub use accounts::ReadAccount;

@@ -6,12 +6,14 @@ use super::doorway::{Behind, Bound, Doorway, TlsShared, linger_and_finish};
 use super::in_force;
 use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
+use super::store::{NextStore, StoreAtWork};
 use super::telemetry::{OwnTelemetry, Readings};
 use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
 use crate::proxy::Live;
 use crate::server::Drain;
+use crate::store::TraceStore;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
@@ -63,6 +65,7 @@ pub struct Running {
     pub(super) ledger: Ledger,
     pub(super) sinks: Vec<Arc<dyn SpanSink>>,
     pub(super) access_log: AccessLogs,
+    pub(super) store: StoreAtWork,
     telemetry: OwnTelemetry,
     readings: Readings,
     doors: HandedDoors,
@@ -103,14 +106,16 @@ impl Running {
         let bind = |settings| Bound::new(settings, &mut inherited, &tls);
         let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let doors = open_doors(&plan, &mut inherited).await?;
+        let store = NextStore::make(&plan.store, None, &Vec::new(), &mut inherited)?;
         tell_left(&inherited);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = ledger_of(&destinations);
         let mut access_log = AccessLogs::new(options.access_log, &metrics);
         let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
-        let sinks = all_sinks(&options.sinks, &destinations);
         let resource = build::resource(&plan);
+        let own_store = store.sink(&plan, resource.clone());
+        let sinks = all_sinks(&options.sinks, &destinations, own_store);
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
@@ -120,6 +125,7 @@ impl Running {
             metrics: Arc::clone(&metrics),
             tls,
         };
+        let store = StoreAtWork::start(store, &metrics);
         let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
@@ -131,6 +137,8 @@ impl Running {
             accounts: ledger.reader(options.accounts),
             telemetry: telemetry.read_accounts(),
             upstreams: in_force::upstreams(&behind.live),
+            store: store.reader(),
+            further: store.routes(),
             config: in_force::config(&behind.live),
             last_reload: last_reload.clone(),
             drain: Arc::clone(&drain_asked),
@@ -157,6 +165,7 @@ impl Running {
             ledger,
             sinks: options.sinks,
             access_log,
+            store,
             telemetry,
             readings,
             doors: again,
@@ -230,7 +239,18 @@ impl Running {
                 });
             }
         }
+        heirlooms.extend(self.store.heirlooms()?);
         Ok(heirlooms)
+    }
+
+    /// Where services may send spans of their own, by the setting that asks for it.
+    pub fn otlp_doors(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.store.addresses()
+    }
+
+    /// The store of recent traces, unless it is off.
+    pub fn traces(&self) -> Option<TraceStore> {
+        self.store.store()
     }
 
     /// A successor has the sockets and takes connections: from here on this process takes none.
@@ -238,6 +258,7 @@ impl Running {
     pub fn hand_over(&mut self) {
         self.readiness.draining();
         self.over.cancel();
+        self.store.shut();
         for doorway in &mut self.doorways {
             doorway.shut(true);
         }
@@ -295,13 +316,16 @@ impl Running {
     }
 }
 
-/// The process's own sinks, then the exporters.
+/// The store of traces, since whoever has the answer may ask it at once; then the process's own
+/// sinks, then the exporters.
 pub(super) fn all_sinks(
     own: &[Arc<dyn SpanSink>],
     destinations: &[Destination],
+    store: Option<Arc<dyn SpanSink>>,
 ) -> Vec<Arc<dyn SpanSink>> {
     let sent = destinations.iter().map(|one| &one.sink);
-    own.iter().chain(sent).cloned().collect()
+    let others = own.iter().chain(sent).cloned();
+    store.into_iter().chain(others).collect()
 }
 
 async fn open_doors(

@@ -360,6 +360,8 @@ impl Flags {
             Door::Admin if self.admin => Chosen::Flag("--admin"),
             Door::Admin => Chosen::Key("admin.address".to_owned()),
             Door::Probes => Chosen::Key("admin.probes".to_owned()),
+            Door::OtlpGrpc => Chosen::Key("store.otlp.grpc".to_owned()),
+            Door::OtlpHttp => Chosen::Key("store.otlp.http".to_owned()),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
 use crate::server::MemoryWatermark;
 use crate::trace::resource::ResourceValue;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
 use std::net::SocketAddr;
@@ -125,6 +126,8 @@ pub struct TracingPlan {
     /// Propagators by name, as `OTEL_PROPAGATORS` knows them: `tracecontext`, `baggage`, `b3`,
     /// `b3multi`, in order and without repetition; empty for `none`.
     pub propagators: Vec<Arc<str>>,
+    /// Headers whose ids root traces.
+    pub root_from: RootFrom,
     /// Head sampling of requests that match no route.
     pub default_sampling: SamplingRule,
     /// Feature flags of requests that match no route, as `(key, variant)` in key order.

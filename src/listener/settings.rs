@@ -27,6 +27,8 @@ pub struct ListenerSettings {
     /// A header in which a trusted peer names the client instead of `X-Forwarded-For`,
     /// such as `CF-Connecting-IP`.
     pub client_address_header: Option<HeaderName>,
+    /// Peers by which Cloudflare speaks, all of them trusted; None: it is not behind Cloudflare.
+    pub cloudflare: Option<TrustedPeers>,
     /// Deadlines.
     pub timeouts: ListenerTimeouts,
     /// Bounds.

@@ -6,6 +6,7 @@
 
 use super::authority::Authority;
 use super::client_address::{client_of_chain, forwarded_parameter, last_element, parse_node};
+use super::cloudflare;
 use crate::net::TrustedPeers;
 use http::header::{Entry, FORWARDED, VIA};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -41,6 +42,8 @@ pub struct ForwardedPolicy<'a> {
     /// A header in which such a peer names the client, such as `CF-Connecting-IP`. Goes before
     /// `X-Forwarded-For`.
     pub client_address_header: Option<&'a HeaderName>,
+    /// Peers by which Cloudflare speaks; None: the listener is not behind it.
+    pub cloudflare: Option<&'a TrustedPeers>,
     /// [`text_of`] the peer, if it was made before: once for a connection, not for each request.
     pub peer_text: Option<&'a HeaderValue>,
 }
@@ -77,6 +80,9 @@ pub fn apply_request(
     let address = peer.ip().to_canonical();
     let trusted = policy.trusted.trusts(address);
     remove_claims(headers, trusted, policy.client_address_header);
+    if policy.cloudflare.is_some() {
+        cloudflare::remove_claims(headers, cloudflare::is_edge(policy.cloudflare, address));
+    }
     let view = if trusted {
         view_of_trusted(headers, address, peer.port(), scheme, policy)
     } else {
@@ -122,8 +128,12 @@ pub fn names(value: &str, address: IpAddr) -> bool {
 
 /// The client by the word of a trusted peer: the header of the setting, else the chain.
 pub fn client_of(headers: &HeaderMap, peer: IpAddr, policy: &ForwardedPolicy<'_>) -> IpAddr {
-    let named = policy
-        .client_address_header
+    let header = if cloudflare::is_edge(policy.cloudflare, peer) {
+        Some(&cloudflare::CF_CONNECTING_IP)
+    } else {
+        policy.client_address_header
+    };
+    let named = header
         .and_then(|name| only_value(headers, name))
         .and_then(parse_node);
     named.unwrap_or_else(|| client_of_chain(headers, peer, policy.trusted))
@@ -298,6 +308,7 @@ mod tests {
         let policy = ForwardedPolicy {
             trusted: &trusted,
             client_address_header: header,
+            cloudflare: None,
             peer_text: None,
         };
         let host = HeaderValue::from_static("a:8080");

@@ -5,6 +5,7 @@
 
 pub mod authority;
 mod client_address;
+pub mod cloudflare;
 pub mod compression;
 pub mod cookie;
 pub mod credential;

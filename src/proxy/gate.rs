@@ -4,6 +4,7 @@ use super::arrival::{self, Asked};
 use super::body::Body;
 use super::context::RequestContext;
 use super::decide::{self, Asking};
+use super::edge;
 use super::error::ProxyError;
 use super::held::ClientBody;
 use super::limit;
@@ -172,6 +173,7 @@ fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Opti
     let policy = ForwardedPolicy {
         trusted: &listener.trusted_proxies,
         client_address_header: listener.client_address_header.as_ref(),
+        cloudflare: listener.cloudflare.as_ref(),
         peer_text: context.conn.peer_text.as_ref(),
     };
     let host = normalized
@@ -288,7 +290,10 @@ pub(super) fn open_span(
         return;
     }
     let inbound = live.propagators.extract(&parts.headers);
-    context.head = Some(context.trace_rule().sampler.decide(inbound.as_ref()));
+    let root = edge::root_of(&live, &context.conn, &parts.headers, inbound.as_ref());
+    let id = root.map(|(id, _)| id);
+    let sampler = &context.trace_rule().sampler;
+    context.head = Some(sampler.decide_rooted(inbound.as_ref(), id));
     choose_branch(context, parts);
     context.server_id = ids::span_id();
     let Some(head) = &context.head else { return };
@@ -333,6 +338,7 @@ pub(super) fn open_span(
                 &parts.headers,
             );
         }
+        edge::write(&mut span, root, &context.conn, &parts.headers);
         if let Some(identity) = context.conn.identity() {
             certificate(identity).write(&mut span);
         }

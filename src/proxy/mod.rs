@@ -11,6 +11,7 @@ mod compress;
 mod context;
 mod cors;
 mod decide;
+mod edge;
 mod edit;
 mod entitle;
 mod error;

@@ -13,6 +13,7 @@ use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::flags::FeatureFlags;
 use crate::trace::propagate::Propagators;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::HeadSampler;
 use crate::trace::settings::TraceSettings;
 use crate::trace::sink::SpanSink;
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub recording: bool,
     /// How context is read and written.
     pub propagators: Propagators,
+    /// What the ids of traces are made of that begin here.
+    pub root_from: RootFrom,
     /// Who gets finished spans.
     pub sinks: Vec<Arc<dyn SpanSink>>,
     /// Whether answers carry `x-trace-id`.

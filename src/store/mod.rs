@@ -3,10 +3,16 @@
 //! The bound is in bytes. At the bound the traces that came first leave, each as a whole, and are
 //! counted; a trace still receiving spans is nothing special.
 
+mod api;
+mod handle;
+mod intake;
 mod naive;
 mod search;
 pub mod traceql;
 
+pub use api::{Api, routes};
+pub use handle::StoreInForce;
+pub use intake::{BoundDoor, Intake, IntakeReading, OtlpDoor};
 pub use search::{Hit, HitSpan, Search, SearchAnswer, ServiceCount};
 
 use crate::clock::Timestamp;
@@ -116,6 +122,11 @@ impl TraceStore {
     /// An empty store.
     pub fn new(settings: &StoreSettings) -> Self {
         Self(Arc::new(Naive::new(settings.bytes_max)))
+    }
+
+    /// Another bound. What is over it leaves at once, the oldest first.
+    pub fn resize(&self, settings: &StoreSettings) {
+        self.0.resize(settings.bytes_max);
     }
 
     /// Takes edgespan's own spans; `resource` is an encoded `Resource` without tag and length.

@@ -11,12 +11,13 @@ use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 #[derive(Debug)]
 pub(super) struct Naive {
-    bytes_max: usize,
+    bytes_max: AtomicUsize,
     inner: Mutex<Inner>,
     sequence: watch::Sender<u64>,
 }
@@ -50,7 +51,7 @@ impl SpanSink for Own {
 impl Naive {
     pub(super) fn new(bytes_max: usize) -> Self {
         Self {
-            bytes_max,
+            bytes_max: AtomicUsize::new(bytes_max),
             inner: Mutex::default(),
             sequence: watch::Sender::new(0),
         }
@@ -97,13 +98,23 @@ impl Naive {
                 }
             }
         }
-        while inner.bytes > self.bytes_max as u64 && !inner.traces.is_empty() {
+        self.evict(&mut inner);
+        self.sequence.send_replace(inner.spans);
+        taken
+    }
+
+    fn evict(&self, inner: &mut Inner) {
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed) as u64;
+        while inner.bytes > bytes_max && !inner.traces.is_empty() {
             let (_, _, gone) = inner.traces.remove(0);
             inner.evicted_traces += 1;
             inner.bytes -= gone.iter().map(|one| one.encoded_len() as u64).sum::<u64>();
         }
-        self.sequence.send_replace(inner.spans);
-        taken
+    }
+
+    pub(super) fn resize(&self, bytes_max: usize) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
+        self.evict(&mut self.lock());
     }
 
     pub(super) fn kept(&self, id: TraceId) -> Option<Kept> {
@@ -161,7 +172,7 @@ impl Naive {
             traces: inner.traces.len() as u64,
             spans: inner.spans,
             bytes: inner.bytes,
-            bytes_max: self.bytes_max as u64,
+            bytes_max: self.bytes_max.load(Ordering::Relaxed) as u64,
             evicted_traces: inner.evicted_traces,
             began: inner.traces.first().map(|_| Timestamp::default()),
             ..StoreStats::default()

@@ -17,12 +17,13 @@ pub mod settings;
 pub mod flow;
 pub mod flags;
 pub mod redact;
+pub mod root;
 pub mod rpc;
 pub mod websocket;
 
 pub mod resource;
 pub mod sink;
-mod address;
+pub mod address;
 mod error_type;
 mod limits;
 pub(crate) mod percent;

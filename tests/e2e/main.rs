@@ -14,11 +14,13 @@
     reason = "tests stop at the first surprise"
 )]
 
+mod arrival;
 mod auth;
 mod authorizer;
 mod balancing;
 mod bodies;
 mod breaker;
+mod cloudflare;
 mod commands;
 mod compression;
 mod conformance;
@@ -61,6 +63,7 @@ mod sampling;
 mod spans;
 mod split;
 mod stalls;
+mod store;
 mod support;
 mod telemetry;
 mod tls;

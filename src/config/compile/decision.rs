@@ -45,7 +45,7 @@ pub(super) fn compile(
 }
 
 /// Whether it decides and forwards nothing.
-fn is_decision(listener: &raw::Listener) -> bool {
+pub(super) fn is_decision(listener: &raw::Listener) -> bool {
     let mode = listener.mode.as_ref().map(|mode| mode.value);
     mode == Some(raw::ListenerMode::Decision)
 }

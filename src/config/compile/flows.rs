@@ -5,6 +5,7 @@ use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Purpose};
+use crate::message::credential;
 use crate::trace::flow::{Flow, FlowAttribute, FlowSource, ValueKind};
 use std::sync::Arc;
 
@@ -121,6 +122,11 @@ fn check_key(key: &Spanned<String>, compiler: &mut Compiler<'_>) {
 fn source(written: &raw::FlowAttribute, compiler: &mut Compiler<'_>) -> Option<FlowSource> {
     let mut header = |name: &Spanned<raw::HeaderName>| {
         let read = scalar::header_name(&name.value.0, Purpose::Read);
+        if credential::is_credential(&name.value.0) {
+            let message = format!("`{}` is a credential", name.value.0);
+            let diagnostic = Diagnostic::at(Code::FlowAttribute, &name.span, message);
+            compiler.tell(diagnostic.label("it would stand in every span of the flow"));
+        }
         compiler.value(&name.span, Code::Header, read)
     };
     if let Some(capture) = &written.path {

@@ -6,6 +6,7 @@ use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::listener::{ListenerLimits, ListenerSettings, ListenerTimeouts, PathPolicy};
+use crate::message::cloudflare;
 use crate::net::TrustedPeers;
 use ipnet::IpNet;
 use std::net::{IpAddr, SocketAddr};
@@ -67,10 +68,16 @@ fn one(
     let header = listener.client_address_header.as_ref();
     if let Some(header) = header
         && listener.trusted_proxies.is_empty()
+        && listener.cloudflare.is_none()
     {
         let message = "`client_address_header` has no effect without `trusted_proxies`";
         let diagnostic = Diagnostic::at(Code::NoEffect, &header.span, message);
         compiler.tell(diagnostic.label("nobody is trusted to set it"));
+    }
+    let mut trusted_proxies = compiler.networks(&listener.trusted_proxies);
+    let cloudflare = cloudflare(listener, &trusted_proxies, compiler);
+    if let Some(peers) = &cloudflare {
+        trusted_proxies = trusted_proxies.and(peers);
     }
     ListenerSettings {
         name: Arc::from(name.value.as_str()),
@@ -78,7 +85,8 @@ fn one(
         decision: decision::compile(name, listener, compiler),
         proxy_protocol: tls::proxy_protocol(listener.proxy_protocol.as_ref(), compiler),
         tls: tls::listener(listener.tls.as_ref(), compiler),
-        trusted_proxies: compiler.networks(&listener.trusted_proxies),
+        trusted_proxies,
+        cloudflare,
         client_address_header: header.and_then(|header| {
             let read = scalar::header_name(&header.value.0, Purpose::Read);
             compiler.value(&header.span, Code::Header, read)
@@ -91,6 +99,29 @@ fn one(
         },
         rate_limits: Vec::new(),
     }
+}
+
+/// The peers by which Cloudflare speaks.
+fn cloudflare(
+    listener: &raw::Listener,
+    trusted: &TrustedPeers,
+    compiler: &mut Compiler<'_>,
+) -> Option<TrustedPeers> {
+    let written = listener.cloudflare.as_ref()?;
+    if decision::is_decision(listener) {
+        let message = "`cloudflare` has no effect with `mode: decision`";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, message);
+        compiler.tell(diagnostic.label("the host proxy tells who the client is"));
+        return None;
+    }
+    Some(match &written.value {
+        raw::Cloudflare::From(own) => compiler.networks(&own.from),
+        raw::Cloudflare::Word(word) if word == "tunnel" => {
+            TrustedPeers::new(cloudflare::local()).and(trusted)
+        }
+        // The schema lets no other word through.
+        raw::Cloudflare::Word(_) => TrustedPeers::new(cloudflare::edge()),
+    })
 }
 
 impl Compiler<'_> {

@@ -90,6 +90,7 @@ pub(in crate::config) fn compile(
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
+    let root_from = sampling::root_from(config, &listeners, compiler);
     let arrival = arrival::compile(config.arrival.as_ref(), &listeners, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
@@ -118,7 +119,7 @@ pub(in crate::config) fn compile(
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),
-        tracing: variables::tracing(config, variables, resource, default, flags),
+        tracing: variables::tracing(config, variables, resource, default, flags, root_from),
         export,
         terminal,
         telemetry,

@@ -5,13 +5,20 @@ use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::otel_env::OtelVariables;
 use crate::config::raw;
+use crate::config::scalar::{self, Purpose};
+use crate::listener::ListenerSettings;
 use crate::trace::resource::ResourceValue;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::{SamplingRule, UnsampledParent};
+use http::HeaderName;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Feature flags as `(key, variant)` in key order.
 pub(super) type Flags = Arc<[(Arc<str>, Arc<str>)]>;
+
+/// Most headers that are looked at for a trace's root.
+const ROOTS_MAX: usize = 8;
 
 /// Most flags of a span: each is an attribute of its own.
 const FLAGS_MAX: usize = 32;
@@ -124,4 +131,38 @@ pub(super) fn flags(maps: &[&Entries<Spanned<String>>], compiler: &mut Compiler<
     }
     let pair = |(key, variant): (&str, &str)| (Arc::from(key), Arc::from(variant));
     merged.into_iter().map(pair).collect()
+}
+/// Headers that root traces.
+pub(super) fn root_from(
+    config: &raw::Config,
+    listeners: &[ListenerSettings],
+    compiler: &mut Compiler<'_>,
+) -> RootFrom {
+    let written = &config.propagation.root_from;
+    let mut names: Vec<HeaderName> = Vec::with_capacity(written.len());
+    for name in written {
+        let read = scalar::header_name(&name.value.0, Purpose::Read);
+        let Some(read) = compiler.value(&name.span, Code::Header, read) else {
+            continue;
+        };
+        if names.contains(&read) {
+            let message = format!("`{read}` is there twice");
+            compiler.tell(Diagnostic::at(Code::DuplicateName, &name.span, message));
+        } else if names.len() == ROOTS_MAX {
+            let message = format!("traces are rooted from {ROOTS_MAX} headers at most");
+            compiler.tell(Diagnostic::at(Code::OutOfRange, &name.span, message));
+        }
+        names.push(read);
+    }
+    let nobody = |listener: &ListenerSettings| listener.trusted_proxies.is_empty();
+    if let Some(first) = written.first()
+        && !listeners.is_empty()
+        && listeners.iter().all(nobody)
+    {
+        let message = "`root_from` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &first.span, message);
+        compiler
+            .tell(diagnostic.label("no listener has `trusted_proxies` or `cloudflare` to believe"));
+    }
+    RootFrom::new(names)
 }

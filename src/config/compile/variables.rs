@@ -5,6 +5,7 @@ use crate::config::otel_env::OtelVariables;
 use crate::config::plan::TracingPlan;
 use crate::config::raw;
 use crate::trace::resource::ResourceValue;
+use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,6 +28,7 @@ pub(super) fn tracing(
     resource: Vec<(Arc<str>, ResourceValue)>,
     default_sampling: SamplingRule,
     feature_flags: Flags,
+    root_from: RootFrom,
 ) -> TracingPlan {
     let keys = config.auth.iter();
     let keys = keys.filter_map(|(_, policy)| policy.api_key.as_ref()?.value.query.as_ref());
@@ -37,6 +39,7 @@ pub(super) fn tracing(
         propagators: variables
             .propagators
             .unwrap_or_else(|| propagators(config.propagation.propagators.as_deref())),
+        root_from,
         default_sampling,
         feature_flags,
         response_trace_id: config.propagation.response_trace_id.unwrap_or(false),

@@ -1,7 +1,7 @@
 //! Listeners as they are written.
 
 use super::{
-    AddressText, Count, Decision, DurationText, HeaderName, ListenerTls, NetworkText,
+    AddressText, Cloudflare, Count, Decision, DurationText, HeaderName, ListenerTls, NetworkText,
     OffOrDuration, ProxyProtocol, SizeText,
 };
 use crate::config::decode::Spanned;
@@ -29,6 +29,11 @@ pub(in crate::config) struct Listener {
     pub(in crate::config) trusted_proxies: Vec<Spanned<NetworkText>>,
     /// A header in which a trusted proxy names the client, such as `cf-connecting-ip`.
     pub(in crate::config) client_address_header: Option<Spanned<HeaderName>>,
+    /// Behind Cloudflare: `edge` for its published addresses, `tunnel` for a `cloudflared` on this
+    /// machine or among `trusted_proxies`, or `{from: [NETWORK]}`. Those peers are trusted, their
+    /// `CF-Connecting-IP` names the client, and spans carry ray, data center and country. What
+    /// Cloudflare alone writes is removed from everybody else's requests.
+    pub(in crate::config) cloudflare: Option<Spanned<Cloudflare>>,
     /// Deadlines.
     pub(in crate::config) timeouts: ListenerTimeouts,
     /// Bounds.

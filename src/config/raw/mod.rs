@@ -9,6 +9,7 @@ mod assertion;
 mod auth;
 mod auth_cache;
 mod balance;
+mod cloudflare;
 mod decision;
 mod export;
 mod forward;
@@ -34,6 +35,7 @@ pub(in crate::config) use assertion::{Assertion, RouteAssertion};
 pub(in crate::config) use auth::{Policy, PolicySet, Preflights};
 pub(in crate::config) use auth_cache::{AuthCache, AuthCacheKey};
 pub(in crate::config) use balance::{Balance, Dns, EndpointEntry, Families, HashKey, HashPart};
+pub(in crate::config) use cloudflare::Cloudflare;
 pub(in crate::config) use decision::Decision;
 pub(in crate::config) use export::{
     Exporter, ExporterQueue, ExporterTls, Otlp, OtlpCompression, OtlpProtocol,

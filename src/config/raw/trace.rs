@@ -83,6 +83,10 @@ pub(in crate::config) enum UnsampledParent {
 pub(in crate::config) struct Propagation {
     /// Formats. Default `[tracecontext, baggage]`. `OTEL_PROPAGATORS` wins over it.
     pub(in crate::config) propagators: Option<Vec<Spanned<Propagator>>>,
+    /// Headers with an id of the request's own, such as `cf-ray` or `x-request-id`, the best one
+    /// first: a request of a trusted peer that comes without a trace begins one whose id is made
+    /// of it, so that all replicas agree. Without it trace ids are random.
+    pub(in crate::config) root_from: Vec<Spanned<HeaderName>>,
     /// Whether responses carry the trace id in `x-trace-id`.
     #[schemars(extend("default" = false))]
     pub(in crate::config) response_trace_id: Option<bool>,

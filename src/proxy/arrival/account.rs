@@ -32,7 +32,7 @@ pub(super) fn account(
             alpn: tls.alpn.map(str::to_owned),
             sni: tls.sni.as_deref().map(str::to_owned),
         }),
-        method: context.method.to_string(),
+        method: arriving.method.to_string(),
         path: arriving.path,
         query: arriving.query,
         authority: arriving.authority,
@@ -56,6 +56,11 @@ fn client(context: &RequestContext, arriving: &Arriving) -> Client {
     let peer = context.conn.ends.peer.ip().to_canonical();
     let peer_trusted = listener.trusted_proxies.trusts(peer);
     let named = [
+        listener
+            .cloudflare
+            .as_ref()
+            .filter(|peers| peers.trusts(peer))
+            .map(|_| "cf-connecting-ip"),
         listener
             .client_address_header
             .as_ref()

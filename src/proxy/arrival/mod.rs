@@ -42,6 +42,7 @@ const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control
 pub(super) struct Arriving {
     inquiry: Inquiry,
     secret: Secret,
+    method: Method,
     path: String,
     query: Option<String>,
     authority: Option<String>,
@@ -79,6 +80,7 @@ pub(super) fn recognise<B>(
     Some(Box::new(Arriving {
         inquiry,
         secret: secret.clone(),
+        method: request.method().clone(),
         path: uri.path().to_owned(),
         query: uri.query().map(str::to_owned),
         authority: authority.map(arrival::latin1),

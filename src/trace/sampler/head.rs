@@ -75,15 +75,28 @@ impl HeadSampler {
 
     /// Decides for one request.
     pub fn decide(&self, inbound: Option<&Inbound>) -> Head {
-        match inbound {
-            Some(Inbound::Parent(parent)) => self.under(parent),
-            Some(Inbound::Decision { sampled, debug }) => self.told(*sampled, *debug),
-            None => self.root(),
-        }
+        self.decide_rooted(inbound, None)
     }
 
-    fn root(&self) -> Head {
-        let trace_id = ids::trace_id();
+    /// The same; a trace that begins here has the id `root`, if there is one.
+    ///
+    /// Such an id is not said to be random (W3C Trace Context level 2): it is a function of what
+    /// somebody else chose, and two requests may have it. Its last 56 bits are as evenly spread as
+    /// a digest's are, so samplers that go by them keep the share that they say.
+    pub fn decide_rooted(&self, inbound: Option<&Inbound>, root: Option<TraceId>) -> Head {
+        let mut head = match inbound {
+            Some(Inbound::Parent(parent)) => return self.under(parent),
+            Some(Inbound::Decision { sampled, debug }) => self.told(*sampled, *debug, root),
+            None => self.root(root),
+        };
+        if root.is_some() {
+            head.flags &= !RANDOM;
+        }
+        head
+    }
+
+    fn root(&self, root: Option<TraceId>) -> Head {
+        let trace_id = root.unwrap_or_else(ids::trace_id);
         let kept = self.keeps(randomness(trace_id));
         Head {
             trace_id,
@@ -103,9 +116,9 @@ impl HeadSampler {
     }
 
     /// A new trace whose sampling the caller has decided, by a probability that nobody knows.
-    fn told(&self, sampled: bool, debug: bool) -> Head {
+    fn told(&self, sampled: bool, debug: bool, root: Option<TraceId>) -> Head {
         let (record, reason) = self.follow(sampled, debug);
-        let trace_id = ids::trace_id();
+        let trace_id = root.unwrap_or_else(ids::trace_id);
         Head {
             trace_id,
             parent_span_id: None,

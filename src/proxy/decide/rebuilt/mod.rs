@@ -98,6 +98,7 @@ impl<'a> Reading<'a> {
         ForwardedPolicy {
             trusted,
             client_address_header: self.client_address_header,
+            cloudflare: None,
             peer_text: None,
         }
     }

@@ -69,6 +69,7 @@ impl Sent {
         let policy = ForwardedPolicy {
             trusted: &trusted,
             client_address_header: None,
+            cloudflare: None,
             peer_text: None,
         };
         let client = SocketAddr::new(CLIENT, 4711);
