@@ -76,6 +76,19 @@ const COMMANDS: &[Help] = &[
         exit: "0 explained, 1 failed, 64 usage, 78 configuration",
     },
     Help {
+        command: "verify",
+        examples: &[
+            "verify https://app.example.com --secret verify.secret",
+            "verify https://app.example.com --only baggage,http/2 --repeat 50 --allow baggage=4096",
+            "verify https://httpbin.example.com/anything --echo json",
+        ],
+        note: "An edgespan behind answers where `arrival` of its configuration has the same \
+               secret. Requests carry known traceparent, tracestate, baggage and B3 headers over \
+               HTTP/1.1 and HTTP/2, by GET and POST, to a WebSocket and through a redirect.",
+        exit: "0 all survive, 1 a header does not or no account came back, 64 usage, 69 nobody \
+               answers",
+    },
+    Help {
         command: "schema",
         examples: &["schema > edgespan.schema.json", "schema --markdown"],
         note: "",

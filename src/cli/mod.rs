@@ -29,6 +29,7 @@ pub mod style;
 mod takeover;
 pub mod terminal;
 pub mod trace;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +98,7 @@ fn dispatch(
         Some(Command::Demo(args)) => run::demo(&args, console),
         Some(Command::Check(args)) => checked(&args, console),
         Some(Command::Explain(args)) => explained(&args, console),
+        Some(Command::Verify(args)) => verify::run(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
         Some(Command::Trace(args)) => trace::run(&args, console),
         Some(Command::Man(args)) => man::run(&args),
