@@ -12,6 +12,7 @@ mod plan;
 mod remote;
 mod request;
 mod runner;
+mod schedule;
 mod spans;
 mod template;
 mod values;
@@ -25,6 +26,7 @@ pub use plan::{
 pub use remote::RemoteSpans;
 pub use request::{AGENT, is_credential};
 pub use runner::{Progress, Runner};
+pub use schedule::Schedule;
 pub use spans::{SpanSource, Wait};
 pub use template::{BadTemplate, JsonTemplate, Template, is_name};
 pub use values::{Generated, RANDOM_LENGTH, RANDOM_LENGTH_MAX, Secret};

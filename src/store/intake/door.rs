@@ -132,6 +132,7 @@ fn settings(name: &Arc<str>, address: SocketAddr) -> ListenerSettings {
         tls: None,
         trusted_proxies: TrustedPeers::default(),
         client_address_header: None,
+        cloudflare: None,
         timeouts: ListenerTimeouts {
             header: HEADER_MAX,
             idle: IDLE_MAX,
