@@ -72,6 +72,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Tell whether trace headers survive the way to what stands behind
     Verify(Box<VerifyArgs>),
+    /// Ask key flows through, and hold what comes of them against a file
+    Probe(super::probe::ProbeArgs),
     /// Print the JSON Schema of the configuration
     Schema(SchemaArgs),
     /// Print completions for a shell

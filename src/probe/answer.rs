@@ -4,14 +4,15 @@ use super::jar::Jar;
 use super::matcher::{self, Mismatch};
 use super::outcome::Failed;
 use super::plan::{Assertion, Capture, Taken, What};
-use super::values::Values;
+use super::values::{MASK, Values};
+use crate::message::credential::may_be_credential;
 use http::HeaderMap;
 use serde_json::Value;
 use std::time::Duration;
 
 /// An answer, its body read once.
 #[derive(Clone, Debug)]
-pub struct Answered {
+pub(super) struct Answered {
     /// The status.
     pub status: u16,
     /// Header lines.
@@ -26,7 +27,7 @@ pub struct Answered {
 
 impl Answered {
     /// Everything that does not hold. Nothing in it is masked yet.
-    pub fn check(&self, assertions: &[Assertion], values: &Values) -> Vec<Failed> {
+    pub(super) fn check(&self, assertions: &[Assertion], values: &Values) -> Vec<Failed> {
         let checked = assertions.iter().filter_map(|assertion| {
             let (what, mismatch) = self.check_one(&assertion.what, values)?;
             Some(Failed {
@@ -58,7 +59,10 @@ impl Answered {
                 if any {
                     return None;
                 }
-                let found = wanted.check(lines.first(), values)?;
+                let mut found = wanted.check(lines.first(), values)?;
+                if !lines.is_empty() && may_be_credential(name.as_str()) {
+                    MASK.clone_into(&mut found.got);
+                }
                 Some((format!("header {name}"), found))
             }
             What::Json(pointer, wanted) => {
@@ -82,7 +86,7 @@ impl Answered {
     }
 
     /// Takes what the captures want; what is not there is told.
-    pub fn capture(
+    pub(super) fn capture(
         &self,
         captures: &[Capture],
         jar: &Jar,
@@ -196,7 +200,7 @@ mod tests {
         use http::HeaderName;
         assert_eq!(failed(What::Header(name(), contains("b="))), []);
         let found = failed(What::Header(name(), contains("c=")));
-        assert_eq!(found, told("header set-cookie", "\"c=\" in it", "\"a=1\""));
+        assert_eq!(found, told("header set-cookie", "\"c=\" in it", "***"));
         let count = HeaderName::from_static("x-count");
         let seven = Matcher(vec![Test::Equals(JsonTemplate::Plain(json!(7)))]);
         assert_eq!(failed(What::Header(count, seven)), []);

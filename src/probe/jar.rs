@@ -12,7 +12,7 @@ const LINE_BYTES_MAX: usize = 4096;
 
 /// Cookies that were set.
 #[derive(Default)]
-pub struct Jar {
+pub(super) struct Jar {
     store: CookieStore,
     taken: usize,
 }
@@ -20,7 +20,7 @@ pub struct Jar {
 impl Jar {
     /// Takes the cookies of an answer from `url`. Those of other domains, and those over the
     /// bounds, are left.
-    pub fn take(&mut self, url: &Url, headers: &HeaderMap) {
+    pub(super) fn take(&mut self, url: &Url, headers: &HeaderMap) {
         for line in headers.get_all(SET_COOKIE) {
             let Ok(line) = std::str::from_utf8(line.as_bytes()) else {
                 continue;
@@ -35,7 +35,7 @@ impl Jar {
     }
 
     /// The `Cookie` line for a request to `url`, if there is a cookie for it.
-    pub fn line(&self, url: &Url) -> Option<HeaderValue> {
+    pub(super) fn line(&self, url: &Url) -> Option<HeaderValue> {
         let mut pairs: Vec<(&str, &str)> = self.store.get_request_values(url).collect();
         // The order of a hash map is none.
         pairs.sort_unstable();
@@ -49,7 +49,7 @@ impl Jar {
     }
 
     /// The value of a cookie of this name, wherever it goes.
-    pub fn value(&self, name: &str) -> Option<String> {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
         let mut cookies = self.store.iter_unexpired();
         let found = cookies.find(|cookie| cookie.name() == name)?;
         Some(found.value().to_owned())

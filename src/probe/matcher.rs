@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 /// Most characters of a value that are told.
-pub const SHOWN_MAX: usize = 200;
+pub(super) const SHOWN_MAX: usize = 200;
 
 /// Everything that one value has to be, all of it.
 #[derive(Clone, Debug, Default)]
@@ -140,7 +140,7 @@ fn equal(expected: &JsonTemplate, actual: &Value, values: &Values) -> bool {
 }
 
 /// A value as the text of a header: numbers and truth values of the file serve for both.
-pub fn typed(text: &str, wanted: &Matcher) -> Value {
+pub(super) fn typed(text: &str, wanted: &Matcher) -> Value {
     let wants_other = wanted.0.iter().any(|test| {
         matches!(
             test,
@@ -165,12 +165,12 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// A value as a person reads it: JSON, cut.
-pub fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     cut(&value.to_string())
 }
 
 /// At most [`SHOWN_MAX`] characters.
-pub fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let mut characters = text.chars();
     let mut out: String = characters.by_ref().take(SHOWN_MAX).collect();
     if characters.next().is_some() {

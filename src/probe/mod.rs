@@ -24,7 +24,7 @@ pub use plan::{
     STEPS_MAX, Source, SpanPattern, StatusRange, Step, TIMEOUT, Taken, Traces, What, Whither,
 };
 pub use remote::RemoteSpans;
-pub use request::{AGENT, is_credential};
+pub use request::AGENT;
 pub use runner::{Progress, Runner};
 pub use schedule::Schedule;
 pub use spans::{SpanSource, Wait};

@@ -4,22 +4,20 @@
 use super::plan::{Ask, Payload, Whither};
 use super::values::{Values, encoded};
 use crate::client::{BadUrl, Target};
+use crate::message::credential::may_be_credential;
 use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, LOCATION, PROXY_AUTHORIZATION,
-    USER_AGENT,
-};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 /// What a probe calls itself; an edgespan behind knows its requests by the beginning of it.
 pub const AGENT: &str = concat!("edgespan-probe/", env!("CARGO_PKG_VERSION"));
 /// Says the same to services that see no `User-Agent` of ours.
-pub const MARK: &str = "user_agent.synthetic.type=test";
+pub(super) const MARK: &str = "user_agent.synthetic.type=test";
 
 /// A request that can be sent.
 #[derive(Clone, Debug)]
-pub struct Prepared {
+pub(super) struct Prepared {
     /// Where to.
     pub url: Url,
     /// The same, as the client wants it.
@@ -34,7 +32,7 @@ pub struct Prepared {
 
 /// Why a step cannot be sent, now that its holes are filled.
 #[derive(Debug, thiserror::Error)]
-pub enum BadRequest {
+pub(super) enum BadRequest {
     /// The address is none.
     #[error("the address of the request cannot be read")]
     Url(#[source] url::ParseError),
@@ -55,7 +53,7 @@ impl Prepared {
     ///
     /// # Errors
     /// [`BadRequest`].
-    pub fn of(ask: &Ask, base: Option<&Url>, values: &mut Values) -> Result<Self, BadRequest> {
+    pub(super) fn of(ask: &Ask, base: Option<&Url>, values: &mut Values) -> Result<Self, BadRequest> {
         let mut url = address(&ask.to, base, values)?;
         if !ask.query.is_empty() {
             let mut pairs = url.query_pairs_mut();
@@ -79,12 +77,12 @@ impl Prepared {
         }
         for (name, template) in &ask.headers {
             let value = template.render(values);
-            if is_credential(name) {
+            if may_be_credential(name.as_str()) {
                 hide_credential(&value, values);
             }
             let value = HeaderValue::from_bytes(value.as_bytes());
             let mut value = value.map_err(|_| BadRequest::Header(name.clone()))?;
-            value.set_sensitive(is_credential(name));
+            value.set_sensitive(may_be_credential(name.as_str()));
             headers.append(name, value);
         }
         if body.is_empty() && matches!(ask.method, Method::POST | Method::PUT | Method::PATCH) {
@@ -101,7 +99,7 @@ impl Prepared {
     }
 
     /// Where an answer sends on to; None if it does not, or to nowhere that can be asked.
-    pub fn redirected(&self, status: StatusCode, answer: &HeaderMap) -> Option<Self> {
+    pub(super) fn redirected(&self, status: StatusCode, answer: &HeaderMap) -> Option<Self> {
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return None;
         }
@@ -123,7 +121,8 @@ impl Prepared {
         }
         if url.origin() != self.url.origin() {
             let names: Vec<HeaderName> = next.headers.keys().cloned().collect();
-            for name in names.iter().filter(|name| is_credential(name)) {
+            let credentials = names.iter().filter(|name| may_be_credential(name.as_str()));
+            for name in credentials {
                 next.headers.remove(name);
             }
         }
@@ -132,7 +131,7 @@ impl Prepared {
     }
 
     /// Its address as it may be told: a query may hold anything.
-    pub fn shown(&self, values: &Values) -> String {
+    pub(super) fn shown(&self, values: &Values) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
         url.set_fragment(None);
@@ -181,12 +180,6 @@ fn body(payload: &Payload, values: &Values) -> (Option<&'static str>, Bytes) {
     }
 }
 
-/// Whether a header's value proves who somebody is.
-pub fn is_credential(name: &HeaderName) -> bool {
-    [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(name)
-        || matches!(name.as_str(), "x-api-key" | "x-auth-token")
-}
-
 /// The whole, and what stands behind its scheme.
 fn hide_credential(value: &str, values: &mut Values) {
     values.hide(value);
@@ -199,6 +192,7 @@ fn hide_credential(value: &str, values: &mut Values) {
 mod tests {
     use super::*;
     use crate::client::Speak;
+    use http::header::AUTHORIZATION;
     use crate::probe::plan::TIMEOUT;
     use crate::probe::template::{JsonTemplate, Template};
 

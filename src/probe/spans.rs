@@ -21,7 +21,7 @@ pub trait SpanSource: Send + Sync {
 }
 
 /// What does not hold of a trace, and whether waiting could mend it.
-pub fn check(patterns: &[SpanPattern], trace: &Trace, values: &Values) -> Vec<Failed> {
+pub(super) fn check(patterns: &[SpanPattern], trace: &Trace, values: &Values) -> Vec<Failed> {
     let failed = patterns.iter().filter_map(|pattern| {
         let spans = trace.spans.iter();
         let count = spans.filter(|span| pattern.has(span, values)).count();
@@ -109,7 +109,7 @@ impl SpanPattern {
 }
 
 /// As the file writes it.
-pub const fn kind_name(kind: Kind) -> &'static str {
+pub(super) const fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Unspecified => "unspecified",
         Kind::Internal => "internal",

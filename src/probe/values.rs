@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// What stands in place of a value that nobody may see.
-pub const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 /// Letters and digits of a random text, unless said otherwise.
 pub const RANDOM_LENGTH: usize = 12;
 /// Most of them.
@@ -135,7 +135,7 @@ impl fmt::Debug for Values {
 }
 
 /// `text` as one segment of a path (RFC 3986 section 2.3: only what is unreserved stays).
-pub fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

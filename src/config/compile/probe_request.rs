@@ -7,8 +7,9 @@ use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
+use crate::message::credential::may_be_credential;
 use crate::probe::{
-    Ask, FOLLOW_MAX, JsonTemplate, Payload, Secret, TIMEOUT, Template, Whither, is_credential,
+    Ask, FOLLOW_MAX, JsonTemplate, Payload, Secret, TIMEOUT, Template, Whither,
 };
 use http::{HeaderName, Method};
 use serde_json::Value;
@@ -107,7 +108,7 @@ fn headers(
             let template = match &value.value.0 {
                 raw::SecretText::Inline(text) => {
                     let template = compiler.template(&value.span, text.expose(), names);
-                    let hides = read.as_ref().is_some_and(is_credential);
+                    let hides = may_be_credential(&name.value);
                     if hides && template.as_ref().is_some_and(|one| !one.has_holes()) {
                         names.secrets.push(Secret::new(text.expose()));
                     }
