@@ -16,6 +16,7 @@ pub mod service_manager;
 mod signal;
 mod store;
 mod telemetry;
+mod verify;
 
 pub use accounts::ReadAccount;
 pub use build::{Door, StartError};

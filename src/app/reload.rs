@@ -10,6 +10,7 @@ use super::inherited::Inherited;
 use super::parts::{self, Clusters, Destination};
 use super::run::{Running, all_sinks};
 use super::store::{KnownDoors, NextStore};
+use super::verify;
 use crate::config::Plan;
 use crate::proxy::Snapshot;
 use crate::store::TraceStore;
@@ -144,6 +145,8 @@ impl Running {
         self.clusters = clusters;
         self.retire(destinations);
         self.walk(steps, &plan, &mut told);
+        let before = std::mem::take(&mut self.checking);
+        self.checking = verify::checking(&plan.verify, before, &self.behind.metrics);
         self.plan = plan;
         told
     }

@@ -8,6 +8,7 @@ use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
 use super::store::{NextStore, StoreAtWork};
 use super::telemetry::{OwnTelemetry, Readings};
+use super::verify::{self, Checking};
 use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
@@ -70,6 +71,8 @@ pub struct Running {
     readings: Readings,
     doors: HandedDoors,
     pub(super) last_reload: LastReload,
+    /// The configuration's checks of headers.
+    pub(super) checking: Vec<Checking>,
     readiness: Readiness,
     over: CancellationToken,
 }
@@ -150,6 +153,7 @@ impl Running {
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
+        let checking = verify::checking(&plan.verify, Vec::new(), &behind.metrics);
         readiness.ready();
         Ok(Self {
             admin,
@@ -170,6 +174,7 @@ impl Running {
             readings,
             doors: again,
             last_reload,
+            checking,
             readiness,
             over,
         })
@@ -248,6 +253,13 @@ impl Running {
         self.store.addresses()
     }
 
+    /// How much memory recent traces may take, in bytes. None: the store is off, or nothing is
+    /// recorded.
+    pub fn keeps_traces_in(&self) -> Option<usize> {
+        let plan = &self.plan;
+        plan.store.bytes_max.filter(|_| plan.tracing.recording)
+    }
+
     /// The store of recent traces, unless it is off.
     pub fn traces(&self) -> Option<TraceStore> {
         self.store.store()
@@ -257,6 +269,7 @@ impl Running {
     /// Its door for operators closes, too: the successor answers there.
     pub fn hand_over(&mut self) {
         self.readiness.draining();
+        self.checking.clear();
         self.over.cancel();
         self.store.shut();
         for doorway in &mut self.doorways {
@@ -268,6 +281,7 @@ impl Running {
     /// spans.
     pub async fn stop(mut self, next: Next) -> Stopped {
         self.readiness.draining();
+        self.checking.clear();
         let drains = self.drains();
         let times = self.plan.drain;
         let linger = match next {

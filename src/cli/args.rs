@@ -11,6 +11,7 @@ use super::man::ManArgs;
 use super::schema::SchemaArgs;
 use super::style::ColourChoice;
 use super::trace::TraceArgs;
+use super::verify::VerifyArgs;
 use crate::telemetry::log::LogFormat;
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
@@ -69,6 +70,10 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Find, show and follow traces, of an edgespan, Tempo, Jaeger or Zipkin
     Trace(TraceArgs),
+    /// Tell whether trace headers survive the way to what stands behind
+    Verify(Box<VerifyArgs>),
+    /// Ask key flows through, and hold what comes of them against a file
+    Probe(super::probe::ProbeArgs),
     /// Print the JSON Schema of the configuration
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -316,7 +321,7 @@ impl Grammar {
              Every request gets its SERVER and CLIENT span, on the terminal and over OTLP.\n\
              \n{}\n\
              run         run demo exec span\n\
-             understand  check explain trace\n\
+             understand  check explain trace verify probe\n\
              files       schema completions man\n\
              \n\
              `{program} COMMAND --help` has examples and defaults.\n",

@@ -76,8 +76,37 @@ const COMMANDS: &[Help] = &[
         exit: "0 explained, 1 failed, 64 usage, 78 configuration",
     },
     Help {
+        command: "verify",
+        examples: &[
+            "verify https://app.example.com --secret verify.secret",
+            "verify https://app.example.com --only baggage,http/2 --repeat 50 --allow baggage=4096",
+            "verify https://httpbin.example.com/anything --echo json",
+        ],
+        note: "An edgespan behind answers where `arrival` of its configuration has the same \
+               secret. Requests carry known traceparent, tracestate, baggage and B3 headers over \
+               HTTP/1.1 and HTTP/2, by GET and POST, to a WebSocket and through a redirect.",
+        exit: "0 all survive, 1 a header does not or no account came back, 64 usage, 69 nobody \
+               answers",
+    },
+    Help {
+        command: "probe",
+        examples: &[
+            "probe probes/smoke.yaml",
+            "probe checkout.yaml --base https://app.example.com --junit probe.xml",
+            "probe checkout.yaml --spans jaeger+http://jaeger:16686 --json",
+        ],
+        note: "Each request carries a trace of its own, and its spans are asked for where --spans, \
+               the file or EDGESPAN_URL says. docs/probe.md has everything that a file can say.",
+        exit: "0 all of it held, 1 something did not, 64 usage, 69 nobody answers, 78 the file is \
+               wrong",
+    },
+    Help {
         command: "schema",
-        examples: &["schema > edgespan.schema.json", "schema --markdown"],
+        examples: &[
+            "schema > edgespan.schema.json",
+            "schema --markdown",
+            "schema --for find",
+        ],
         note: "",
         exit: "0 done, 1 failed, 64 usage",
     },

@@ -5,6 +5,8 @@
 pub mod addresses;
 pub mod args;
 pub mod banner;
+pub mod bar;
+pub mod branch;
 pub mod check;
 pub mod completions;
 pub mod demo;
@@ -19,6 +21,7 @@ pub mod junit;
 pub mod layout;
 pub mod man;
 pub mod open_line;
+pub mod probe;
 pub mod reach;
 mod reloads;
 pub mod run;
@@ -29,6 +32,7 @@ pub mod style;
 mod takeover;
 pub mod terminal;
 pub mod trace;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -97,6 +101,8 @@ fn dispatch(
         Some(Command::Demo(args)) => run::demo(&args, console),
         Some(Command::Check(args)) => checked(&args, console),
         Some(Command::Explain(args)) => explained(&args, console),
+        Some(Command::Verify(args)) => verify::run(&args, console),
+        Some(Command::Probe(args)) => probe::run(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
         Some(Command::Trace(args)) => trace::run(&args, console),
         Some(Command::Man(args)) => man::run(&args),

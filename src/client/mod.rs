@@ -6,6 +6,7 @@
 
 mod connect;
 mod exchange;
+mod upgrade;
 mod url;
 
 pub use connect::ClientTlsSettings;

@@ -6,6 +6,7 @@ use crate::auth::assertion::AssertionSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::message::reserved::Reserved;
+use crate::probe::Schedule;
 use crate::proxy::plan::RoutePlan;
 use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
@@ -15,6 +16,7 @@ use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
 use crate::verify::arrival::ArrivalSettings;
+use crate::verify::watch::WatchSettings;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Plan {
     pub assertion: Option<AssertionSettings>,
     /// Who is told what arrived.
     pub arrival: Option<ArrivalSettings>,
+    /// Checks of whether headers survive the way from outside, in the file's order.
+    pub verify: Vec<WatchSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.
@@ -52,6 +56,8 @@ pub struct Plan {
     pub telemetry: TelemetryPlan,
     /// The store of recent traces.
     pub store: StorePlan,
+    /// Key flows that are asked through on a schedule, in the file's order.
+    pub probes: Vec<Schedule>,
     /// The document that this was compiled from, for an operator to read: secrets are drawn as
     /// `*`, and placeholders stand as they were written. Set once all of it was read.
     pub text: Arc<str>,

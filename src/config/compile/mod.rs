@@ -24,6 +24,10 @@ mod health;
 mod identity;
 mod listeners;
 mod message;
+pub(in crate::config) mod probe;
+mod probe_answer;
+mod probe_request;
+mod probes;
 mod proofs;
 mod ratelimit;
 mod resource;
@@ -36,6 +40,7 @@ mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
+mod verify;
 mod websocket;
 
 pub(in crate::config) use resource::DOWNWARD_API;
@@ -65,6 +70,8 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901)
 pub(in crate::config) struct Compiler<'a> {
     pub(in crate::config) findings: &'a mut Findings,
     pub(in crate::config) environment: &'a Environment,
+    /// The document, for whoever tells of its lines later.
+    pub(in crate::config) document: &'a str,
     /// Where relative paths start.
     pub(in crate::config) folder: &'a Path,
     /// Files that the document names, readable or not: a change of one is a change of the whole.
@@ -92,6 +99,7 @@ pub(in crate::config) fn compile(
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
     let root_from = sampling::root_from(config, &listeners, compiler);
     let arrival = arrival::compile(config.arrival.as_ref(), &listeners, compiler);
+    let verify = verify::compile(&config.verify, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -107,6 +115,7 @@ pub(in crate::config) fn compile(
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
+    let probes = probes::compile(&config.probes, compiler);
     let store = store::compile(&config.store, &listeners, &admin, compiler);
     Plan {
         listeners,
@@ -116,6 +125,7 @@ pub(in crate::config) fn compile(
         reserved,
         assertion,
         arrival,
+        verify,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),
@@ -124,6 +134,7 @@ pub(in crate::config) fn compile(
         terminal,
         telemetry,
         store,
+        probes,
         text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,

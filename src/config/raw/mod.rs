@@ -16,7 +16,9 @@ mod forward;
 mod health;
 mod identity;
 mod listener;
+mod matcher;
 mod message;
+mod probe;
 mod process;
 mod proofs;
 mod ratelimit;
@@ -28,6 +30,7 @@ mod telemetry;
 mod tls;
 mod trace;
 mod upstream;
+mod verify;
 mod websocket;
 
 pub(in crate::config) use arrival::Arrival;
@@ -48,8 +51,13 @@ pub(in crate::config) use identity::{Identity, SubjectAttribute};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
+pub(in crate::config) use matcher::{CountText, Json, MatchText};
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
+};
+pub(in crate::config) use probe::{
+    Expect, ExpectSpan, Generate, Probe, ScheduledProbe, SpanKindWord, SpanStatusWord, Step, StepCapture,
+    StatusText, StepRequest, StepRetry, TraceWord, Variable, VariableSource,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
@@ -77,6 +85,7 @@ pub(in crate::config) use trace::{
     ValueType,
 };
 pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
+pub(in crate::config) use verify::Verify;
 pub(in crate::config) use websocket::WebSocket;
 
 use super::decode::{Entries, Spanned};
@@ -111,6 +120,8 @@ pub(in crate::config) struct Config {
     pub(in crate::config) assertion: Option<Spanned<Assertion>>,
     /// Who is told exactly what arrived. Without it nobody.
     pub(in crate::config) arrival: Option<Spanned<Arrival>>,
+    /// Checks, by name, of whether trace headers survive the public way to an edgespan.
+    pub(in crate::config) verify: Entries<Verify>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.
@@ -139,4 +150,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) telemetry: Telemetry,
     /// Recent traces, kept in memory and asked for at the admin listener, as at a Tempo.
     pub(in crate::config) store: Store,
+    /// Key flows that are asked through on a schedule, as `edgespan probe` does once.
+    pub(in crate::config) probes: Vec<Spanned<ScheduledProbe>>,
 }
