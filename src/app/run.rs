@@ -253,6 +253,13 @@ impl Running {
         self.store.addresses()
     }
 
+    /// How much memory recent traces may take, in bytes. None: the store is off, or nothing is
+    /// recorded.
+    pub fn keeps_traces_in(&self) -> Option<usize> {
+        let plan = &self.plan;
+        plan.store.bytes_max.filter(|_| plan.tracing.recording)
+    }
+
     /// The store of recent traces, unless it is off.
     pub fn traces(&self) -> Option<TraceStore> {
         self.store.store()

@@ -102,7 +102,11 @@ const COMMANDS: &[Help] = &[
     },
     Help {
         command: "schema",
-        examples: &["schema > edgespan.schema.json", "schema --markdown"],
+        examples: &[
+            "schema > edgespan.schema.json",
+            "schema --markdown",
+            "schema --for find",
+        ],
         note: "",
         exit: "0 done, 1 failed, 64 usage",
     },

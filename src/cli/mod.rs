@@ -5,6 +5,8 @@
 pub mod addresses;
 pub mod args;
 pub mod banner;
+pub mod bar;
+pub mod branch;
 pub mod check;
 pub mod completions;
 pub mod demo;

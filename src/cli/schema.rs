@@ -1,17 +1,45 @@
-//! `edgespan schema`: the JSON Schema of the configuration, or the reference made from it.
+//! `edgespan schema`: the JSON Schema of the configuration or of an answer, or the reference made
+//! from it.
 
+use super::trace;
 use crate::config;
+use schemars::Schema;
 use std::io::{self, Write};
 
 /// What `schema` is asked for.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SchemaArgs {
     /// Print the reference of all keys as Markdown
-    #[arg(long, conflicts_with = "errors")]
+    #[arg(long, conflicts_with_all = ["errors", "answer"])]
     pub markdown: bool,
     /// Print the reference of all errors and warnings as Markdown
-    #[arg(long)]
+    #[arg(long, conflicts_with = "answer")]
     pub errors: bool,
+    /// Print the schema of what a command answers with --json
+    #[arg(long = "for", value_name = "ANSWER")]
+    pub answer: Option<Answer>,
+}
+
+/// Answers that have a schema: those of commands that know `--json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Answer {
+    /// trace find: one array
+    Find,
+    /// trace show: one document
+    Show,
+    /// trace tail: an object a line
+    Tail,
+}
+
+impl Answer {
+    /// JSON Schema of the answer, draft 2020-12.
+    pub fn schema(self) -> Schema {
+        match self {
+            Self::Find => trace::json::find_schema(),
+            Self::Show => trace::json::show_schema(),
+            Self::Tail => trace::json::tail_schema(),
+        }
+    }
 }
 
 /// Writes the schema, or the reference that was asked for.
@@ -23,6 +51,8 @@ pub fn run(args: &SchemaArgs, stdout: &mut dyn Write) -> io::Result<()> {
         stdout.write_all(config::reference_markdown().as_bytes())?;
     } else if args.errors {
         stdout.write_all(config::errors_markdown().as_bytes())?;
+    } else if let Some(answer) = args.answer {
+        writeln!(stdout, "{:#}", answer.schema().as_value())?;
     } else {
         writeln!(stdout, "{:#}", config::schema())?;
     }

@@ -132,6 +132,12 @@ pub struct Glyphs {
     pub pipe: &'static str,
     /// A bar's cells by eighths: one eighth first, the whole cell last.
     pub eighths: [&'static str; 8],
+    /// A bar's cell that lies beside the critical path.
+    pub beside: &'static str,
+    /// A cell in which nothing runs.
+    pub gap: &'static str,
+    /// How often.
+    pub times: &'static str,
 }
 
 impl Glyphs {
@@ -143,6 +149,9 @@ impl Glyphs {
         corner: "└",
         pipe: "│",
         eighths: ["▏", "▎", "▍", "▌", "▋", "▊", "▉", "█"],
+        beside: "░",
+        gap: "·",
+        times: "×",
     };
 
     /// For all others.
@@ -153,6 +162,9 @@ impl Glyphs {
         corner: "`",
         pipe: "|",
         eighths: ["#"; 8],
+        beside: "-",
+        gap: ".",
+        times: "x",
     };
 
     /// By the locale's character set; the Linux console has no glyphs for bars.

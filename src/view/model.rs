@@ -52,7 +52,7 @@ pub struct Span {
 }
 
 /// What a span is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Not told.
     #[default]

@@ -3,7 +3,6 @@
 //!
 //! Comes last on the path, beside `export/`. Without a collector the terminal is the exporter.
 
-mod bar;
 mod lines;
 mod pace;
 mod printer;

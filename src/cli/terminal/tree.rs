@@ -3,11 +3,16 @@
 //! A head line, then a row a span. From sixty columns on the bars stand beside the rows, below
 //! that under them.
 
+use super::super::bar;
+use super::super::duration::duration_text;
 use super::super::escape;
-use super::super::style::Surface;
-use super::bar;
-use super::request::{FinishedRequest, Outcome, ShownSpan, Weight, duration_text};
+use super::super::style::{Glyphs, Surface};
+use super::super::trace::waterfall::{crossed, painted};
+use super::request::FinishedRequest;
 use super::rows::{Row, Rows};
+use crate::view::{Outcome, Span, Weight};
+use opentelemetry::trace::TraceId;
+use std::time::Duration;
 
 /// Narrower terminals get their bars below the rows.
 const BESIDE_MIN: usize = 60;
@@ -31,10 +36,10 @@ pub(super) fn draw(request: &FinishedRequest, surface: &Surface) -> String {
     let rows = Rows::of(request, surface);
     let mut out = String::new();
     if columns >= BESIDE_MIN {
-        head(root, surface, columns, &mut out);
+        head(root, request.trace.id, surface, columns, &mut out);
         beside(&rows, root, surface, columns, &mut out);
     } else {
-        narrow_head(root, request.spans.len(), surface, columns, &mut out);
+        narrow_head(root, request, surface, columns, &mut out);
         below(&rows, root, surface, columns, &mut out);
     }
     if rows.left_out > 0 {
@@ -46,50 +51,26 @@ pub(super) fn draw(request: &FinishedRequest, surface: &Surface) -> String {
 
 /// `✗ 502`, `404`, `✗ timeout`; safe to show.
 pub(super) fn outcome_text(outcome: &Outcome, surface: &Surface) -> String {
-    let status = outcome.status.as_deref();
-    // A status that is an error by itself needs no second word.
-    let error = outcome.error.as_deref().filter(|_| {
-        let code = status.and_then(|text| text.parse::<u16>().ok());
-        code.is_none_or(|code| code < 400)
-    });
-    let words: Vec<_> = [status, error].into_iter().flatten().collect();
-    let text = escape::shown(&words.join(" ")).into_owned();
-    let text = surface.cut(&text, surface.columns() / 4);
-    match outcome.weight {
-        Weight::Failure => format!("{} {text}", surface.glyphs.cross),
-        Weight::Fine | Weight::Caution => text,
-    }
+    crossed(&outcome.words(), outcome.weight, surface)
 }
 
 /// `allow`, `✗ timeout`; safe to show.
 pub(super) fn decision_text(decision: &str, weight: Weight, surface: &Surface) -> String {
-    let text = escape::shown(decision);
-    let text = surface.cut(&text, surface.columns() / 4);
-    match weight {
-        Weight::Failure => format!("{} {text}", surface.glyphs.cross),
-        Weight::Fine | Weight::Caution => text,
-    }
-}
-
-fn painted_outcome(text: &str, weight: Weight, surface: &Surface) -> String {
-    match weight {
-        Weight::Failure => surface.paint.red(text).to_string(),
-        Weight::Caution => surface.paint.yellow(text).to_string(),
-        Weight::Fine => text.to_owned(),
-    }
+    crossed(decision, weight, surface)
 }
 
 /// `POST /api/v1/orders/{order_id}/release  ✗ 502  412.6 ms  escrow  4bf92f3577b3`
-fn head(root: &ShownSpan, surface: &Surface, columns: usize, out: &mut String) {
+fn head(root: &Span, trace: TraceId, surface: &Surface, columns: usize, out: &mut String) {
     let paint = surface.paint;
-    let outcome = outcome_text(&root.outcome, surface);
-    let duration = duration_text(root.duration());
-    let flow = root.flow.as_deref().map(escape::shown).unwrap_or_default();
+    let told = root.outcome();
+    let outcome = outcome_text(&told, surface);
+    let duration = duration_text(Duration::from_nanos(root.duration()));
+    let flow = root.text("flow").map(escape::shown).unwrap_or_default();
     let flow = surface.cut(&flow, 20);
     let id = if columns >= WHOLE_ID_MIN {
-        root.trace_id.clone()
+        trace.to_string()
     } else {
-        root.trace_id.chars().take(SHORT_ID).collect()
+        trace.to_string().chars().take(SHORT_ID).collect()
     };
     let rest = [&outcome, &duration, &flow, &id];
     let rest: usize = rest
@@ -97,12 +78,13 @@ fn head(root: &ShownSpan, surface: &Surface, columns: usize, out: &mut String) {
         .filter(|text| !text.is_empty())
         .map(|text| escape::columns(text) + 2)
         .sum();
-    let name = escape::shown(&root.name);
+    let name = root.told_name();
+    let name = escape::shown(&name);
     let name = escape::shorten_name(&name, columns.saturating_sub(rest), surface.glyphs.ellipsis);
 
     out.push_str(&paint.bold(&name).to_string());
     let painted = [
-        painted_outcome(&outcome, root.outcome.weight, surface),
+        painted(&outcome, told.weight, surface),
         duration,
         flow,
         paint.dim(&id).to_string(),
@@ -115,7 +97,7 @@ fn head(root: &ShownSpan, surface: &Surface, columns: usize, out: &mut String) {
 }
 
 /// Rows with their bars beside them.
-fn beside(rows: &Rows<'_>, root: &ShownSpan, surface: &Surface, columns: usize, out: &mut String) {
+fn beside(rows: &Rows, root: &Span, surface: &Surface, columns: usize, out: &mut String) {
     let total = usable(columns);
     let gap = |width: usize| if width > 0 { width + 2 } else { 0 };
     let duration = gap(rows.widest(|row| escape::columns(&row.duration))).max(10);
@@ -133,22 +115,29 @@ fn beside(rows: &Rows<'_>, root: &ShownSpan, surface: &Surface, columns: usize, 
     let cells = total.saturating_sub(label + duration);
 
     for row in &rows.rows {
-        let span = row.span;
-        out.push_str(&row.name(name, surface));
-        push_column(&row.outcome, outcome, span.outcome.weight, surface, out);
-        push_column(&row.attempt, attempt, Weight::Fine, surface, out);
+        if row.is_gap {
+            out.push_str(&row.name(name + outcome + attempt, surface));
+        } else {
+            out.push_str(&row.name(name, surface));
+            push_column(&row.outcome, outcome, row.weight, surface, out);
+            push_column(&row.attempt, attempt, Weight::Fine, surface, out);
+        }
         out.push_str(&" ".repeat(slack));
-        let drawn = bar::draw(
-            span.start,
-            span.end,
-            (root.start, root.end),
-            cells,
-            &surface.glyphs,
-        );
+        let drawn = bar(row, (root.start, root.end), cells, &surface.glyphs);
         out.push_str(&drawn);
         out.push_str(&" ".repeat(cells.saturating_sub(escape::columns(&drawn))));
         out.push_str(&format!("{:>duration$}\n", row.duration));
     }
+}
+
+/// The bar of a span, or the dots of a gap.
+fn bar(row: &Row, whole: (u64, u64), cells: usize, glyphs: &Glyphs) -> String {
+    let (start, end) = row.time;
+    if !row.is_gap {
+        return bar::draw(start, end, whole, cells, glyphs);
+    }
+    let (first, count) = bar::cells(start, end, whole, cells);
+    " ".repeat(first) + &glyphs.gap.repeat(count)
 }
 
 /// Two columns of space, then `text`, filled up to `columns` in all.
@@ -157,36 +146,43 @@ fn push_column(text: &str, columns: usize, weight: Weight, surface: &Surface, ou
         return;
     }
     out.push_str("  ");
-    out.push_str(&painted_outcome(text, weight, surface));
+    out.push_str(&painted(text, weight, surface));
     out.push_str(&" ".repeat(columns.saturating_sub(2 + escape::columns(text))));
 }
 
 /// Name and outcome on one line; id, duration and number of spans on the next.
 fn narrow_head(
-    root: &ShownSpan,
-    spans: usize,
+    root: &Span,
+    request: &FinishedRequest,
     surface: &Surface,
     columns: usize,
     out: &mut String,
 ) {
     let total = usable(columns);
-    let outcome = outcome_text(&root.outcome, surface);
+    let told = root.outcome();
+    let outcome = outcome_text(&told, surface);
     let room = total.saturating_sub(escape::columns(&outcome) + 2);
-    let name = escape::shown(&root.name);
+    let name = root.told_name();
+    let name = escape::shown(&name);
     let name = escape::shorten_name(&name, room, surface.glyphs.ellipsis);
     let fill = (room + 2).saturating_sub(escape::columns(&name));
     out.push_str(&surface.paint.bold(&name).to_string());
     out.push_str(&" ".repeat(fill));
-    out.push_str(&painted_outcome(&outcome, root.outcome.weight, surface));
+    out.push_str(&painted(&outcome, told.weight, surface));
     out.push('\n');
 
-    let id: String = root.trace_id.chars().take(SHORT_ID).collect();
-    let spans = if spans == 1 {
-        "1 span".to_owned()
-    } else {
-        format!("{spans} spans")
+    let id: String = request
+        .trace
+        .id
+        .to_string()
+        .chars()
+        .take(SHORT_ID)
+        .collect();
+    let spans = match request.trace.spans.len() {
+        1 => "1 span".to_owned(),
+        more => format!("{more} spans"),
     };
-    let duration = duration_text(root.duration());
+    let duration = duration_text(Duration::from_nanos(root.duration()));
     let whole = format!("{duration}   {spans}");
     let fill = total.saturating_sub(SHORT_ID);
     let rest = if whole.len() < fill { whole } else { duration };
@@ -195,10 +191,9 @@ fn narrow_head(
 }
 
 /// Rows with their bars under them; the root's bar is the whole line, so it is not drawn.
-fn below(rows: &Rows<'_>, root: &ShownSpan, surface: &Surface, columns: usize, out: &mut String) {
+fn below(rows: &Rows, root: &Span, surface: &Surface, columns: usize, out: &mut String) {
     let total = usable(columns);
     for row in &rows.rows {
-        let span = row.span;
         let duration = escape::columns(&row.duration) + 2;
         let gap = |text: &str| {
             let width = escape::columns(text);
@@ -206,28 +201,23 @@ fn below(rows: &Rows<'_>, root: &ShownSpan, surface: &Surface, columns: usize, o
         };
         let fixed = duration + gap(&row.outcome) + gap(&row.attempt);
         let room = total.saturating_sub(fixed);
-        let name = row.name_columns().min(room);
+        let name = if row.is_gap {
+            room
+        } else {
+            row.name_columns().min(room)
+        };
         out.push_str(&row.name(name, surface));
-        for (text, weight) in [
-            (&row.attempt, Weight::Fine),
-            (&row.outcome, span.outcome.weight),
-        ] {
+        for (text, weight) in [(&row.attempt, Weight::Fine), (&row.outcome, row.weight)] {
             if !text.is_empty() {
                 out.push(' ');
-                out.push_str(&painted_outcome(text, weight, surface));
+                out.push_str(&painted(text, weight, surface));
             }
         }
         out.push_str(&" ".repeat(room.saturating_sub(name)));
         out.push_str(&format!("{:>duration$}\n", row.duration));
-        if span.id != root.id {
+        if !row.is_root {
             let whole = (root.start, root.end);
-            out.push_str(&bar::draw(
-                span.start,
-                span.end,
-                whole,
-                total,
-                &surface.glyphs,
-            ));
+            out.push_str(&bar(row, whole, total, &surface.glyphs));
             out.push('\n');
         }
     }
@@ -238,7 +228,7 @@ mod tests {
     use super::super::fixtures;
     use super::super::rows::ROWS_MAX;
     use super::*;
-    use crate::cli::style::{Glyphs, Paint};
+    use crate::cli::style::Paint;
     use crate::trace::sink::FinishedSpans;
 
     fn drawn(finished: &FinishedSpans, columns: usize, colour: bool, glyphs: Glyphs) -> String {
@@ -332,8 +322,11 @@ mod tests {
         let many = drawn(&fixtures::many(60), 80, false, Glyphs::UNICODE);
         assert_eq!(many.lines().count(), 1 + ROWS_MAX + 1);
         assert!(many.ends_with("  … 21 more spans\n"), "{many}");
-        let circle = drawn(&fixtures::circle(), 80, false, Glyphs::UNICODE);
-        assert!(circle.ends_with("  … 2 more spans\n"), "{circle}");
+    }
+
+    #[test]
+    fn spans_that_are_each_others_parents_are_drawn() {
+        insta::assert_snapshot!(drawn(&fixtures::circle(), 80, false, Glyphs::UNICODE));
     }
 
     #[test]

@@ -26,6 +26,8 @@ const PREFIX: usize = 8;
 const DURATION: usize = 9;
 const STATUS: usize = 6;
 const SERVICE: usize = 14;
+/// In less room the end of a path says more than its beginning.
+const ROUTE_CUT: usize = 30;
 /// A root that a backend has not seen yet, or never will.
 const NO_ROOT: &str = "(root not here yet)";
 /// Where a pipe gets no value.
@@ -106,7 +108,7 @@ impl Layout {
         let precision = canvas.zone.precision(moments);
         let widest = |of: &dyn Fn(&Summary) -> usize| traces.iter().map(of).max().unwrap_or(0);
         let duration = widest(&|one| duration(one).len() + 1).max(DURATION);
-        let status = widest(&|one| escape::columns(&status(one, canvas.surface))).max(STATUS - 1);
+        let status = widest(&|one| escape::columns(&status(one, canvas.surface))).max(STATUS);
         let time = match precision {
             Precision::Clock => 8,
             Precision::Day => 14,
@@ -201,7 +203,11 @@ impl Layout {
                 paint.cyan(text).to_string()
             });
         }
-        let name = surface.cut(&name(trace), self.route);
+        let name = if self.route < ROUTE_CUT {
+            escape::shorten_name(&name(trace), self.route, surface.glyphs.ellipsis)
+        } else {
+            surface.cut(&name(trace), self.route)
+        };
         push(&mut out, &name, self.route + 1, |text| {
             paint.bold(text).to_string()
         });
@@ -220,6 +226,11 @@ impl Layout {
         let mut out = String::new();
         push(&mut out, &name, room + 1, |text| {
             paint.bold(text).to_string()
+        });
+        out.truncate(if outcome.is_empty() {
+            out.trim_end().len()
+        } else {
+            out.len()
         });
         out.push_str(&format!("{}\n", painted_status(outcome, trace, surface)));
 
@@ -306,4 +317,164 @@ fn footer(found: &Found, canvas: &Canvas<'_>, source: &str) -> String {
         .text("; ")
         .whole(paint.bold(&command))
         .render(canvas.surface)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures;
+    use super::*;
+    use crate::cli::style::{Glyphs, Paint};
+    use opentelemetry::trace::TraceId;
+
+    const SOURCE: &str = "http://127.0.0.1:9901";
+
+    fn summary(id: u128, before: Duration, duration: f64, name: &str, status: u16) -> Summary {
+        Summary {
+            id: TraceId::from(id),
+            root_service: "edgespan".to_owned(),
+            root_name: name.to_owned(),
+            start: fixtures::START - u64::try_from(before.as_nanos()).unwrap(),
+            duration: u64::try_from(Duration::from_secs_f64(duration).as_nanos()).unwrap(),
+            spans: Some(6),
+            is_error: Some(status >= 500),
+            status: Some(status),
+            flow: Some("escrow".to_owned()),
+        }
+    }
+
+    fn two() -> Found {
+        let (now, earlier) = (Duration::ZERO, Duration::from_millis(314_442));
+        let release = "POST /api/v1/orders/{order_id}/release";
+        Found {
+            traces: vec![
+                summary(
+                    0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736,
+                    now,
+                    0.4126,
+                    release,
+                    502,
+                ),
+                summary(
+                    0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c,
+                    earlier,
+                    1.204,
+                    "POST /api/v1/orders",
+                    504,
+                ),
+            ],
+            incomplete: None,
+        }
+    }
+
+    /// What a backend may leave untold, and what a table has to take.
+    fn odd() -> Found {
+        let day = Duration::from_secs(86_400);
+        let mut found = two();
+        found.traces.extend([
+            summary(3, day, 0.000_02, "GET /favicon.ico", 404),
+            summary(4, day, 86_400.0, "GET\t/\u{1b}[2J\u{202e}\n", 200),
+            Summary {
+                root_service: String::new(),
+                root_name: String::new(),
+                spans: None,
+                is_error: Some(true),
+                status: None,
+                ..summary(5, day, 0.1, "", 0)
+            },
+            Summary {
+                is_error: None,
+                status: None,
+                ..summary(6, day, 0.1, "batch", 0)
+            },
+        ]);
+        found.incomplete = Some("the limit was reached".to_owned());
+        found
+    }
+
+    fn drawn(found: &Found, surface: &Surface) -> String {
+        let zone = fixtures::zone();
+        let canvas = Canvas {
+            surface,
+            zone: &zone,
+            program: "edgespan",
+        };
+        let drawn = draw(found, &canvas, SOURCE);
+        if surface.is_terminal && !surface.paint.is_on() {
+            for line in drawn.lines() {
+                assert!(
+                    escape::columns(line) <= surface.columns(),
+                    "too wide: {line}"
+                );
+            }
+        }
+        drawn.replace('\u{1b}', "\\e")
+    }
+
+    fn surface(columns: usize, colour: bool) -> Surface {
+        Surface::fixed(columns, Paint::new(colour), Glyphs::UNICODE)
+    }
+
+    #[test]
+    fn what_was_found_looks_as_in_the_manual() {
+        let manual = "    \
+TIME  DURATION STATUS SPANS ROUTE                              TRACE
+14:03:21  412.6 ms ✗ 502      6 POST /api/v1/orders/{order_id}/re… 4bf92f3577b3
+13:58:07   1.204 s ✗ 504      6 POST /api/v1/orders                0af7651916cd
+2 of 2, newest first, from http://127.0.0.1:9901; edgespan trace show 4bf92f35
+";
+        assert_eq!(drawn(&two(), &surface(80, false)), manual);
+    }
+
+    #[test]
+    fn a_table_at_every_width() {
+        let all = [120, 80, 60, 40].map(|columns| drawn(&odd(), &surface(columns, false)));
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn a_table_in_colour() {
+        let all = [80, 60, 40].map(|columns| drawn(&odd(), &surface(columns, true)));
+        insta::assert_snapshot!(all.join("\n"));
+    }
+
+    #[test]
+    fn a_table_without_utf8_is_ascii_alone() {
+        let ascii = Surface::fixed(80, Paint::new(false), Glyphs::ASCII);
+        let table = drawn(&two(), &ascii);
+        assert!(table.is_ascii(), "{table}");
+    }
+
+    #[test]
+    fn a_pipe_gets_whole_values_parted_by_tabs() {
+        let piped = surface(80, false).piped();
+        let lines = drawn(&odd(), &piped);
+        for line in lines.lines() {
+            assert_eq!(line.split('\t').count(), 7, "{line}");
+        }
+        insta::assert_snapshot!(lines);
+    }
+
+    #[test]
+    fn nothing_found_is_nothing_written() {
+        assert_eq!(drawn(&Found::default(), &surface(80, false)), "");
+        assert_eq!(drawn(&Found::default(), &surface(80, false).piped()), "");
+    }
+
+    #[test]
+    fn a_trace_as_it_comes_is_a_row() {
+        let zone = fixtures::zone();
+        let row = |surface: &Surface| {
+            let canvas = Canvas {
+                surface,
+                zone: &zone,
+                program: "edgespan",
+            };
+            line(two().traces.first().unwrap(), &canvas)
+        };
+        assert_eq!(
+            row(&surface(80, false)),
+            "14:03:21  412.6 ms ✗ 502      6 POST /api/v1/orders/{order_id}/re… 4bf92f3577b3\n"
+        );
+        assert!(row(&surface(80, false).piped()).starts_with("2026-11-21T12:03:21.482Z\t"));
+    }
 }

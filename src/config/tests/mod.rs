@@ -1,5 +1,6 @@
 //! Promises of the whole configuration.
 
+mod arrival;
 mod balance;
 mod decision;
 mod diagnostics;
@@ -17,6 +18,7 @@ mod proofs;
 mod message;
 mod retries;
 mod secrets;
+mod store;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};
 

@@ -1,17 +1,24 @@
 //! Answers for machines: one array for `find`, one document for `show`, one object a line for
 //! `tail`, and OTLP as it came.
 
+mod show;
+
+#[cfg(test)]
+mod tests;
+
 use crate::backend::{Found, Summary};
 use crate::view::Trace;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, TracesData};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, schema_for};
 use serde::Serialize;
+use show::ShownTrace;
 
 /// A trace in a list: Tempo's names where it has them; what is not known is null.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FoundTrace {
-    /// `edgespan.find/1`, or `edgespan.tail/1` of `trace tail`.
+    /// `edgespan.find/1`, or `edgespan.tail/1` of `trace tail`. Within a version fields are only
+    /// added.
     schema: &'static str,
     /// 32 hex digits.
     #[serde(rename = "traceID")]
@@ -69,12 +76,24 @@ pub fn tail(trace: &Summary) -> String {
     format!("{}\n", written(&FoundTrace::of(trace, "edgespan.tail/1")))
 }
 
-/// One document.
+/// One document, of all that is known of the trace.
 pub fn show(trace: &Trace) -> String {
-    format!(
-        "{{\"schema\":\"edgespan.show/1\",\"traceID\":\"{}\"}}\n",
-        trace.id
-    )
+    format!("{}\n", written(&ShownTrace::of(trace)))
+}
+
+/// JSON Schema of what [`find`] writes.
+pub fn find_schema() -> Schema {
+    schema_for!(Vec<FoundTrace>)
+}
+
+/// JSON Schema of a line of [`tail`].
+pub fn tail_schema() -> Schema {
+    schema_for!(FoundTrace)
+}
+
+/// JSON Schema of what [`show`] writes.
+pub fn show_schema() -> Schema {
+    schema_for!(ShownTrace)
 }
 
 /// OTLP's JSON encoding of what a backend has of a trace: one `TracesData`.
