@@ -44,17 +44,17 @@ pub(super) async fn run(args: &ShowArgs, console: &Console) -> Result<(), Failur
     if args.json {
         return answer(&json::show(&trace));
     }
+    let options = waterfall::Options {
+        fold: !args.no_fold,
+        gaps: !args.no_gaps,
+    };
     if args.svg {
-        return answer(&svg::draw(&trace, &zone));
+        return answer(&svg::draw(&trace, &zone, options));
     }
     let canvas = Canvas {
         surface: &console.stdout,
         zone: &zone,
         program: &console.program,
-    };
-    let options = waterfall::Options {
-        fold: !args.no_fold,
-        gaps: !args.no_gaps,
     };
     answer(&waterfall::draw(&trace, &canvas, options))
 }
