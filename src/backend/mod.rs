@@ -54,6 +54,8 @@ pub struct Tailed {
     pub next: Option<u64>,
     /// Traces that came or grew, in their order.
     pub traces: Vec<Summary>,
+    /// Whether more came than is told.
+    pub has_missed: bool,
 }
 
 impl Backend {
@@ -96,7 +98,8 @@ impl Backend {
     /// [`BackendError`].
     pub async fn find(&self, query: &Query) -> Result<Found, BackendError> {
         match self.dialect {
-            Dialect::Edgespan | Dialect::Tempo => tempo::find(&self.way, query).await,
+            Dialect::Edgespan => tempo::find_own(&self.way, query).await,
+            Dialect::Tempo => tempo::find(&self.way, query).await,
             Dialect::Jaeger(api) => jaeger::find(&self.way, api, query).await,
             Dialect::Zipkin => zipkin::find(&self.way, query).await,
         }
@@ -190,8 +193,7 @@ impl Backend {
                 what: "a live feed",
             });
         }
-        let (next, traces) = tempo::tail(&self.way, after, &query.traceql(), wait).await?;
-        Ok(Tailed { next, traces })
+        tempo::tail(&self.way, after, &query.traceql(), wait).await
     }
 }
 

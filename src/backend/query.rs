@@ -36,9 +36,11 @@ pub struct Query {
 pub struct Summary {
     /// Which one.
     pub id: TraceId,
-    /// The root's service; empty if the root is not there.
+    /// The root's service, or that of the first span if the root is not there and the backend says;
+    /// else empty.
     pub root_service: String,
-    /// The root's name; empty if the root is not there.
+    /// The root's name, or that of the first span if the root is not there and the backend says; else
+    /// empty.
     pub root_name: String,
     /// Nanoseconds since 1970.
     pub start: u64,

@@ -1,5 +1,6 @@
 //! Tempo's HTTP API, which an edgespan speaks, too (`/api/search`, `/api/v2/traces/{id}`).
 
+use super::Tailed;
 use super::ask::{Reply, Way};
 use super::error::BackendError;
 use super::query::{Found, Query, Summary};
@@ -25,16 +26,27 @@ struct TraceById {
     trace: Option<TracesData>,
 }
 
-/// The traces that `query` wants, newest first.
+/// The traces that `query` wants of a Tempo, newest first.
 pub(super) async fn find(way: &Way, query: &Query) -> Result<Found, BackendError> {
     let mut traceql = query.traceql();
     if query.traceql.is_none() {
         traceql.push_str(SELECT);
     }
-    let document = way
-        .get("/api/search", &search(query, traceql))
-        .await?
-        .json()?;
+    found(way, "/api/search", query, traceql).await
+}
+
+/// The same of an edgespan, which tells more of each without being asked to.
+pub(super) async fn find_own(way: &Way, query: &Query) -> Result<Found, BackendError> {
+    found(way, "/api/edgespan/search", query, query.traceql()).await
+}
+
+async fn found(
+    way: &Way,
+    path: &str,
+    query: &Query,
+    traceql: String,
+) -> Result<Found, BackendError> {
+    let document = way.get(path, &search(query, traceql)).await?.json()?;
     let mut found = Found {
         traces: list(document.get("traces"))
             .iter()
@@ -46,9 +58,10 @@ pub(super) async fn find(way: &Way, query: &Query) -> Result<Found, BackendError
         .traces
         .sort_by_key(|trace| std::cmp::Reverse(trace.start));
     found.cut(query.limit);
-    // What an edgespan says when its search ran out of time.
+    // An edgespan says so, too, when its search ran out of time.
     if document.get("complete").and_then(Value::as_bool) == Some(false) {
-        found.incomplete = Some("the search ended early".to_owned());
+        let early = || "the search ended early".to_owned();
+        found.incomplete.get_or_insert_with(early);
     }
     Ok(found)
 }
@@ -81,39 +94,35 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
             .map(|service| number(service.get(name)).unwrap_or(0));
         Some(counts.fold(0, u64::saturating_add))
     };
-    let spans = sum("spanCount").filter(|count| *count > 0);
+    // What an edgespan tells beyond Tempo stands in fields of its own.
+    let spans = number(value.get("spanCount")).or_else(|| sum("spanCount"));
     let matched = Matched::of(value, root_name);
-    let has_errors = sum("errorCount").map(|errors| errors > 0);
+    let told = value.get("error").and_then(Value::as_bool);
+    let has_errors = told.or_else(|| sum("errorCount").map(|errors| errors > 0));
+    let status = number(value.get("statusCode")).and_then(|code| u16::try_from(code).ok());
+    let flow = value.get("flow").and_then(Value::as_str).map(str::to_owned);
+    // Without a root an edgespan also tells the first span, which an edge is known by.
+    let known = |root: &str, first: &str| match text(value.get(root)) {
+        "" | NO_ROOT => text(value.get(first)).to_owned(),
+        name => name.to_owned(),
+    };
     Some(Summary {
         id: trace_id(text(value.get("traceID")))?,
-        root_service: known(text(value.get("rootServiceName"))),
-        root_name: known(root_name),
+        root_service: known("rootServiceName", "firstServiceName"),
+        root_name: known("rootTraceName", "firstSpanName"),
         start: number(value.get("startTimeUnixNano")).unwrap_or(0),
         duration: exact.unwrap_or_else(|| milliseconds.saturating_mul(1_000_000)),
-        spans: spans.map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
+        spans: spans
+            .filter(|count| *count > 0)
+            .map(|count| u32::try_from(count).unwrap_or(u32::MAX)),
         is_error: if matched.is_error {
             Some(true)
         } else {
             has_errors
         },
-        // An edgespan's own feed and search tell these of each trace, whatever matched.
-        status: matched.status.or_else(|| {
-            let code = number(value.get("statusCode"))?;
-            u16::try_from(code).ok()
-        }),
-        flow: matched.flow.or_else(|| {
-            let flow = value.get("flow")?.as_str()?;
-            Some(flow.to_owned())
-        }),
+        status: status.or(matched.status),
+        flow: flow.or(matched.flow),
     })
-}
-
-fn known(name: &str) -> String {
-    if name == NO_ROOT {
-        String::new()
-    } else {
-        name.to_owned()
-    }
 }
 
 /// What the spans that matched say of the trace.
@@ -235,7 +244,7 @@ pub(super) async fn tail(
     after: Option<u64>,
     traceql: &str,
     wait: Duration,
-) -> Result<(Option<u64>, Vec<Summary>), BackendError> {
+) -> Result<Tailed, BackendError> {
     let mut query = vec![
         ("q", traceql.to_owned()),
         ("wait", super::traceql::duration(wait)),
@@ -244,21 +253,26 @@ pub(super) async fn tail(
     // What waits may take that long and is no fault.
     let patience = wait.saturating_add(Duration::from_secs(5));
     let accept = "application/x-ndjson, application/json";
-    let reply = way
-        .within(patience, accept, "/api/edgespan/tail", &query)
-        .await?;
+    let path = "/api/edgespan/tail";
+    let reply = way.within(patience, accept, path, &query).await?;
     let lines = reply.success()?.split(|byte| *byte == b'\n');
-    let mut next = after;
-    let mut traces = Vec::new();
+    let mut tailed = Tailed {
+        next: after,
+        ..Tailed::default()
+    };
     for line in lines.filter(|line| !line.trim_ascii().is_empty()) {
         let one: Value =
             serde_json::from_slice(line).map_err(|error| reply.unreadable(error.to_string()))?;
-        let sequence = number(one.get("seq").or_else(|| one.get("sequence")));
-        // It goes back where the process was started anew.
-        next = sequence.or(next);
-        traces.extend(summary(&one));
+        match summary(&one) {
+            Some(trace) => tailed.traces.push(trace),
+            // The last line says where to go on.
+            None => {
+                tailed.next = number(one.get("sequence")).or(tailed.next);
+                tailed.has_missed |= one.get("missed").and_then(Value::as_bool) == Some(true);
+            }
+        }
     }
-    Ok((next, traces))
+    Ok(tailed)
 }
 
 #[cfg(test)]

@@ -24,3 +24,64 @@ impl StoreInForce {
         self.0.store(store.map(Arc::new));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{StoreSettings, Taken};
+    use opentelemetry::trace::TraceId;
+    use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+
+    fn group(trace: u128) -> ResourceSpans {
+        ResourceSpans {
+            scope_spans: vec![ScopeSpans {
+                spans: vec![Span {
+                    trace_id: trace.to_be_bytes().to_vec(),
+                    span_id: vec![1; 8],
+                    name: "x".repeat(10_000),
+                    ..Span::default()
+                }],
+                ..ScopeSpans::default()
+            }],
+            ..ResourceSpans::default()
+        }
+    }
+
+    #[test]
+    fn a_smaller_bound_sends_the_oldest_away_and_a_larger_one_nobody() {
+        let settings = |bytes_max| StoreSettings { bytes_max };
+        let store = TraceStore::new(&settings(8 << 20));
+        let groups = (1..=400).map(group).collect();
+        assert_eq!(store.take(groups).taken, 400);
+
+        store.resize(&settings(1 << 20));
+
+        let stats = store.stats();
+        assert_eq!(stats.bytes_max, 1 << 20);
+        assert!(stats.bytes <= 1 << 20, "{stats:?}");
+        assert_eq!(stats.traces + stats.evicted_traces, 400);
+        assert!(store.trace(TraceId::from(1)).is_none());
+        store.resize(&settings(8 << 20));
+        let taken = store.take((401..=500).map(group).collect());
+        assert_eq!(
+            taken,
+            Taken {
+                taken: 100,
+                refused: 0
+            }
+        );
+        assert_eq!(store.stats().traces, stats.traces + 100);
+    }
+
+    #[test]
+    fn whoever_holds_the_handle_sees_the_store_in_force() {
+        let handle = StoreInForce::default();
+        let other = handle.clone();
+        assert!(other.load().is_none());
+
+        handle.replace(Some(TraceStore::new(&StoreSettings::default())));
+        assert!(other.load().is_some());
+        handle.replace(None);
+        assert!(other.load().is_none());
+    }
+}

@@ -17,6 +17,7 @@
 mod arrival;
 mod auth;
 mod authorizer;
+mod backends;
 mod balancing;
 mod bodies;
 mod breaker;

@@ -180,6 +180,24 @@ def collector():
     return folder / "otelcol"
 
 
+def jaeger():
+    """Jaeger, all in one process: OTLP in, its APIs out."""
+    wanted = "github.com/jaegertracing/jaeger/cmd/all-in-one@v1.65.0"
+    folder = CACHE / "jaeger"
+    fresh, done = stamped(folder, wanted)
+    if not fresh:
+        say("building Jaeger, once (some minutes)")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        package = wanted.partition("@")[0]
+        # A module of its own: as a tool of another one it does not resolve.
+        run("go", "mod", "init", "jaeger", cwd=folder)
+        run("go", "get", wanted, cwd=folder)
+        run("go", "build", "-o", "all-in-one", package, cwd=folder)
+        done()
+    return folder / "all-in-one"
+
+
 def edgespan(release=False):
     """The program under test: the one that EDGESPAN names, else cargo's."""
     named = os.environ.get("EDGESPAN")

@@ -89,7 +89,7 @@ pub fn typed(length: Duration) -> String {
     let hours = minutes.div_ceil(60);
     match (minutes, hours) {
         (0..=1, _) if seconds < 60 => format!("{seconds}s"),
-        (0..=119, _) => format!("{minutes}m"),
+        (0..=119, _) if minutes != 60 => format!("{minutes}m"),
         (_, 0..=47) => format!("{hours}h"),
         (_, _) => format!("{}d", hours.div_ceil(24)),
     }
@@ -147,6 +147,8 @@ mod tests {
         check(30, "30s");
         check(60, "1m");
         check(1_800, "30m");
+        check(3_600, "1h");
+        check(3_601, "61m");
         check(7_200, "2h");
         check(7_201, "3h");
         check(86_400, "24h");

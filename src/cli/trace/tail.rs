@@ -7,6 +7,7 @@ use crate::backend::{Backend, BackendError, Found, Kind, Query, Summary, Tailed}
 use crate::cli::failure::{ExitStatus, Failure};
 use crate::cli::{Console, say};
 use crate::clock::{self, Timestamp};
+use http::StatusCode;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Write as _};
 use std::time::Duration;
@@ -179,13 +180,11 @@ impl<'a> Feed<'a> {
                 }
                 Ok(traces)
             }
-            // It may restart; what it refuses it will refuse again.
-            Err(error @ BackendError::Ask { .. }) => {
+            // It may restart or be busy; what else it refuses it will refuse again.
+            Err(error) if passes(&error) => {
                 if !std::mem::replace(&mut self.is_lost, true) {
                     say(&format!("{error}; asking again every second\n"));
                 }
-                // A new process counts anew.
-                self.after = None;
                 sleep(RETRY).await;
                 Ok(Vec::new())
             }
@@ -198,9 +197,12 @@ impl<'a> Feed<'a> {
             let query = self
                 .filter
                 .query(Timestamp::default(), Timestamp::default(), LIMIT);
-            let Tailed { next, traces } = self.backend.tail(self.after, &query, WAIT).await?;
-            self.after = next;
-            return Ok(traces);
+            let tailed: Tailed = self.backend.tail(self.after, &query, WAIT).await?;
+            self.after = tailed.next;
+            if tailed.has_missed {
+                say("more traces came than could be told\n");
+            }
+            return Ok(tailed.traces);
         }
         // The first question has to tell what is there already from what comes.
         if !std::mem::take(&mut self.is_first) {
@@ -214,6 +216,16 @@ impl<'a> Feed<'a> {
         found.traces.reverse();
         Ok(found.traces)
     }
+}
+
+/// Whether the same question may be answered in a moment.
+fn passes(error: &BackendError) -> bool {
+    let busy = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    matches!(error, BackendError::Ask { .. })
+        || error.status().is_some_and(|status| busy.contains(&status))
 }
 
 #[cfg(test)]

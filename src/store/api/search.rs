@@ -175,6 +175,11 @@ pub(super) fn summary(hit: &Hit) -> Value {
         Some(summary.root_service.as_str().into()),
     );
     put("rootTraceName", Some(summary.root_name.as_str().into()));
+    // An edge's parent is often recorded elsewhere: then this is what the trace is known by.
+    if summary.root_name.is_empty() {
+        put("firstServiceName", Some(hit.first_service.as_str().into()));
+        put("firstSpanName", Some(hit.first_name.as_str().into()));
+    }
     put("startTimeUnixNano", Some(summary.start.to_string().into()));
     put("durationMs", Some(millis(summary.duration).into()));
     put("durationNano", Some(summary.duration.to_string().into()));

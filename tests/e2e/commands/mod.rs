@@ -16,4 +16,6 @@ mod run;
 mod service;
 mod span;
 mod terminal;
+mod trace;
 mod usage;
+mod verify;
