@@ -72,6 +72,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Tell whether trace headers survive the way to what stands behind
     Verify(Box<VerifyArgs>),
+    /// Ask key flows through, and hold what comes of them against a file
+    Probe(super::probe::ProbeArgs),
     /// Print the JSON Schema of the configuration
     Schema(SchemaArgs),
     /// Print completions for a shell
@@ -319,7 +321,7 @@ impl Grammar {
              Every request gets its SERVER and CLIENT span, on the terminal and over OTLP.\n\
              \n{}\n\
              run         run demo exec span\n\
-             understand  check explain trace verify\n\
+             understand  check explain trace verify probe\n\
              files       schema completions man\n\
              \n\
              `{program} COMMAND --help` has examples and defaults.\n",

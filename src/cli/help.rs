@@ -89,6 +89,18 @@ const COMMANDS: &[Help] = &[
                answers",
     },
     Help {
+        command: "probe",
+        examples: &[
+            "probe probes/smoke.yaml",
+            "probe checkout.yaml --base https://app.example.com --junit probe.xml",
+            "probe checkout.yaml --spans jaeger+http://jaeger:16686 --json",
+        ],
+        note: "Each request carries a trace of its own, and its spans are asked for where --spans, \
+               the file or EDGESPAN_URL says. docs/probe.md has everything that a file can say.",
+        exit: "0 all of it held, 1 something did not, 64 usage, 69 nobody answers, 78 the file is \
+               wrong",
+    },
+    Help {
         command: "schema",
         examples: &[
             "schema > edgespan.schema.json",

@@ -21,6 +21,7 @@ pub mod junit;
 pub mod layout;
 pub mod man;
 pub mod open_line;
+pub mod probe;
 pub mod reach;
 mod reloads;
 pub mod run;
@@ -101,6 +102,7 @@ fn dispatch(
         Some(Command::Check(args)) => checked(&args, console),
         Some(Command::Explain(args)) => explained(&args, console),
         Some(Command::Verify(args)) => verify::run(&args, console),
+        Some(Command::Probe(args)) => probe::run(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
         Some(Command::Trace(args)) => trace::run(&args, console),
         Some(Command::Man(args)) => man::run(&args),

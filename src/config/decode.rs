@@ -153,7 +153,9 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de> {
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.0.value {
             Value::Scalar(scalar) => {
-                if let Some(value) = scalar.as_bool() {
+                if scalar.is_null() {
+                    visitor.visit_unit()
+                } else if let Some(value) = scalar.as_bool() {
                     visitor.visit_bool(value)
                 } else if let Some(value) = scalar.as_int() {
                     visitor.visit_i64(value)

@@ -95,6 +95,7 @@ fn compile_in(
     let mut compiler = Compiler {
         findings: &mut findings,
         environment,
+        document: text,
         folder,
         files: &mut files,
     };
@@ -140,7 +141,7 @@ fn passes(
 }
 
 /// The text of a file, or why there is none, in words.
-fn read(path: &Path) -> Result<String, String> {
+pub(super) fn read(path: &Path) -> Result<String, String> {
     let because = |error: std::io::Error| reason(error.kind()).to_owned();
     if std::fs::metadata(path).map_err(because)?.is_dir() {
         return Err("it is a folder".to_owned());

@@ -14,6 +14,7 @@ mod otel_env;
 mod otlp_env;
 mod places;
 mod plan;
+mod probe_file;
 mod raw;
 mod run_to;
 mod scalar;
@@ -35,8 +36,9 @@ pub use env::Environment;
 pub use load::{Loaded, Refused, compile_text, load};
 pub use places::Places;
 pub use plan::{DrainPlan, Plan, StorePlan, TelemetryPlan, TerminalExport, TracingPlan};
+pub use probe_file::{LoadedProbe, load_probe};
 pub use run_to::run_to;
-pub use schema::schema;
+pub use schema::{probe_schema, schema};
 pub use secret::Secret;
 pub use watch::{Fingerprint, ReadFiles, Watch};
 

@@ -6,6 +6,7 @@ use crate::auth::assertion::AssertionSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::message::reserved::Reserved;
+use crate::probe::Schedule;
 use crate::proxy::plan::RoutePlan;
 use crate::ratelimit::{RateLimitSettings, RedisSettings};
 use crate::route::RouteSpec;
@@ -55,6 +56,8 @@ pub struct Plan {
     pub telemetry: TelemetryPlan,
     /// The store of recent traces.
     pub store: StorePlan,
+    /// Key flows that are asked through on a schedule, in the file's order.
+    pub probes: Vec<Schedule>,
     /// The document that this was compiled from, for an operator to read: secrets are drawn as
     /// `*`, and placeholders stand as they were written. Set once all of it was read.
     pub text: Arc<str>,

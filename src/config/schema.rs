@@ -4,17 +4,27 @@
 //! complete is one thing.
 
 use super::raw;
+use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 use std::sync::LazyLock;
 
 /// The JSON Schema (draft 2020-12) of a configuration file.
 pub fn schema() -> Value {
+    schema_of::<raw::Config>("edgespan configuration")
+}
+
+/// The JSON Schema (draft 2020-12) of a probe's file.
+pub fn probe_schema() -> Value {
+    schema_of::<raw::Probe>("edgespan probe")
+}
+
+fn schema_of<T: JsonSchema>(title: &str) -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
-    let mut schema = generator.into_root_schema_for::<raw::Config>().to_value();
+    let mut schema = generator.into_root_schema_for::<T>().to_value();
     without_null(&mut schema);
     if let Value::Object(root) = &mut schema {
-        root.insert("title".to_owned(), Value::from("edgespan configuration"));
+        root.insert("title".to_owned(), Value::from(title));
     }
     schema
 }
@@ -28,6 +38,15 @@ pub(in crate::config) fn root() -> &'static Shape {
     &ROOT
 }
 
+/// The shape of a probe's file.
+pub(in crate::config) fn probe_root() -> &'static Shape {
+    static ROOT: LazyLock<Shape> = LazyLock::new(|| {
+        let schema = probe_schema();
+        shape(&schema, &schema)
+    });
+    &ROOT
+}
+
 /// What may stand at one place, by the kind of node.
 #[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Shape {
@@ -35,6 +54,8 @@ pub(in crate::config) struct Shape {
     pub(in crate::config) title: Option<String>,
     /// Nobody may see what stands there.
     pub(in crate::config) secret: bool,
+    /// Anything may stand there, JSON for example.
+    pub(in crate::config) any: bool,
     /// What a single value may be.
     pub(in crate::config) single: Option<Single>,
     /// What the items of a list are.
@@ -141,6 +162,7 @@ fn shape(schema: &Value, root: &Value) -> Shape {
     let mut shape = Shape {
         title: text("title").map(str::to_owned),
         secret: resolved.get("writeOnly").is_some_and(|value| value == true),
+        any: resolved.get("x-any").is_some_and(|value| value == true),
         single: single(resolved),
         list: None,
         map: None,
@@ -158,6 +180,7 @@ fn shape(schema: &Value, root: &Value) -> Shape {
         shape.single = shape.single.or(branch.single);
         shape.list = shape.list.or(branch.list);
         shape.map = shape.map.or(branch.map);
+        shape.any |= branch.any;
         shape.title = shape.title.or(branch.title);
     }
     shape
@@ -270,7 +293,7 @@ mod tests {
     #[test]
     fn every_place_takes_something() {
         fn walk(shape: &Shape, path: &str) {
-            let takes = shape.single.is_some() || shape.list.is_some() || shape.map.is_some();
+            let takes = shape.any || shape.single.is_some() || shape.list.is_some() || shape.map.is_some();
             assert!(takes, "{path}");
             match &shape.map {
                 Some(Keys::Known { keys, .. }) => {

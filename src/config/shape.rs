@@ -50,6 +50,10 @@ impl Walk<'_> {
         if shape.secret && shape.map.is_none() {
             self.mask.hide(&node.span);
         }
+        if shape.any {
+            self.hide_all(node, false);
+            return Some(node.clone());
+        }
         match (&node.value, shape) {
             (Value::Scalar(scalar), _) if scalar.origin == Origin::Missing => None,
             (

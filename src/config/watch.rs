@@ -61,6 +61,12 @@ impl ReadFiles {
         self.seen.0.push(fingerprint(&file));
         self.files.push(file);
     }
+
+    /// These were read, too.
+    pub(in crate::config) fn extend(&mut self, other: Self) {
+        self.seen.0.extend(other.seen.0);
+        self.files.extend(other.files);
+    }
 }
 
 /// Watches files for changes of their contents.

@@ -100,6 +100,12 @@ impl Run {
         let (bare, open) = self.sent(way, &Vec::new()).await;
         outcome.requests += bare.requests;
         if !open {
+            // In the clear nobody says whether HTTP/2 is known: the connection just ends.
+            let in_the_clear = self.sender.url.scheme() == "http";
+            let broke = matches!(bare.obstacle, Some(Obstacle::Broken(_)));
+            if in_the_clear && broke && way.column() == Column::Http2 {
+                outcome.obstacle = Some(Obstacle::NoHttp2);
+            }
             return outcome;
         }
         outcome.obstacle = None;

@@ -4,15 +4,16 @@
 use super::Question;
 use super::auth::{AuthFact, auth_fact};
 use super::headers::{self, HeaderChange};
+use super::trace::{TraceFact, trace_fact};
 use crate::config::Plan;
 use crate::listener::ListenerSettings;
 use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
 use crate::proxy::plan::{RouteAction, RoutePlan};
 use crate::proxy::{LiveRoute, Snapshot};
 use crate::route::{RouteRequest, RouteSpec};
-use crate::trace::sampler::HeadSampler;
 use crate::upstream::ClusterSettings;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use crate::verify::arrival::PATH;
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::ScopeSpans;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -50,6 +51,8 @@ pub struct Explanation {
     pub answer: Option<Answered>,
     /// The spans it left.
     pub spans: Vec<SpanFact>,
+    /// Whether edgespan itself answers at this path, for who signs with a secret of `arrival`.
+    pub tells_arrivals: bool,
     /// How many routes there are.
     pub routes: usize,
     /// How long the rehearsal took.
@@ -89,27 +92,6 @@ pub struct Nearest {
     pub name: String,
     /// The first condition that does not hold.
     pub missed: String,
-}
-
-/// How a request is traced.
-#[derive(Clone, Debug)]
-pub struct TraceFact {
-    /// Whether spans are recorded at all.
-    pub recording: bool,
-    /// The caller's trace, if it named one.
-    pub joins: Option<String>,
-    /// Whether the caller sampled it.
-    pub caller_sampled: Option<bool>,
-    /// `parent`, `ratio`, `debug` or `unsampled_parent_record`, as on the span.
-    pub reason: &'static str,
-    /// The route's own rate.
-    pub rate: f64,
-    /// Whether this request's spans are kept; None where chance decides.
-    pub kept: Option<bool>,
-    /// The flow.
-    pub flow: Option<String>,
-    /// Feature flags, as `key=variant`.
-    pub flags: Vec<String>,
 }
 
 /// A rate limit that was asked.
@@ -194,6 +176,11 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
             let normalized = read.map_err(|refusal| refusal.to_string())?;
             Ok((request, normalized))
         });
+    let tells_arrivals = evidence.live.arrival.is_some()
+        && evidence.listener.decision.is_none()
+        && read
+            .as_ref()
+            .is_ok_and(|(request, _)| request.uri().path() == PATH);
     let name = server.and_then(|span| span.attribute("edgespan.route"));
     let plan = name.and_then(|name| route_plan(evidence.plan, name));
     let (route, nearest) = match &read {
@@ -224,6 +211,7 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
         upstream: upstream_fact(evidence, plan, server, left),
         headers,
         answer: left.is_none().then(|| answered(evidence, server)).flatten(),
+        tells_arrivals,
         routes: evidence.live.routes.len(),
         spans,
         took,
@@ -296,41 +284,6 @@ fn routed(
         action: live.plan.action.word(),
     });
     (fact, Vec::new())
-}
-
-fn trace_fact(
-    evidence: &Evidence<'_>,
-    route: Option<&RoutePlan>,
-    server: Option<&SpanFact>,
-) -> TraceFact {
-    let rule = route.map_or(evidence.plan.tracing.default_sampling, |route| {
-        route.sampling
-    });
-    let mut sent = HeaderMap::new();
-    for (name, value) in evidence.question.fields() {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
-            sent.append(name, value);
-        }
-    }
-    let inbound = evidence.live.propagators.extract(&sent);
-    let head = HeadSampler::new(&rule).decide(inbound.as_ref());
-    let parent = inbound.as_ref().and_then(|inbound| inbound.parent());
-    let by_chance = head.reason == "ratio" && head.is_root && rule.ratio > 0.0 && rule.ratio < 1.0;
-    TraceFact {
-        recording: evidence.plan.tracing.recording,
-        joins: parent.map(|parent| parent.trace_id.to_string()),
-        caller_sampled: parent.map(|parent| parent.flags & crate::trace::context::SAMPLED != 0),
-        reason: head.reason,
-        rate: rule.ratio,
-        kept: (!by_chance).then_some(head.record),
-        flow: server
-            .and_then(|span| span.attribute("flow"))
-            .map(str::to_owned),
-        flags: server
-            .and_then(|span| span.attribute("feature_flags"))
-            .map(|flags| flags.split(", ").map(str::to_owned).collect())
-            .unwrap_or_default(),
-    }
 }
 
 fn limits(server: &SpanFact) -> Vec<LimitFact> {

@@ -80,17 +80,19 @@ pub(super) fn undecided(mut changes: Vec<HeaderChange>, trace: &TraceFact) -> Ve
     if trace.joins.is_some() {
         return changes;
     }
-    let flags = match trace.kept {
-        Some(true) => "03",
-        Some(false) => "02",
-        None => "03, or -02 if not kept",
+    let (id, flags) = match (&trace.root, trace.kept) {
+        (Some((id, _)), Some(true)) => (id.as_str(), "01"),
+        (Some((id, _)), _) => (id.as_str(), "00"),
+        (None, Some(true)) => ("(new)", "03"),
+        (None, Some(false)) => ("(new)", "02"),
+        (None, None) => ("(new)", "03, or -02 if not kept"),
     };
     if trace.kept != Some(true) {
         changes.retain(|change| change.name != "tracestate" || change.fate != Fate::Added);
     }
     for change in &mut changes {
         if change.name == "traceparent" && change.fate != Fate::Removed {
-            change.value = format!("00-(new)-(new)-{flags}");
+            change.value = format!("00-{id}-(new)-{flags}");
         }
     }
     changes
@@ -101,9 +103,8 @@ fn reason_of_removal(name: &str) -> &'static str {
     match name {
         "connection" | "keep-alive" | "proxy-connection" | "te" | "transfer-encoding"
         | "upgrade" | "http2-settings" => "ends at each hop",
-        "forwarded" | "via" | "x-real-ip" | "true-client-ip" | "cf-connecting-ip" => {
-            "clients may not say who they are"
-        }
+        "forwarded" | "via" | "x-real-ip" | "true-client-ip" | "cf-connecting-ip" | "cf-ray"
+        | "cf-ipcountry" | "cf-visitor" => "clients may not say who they are",
         name if name.starts_with("x-forwarded-") || name.starts_with("x-original-") => {
             "clients may not say who they are"
         }

@@ -8,13 +8,15 @@ mod facts;
 mod headers;
 mod hosted;
 mod rehearse;
+mod trace;
 
 pub use auth::{AskedFact, AuthFact};
 pub use facts::{
-    Answered, Explanation, LimitFact, Nearest, ReadAs, RouteFact, SpanFact, TraceFact, UpstreamFact,
+    Answered, Explanation, LimitFact, Nearest, ReadAs, RouteFact, SpanFact, UpstreamFact,
 };
 pub use headers::{Fate, HeaderChange};
 pub use rehearse::{ExplainError, explain};
+pub use trace::TraceFact;
 
 use crate::listener::Dialect;
 use std::net::SocketAddr;

@@ -37,6 +37,7 @@ pub(super) fn render(told: &Explanation, places: &Places) -> Value {
             "missed": near.missed,
             "line": places.line("routes", &near.name),
         })).collect::<Vec<_>>(),
+        "tells_arrivals": told.tells_arrivals,
         "trace": trace(told),
         "limits": told.limits.iter().map(|limit| (limit.key.clone(), limit.value.clone().into()))
             .collect::<serde_json::Map<String, Value>>(),
@@ -103,7 +104,8 @@ fn trace(told: &Explanation) -> Value {
     let trace = &told.trace;
     json!({
         "recording": trace.recording,
-        "trace_id": trace.joins,
+        "trace_id": trace.joins.as_ref().or(trace.root.as_ref().map(|(id, _)| id)),
+        "root_from": trace.root.as_ref().map(|(_, name)| name),
         "caller_sampled": trace.caller_sampled,
         "reason": trace.reason,
         "rate": trace.rate,

@@ -123,6 +123,7 @@ impl Page<'_> {
             if told.read_as.is_ok() {
                 self.row("route", "none takes it", None);
             }
+            self.arrivals(told);
             for near in &told.nearest {
                 let place = places.line("routes", &near.name);
                 let text = format!("  not {}: another {}", near.name, near.missed);
@@ -137,6 +138,7 @@ impl Page<'_> {
             .collect();
         let text = format!("{}    {}{captures}", route.name, route.template);
         self.row("route", &text, places.line("routes", &route.name));
+        self.arrivals(told);
         for (name, template) in &route.also {
             let text = format!("  not {name}: {template} also matches but is less specific");
             self.row("", &text, places.line("routes", name));
@@ -147,6 +149,14 @@ impl Page<'_> {
                 &format!("  and {} more that match", route.also_more),
                 None,
             );
+        }
+    }
+
+    fn arrivals(&mut self, told: &Explanation) {
+        if told.tells_arrivals {
+            let text =
+                "  edgespan tells here what arrived, to who signs with a secret of `arrival`";
+            self.row("", text, None);
         }
     }
 
@@ -178,7 +188,15 @@ impl Page<'_> {
                     decision(trace.kept, rate, reason)
                 )
             }
-            (None, reason) => format!("begins here; {}", decision(trace.kept, rate, reason)),
+            (None, reason) => {
+                let root = trace.root.as_ref();
+                let root = root.map(|(id, name)| {
+                    let short = id.get(..8).unwrap_or(id);
+                    format!(" as {short}… from {name}")
+                });
+                let decided = decision(trace.kept, rate, reason);
+                format!("begins here{}; {decided}", root.unwrap_or_default())
+            }
         };
         self.row("trace", &text, None);
         let mut more = Vec::new();

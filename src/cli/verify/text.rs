@@ -157,11 +157,18 @@ fn stacked(report: &Report, surface: &Surface) -> Vec<Drawn> {
             line.pad_to(at);
             cell(&mut line, report, row, *column, surface);
         }
-        if row.is_allowed() {
+        let fits = line.columns + 1 + ALLOWED.len() <= surface.columns();
+        if row.is_allowed() && fits {
             line.push(" ", " ");
             line.push(ALLOWED, ALLOWED);
         }
         lines.push(line);
+        if row.is_allowed() && !fits {
+            let mut below = Drawn::new();
+            below.pad_to(4);
+            below.push(ALLOWED, ALLOWED);
+            lines.push(below);
+        }
         for column in report.columns.iter().filter(|_| !alike) {
             let mut line = Drawn::new();
             line.pad_to(4);

@@ -24,6 +24,10 @@ mod health;
 mod identity;
 mod listeners;
 mod message;
+pub(in crate::config) mod probe;
+mod probe_answer;
+mod probe_request;
+mod probes;
 mod proofs;
 mod ratelimit;
 mod resource;
@@ -66,6 +70,8 @@ const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901)
 pub(in crate::config) struct Compiler<'a> {
     pub(in crate::config) findings: &'a mut Findings,
     pub(in crate::config) environment: &'a Environment,
+    /// The document, for whoever tells of its lines later.
+    pub(in crate::config) document: &'a str,
     /// Where relative paths start.
     pub(in crate::config) folder: &'a Path,
     /// Files that the document names, readable or not: a change of one is a change of the whole.
@@ -109,6 +115,7 @@ pub(in crate::config) fn compile(
     let terminal = export::terminal(&variables);
     let telemetry = telemetry::compile(&config.telemetry, &variables, compiler);
     let admin = admin(&config.admin, overrides, &listeners, compiler);
+    let probes = probes::compile(&config.probes, compiler);
     let store = store::compile(&config.store, &listeners, &admin, compiler);
     Plan {
         listeners,
@@ -127,6 +134,7 @@ pub(in crate::config) fn compile(
         terminal,
         telemetry,
         store,
+        probes,
         text: std::sync::Arc::default(),
         admin,
         access_log: config.access_log,

@@ -16,7 +16,9 @@ mod forward;
 mod health;
 mod identity;
 mod listener;
+mod matcher;
 mod message;
+mod probe;
 mod process;
 mod proofs;
 mod ratelimit;
@@ -49,8 +51,13 @@ pub(in crate::config) use identity::{Identity, SubjectAttribute};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
+pub(in crate::config) use matcher::{CountText, Json, MatchText};
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
+};
+pub(in crate::config) use probe::{
+    Expect, ExpectSpan, Generate, Probe, ScheduledProbe, SpanKindWord, SpanStatusWord, Step, StepCapture,
+    StatusText, StepRequest, StepRetry, TraceWord, Variable, VariableSource,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
@@ -143,4 +150,6 @@ pub(in crate::config) struct Config {
     pub(in crate::config) telemetry: Telemetry,
     /// Recent traces, kept in memory and asked for at the admin listener, as at a Tempo.
     pub(in crate::config) store: Store,
+    /// Key flows that are asked through on a schedule, as `edgespan probe` does once.
+    pub(in crate::config) probes: Vec<Spanned<ScheduledProbe>>,
 }

@@ -1,5 +1,6 @@
 //! Promises of the whole configuration.
 
+mod arrival;
 mod balance;
 mod decision;
 mod diagnostics;

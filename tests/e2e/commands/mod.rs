@@ -18,3 +18,4 @@ mod span;
 mod terminal;
 mod trace;
 mod usage;
+mod verify;
