@@ -133,6 +133,6 @@ fn progress_is_one_line_of_any_terminal() {
     let line = progress::line(&plan, 1, Duration::from_millis(1_230), &surface);
     assert_eq!(
         line,
-        "checkout ██████.............. 2 of 3 steps  release the money  1.2 s (Ctrl-C st…"
+        "checkout ██████............. 2 of 3 steps  release the money  1.2 s (Ctrl-C st…"
     );
 }
