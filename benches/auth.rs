@@ -153,12 +153,12 @@ fn asked(bencher: Bencher<'_, '_>) {
     decide(bencher, "");
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 100)]
 fn remembered(bencher: Bencher<'_, '_>) {
     decide(bencher, ", cache: {ttl: 1h}");
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 100)]
 fn remembered_by_a_cookie(bencher: Bencher<'_, '_>) {
     decide(
         bencher,

@@ -12,6 +12,7 @@ mod routes;
 mod serve;
 mod settings;
 mod spans;
+mod store;
 mod telemetry;
 mod upstreams;
 mod visitor;
@@ -22,6 +23,7 @@ pub use readiness::{Readiness, ReadinessState};
 pub use serve::serve;
 pub use settings::AdminSettings;
 pub use spans::SpanAccount;
+pub use store::StoreReading;
 pub use telemetry::TelemetryAccount;
 
 use crate::telemetry::metrics::{Exposition, FamilyReading, Metrics};
@@ -42,6 +44,10 @@ pub struct AdminState {
     pub telemetry: Arc<dyn Fn() -> Vec<TelemetryAccount> + Send + Sync>,
     /// How each upstream in force stands, as of the call.
     pub upstreams: Arc<dyn Fn() -> Vec<ClusterReading> + Send + Sync>,
+    /// The figures of the store of traces, as of the call; None: it is off.
+    pub store: Arc<dyn Fn() -> Option<StoreReading> + Send + Sync>,
+    /// Further routes of the whole interface, behind the same checks.
+    pub further: axum::Router,
     /// The configuration in force, its secrets hidden, as of the call.
     pub config: Arc<dyn Fn() -> Arc<str> + Send + Sync>,
     /// What came of the last reload.
@@ -56,6 +62,7 @@ impl AdminState {
         self.metrics.render(page);
         spans::render(&(self.accounts)(), page);
         telemetry::render(&(self.telemetry)(), page);
+        store::render((self.store)(), page);
     }
 
     /// Every family of the process, as numbers.

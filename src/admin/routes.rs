@@ -26,6 +26,13 @@ GET  /metrics  numbers for Prometheus (OpenMetrics)
 GET  /upstreams  how upstreams and their endpoints stand (?format=json for programs)
 GET  /config   the configuration in force, secrets hidden, and what came of the last reload
 POST /drain    takes no new connections, finishes requests in flight, stops
+
+Recent traces, as at a Tempo (Grafana's data source, `edgespan trace`):
+GET  /api/search?q={}           TraceQL; tags, minDuration, maxDuration, start, end, limit, spss
+GET  /api/v2/traces/TRACE_ID    one trace; /api/traces/TRACE_ID for the older form
+GET  /api/v2/search/tags        names of attributes; /api/v2/search/tag/NAME/values
+GET  /api/edgespan/store        how many traces are kept, and since when
+POST /v1/traces                 OTLP of your services, kept beside edgespan's own spans
 "
 );
 
@@ -38,6 +45,7 @@ pub(super) fn admin(state: AdminState) -> Router {
         .route("/upstreams", get(upstreams_page))
         .route("/config", get(config))
         .merge(readings())
+        .merge(state.further.clone().with_state(()))
         .fallback(nothing_here)
         .layer(middleware::from_fn(only_visitors_of_ours))
         .layer(middleware::map_response(plain))

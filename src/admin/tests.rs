@@ -42,6 +42,8 @@ impl Doors {
             accounts: Arc::new(move || vec![account.clone()]),
             telemetry: Arc::new(Vec::new),
             upstreams: Arc::new(Vec::new),
+            store: Arc::new(|| None),
+            further: axum::Router::new(),
             config: Arc::new(|| "listeners: {}\n".into()),
             last_reload: LastReload::default(),
             drain: Arc::new(Notify::new()),

@@ -36,6 +36,10 @@ pub enum Door {
     Admin,
     /// Health and metrics alone.
     Probes,
+    /// OTLP of services over gRPC, for the store of traces.
+    OtlpGrpc,
+    /// The same over HTTP.
+    OtlpHttp,
 }
 
 /// Why nothing was started.

@@ -9,6 +9,10 @@ use std::sync::Arc;
 const ADMIN: &str = "admin";
 /// The name under which the probes' listener is handed over.
 const PROBES: &str = "probes";
+/// The name under which the listener for OTLP over gRPC is handed over.
+const OTLP_GRPC: &str = "otlp-grpc";
+/// The name under which the listener for OTLP over HTTP is handed over.
+const OTLP_HTTP: &str = "otlp-http";
 
 impl HeirloomDoor {
     /// What an operator's door is called.
@@ -17,6 +21,8 @@ impl HeirloomDoor {
             Self::Activated | Self::Listener => "",
             Self::Admin => ADMIN,
             Self::Probes => PROBES,
+            Self::OtlpGrpc => OTLP_GRPC,
+            Self::OtlpHttp => OTLP_HTTP,
         }
     }
 }
@@ -47,6 +53,10 @@ pub(super) enum HeirloomDoor {
     Admin,
     /// Its probes.
     Probes,
+    /// Where it takes OTLP over gRPC.
+    OtlpGrpc,
+    /// Where it takes OTLP over HTTP.
+    OtlpHttp,
 }
 
 impl Inherited {
@@ -96,7 +106,10 @@ impl Inherited {
             HeirloomDoor::Listener => {
                 one.asked == address && (address.port() != 0 || &*one.name == name)
             }
-            HeirloomDoor::Admin | HeirloomDoor::Probes => false,
+            HeirloomDoor::Admin
+            | HeirloomDoor::Probes
+            | HeirloomDoor::OtlpGrpc
+            | HeirloomDoor::OtlpHttp => false,
         };
         let at = self.0.iter().position(named);
         let at = at.or_else(|| self.0.iter().position(placed))?;

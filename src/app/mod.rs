@@ -14,7 +14,9 @@ mod reload;
 mod run;
 pub mod service_manager;
 mod signal;
+mod store;
 mod telemetry;
+mod verify;
 
 pub use accounts::ReadAccount;
 pub use build::{Door, StartError};

@@ -6,10 +6,14 @@
 
 use super::build::{self, StartError};
 use super::doorway::{Behind, Change, Doorway, Known, changes};
+use super::inherited::Inherited;
 use super::parts::{self, Clusters, Destination};
 use super::run::{Running, all_sinks};
+use super::store::{KnownDoors, NextStore};
+use super::verify;
 use crate::config::Plan;
 use crate::proxy::Snapshot;
+use crate::store::TraceStore;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::ReloadOutcome;
 use crate::trace::sink::SpanSink;
@@ -46,6 +50,8 @@ struct Before {
     clusters: Clusters,
     destinations: Vec<Destination>,
     sinks: Vec<Arc<dyn SpanSink>>,
+    store: Option<TraceStore>,
+    doors: KnownDoors,
 }
 
 /// Everything that another plan needs, and nothing of it at work yet.
@@ -54,6 +60,7 @@ struct Ready {
     steps: Vec<Change>,
     clusters: Clusters,
     destinations: Vec<Destination>,
+    store: NextStore,
     snapshot: Snapshot,
 }
 
@@ -70,13 +77,17 @@ impl Before {
         let steps = changes(&plan.listeners, &self.doorways, tls)?;
         let clusters = parts::clusters(&plan, &self.clusters, metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &self.destinations)?;
-        let sinks = all_sinks(&self.sinks, &destinations);
+        let nothing_left = &mut Inherited::default();
+        let store = NextStore::make(&plan.store, self.store, &self.doors, nothing_left)?;
+        let own_store = store.sink(&plan, build::resource(&plan));
+        let sinks = all_sinks(&self.sinks, &destinations, own_store);
         let snapshot = build::snapshot(&plan, &clusters, metrics, sinks, log, Some(&live.load()))?;
         Ok(Ready {
             plan,
             steps,
             clusters,
             destinations,
+            store,
             snapshot,
         })
     }
@@ -98,6 +109,8 @@ impl Running {
             clusters: self.clusters.clone(),
             destinations: self.destinations.clone(),
             sinks: self.sinks.clone(),
+            store: self.store.store(),
+            doors: self.store.known(),
         };
         // Requests on this thread would wait for the disk.
         match tokio::task::spawn_blocking(move || before.make(plan, log)).await {
@@ -116,6 +129,7 @@ impl Running {
             steps,
             clusters,
             destinations,
+            store,
             snapshot,
         } = ready;
         let mut told = self.compare(&plan, &clusters);
@@ -126,10 +140,13 @@ impl Running {
             }
         }
         parts::come_into_force(&clusters, &snapshot.limits);
+        self.store.put_in_force(store, &self.behind.metrics);
         self.behind.live.replace(snapshot);
         self.clusters = clusters;
         self.retire(destinations);
         self.walk(steps, &plan, &mut told);
+        let before = std::mem::take(&mut self.checking);
+        self.checking = verify::checking(&plan.verify, before, &self.behind.metrics);
         self.plan = plan;
         told
     }

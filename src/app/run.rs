@@ -6,12 +6,15 @@ use super::doorway::{Behind, Bound, Doorway, TlsShared, linger_and_finish};
 use super::in_force;
 use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
+use super::store::{NextStore, StoreAtWork};
 use super::telemetry::{OwnTelemetry, Readings};
+use super::verify::{self, Checking};
 use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
 use crate::proxy::Live;
 use crate::server::Drain;
+use crate::store::TraceStore;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::log::{LogFormat, LogOutlet};
 use crate::telemetry::metrics::Metrics;
@@ -63,10 +66,13 @@ pub struct Running {
     pub(super) ledger: Ledger,
     pub(super) sinks: Vec<Arc<dyn SpanSink>>,
     pub(super) access_log: AccessLogs,
+    pub(super) store: StoreAtWork,
     telemetry: OwnTelemetry,
     readings: Readings,
     doors: HandedDoors,
     pub(super) last_reload: LastReload,
+    /// The configuration's checks of headers.
+    pub(super) checking: Vec<Checking>,
     readiness: Readiness,
     over: CancellationToken,
 }
@@ -103,14 +109,16 @@ impl Running {
         let bind = |settings| Bound::new(settings, &mut inherited, &tls);
         let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
         let doors = open_doors(&plan, &mut inherited).await?;
+        let store = NextStore::make(&plan.store, None, &Vec::new(), &mut inherited)?;
         tell_left(&inherited);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = ledger_of(&destinations);
         let mut access_log = AccessLogs::new(options.access_log, &metrics);
         let log = access_log.of(&plan).map_err(StartError::AccessLog)?;
-        let sinks = all_sinks(&options.sinks, &destinations);
         let resource = build::resource(&plan);
+        let own_store = store.sink(&plan, resource.clone());
+        let sinks = all_sinks(&options.sinks, &destinations, own_store);
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
@@ -120,6 +128,7 @@ impl Running {
             metrics: Arc::clone(&metrics),
             tls,
         };
+        let store = StoreAtWork::start(store, &metrics);
         let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
@@ -131,6 +140,8 @@ impl Running {
             accounts: ledger.reader(options.accounts),
             telemetry: telemetry.read_accounts(),
             upstreams: in_force::upstreams(&behind.live),
+            store: store.reader(),
+            further: store.routes(),
             config: in_force::config(&behind.live),
             last_reload: last_reload.clone(),
             drain: Arc::clone(&drain_asked),
@@ -142,6 +153,7 @@ impl Running {
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
+        let checking = verify::checking(&plan.verify, Vec::new(), &behind.metrics);
         readiness.ready();
         Ok(Self {
             admin,
@@ -157,10 +169,12 @@ impl Running {
             ledger,
             sinks: options.sinks,
             access_log,
+            store,
             telemetry,
             readings,
             doors: again,
             last_reload,
+            checking,
             readiness,
             over,
         })
@@ -230,14 +244,34 @@ impl Running {
                 });
             }
         }
+        heirlooms.extend(self.store.heirlooms()?);
         Ok(heirlooms)
+    }
+
+    /// Where services may send spans of their own, by the setting that asks for it.
+    pub fn otlp_doors(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        self.store.addresses()
+    }
+
+    /// How much memory recent traces may take, in bytes. None: the store is off, or nothing is
+    /// recorded.
+    pub fn keeps_traces_in(&self) -> Option<usize> {
+        let plan = &self.plan;
+        plan.store.bytes_max.filter(|_| plan.tracing.recording)
+    }
+
+    /// The store of recent traces, unless it is off.
+    pub fn traces(&self) -> Option<TraceStore> {
+        self.store.store()
     }
 
     /// A successor has the sockets and takes connections: from here on this process takes none.
     /// Its door for operators closes, too: the successor answers there.
     pub fn hand_over(&mut self) {
         self.readiness.draining();
+        self.checking.clear();
         self.over.cancel();
+        self.store.shut();
         for doorway in &mut self.doorways {
             doorway.shut(true);
         }
@@ -247,6 +281,7 @@ impl Running {
     /// spans.
     pub async fn stop(mut self, next: Next) -> Stopped {
         self.readiness.draining();
+        self.checking.clear();
         let drains = self.drains();
         let times = self.plan.drain;
         let linger = match next {
@@ -295,13 +330,16 @@ impl Running {
     }
 }
 
-/// The process's own sinks, then the exporters.
+/// The store of traces, since whoever has the answer may ask it at once; then the process's own
+/// sinks, then the exporters.
 pub(super) fn all_sinks(
     own: &[Arc<dyn SpanSink>],
     destinations: &[Destination],
+    store: Option<Arc<dyn SpanSink>>,
 ) -> Vec<Arc<dyn SpanSink>> {
     let sent = destinations.iter().map(|one| &one.sink);
-    own.iter().chain(sent).cloned().collect()
+    let others = own.iter().chain(sent).cloned();
+    store.into_iter().chain(others).collect()
 }
 
 async fn open_doors(

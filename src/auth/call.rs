@@ -16,9 +16,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 /// What is asked.
-pub(super) struct Question {
-    /// Method, path, header fields and body. Trace context is written when it leaves.
-    pub(super) request: Request<Bytes>,
+pub(super) struct Question<'a> {
+    /// Writes method, path, header fields and body, the same for each attempt; hardly ever is there
+    /// a second one that a copy would have to be kept for. Trace context is written when it leaves.
+    pub(super) request: &'a mut (dyn FnMut() -> Option<Request<Bytes>> + Send + Sync),
     /// What the other side sees as host; None: its own name.
     pub(super) host: Option<HeaderValue>,
     /// Until when all of it may take, further attempts included.
@@ -42,7 +43,7 @@ pub(super) struct Answer {
 
 impl Answer {
     /// How a gRPC call went.
-    fn grpc_status(&self, question: &Question) -> Option<GrpcStatus> {
+    fn grpc_status(&self, question: &Question<'_>) -> Option<GrpcStatus> {
         if !question.is_grpc {
             return None;
         }
@@ -98,7 +99,7 @@ pub(super) const fn reason_of(error: &CallError) -> Reason {
 /// Asks, and once more with another endpoint if there was no answer and it may be repeated.
 pub(super) async fn ask(
     cluster: &Arc<Cluster>,
-    question: &Question,
+    question: Question<'_>,
     span: &mut DecisionSpan<'_, '_>,
 ) -> Result<Answer, CallError> {
     let due = question.due;
@@ -112,12 +113,15 @@ pub(super) async fn ask(
             return Err(CallError::Unavailable);
         };
         let attempt = Attempt { due, resend, fresh };
-        let outcome = once(cluster, &endpoint, question, &attempt, span).await;
+        let Some(request) = (question.request)() else {
+            return Err(CallError::Unavailable);
+        };
+        let outcome = once(cluster, &endpoint, (&question, request), &attempt, span).await;
         resend += 1;
         match outcome {
             // An answer that says that nothing was done about the question is none.
             Ok(answer)
-                if answer.grpc_status(question) == Some(GrpcStatus::UNAVAILABLE)
+                if answer.grpc_status(&question) == Some(GrpcStatus::UNAVAILABLE)
                     && retries < question.retries
                     && clock::instant() < due =>
             {
@@ -183,12 +187,12 @@ impl From<CallError> for Failure {
 async fn once(
     cluster: &Arc<Cluster>,
     endpoint: &Arc<Endpoint>,
-    question: &Question,
+    (question, request): (&Question<'_>, Request<Bytes>),
     attempt: &Attempt,
     span: &mut DecisionSpan<'_, '_>,
 ) -> Result<Answer, Failure> {
     let due = attempt.due;
-    let mut request = question.request.clone().map(RequestBody::from);
+    let mut request = request.map(RequestBody::from);
     let uri = request.uri().clone();
     let method = request.method().clone();
     let recorder = span.recorder();

@@ -96,8 +96,15 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
         } else {
             has_errors
         },
-        status: matched.status,
-        flow: matched.flow,
+        // An edgespan's own feed and search tell these of each trace, whatever matched.
+        status: matched.status.or_else(|| {
+            let code = number(value.get("statusCode"))?;
+            u16::try_from(code).ok()
+        }),
+        flow: matched.flow.or_else(|| {
+            let flow = value.get("flow")?.as_str()?;
+            Some(flow.to_owned())
+        }),
     })
 }
 
@@ -247,7 +254,8 @@ pub(super) async fn tail(
         let one: Value =
             serde_json::from_slice(line).map_err(|error| reply.unreadable(error.to_string()))?;
         let sequence = number(one.get("seq").or_else(|| one.get("sequence")));
-        next = next.max(sequence);
+        // It goes back where the process was started anew.
+        next = sequence.or(next);
         traces.extend(summary(&one));
     }
     Ok((next, traces))

@@ -7,8 +7,11 @@ use super::addresses::{AdminAddress, UpstreamUrl, listen_address};
 use super::check::CheckArgs;
 use super::explain::ExplainArgs;
 use super::help;
+use super::man::ManArgs;
 use super::schema::SchemaArgs;
 use super::style::ColourChoice;
+use super::trace::TraceArgs;
+use super::verify::VerifyArgs;
 use crate::telemetry::log::LogFormat;
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
@@ -65,10 +68,16 @@ pub enum Command {
     Check(CheckArgs),
     /// Tell what would happen to a request, stage by stage
     Explain(ExplainArgs),
+    /// Find, show and follow traces, of an edgespan, Tempo, Jaeger or Zipkin
+    Trace(TraceArgs),
+    /// Tell whether trace headers survive the way to what stands behind
+    Verify(Box<VerifyArgs>),
     /// Print the JSON Schema of the configuration
     Schema(SchemaArgs),
     /// Print completions for a shell
     Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
 }
 
 /// `edgespan run`.
@@ -310,8 +319,8 @@ impl Grammar {
              Every request gets its SERVER and CLIENT span, on the terminal and over OTLP.\n\
              \n{}\n\
              run         run demo exec span\n\
-             understand  check explain\n\
-             files       schema completions\n\
+             understand  check explain trace verify\n\
+             files       schema completions man\n\
              \n\
              `{program} COMMAND --help` has examples and defaults.\n",
             examples.concat()

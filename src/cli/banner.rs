@@ -14,6 +14,9 @@ const TENTH: Duration = Duration::from_millis(100);
 /// More listeners than this are counted instead of listed.
 const LISTENERS_MAX: usize = 3;
 
+/// Where `trace` asks if nothing else is said.
+const TRACES_PORT: u16 = 9901;
+
 /// A data listener as it came up.
 #[derive(Clone, Debug)]
 pub struct Listening {
@@ -55,6 +58,8 @@ pub struct RunBanner<'a> {
     pub upstream: &'a str,
     /// Where the operator's door is, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// How much memory recent traces may take, in bytes. None: none are kept.
+    pub kept: Option<usize>,
     /// Where spans go.
     pub export: &'a Destinations,
 }
@@ -68,15 +73,35 @@ impl RunBanner<'_> {
         let mut lines = self.listener_lines(surface);
         if let Some(admin) = self.admin {
             let address = format!("http://{admin}");
-            let line = Line::new(RUN_INDENT).text("admin      ");
-            let line = line.whole(surface.paint.bold(&address));
-            lines.push(line.text("   metrics, health"));
+            let line = |what: &str| {
+                let line = Line::new(RUN_INDENT).text(what);
+                line.whole(surface.paint.bold(&address))
+            };
+            lines.push(match self.kept {
+                Some(bytes) => {
+                    let exported = if self.goes_nowhere() {
+                        ", not exported"
+                    } else {
+                        ""
+                    };
+                    let note = format!("   {}{exported}", kept_text(bytes));
+                    line("traces     ").text(&note)
+                }
+                None => line("admin      ").text("   metrics, health"),
+            });
         }
         lines.extend(self.reachable_from_line());
-        let export = export_text(self.export, "the spans");
-        lines.push(Line::new(RUN_INDENT).text("export     ").text(&export));
+        if self.admin.is_none() || self.kept.is_none() || !self.goes_nowhere() {
+            let export = export_text(self.export, "the spans");
+            lines.push(Line::new(RUN_INDENT).text("export     ").text(&export));
+        }
         lines.extend(self.warning_line(surface));
         lines.iter().map(|line| line.render(surface)).collect()
+    }
+
+    /// Whether no collector gets the spans, for want of one.
+    fn goes_nowhere(&self) -> bool {
+        matches!(self.export, Destinations::To(to) if to.is_empty())
     }
 
     fn listener_lines(&self, surface: &Surface) -> Vec<Line> {
@@ -154,6 +179,8 @@ pub struct DemoBanner<'a> {
     pub gateway: SocketAddr,
     /// Where the operator's door is, if anywhere.
     pub admin: Option<SocketAddr>,
+    /// How much memory recent traces may take, in bytes. None: none are kept.
+    pub kept: Option<usize>,
     /// The services and their ports.
     pub services: &'a [(&'a str, u16)],
     /// Where spans go beside the terminal.
@@ -183,7 +210,13 @@ impl DemoBanner<'_> {
         };
         place("  gateway   ", self.gateway, "   send requests here");
         if let Some(admin) = self.admin {
-            place("  admin     ", admin, "   metrics, health");
+            match self.kept {
+                Some(bytes) => {
+                    let note = format!("   {}", kept_text(bytes));
+                    place("  traces    ", admin, &note);
+                }
+                None => place("  admin     ", admin, "   metrics, health"),
+            }
         }
         let mut services = Line::new(DEMO_INDENT).text("  services");
         for (name, port) in self.services {
@@ -205,12 +238,20 @@ impl DemoBanner<'_> {
     }
 }
 
-/// What to try next, after the demo's first tree.
-pub fn demo_try(gateway: SocketAddr, surface: &Surface) -> String {
+/// What to try next, after the demo's first tree. `traces` is where they can be asked for.
+pub fn demo_try(gateway: SocketAddr, traces: Option<SocketAddr>, surface: &Surface) -> String {
     let paint = surface.paint;
     let look = format!("curl -i http://{gateway}/api/v1/orders/7");
     let act = format!("curl -i -X POST http://{gateway}/api/v1/orders/7/release");
-    format!("Try: {}\n     {}\n", paint.bold(&look), paint.bold(&act))
+    let mut text = format!("Try: {}\n     {}\n", paint.bold(&look), paint.bold(&act));
+    if let Some(address) = traces {
+        let mut find = "edgespan trace find".to_owned();
+        if address.port() != TRACES_PORT {
+            find.push_str(&format!(" --url http://{address}"));
+        }
+        text.push_str(&format!("     {}\n", paint.bold(&find)));
+    }
+    text
 }
 
 /// A drain has begun; its line is ended by [`drained`].
@@ -240,6 +281,10 @@ pub const fn stopped_now() -> &'static str {
 /// The last line: what became of every span.
 pub fn account(account: &dyn Display) -> String {
     format!("{account}\n")
+}
+
+fn kept_text(bytes: usize) -> String {
+    format!("kept here ({} MB, oldest go)", bytes >> 20)
 }
 
 fn export_text(export: &Destinations, what: &str) -> String {
@@ -335,6 +380,7 @@ mod tests {
             to: Some(("http://127.0.0.1:3000", reach)),
             upstream: "127.0.0.1:3000",
             admin: Some(at("127.0.0.1:9901")),
+            kept: Some(64 << 20),
             export: &NOWHERE,
         }
     }
@@ -343,6 +389,7 @@ mod tests {
         DemoBanner {
             gateway: at("127.0.0.1:8080"),
             admin: Some(at("127.0.0.1:9901")),
+            kept: Some(64 << 20),
             services: &[
                 ("login", 41001),
                 ("orders", 41002),
@@ -366,7 +413,8 @@ mod tests {
     fn the_demo_in_colour() {
         let exported = to(&["http://127.0.0.1:4318/v1/traces (http/protobuf)"]);
         let surface = surface(80, true);
-        let text = demo(&exported).render(&surface) + &demo_try(at("127.0.0.1:8080"), &surface);
+        let text = demo(&exported).render(&surface)
+            + &demo_try(at("127.0.0.1:8080"), Some(at("127.0.0.1:9901")), &surface);
         insta::assert_snapshot!(text.replace('\u{1b}', "\\e"));
     }
 
@@ -409,6 +457,48 @@ mod tests {
             ..run(&listeners, &Reach::Refuses)
         };
         insta::assert_snapshot!(on_all(|surface| banner.render(surface)));
+    }
+
+    #[test]
+    fn where_traces_are_not_kept_the_door_is_for_metrics() {
+        let listeners = [listening("127.0.0.1:8080")];
+        let exported = to(&["http://collector:4317 (grpc)"]);
+        let check = |kept, admin: Option<&str>, export, expected: &[&str]| {
+            let banner = RunBanner {
+                kept,
+                admin: admin.map(at),
+                export,
+                ..run(&listeners, &Reach::Refuses)
+            };
+            let text = banner.render(&surface(80, false));
+            let told = text.lines().filter(|line| {
+                let words = ["traces ", "admin ", "export "];
+                words.iter().any(|word| line.starts_with(word))
+            });
+            assert_eq!(told.collect::<Vec<_>>(), expected);
+        };
+        let door = Some("127.0.0.1:9901");
+        let admin = "admin      http://127.0.0.1:9901   metrics, health";
+        let none = "export     none; OTEL_EXPORTER_OTLP_ENDPOINT=URL sends the spans there";
+        let kept = "traces     http://127.0.0.1:9901   kept here (64 MB, oldest go)";
+        let only = "traces     http://127.0.0.1:9901   kept here (64 MB, oldest go), not exported";
+        let sent = "export     http://collector:4317 (grpc)";
+        check(Some(64 << 20), door, &NOWHERE, &[only]);
+        check(Some(64 << 20), door, &exported, &[kept, sent]);
+        check(None, door, &NOWHERE, &[admin, none]);
+        check(Some(64 << 20), None, &NOWHERE, &[none]);
+    }
+
+    #[test]
+    fn what_to_try_names_the_door_only_where_it_is_not_the_usual_one() {
+        let tried = |traces: Option<&str>| {
+            let surface = surface(80, false);
+            demo_try(at("127.0.0.1:8080"), traces.map(at), &surface)
+        };
+        assert!(tried(Some("127.0.0.1:9901")).ends_with("     edgespan trace find\n"));
+        let elsewhere = "     edgespan trace find --url http://127.0.0.1:41000\n";
+        assert!(tried(Some("127.0.0.1:41000")).ends_with(elsewhere));
+        assert!(!tried(None).contains("trace find"));
     }
 
     #[test]

@@ -76,8 +76,78 @@ const COMMANDS: &[Help] = &[
         exit: "0 explained, 1 failed, 64 usage, 78 configuration",
     },
     Help {
+        command: "verify",
+        examples: &[
+            "verify https://app.example.com --secret verify.secret",
+            "verify https://app.example.com --only baggage,http/2 --repeat 50 --allow baggage=4096",
+            "verify https://httpbin.example.com/anything --echo json",
+        ],
+        note: "An edgespan behind answers where `arrival` of its configuration has the same \
+               secret. Requests carry known traceparent, tracestate, baggage and B3 headers over \
+               HTTP/1.1 and HTTP/2, by GET and POST, to a WebSocket and through a redirect.",
+        exit: "0 all survive, 1 a header does not or no account came back, 64 usage, 69 nobody \
+               answers",
+    },
+    Help {
         command: "schema",
         examples: &["schema > edgespan.schema.json", "schema --markdown"],
+        note: "",
+        exit: "0 done, 1 failed, 64 usage",
+    },
+    Help {
+        command: "trace",
+        examples: &[
+            "trace find --flow escrow --error --last 30m",
+            "trace show 4bf92f35",
+            "trace tail --service payout --url jaeger+http://127.0.0.1:16686",
+        ],
+        note: "EDGESPAN_URL says whom to ask, EDGESPAN_TOKEN is sent as a bearer token.",
+        exit: "0 done, 1 failed, 64 usage, 69 nobody to ask",
+    },
+    Help {
+        command: "trace find",
+        examples: &[
+            "trace find --error --last 30m",
+            "trace find --service payout --min 500ms --from 14:00 --to 14:30",
+            "trace find --tag http.request.method=POST --json",
+            "trace find --query '{ .flow = \"escrow\" && duration > 1s }'",
+        ],
+        note: "Conditions hold together: --service, --error and --tag of one span, --route, --flow, \
+               --min and --max of the trace. In a pipe each trace is a line of tabs: start in UTC, \
+               nanoseconds, status, spans, service, name, id. EDGESPAN_TOKEN is sent as a bearer \
+               token.",
+        exit: "0 done, though none matched; 1 failed, 64 usage, 69 nobody to ask",
+    },
+    Help {
+        command: "trace show",
+        examples: &[
+            "trace show 4bf92f35",
+            "trace show 4bf92f35 --svg > trace.svg",
+            "trace show 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 --json",
+        ],
+        note: "A trace whose spans are on their way is waited for. In a pipe each span is a line.",
+        exit: "0 shown, 1 not there or failed, 64 usage, 69 nobody to ask",
+    },
+    Help {
+        command: "trace tail",
+        examples: &["trace tail", "trace tail --error --json"],
+        note: "An edgespan tells traces as they come; others are asked every two seconds. A trace \
+               that grows is told again.",
+        exit: "0 stopped, or nobody read on; 1 failed, 64 usage, 69 nobody to ask",
+    },
+    Help {
+        command: "trace export",
+        examples: &[
+            "trace export 4bf92f35 -o slow.json",
+            "trace export 4bf92f35 -o slow.pb",
+            "trace export 4bf92f35 | curl -d @- -H content-type:application/json http://127.0.0.1:4318/v1/traces",
+        ],
+        note: "",
+        exit: "0 done, 1 not there, a file is in the way, or failed, 64 usage, 69 nobody to ask",
+    },
+    Help {
+        command: "man",
+        examples: &["man | man -l -", "man --out /usr/local/share/man/man1"],
         note: "",
         exit: "0 done, 1 failed, 64 usage",
     },
@@ -88,7 +158,9 @@ const COMMANDS: &[Help] = &[
             "completions zsh > _edgespan",
             "completions fish > edgespan.fish",
         ],
-        note: "",
+        note: "The scripts ask this program, which also knows recent ids, routes, flows and \
+               services: those of whom EDGESPAN_URL names, else http://127.0.0.1:9901, if it answers \
+               within 0.1 s.",
         exit: "0 done, 1 failed, 64 usage",
     },
 ];
@@ -108,8 +180,16 @@ const ALL: Help = Help {
 pub(super) fn told(grammar: Command, program: &str) -> Command {
     let whole = grammar.bin_name(program).after_long_help(ALL.text(program));
     COMMANDS.iter().fold(whole, |grammar, help| {
-        grammar.mut_subcommand(help.command, |one| one.after_long_help(help.text(program)))
+        told_of(grammar, help.command, &help.text(program))
     })
+}
+
+/// Commands may have commands of their own.
+fn told_of(grammar: Command, path: &str, text: &str) -> Command {
+    match path.split_once(' ') {
+        Some((first, rest)) => grammar.mut_subcommand(first, |one| told_of(one, rest, text)),
+        None => grammar.mut_subcommand(path, |one| one.after_long_help(text.to_owned())),
+    }
 }
 
 impl Help {

@@ -17,6 +17,7 @@ mod help;
 pub mod job;
 pub mod junit;
 pub mod layout;
+pub mod man;
 pub mod open_line;
 pub mod reach;
 mod reloads;
@@ -28,6 +29,7 @@ pub mod style;
 mod takeover;
 pub mod terminal;
 pub mod trace;
+pub mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +59,9 @@ pub struct Console {
 /// The whole program: parses, runs, tells what failed.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if let Some(code) = completions::asked(&arguments) {
+        return code;
+    }
     // Usage errors have colour, too, and they come before the flags have been read.
     let early = Surface::stdout(early_choice(&arguments), &process_variable);
     let grammar = Grammar::new(arguments.first(), early.columns());
@@ -93,8 +98,11 @@ fn dispatch(
         Some(Command::Demo(args)) => run::demo(&args, console),
         Some(Command::Check(args)) => checked(&args, console),
         Some(Command::Explain(args)) => explained(&args, console),
+        Some(Command::Verify(args)) => verify::run(&args, console),
         Some(Command::Schema(args)) => written(schema::run(&args, &mut io::stdout().lock())),
-        Some(Command::Completions(args)) => answer(&completions::script(args.shell, grammar)),
+        Some(Command::Trace(args)) => trace::run(&args, console),
+        Some(Command::Man(args)) => man::run(&args),
+        Some(Command::Completions(args)) => answer(&completions::script(args.shell)),
     };
     done.map(|()| ExitCode::SUCCESS)
 }

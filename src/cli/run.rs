@@ -87,11 +87,13 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
                 to: knocked.as_ref().map(|(to, reach)| (*to, reach)),
                 upstream: &address,
                 admin: running.admin,
+                kept: kept(&running),
                 export: &export,
             };
             say(&banner.render(&console.stderr));
         } else {
             log_start(&running, &export, prints);
+            log_store(&running);
         }
         until_stopped(running, ending, shows_itself, console).await
     })
@@ -121,7 +123,8 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let bound = Arc::new(OnceLock::new());
         let (hint, known) = (console.stderr, Arc::clone(&bound));
         let after_first: super::terminal::AfterFirst = Box::new(move || {
-            say(&banner::demo_try(*known.get().unwrap_or(&listen), &hint));
+            let (gateway, traces) = *known.get().unwrap_or(&(listen, None));
+            say(&banner::demo_try(gateway, traces, &hint));
         });
         let serving = Serving {
             service: service_name(&loaded.plan),
@@ -142,10 +145,12 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             .listeners()
             .first()
             .map_or(listen, |(_, address)| *address);
-        let gateway = *bound.get_or_init(|| gateway);
+        let traces = running.admin.filter(|_| kept(&running).is_some());
+        let (gateway, traces) = *bound.get_or_init(|| (gateway, traces));
         let banner = DemoBanner {
             gateway,
             admin: running.admin,
+            kept: kept(&running),
             services: &services.ports(),
             export: &export,
             ready_after: started.elapsed(),
@@ -153,7 +158,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         };
         say(&banner.render(&console.stderr));
         if args.no_traffic || !prints {
-            say(&banner::demo_try(gateway, &console.stderr));
+            say(&banner::demo_try(gateway, traces, &console.stderr));
         }
         let traffic = CancellationToken::new();
         if !args.no_traffic {
@@ -316,6 +321,21 @@ fn listening(running: &Running, tls: &[Arc<str>]) -> Vec<Listening> {
     running.listeners().iter().map(one).collect()
 }
 
+/// How much memory the traces of edgespan's own may take; None: none are kept.
+fn kept(running: &Running) -> Option<usize> {
+    running.keeps_traces_in()
+}
+
+/// Where services may send spans, and whether traces are kept, for a log that machines read.
+fn log_store(running: &Running) {
+    if let Some(bytes_max) = kept(running) {
+        tracing::info!(bytes_max, "recent traces are kept in memory");
+    }
+    for (name, address) in &running.otlp_doors() {
+        tracing::info!(door = %name, %address, "taking OTLP");
+    }
+}
+
 /// The same as the banner, for a log that machines read.
 fn log_start(running: &Running, export: &Destinations, prints: bool) {
     for (name, address) in &running.listeners() {
@@ -360,6 +380,8 @@ impl Flags {
             Door::Admin if self.admin => Chosen::Flag("--admin"),
             Door::Admin => Chosen::Key("admin.address".to_owned()),
             Door::Probes => Chosen::Key("admin.probes".to_owned()),
+            Door::OtlpGrpc => Chosen::Key("store.otlp.grpc".to_owned()),
+            Door::OtlpHttp => Chosen::Key("store.otlp.http".to_owned()),
         }
     }
 }

@@ -53,10 +53,14 @@ impl Client {
                 http2: speak == Speak::Http2,
             });
         }
+        let connectors = self.tls.as_ref().ok_or_else(|| ClientError::Tls {
+            authority: target.shown(),
+            source: io::Error::other("this client was made for plain HTTP"),
+        })?;
         let connector = match speak {
-            Speak::Any => &self.any,
-            Speak::Http1 => &self.http1,
-            Speak::Http2 => &self.http2,
+            Speak::Any => &connectors.any,
+            Speak::Http1 => &connectors.http1,
+            Speak::Http2 => &connectors.http2,
         };
         let secured = connector.connect(&target.host, stream).await;
         let secured = secured.map_err(|source| not_agreed(target, speak, source))?;

@@ -92,7 +92,7 @@ impl Client {
 }
 
 /// The task that drives the connection; it ends with the answer.
-struct Driver(JoinHandle<()>);
+pub(super) struct Driver(pub(super) JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -100,7 +100,7 @@ impl Drop for Driver {
     }
 }
 
-async fn exchange(
+pub(super) async fn exchange(
     connected: Connected,
     target: &Target,
     method: Method,
@@ -139,7 +139,7 @@ async fn exchange(
     }
 }
 
-async fn held(mut incoming: Incoming, bytes_max: usize) -> Result<Body, hyper::Error> {
+pub(super) async fn held(mut incoming: Incoming, bytes_max: usize) -> Result<Body, hyper::Error> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame?.into_data() else {

@@ -6,6 +6,7 @@
 
 mod connect;
 mod exchange;
+mod upgrade;
 mod url;
 
 pub use connect::ClientTlsSettings;
@@ -57,6 +58,12 @@ impl Default for Manner {
 /// Asks servers. Clones share the certificates.
 #[derive(Clone)]
 pub struct Client {
+    tls: Option<Connectors>,
+}
+
+/// One for each way to agree on a version.
+#[derive(Clone)]
+struct Connectors {
     any: Connector,
     http1: Connector,
     http2: Connector,
@@ -119,6 +126,11 @@ impl ClientError {
 }
 
 impl Client {
+    /// A client for plain HTTP alone. Reads no file, and needs none to be there.
+    pub const fn without_tls() -> Self {
+        Self { tls: None }
+    }
+
     /// A client that trusts the machine's roots, or those of `settings`.
     ///
     /// # Errors
@@ -128,10 +140,13 @@ impl Client {
             client_config(settings.ca.as_deref(), settings.identity.as_ref(), alpn)
                 .map(Connector::new)
         };
-        Ok(Self {
+        let connectors = Connectors {
             any: made(&[b"h2", b"http/1.1"])?,
             http1: made(&[b"http/1.1"])?,
             http2: made(&[b"h2"])?,
+        };
+        Ok(Self {
+            tls: Some(connectors),
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::trace::root::RootFrom;
 use crate::trace::sampler::SamplingRule;
 use crate::upstream::ClusterSettings;
 use crate::verify::arrival::ArrivalSettings;
+use crate::verify::watch::WatchSettings;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub assertion: Option<AssertionSettings>,
     /// Who is told what arrived.
     pub arrival: Option<ArrivalSettings>,
+    /// Checks of whether headers survive the way from outside, in the file's order.
+    pub verify: Vec<WatchSettings>,
     /// Rate limits, in the file's order.
     pub rate_limits: Vec<RateLimitSettings>,
     /// The Redis that some of them share. There if one of them does.

@@ -3,26 +3,43 @@
 //! The bound is in bytes. At the bound the traces that came first leave, each as a whole, and are
 //! counted; a trace still receiving spans is nothing special.
 
-mod naive;
+mod api;
+mod dictionary;
+mod handle;
+mod inbox;
+mod index;
+mod intake;
+mod read;
 mod search;
+mod segment;
+mod shared;
+mod tags;
+#[cfg(test)]
+mod tests;
 pub mod traceql;
+mod wire;
 
+pub use api::{Api, routes};
+pub use handle::StoreInForce;
+pub use intake::{BoundDoor, Intake, IntakeReading, OtlpDoor};
 pub use search::{Hit, HitSpan, Search, SearchAnswer, ServiceCount};
 
 use crate::clock::Timestamp;
 use crate::trace::sink::SpanSink;
 use crate::view::Value;
 use bytes::Bytes;
-use naive::Naive;
 use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
+use shared::Shared;
 use std::sync::Arc;
 
 /// How large the store may become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Most bytes of memory, records, index and overhead together. The process needs up to an
-    /// eighth more while spans wait to be sorted in, at most 16 MiB.
+    /// Most bytes of memory, records, index and overhead together. Beside it the process needs
+    /// room for spans that wait to be sorted in (half a MiB; under load or during a search up to
+    /// an eighth of the bound, from 1 to 16 MiB), a segment's growth (up to 4 MiB), and what a
+    /// running search holds (about 30 bytes for each span kept).
     pub bytes_max: usize,
 }
 
@@ -110,22 +127,28 @@ pub struct Listed<T> {
 
 /// The store. Clones are the same store.
 #[derive(Clone, Debug)]
-pub struct TraceStore(Arc<Naive>);
+pub struct TraceStore(Arc<Shared>);
 
 impl TraceStore {
-    /// An empty store.
+    /// An empty store. It has a thread of its own, which ends with it.
     pub fn new(settings: &StoreSettings) -> Self {
-        Self(Arc::new(Naive::new(settings.bytes_max)))
+        Self(Shared::start(settings.bytes_max))
+    }
+
+    /// Another bound. What is over it leaves at once, the oldest first.
+    pub fn resize(&self, settings: &StoreSettings) {
+        self.0.resize(settings.bytes_max);
     }
 
     /// Takes edgespan's own spans; `resource` is an encoded `Resource` without tag and length.
     pub fn sink(&self, resource: Bytes) -> Arc<dyn SpanSink> {
-        Naive::sink(&self.0, resource)
+        Shared::sink(&self.0, resource)
     }
 
-    /// Takes spans of other services.
+    /// Takes spans of other services. May wait for a search, up to 100 ms: call it where nothing
+    /// else waits.
     pub fn take(&self, groups: Vec<otlp::ResourceSpans>) -> Taken {
-        self.0.take(groups)
+        self.0.take(&groups)
     }
 
     /// All spans of a trace, by resource and scope.
@@ -135,28 +158,33 @@ impl TraceStore {
 
     /// A trace, and whether all of it was kept.
     pub fn kept(&self, id: TraceId) -> Option<Kept> {
-        self.0.kept(id)
+        self.0.read(|index| read::kept(index, id))
     }
 
-    /// Ids that begin with `prefix`, hexadecimal in lower case; the newest first, at most `limit`.
+    /// Ids that begin with `prefix`, in hexadecimal; the newest first, at most `limit`.
     pub fn ids_with_prefix(&self, prefix: &str, limit: usize) -> Vec<TraceId> {
-        self.0.ids_with_prefix(prefix, limit)
+        let prefix = prefix.to_ascii_lowercase();
+        self.0.read(|index| {
+            let ids = index.traces().iter().rev().map(index::trace_id);
+            let fitting = ids.filter(|id| id.to_string().starts_with(&prefix));
+            fitting.take(limit).collect()
+        })
     }
 
     /// Looks for traces. Work of up to 100 ms for the processor: call it where nothing waits.
     pub fn search(&self, search: &Search) -> SearchAnswer {
-        self.0.search(search)
+        self.0.read(|index| search::run(index, search))
     }
 
-    /// Names of attributes of `scope`, at most `limit`.
+    /// Names of attributes of `scope`, at most `limit`. Work for the processor, like a search.
     pub fn tag_names(&self, scope: Scope, limit: usize) -> Listed<String> {
-        self.0.tag_names(scope, limit)
+        self.0.read(|index| tags::names(index, scope, limit))
     }
 
     /// Values of the attribute `name`, at most `limit`. Without a scope: of spans and resources.
-    /// Texts of intrinsics (`name`, `status`, ...) are texts.
+    /// Those of intrinsics (`name`, `status`, ...) are texts. Work for the processor, like a search.
     pub fn tag_values(&self, scope: Option<Scope>, name: &str, limit: usize) -> Listed<Value> {
-        self.0.tag_values(scope, name, limit)
+        self.0.read(|index| tags::values(index, scope, name, limit))
     }
 
     /// Figures.
@@ -173,6 +201,6 @@ impl TraceStore {
 
     /// Which traces got spans after `sequence`; the newest `limit` of them.
     pub fn since(&self, sequence: u64, limit: usize) -> Changes {
-        self.0.since(sequence, limit)
+        self.0.read(|index| shared::since(index, sequence, limit))
     }
 }

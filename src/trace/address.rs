@@ -9,7 +9,7 @@ const TEXT_BYTES_MAX: usize = 45;
 /// An IP address as spans tell it. IPv4 within IPv6 is IPv4: a listener on `[::]` sees every
 /// IPv4 client that way.
 #[derive(Clone, Copy)]
-pub(super) struct AddressText {
+pub struct AddressText {
     bytes: [u8; TEXT_BYTES_MAX],
     len: usize,
 }
@@ -21,7 +21,7 @@ impl AddressText {
     };
 
     /// The text of `address`.
-    pub(super) fn new(address: IpAddr) -> Self {
+    pub fn new(address: IpAddr) -> Self {
         let mut text = Self::EMPTY;
         match address.to_canonical() {
             IpAddr::V4(v4) => {
@@ -39,14 +39,14 @@ impl AddressText {
     }
 
     /// A colon and a port, as they follow a host in a URL.
-    pub(super) fn port(port: u16) -> Self {
+    pub fn port(port: u16) -> Self {
         let mut text = Self::EMPTY;
         write!(text, ":{port}").unwrap_or_default();
         text
     }
 
     /// The text.
-    pub(super) fn as_str(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         let written = self.bytes.get(..self.len).unwrap_or_default();
         std::str::from_utf8(written).unwrap_or_default()
     }

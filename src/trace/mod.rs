@@ -23,7 +23,7 @@ pub mod websocket;
 
 pub mod resource;
 pub mod sink;
-mod address;
+pub mod address;
 mod error_type;
 mod limits;
 pub(crate) mod percent;

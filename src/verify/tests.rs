@@ -200,8 +200,8 @@ proptest! {
     #[test]
     fn a_change_is_shown_on_one_short_line(sent in "\\PC{0,300}", arrived in "\\PC{0,300}") {
         if let Verdict::Changed(change) = verdict(Kind::Plain, "x", &[&sent], &[&arrived]) {
-            prop_assert!(change.sent.chars().count() <= 50, "{}", change.sent);
-            prop_assert!(change.arrived.chars().count() <= 50);
+            prop_assert!(change.sent.chars().count() <= 58, "{}", change.sent);
+            prop_assert!(change.arrived.chars().count() <= 58);
             prop_assert!(change.at <= sent.chars().count());
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// Characters shown of each value in all.
-const SHOWN_MAX: usize = 48;
+const SHOWN_MAX: usize = 56;
 
 /// What became of a header on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +38,9 @@ pub enum Verdict {
     Restarted,
     /// Nothing arrived.
     Lost,
-    /// The request was refused with this status, and without the header it is not.
-    Refused(u16),
+    /// The request was refused with this status, or its connection closed, and without the header
+    /// it is not.
+    Refused(Option<u16>),
 }
 
 /// How a value was changed, by its most telling sign.
@@ -191,7 +192,8 @@ impl fmt::Display for Verdict {
             Self::Changed(change) => change.how.fmt(f),
             Self::Restarted => f.write_str("restarted: a hop began a trace of its own"),
             Self::Lost => f.write_str("did not arrive"),
-            Self::Refused(status) => write!(f, "the request was refused with {status}"),
+            Self::Refused(Some(status)) => write!(f, "a request with it is refused with {status}"),
+            Self::Refused(None) => f.write_str("a request with it ends without an answer"),
         }
     }
 }

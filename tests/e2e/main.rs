@@ -63,6 +63,7 @@ mod sampling;
 mod spans;
 mod split;
 mod stalls;
+mod store;
 mod support;
 mod telemetry;
 mod tls;

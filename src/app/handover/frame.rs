@@ -143,7 +143,13 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     fn messages() -> impl Strategy<Value = Message> {
-        let door = prop_oneof![Just(Door::Listener), Just(Door::Admin), Just(Door::Probes)];
+        let door = prop_oneof![
+            Just(Door::Listener),
+            Just(Door::Admin),
+            Just(Door::Probes),
+            Just(Door::OtlpGrpc),
+            Just(Door::OtlpHttp),
+        ];
         let socket = (door, ".{0,200}", any::<std::net::SocketAddr>());
         prop_oneof![
             any::<u32>().prop_map(|version| Message::Hello { version }),

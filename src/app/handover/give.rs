@@ -145,6 +145,8 @@ impl Successor {
                     HeirloomDoor::Activated | HeirloomDoor::Listener => Door::Listener,
                     HeirloomDoor::Admin => Door::Admin,
                     HeirloomDoor::Probes => Door::Probes,
+                    HeirloomDoor::OtlpGrpc => Door::OtlpGrpc,
+                    HeirloomDoor::OtlpHttp => Door::OtlpHttp,
                 },
                 name: heirloom.name.to_string(),
                 asked: heirloom.asked,

@@ -65,6 +65,10 @@ enum Door {
     Listener,
     Admin,
     Probes,
+    #[serde(rename = "otlp-grpc")]
+    OtlpGrpc,
+    #[serde(rename = "otlp-http")]
+    OtlpHttp,
 }
 
 /// Only our own user, and root, may hold a listening socket of ours or give us one.

@@ -84,6 +84,8 @@ fn heirloom((message, descriptor): (Message, Option<OwnedFd>)) -> io::Result<Hei
             Door::Listener => HeirloomDoor::Listener,
             Door::Admin => HeirloomDoor::Admin,
             Door::Probes => HeirloomDoor::Probes,
+            Door::OtlpGrpc => HeirloomDoor::OtlpGrpc,
+            Door::OtlpHttp => HeirloomDoor::OtlpHttp,
         },
         name: name.into(),
         asked,

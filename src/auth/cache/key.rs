@@ -46,6 +46,9 @@ pub(in crate::auth) struct KeyFacts<'a> {
 /// One block of SHA-256, so that the key is worked in once and not for each digest.
 const KEY_BYTES: usize = 64;
 
+/// So much is gathered before it is hashed: all of a question but its cookies, mostly.
+const GATHERED_BYTES: usize = 512;
+
 /// Makes digests; each policy has its own, so that one policy's key says nothing in another.
 ///
 /// They are SHA-256 behind a key, and not HMAC: its second pass keeps who is shown a digest from
@@ -68,7 +71,7 @@ impl Keyed {
     /// The route is always part of it: it may override what is asked and required, and one
     /// route's answer is no other's.
     pub(super) fn question(&self, parts: Option<&[CacheKeyPart]>, facts: &KeyFacts<'_>) -> Digest {
-        let mut text = Text(Vec::with_capacity(2_048));
+        let mut text = self.text();
         text.part(b'r', facts.asked.route.as_bytes());
         // A redirect to a login is no answer to who asks for a WebSocket.
         text.part(b'u', &[u8::from(facts.asked.upgrades)]);
@@ -84,43 +87,80 @@ impl Keyed {
             }
             None => text.everything(facts),
         }
-        self.digest(&text.0)
+        text.digest()
     }
 
     /// The digest of parts that stand for themselves.
     pub(super) fn parts(&self, parts: &[&[u8]]) -> Digest {
-        let mut text = Text(Vec::with_capacity(256));
+        let mut text = self.text();
         for part in parts {
             text.part(b'p', part);
         }
-        self.digest(&text.0)
+        text.digest()
     }
 
-    fn digest(&self, text: &[u8]) -> Digest {
-        let mut context = self.0.clone();
-        context.update(text);
+    fn text(&self) -> Text {
+        Text {
+            hashed: self.0.clone(),
+            gathered: [0; GATHERED_BYTES],
+            len: 0,
+        }
+    }
+}
+
+/// Hashes what is put into it. Short pieces are gathered first, since each hand-over costs; long ones
+/// are not copied at all.
+struct Text {
+    hashed: digest::Context,
+    gathered: [u8; GATHERED_BYTES],
+    /// How much of that is gathered.
+    len: usize,
+}
+
+impl Text {
+    fn put(&mut self, bytes: &[u8]) {
+        if bytes.len() > GATHERED_BYTES - self.len {
+            self.hash_gathered();
+        }
+        match self.gathered.get_mut(self.len..self.len + bytes.len()) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len += bytes.len();
+            }
+            None => self.hashed.update(bytes),
+        }
+    }
+
+    fn hash_gathered(&mut self) {
+        let gathered = self.gathered.get(..self.len).unwrap_or_default();
+        self.hashed.update(gathered);
+        self.len = 0;
+    }
+
+    fn digest(mut self) -> Digest {
+        self.hash_gathered();
         let mut bytes = [0; 32];
-        for (place, byte) in bytes.iter_mut().zip(context.finish().as_ref()) {
+        for (place, byte) in bytes.iter_mut().zip(self.hashed.finish().as_ref()) {
             *place = *byte;
         }
         Digest(bytes)
     }
-}
 
-struct Text(Vec<u8>);
-
-impl Text {
     fn part(&mut self, kind: u8, bytes: &[u8]) {
-        self.0.push(kind);
-        // Seven bits to a byte, the last one below 128: most lengths take one byte, and what is
-        // hashed costs by the byte.
+        // Seven bits of the length to a byte, the last one below 128: mostly that is one byte, and
+        // what is hashed costs by the byte.
         let mut rest = bytes.len();
-        while rest >= 0x80 {
-            self.0.push(rest as u8 | 0x80);
-            rest >>= 7;
+        if rest < 0x80 {
+            self.put(&[kind, rest as u8]);
+        } else {
+            self.put(&[kind]);
+            while rest >= 0x80 {
+                self.put(&[rest as u8 | 0x80]);
+                rest >>= 7;
+            }
+            self.put(&[rest as u8]);
         }
-        self.0.push(rest as u8);
-        self.0.extend_from_slice(bytes);
+        self.put(bytes);
     }
 
     fn chosen(&mut self, part: &CacheKeyPart, facts: &KeyFacts<'_>) {
@@ -138,7 +178,7 @@ impl Text {
             CacheKeyPart::Cookie(name) => self.cookie(name, asked.headers),
         }
         // Where a part begins and ends is told even if it occurs never or several times.
-        self.0.push(b'|');
+        self.put(b"|");
     }
 
     fn everything(&mut self, facts: &KeyFacts<'_>) {
@@ -309,6 +349,23 @@ mod tests {
             Keyed::new().unwrap().parts(&parts),
             Keyed::new().unwrap().parts(&parts)
         );
+    }
+
+    #[test]
+    fn lengths_of_several_bytes_hold_parts_apart_too() {
+        let keyed = Keyed::new().unwrap();
+        let text = vec![b'a'; 40_000];
+        let cuts = [
+            0, 1, 127, 128, 129, 255, 256, 16_383, 16_384, 32_768, 40_000,
+        ];
+        let digests = cuts.map(|cut| {
+            let (front, back) = text.split_at(cut);
+            keyed.parts(&[front, back])
+        });
+
+        for (at, one) in digests.iter().enumerate() {
+            assert!(!digests[..at].contains(one), "cut at {}", cuts[at]);
+        }
     }
 
     proptest! {

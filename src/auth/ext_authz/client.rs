@@ -61,15 +61,16 @@ pub(in crate::auth) async fn ask(
     let time = span.recorder().watch.started();
     let message = question::of(asked, &telling, time).encode_to_vec();
     let left = due.saturating_duration_since(clock::instant());
+    let request = request(&message, unary::timeout_value(left));
     let question = Question {
-        request: request(&message, unary::timeout_value(left)),
+        request: &mut || Some(request.clone()),
         host: None,
         due,
         answer_bytes_max: ANSWER_BYTES_MAX,
         retries: settings.retries,
         is_grpc: true,
     };
-    let answer = call::ask(cluster, &question, span).await;
+    let answer = call::ask(cluster, question, span).await;
     let answer = answer.map_err(|error| NoReply::new(call::reason_of(&error), error))?;
     let message = message_of(&answer)?;
     let nonsense = |error: &dyn std::error::Error| NoReply::new(Reason::BadAnswer, error);

@@ -136,15 +136,20 @@ impl Forward {
                 span.bool("edgespan.auth.body_partial", true);
             }
         }
+        let mut first = Some(told.request);
+        let mut request = || {
+            let again = || Some(question::tell(settings, &self.told, rules, asked)?.request);
+            first.take().or_else(again)
+        };
         let question = Question {
-            request: told.request,
+            request: &mut request,
             host: told.host,
             due,
             answer_bytes_max: ANSWER_BYTES_MAX,
             retries: settings.retries,
             is_grpc: false,
         };
-        let fault = match call::ask(&self.cluster, &question, span).await {
+        let fault = match call::ask(&self.cluster, question, span).await {
             Ok(answer) => {
                 let cache = self.cache.as_ref().map(DecisionCache::settings);
                 let keep = keep(cache, &answer.response);

@@ -8,6 +8,7 @@ use super::settings::{Dialect, ForwardRules, ForwardSettings};
 use super::{Asked, FieldPattern};
 use crate::auth::transport;
 use crate::message::forwarded;
+use crate::trace::address::AddressText;
 use crate::trace::propagate::is_context_header;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, EXPECT};
@@ -26,8 +27,9 @@ const BODY_PARTIAL: HeaderName = HeaderName::from_static("x-edgespan-body-partia
 /// The same in Envoy's words.
 const ENVOY_PARTIAL: HeaderName = HeaderName::from_static("x-envoy-auth-partial-body");
 
-/// Room for so many fields: what most questions have, our own among them.
-const FIELDS_USUAL: usize = 12;
+/// Room for so many fields: what most questions have, our own and trace context among them. A map
+/// that grows puts every field in its place again.
+const FIELDS_USUAL: usize = 24;
 
 /// What leaves: the request, and the host that it is for if not the authorizer's own.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(super) struct Told {
 pub(super) struct ToldFields {
     /// Those named that may leave at all. As texts: most differ in length.
     names: Box<[Box<str>]>,
+    /// Bit by bit, the lengths that they have; 63 is any from there on.
+    lengths: u64,
     /// Which others are meant.
     others: Box<[FieldPattern]>,
 }
@@ -56,8 +60,10 @@ impl ToldFields {
         });
         let names = names.filter(|name| !is_ours(name) && !frames(name));
         let others = patterns.filter(|pattern| !matches!(pattern, FieldPattern::Name(_)));
+        let names: Box<[Box<str>]> = names.map(|name| name.as_str().into()).collect();
         Self {
-            names: names.map(|name| name.as_str().into()).collect(),
+            lengths: names.iter().fold(0, |all, name| all | length_bit(name)),
+            names,
             others: others.cloned().collect(),
         }
     }
@@ -65,11 +71,16 @@ impl ToldFields {
     /// Whether a field is one of them.
     pub(super) fn has(&self, name: &HeaderName) -> bool {
         let text = name.as_str();
-        self.names.iter().any(|named| **named == *text)
+        let may_be_named = self.lengths & length_bit(text) != 0;
+        (may_be_named && self.names.iter().any(|named| **named == *text))
             || (self.others.iter().any(|pattern| pattern.takes(name))
                 && !is_ours(name)
                 && !is_of_the_message(name))
     }
+}
+
+fn length_bit(text: &str) -> u64 {
+    1 << text.len().min(63)
 }
 
 /// Tells of a request. None: it cannot be told, so that nobody can decide.
@@ -83,8 +94,11 @@ pub(super) fn tell(
     let mut headers = asked_fields(fields, asked.headers);
     let mut host = None;
     let mut request = Request::new(Bytes::new());
-    headers.insert(X_FORWARDED_PROTO, value(asked.scheme)?);
-    headers.insert(X_FORWARDED_FOR, value(&asked.client.to_string())?);
+    headers.insert(X_FORWARDED_PROTO, scheme(asked)?);
+    headers.insert(
+        X_FORWARDED_FOR,
+        value(AddressText::new(asked.client).as_str())?,
+    );
     match settings.dialect {
         Dialect::Envoy => {
             *request.method_mut() = asked.method.clone();
@@ -94,15 +108,17 @@ pub(super) fn tell(
         Dialect::Traefik | Dialect::AuthRequest | Dialect::Grpc => {
             *request.method_mut() = Method::GET;
             *request.uri_mut() = Uri::from(settings.path.clone());
-            headers.insert(X_FORWARDED_METHOD, value(asked.method.as_str())?);
+            headers.insert(X_FORWARDED_METHOD, method(asked.method)?);
             headers.insert(X_FORWARDED_HOST, value(&authority)?);
             headers.insert(X_FORWARDED_URI, value(asked.target.as_str())?);
         }
     }
     if settings.dialect == Dialect::AuthRequest {
-        let url = format!("{}://{authority}{}", asked.scheme, asked.target);
-        headers.insert(X_ORIGINAL_METHOD, value(asked.method.as_str())?);
-        headers.insert(X_ORIGINAL_URL, value(&url)?);
+        let target = asked.target.as_str();
+        let slash = if target.starts_with('?') { "/" } else { "" };
+        let url = [asked.scheme, "://", &authority, slash, target].concat();
+        headers.insert(X_ORIGINAL_METHOD, method(asked.method)?);
+        headers.insert(X_ORIGINAL_URL, HeaderValue::try_from(url).ok()?);
     }
     let mut is_cut = false;
     if let (Some(rule), Some(body)) = (rules.body, asked.body) {
@@ -136,6 +152,22 @@ pub(super) fn tell(
 
 fn value(text: &str) -> Option<HeaderValue> {
     HeaderValue::try_from(text).ok()
+}
+
+fn scheme(asked: &Asked<'_>) -> Option<HeaderValue> {
+    match asked.scheme {
+        "https" => Some(HeaderValue::from_static("https")),
+        "http" => Some(HeaderValue::from_static("http")),
+        other => value(other),
+    }
+}
+
+fn method(method: &Method) -> Option<HeaderValue> {
+    match *method {
+        Method::GET => Some(HeaderValue::from_static("GET")),
+        Method::POST => Some(HeaderValue::from_static("POST")),
+        _ => value(method.as_str()),
+    }
 }
 
 /// Host and port as a client names them: without the port that the scheme has anyway.

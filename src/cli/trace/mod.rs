@@ -1,9 +1,20 @@
 //! `edgespan trace`: traces found, shown, followed and taken away.
 
+pub mod command;
+pub mod export;
+pub mod filter;
+pub mod find;
 pub mod json;
 pub mod lines;
+pub mod live;
+pub mod moment;
+pub mod one;
+pub mod show;
+pub mod source;
 pub mod svg;
 pub mod table;
+pub mod tail;
+pub mod waiting;
 pub mod waterfall;
 pub mod zone;
 
@@ -11,6 +22,8 @@ pub mod zone;
 mod fixtures;
 
 use super::style::Surface;
+use command::zone_of;
+pub use command::{OutputArgs, TraceArgs, TraceCommand, run};
 pub use zone::Zone;
 
 /// What an answer is drawn for.

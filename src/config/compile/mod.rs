@@ -36,6 +36,7 @@ mod tls;
 mod unreachable;
 mod upstreams;
 mod variables;
+mod verify;
 mod websocket;
 
 pub(in crate::config) use resource::DOWNWARD_API;
@@ -92,6 +93,7 @@ pub(in crate::config) fn compile(
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
     let root_from = sampling::root_from(config, &listeners, compiler);
     let arrival = arrival::compile(config.arrival.as_ref(), &listeners, compiler);
+    let verify = verify::compile(&config.verify, compiler);
     let flows = flows::compile(&config.flows, compiler);
     let scope = routes::Scope {
         compression: message::compression(config.compression.as_ref(), compiler),
@@ -116,6 +118,7 @@ pub(in crate::config) fn compile(
         reserved,
         assertion,
         arrival,
+        verify,
         rate_limits,
         redis,
         memory: ratelimit::overload(&config.overload, compiler),

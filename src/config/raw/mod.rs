@@ -28,6 +28,7 @@ mod telemetry;
 mod tls;
 mod trace;
 mod upstream;
+mod verify;
 mod websocket;
 
 pub(in crate::config) use arrival::Arrival;
@@ -77,6 +78,7 @@ pub(in crate::config) use trace::{
     ValueType,
 };
 pub(in crate::config) use upstream::{Upstream, UpstreamLimits, UpstreamTimeouts};
+pub(in crate::config) use verify::Verify;
 pub(in crate::config) use websocket::WebSocket;
 
 use super::decode::{Entries, Spanned};
@@ -111,6 +113,8 @@ pub(in crate::config) struct Config {
     pub(in crate::config) assertion: Option<Spanned<Assertion>>,
     /// Who is told exactly what arrived. Without it nobody.
     pub(in crate::config) arrival: Option<Spanned<Arrival>>,
+    /// Checks, by name, of whether trace headers survive the public way to an edgespan.
+    pub(in crate::config) verify: Entries<Verify>,
     /// How often clients may ask, by name. Routes and listeners name those that hold for them.
     pub(in crate::config) rate_limits: Entries<RateLimit>,
     /// The Redis that replicas share limits in.

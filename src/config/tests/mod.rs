@@ -17,6 +17,7 @@ mod proofs;
 mod message;
 mod retries;
 mod secrets;
+mod store;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};
 

@@ -19,6 +19,7 @@ mod reloads;
 mod ratelimit;
 mod reading;
 mod series;
+mod verify;
 mod websocket;
 mod upstreams;
 
@@ -35,6 +36,7 @@ pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
+pub use verify::HeaderSurvival;
 pub use websocket::{WebSocketGuard, WebSocketSide};
 
 use crate::clock::{self, Timestamp};
@@ -52,6 +54,7 @@ use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use upstreams::UpstreamMetrics;
+use verify::VerifyMetrics;
 use websocket::WebSocketMetrics;
 
 /// Reasons to shed a request are words in the source; a few dozen would be many.
@@ -77,6 +80,7 @@ pub struct Metrics {
     panics: AtomicU64,
     access_log_dropped: AtomicU64,
     reloads: ReloadMetrics,
+    verify: VerifyMetrics,
 }
 
 impl Metrics {
@@ -101,6 +105,7 @@ impl Metrics {
             panics: AtomicU64::new(0),
             access_log_dropped: AtomicU64::new(0),
             reloads: ReloadMetrics::new(),
+            verify: VerifyMetrics::default(),
         })
     }
 
@@ -267,6 +272,16 @@ impl Metrics {
         self.rate_limits.store()
     }
 
+    /// A check of headers has run: a word for what came of it, and what it knows of each header.
+    pub fn verified(&self, check: &Arc<str>, result: &'static str, survivals: Vec<HeaderSurvival>) {
+        self.verify.ran(check, result, survivals);
+    }
+
+    /// A check of headers is made no more.
+    pub fn verify_ended(&self, check: &str) {
+        self.verify.ended(check);
+    }
+
     /// Memory against its watermark.
     pub fn memory(&self) -> Arc<MemoryGauges> {
         Arc::clone(&self.memory)
@@ -328,6 +343,7 @@ impl Metrics {
         });
         page.sample(&[], self.access_log_dropped.load(Ordering::Relaxed));
         self.reloads.render(page);
+        self.verify.render(page);
         page.family(Family {
             name: "edgespan_build",
             kind: Kind::Info,

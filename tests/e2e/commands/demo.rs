@@ -37,16 +37,17 @@ async fn the_first_request_is_shown_within_a_second_of_the_start() {
 async fn it_says_where_everything_is_and_what_to_try() {
     let program = demo().argument("--no-traffic").start();
 
-    let told = program.tells("/release\n").await;
+    let told = program.tells("edgespan trace find").await;
 
     let gateway = program.address_behind("gateway ").await;
-    let [title, _, admin, services, export, ready, look, act] =
+    let [title, _, traces, services, export, ready, look, act, find] =
         told.lines().collect::<Vec<_>>()[..]
     else {
-        panic!("eight lines: {told}");
+        panic!("nine lines: {told}");
     };
     assert!(title.ends_with("demo: four services that know nothing of tracing, one gateway"));
-    assert!(admin.starts_with("  admin     http://127.0.0.1:"));
+    assert!(traces.starts_with("  traces    http://127.0.0.1:"));
+    assert!(traces.ends_with("   kept here (64 MB, oldest go)"));
     for service in ["login :", "orders :", "chat :", "payout :"] {
         assert!(services.contains(service), "{services}");
     }
@@ -66,6 +67,7 @@ async fn it_says_where_everything_is_and_what_to_try() {
     );
     let expected = format!("     curl -i -X POST http://{gateway}/api/v1/orders/7/release");
     assert_eq!(act, expected);
+    assert!(find.starts_with("     edgespan trace find --url http://127.0.0.1:"));
     assert_eq!(told.matches("Try: ").count(), 1);
 }
 

@@ -45,7 +45,7 @@ async fn it_says_where_it_listens_and_that_the_upstream_answers() {
     let program = run_to(&url).start();
     let address = listening(&program).await;
 
-    let told = program.tells("export ").await;
+    let told = program.tells("opens the first").await;
 
     let first = told.lines().next().unwrap();
     let expected = format!("listening  http://{address} -> {url}   answers in ");
@@ -54,7 +54,7 @@ async fn it_says_where_it_listens_and_that_the_upstream_answers() {
         "{first}"
     );
     assert!(told.lines().count() <= 6, "{told}");
-    assert!(told.contains("\nadmin      http://127.0.0.1:"), "{told}");
+    assert!(told.contains("\ntraces     http://127.0.0.1:"), "{told}");
     let open = format!(
         "for this machine only; --listen 0.0.0.0:{} opens the first",
         address.port()
@@ -276,7 +276,7 @@ async fn a_default_admin_address_that_is_taken_gives_way_to_a_free_one() {
 
     let program = edgespan(&arguments).start();
 
-    let admin = program.address_behind("admin ").await;
+    let admin = program.address_behind("traces ").await;
     assert_ne!(admin.port(), 9901);
     assert_eq!(
         client::get(admin, "/live", &[("host", "localhost")])

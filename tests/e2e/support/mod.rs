@@ -6,6 +6,7 @@ pub mod collector;
 pub mod dns;
 pub mod fleet;
 pub mod origin;
+pub mod otlp_client;
 pub mod proxy;
 pub mod script;
 pub mod spans;

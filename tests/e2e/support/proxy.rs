@@ -125,6 +125,13 @@ impl Proxy {
         found.expect("a listener of that name").1
     }
 
+    /// Where services send spans of their own, by the setting that asks for it.
+    pub fn otlp_door(&self, name: &str) -> SocketAddr {
+        let doors = self.running.otlp_doors();
+        let found = doors.iter().find(|(door, _)| &**door == name);
+        found.expect("a door of that name").1
+    }
+
     /// Puts another configuration in force.
     pub async fn reload(&mut self, setup: Setup) -> Result<Changes, StartError> {
         self.running.reload(setup.plan()).await

@@ -1,0 +1,266 @@
+//! A query, prepared: every comparison and every pair of braces has a number, so that a span's
+//! answers are the bits of two numbers.
+
+use crate::store::traceql::Query;
+use crate::store::traceql::ast::{
+    AttributeScope, Compare, Condition, Field, Function, Intrinsic, Literal, Op, Spanset,
+    SpansetOp, Stage,
+};
+
+/// A prepared query.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// The comparisons.
+    pub(super) compares: Vec<Compare>,
+    /// The braces.
+    pub(super) filters: Vec<Node>,
+    /// What the trace has to have.
+    pub(super) root: Option<Pipe>,
+    /// Comparisons that look at the span's attributes.
+    pub(super) of_span: u64,
+    /// Comparisons that look at the resource's attributes.
+    pub(super) of_resource: u64,
+    /// Comparisons that hold where there is no value, or that there is one.
+    pub(super) of_absence: u64,
+    /// Comparisons with a field of the span itself.
+    pub(super) of_row: Vec<usize>,
+    /// Comparisons with what all spans of a trace share.
+    pub(super) of_trace: Vec<usize>,
+    /// Comparisons that look into events or links.
+    pub(super) of_rest: Vec<usize>,
+    /// Attributes to tell of the spans found.
+    pub(super) told: Vec<Field>,
+}
+
+/// A condition, by the numbers of its comparisons.
+#[derive(Debug)]
+pub(super) enum Node {
+    Always(bool),
+    Compare(usize),
+    Not(Box<Self>),
+    And(Box<Self>, Box<Self>),
+    Or(Box<Self>, Box<Self>),
+}
+
+/// A set of spans, by the numbers of its braces.
+#[derive(Debug)]
+pub(super) enum SetNode {
+    Filter(usize),
+    Combined(Box<Self>, SpansetOp, Box<Self>),
+    Piped(Box<Pipe>),
+}
+
+/// A set of spans and what follows.
+#[derive(Debug)]
+pub(super) struct Pipe {
+    pub(super) root: SetNode,
+    pub(super) stages: Vec<StageNode>,
+}
+
+/// What follows a set of spans.
+#[derive(Debug)]
+pub(super) enum StageNode {
+    Filter(usize),
+    Aggregate {
+        function: Function,
+        of: Option<Field>,
+        op: Op,
+        with: f64,
+    },
+}
+
+impl Plan {
+    pub(super) fn of(query: Option<&Query>) -> Self {
+        let mut plan = Self::default();
+        let root = match query {
+            Some(query) => plan.pipe(query),
+            None => Pipe {
+                root: plan.filter(None),
+                stages: Vec::new(),
+            },
+        };
+        plan.root = Some(root);
+        for (number, compare) in plan.compares.iter().enumerate() {
+            let bit = 1 << number;
+            match &compare.field {
+                Field::Attribute(scope, _) => {
+                    let (span, resource) = match scope {
+                        AttributeScope::Any => (bit, bit),
+                        AttributeScope::Span => (bit, 0),
+                        AttributeScope::Resource => (0, bit),
+                        AttributeScope::Event | AttributeScope::Link => {
+                            plan.of_rest.push(number);
+                            continue;
+                        }
+                    };
+                    plan.of_span |= span;
+                    plan.of_resource |= resource;
+                    if compare.with == Literal::Nil {
+                        plan.of_absence |= bit;
+                    }
+                }
+                Field::Intrinsic(intrinsic) if intrinsic.is_of_trace() => {
+                    plan.of_trace.push(number);
+                }
+                Field::Intrinsic(
+                    Intrinsic::EventName
+                    | Intrinsic::LinkTraceId
+                    | Intrinsic::LinkSpanId
+                    | Intrinsic::StatusMessage,
+                ) => plan.of_rest.push(number),
+                Field::Intrinsic(_) => plan.of_row.push(number),
+            }
+        }
+        let asked = plan.compares.iter().map(|compare| compare.field.clone());
+        for field in asked.collect::<Vec<_>>() {
+            plan.tell(&field);
+        }
+        plan
+    }
+
+    fn tell(&mut self, field: &Field) {
+        if matches!(field, Field::Attribute(..)) && !self.told.contains(field) {
+            self.told.push(field.clone());
+        }
+    }
+
+    fn pipe(&mut self, query: &Query) -> Pipe {
+        let root = self.set(&query.root);
+        let mut stages = Vec::new();
+        for stage in &query.stages {
+            match stage {
+                Stage::Filter(condition) => {
+                    let number = self.braces(condition.as_ref());
+                    stages.push(StageNode::Filter(number));
+                }
+                Stage::Aggregate {
+                    function,
+                    of,
+                    op,
+                    with,
+                } => stages.push(StageNode::Aggregate {
+                    function: *function,
+                    of: of.clone(),
+                    op: *op,
+                    with: number(with),
+                }),
+                Stage::Select(fields) => fields.iter().for_each(|field| self.tell(field)),
+            }
+        }
+        Pipe { root, stages }
+    }
+
+    fn set(&mut self, set: &Spanset) -> SetNode {
+        match set {
+            Spanset::Filter(condition) => self.filter(condition.as_ref()),
+            Spanset::Combined(left, op, right) => {
+                let left = Box::new(self.set(left));
+                SetNode::Combined(left, *op, Box::new(self.set(right)))
+            }
+            Spanset::Piped(query) => SetNode::Piped(Box::new(self.pipe(query))),
+        }
+    }
+
+    fn filter(&mut self, condition: Option<&Condition>) -> SetNode {
+        SetNode::Filter(self.braces(condition))
+    }
+
+    fn braces(&mut self, condition: Option<&Condition>) -> usize {
+        let node = condition.map_or(Node::Always(true), |condition| self.node(condition));
+        self.filters.push(node);
+        self.filters.len() - 1
+    }
+
+    fn node(&mut self, condition: &Condition) -> Node {
+        match condition {
+            Condition::Always(truth) => Node::Always(*truth),
+            Condition::Compare(compare) => {
+                self.compares.push(compare.clone());
+                Node::Compare(self.compares.len() - 1)
+            }
+            Condition::Not(inner) => Node::Not(Box::new(self.node(inner))),
+            Condition::And(left, right) => {
+                let left = Box::new(self.node(left));
+                Node::And(left, Box::new(self.node(right)))
+            }
+            Condition::Or(left, right) => {
+                let left = Box::new(self.node(left));
+                Node::Or(left, Box::new(self.node(right)))
+            }
+        }
+    }
+
+    /// The braces that hold, by what comparisons hold.
+    #[inline]
+    pub(super) fn braces_that_hold(&self, compares: u64) -> u32 {
+        let mut bits = 0;
+        for (number, node) in self.filters.iter().enumerate() {
+            bits |= u32::from(node.holds(compares)) << number;
+        }
+        bits
+    }
+}
+
+impl Node {
+    fn holds(&self, compares: u64) -> bool {
+        match self {
+            Self::Always(truth) => *truth,
+            Self::Compare(number) => compares >> number & 1 == 1,
+            Self::Not(inner) => !inner.holds(compares),
+            Self::And(left, right) => left.holds(compares) && right.holds(compares),
+            Self::Or(left, right) => left.holds(compares) || right.holds(compares),
+        }
+    }
+}
+
+impl Pipe {
+    /// Whether a trace can fit whose spans together fit these braces.
+    pub(super) fn may_hold(&self, braces: u32) -> bool {
+        self.root.may_hold(braces)
+    }
+
+    /// Whether it is enough to know which braces fit somewhere in the trace.
+    pub(super) fn is_plain(&self) -> bool {
+        self.stages.is_empty() && self.root.is_plain()
+    }
+}
+
+impl SetNode {
+    fn may_hold(&self, braces: u32) -> bool {
+        match self {
+            Self::Filter(number) => braces >> number & 1 == 1,
+            Self::Combined(left, SpansetOp::And, right) => {
+                left.may_hold(braces) && right.may_hold(braces)
+            }
+            Self::Combined(left, SpansetOp::Or, right) => {
+                left.may_hold(braces) || right.may_hold(braces)
+            }
+            // Of a relation that must not be, the right side is all that is needed.
+            Self::Combined(left, SpansetOp::Related(_, mode), right) => {
+                right.may_hold(braces)
+                    && (*mode == crate::store::traceql::ast::Mode::Without || left.may_hold(braces))
+            }
+            Self::Piped(pipe) => pipe.may_hold(braces),
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        match self {
+            Self::Filter(_) => true,
+            Self::Combined(left, SpansetOp::And | SpansetOp::Or, right) => {
+                left.is_plain() && right.is_plain()
+            }
+            Self::Combined(..) => false,
+            Self::Piped(pipe) => pipe.is_plain(),
+        }
+    }
+}
+
+/// A literal as a figure; durations in nanoseconds.
+fn number(literal: &Literal) -> f64 {
+    match literal {
+        Literal::Int(number) | Literal::Duration(number) => *number as f64,
+        Literal::Float(number) => *number,
+        _ => f64::NAN,
+    }
+}

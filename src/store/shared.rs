@@ -1,0 +1,269 @@
+//! The store as its users share it: the inbox of requests, the index of readers, and the thread
+//! that moves spans from one to the other.
+//!
+//! A request takes the lock of the inbox only, which is never held longer than a copy takes.
+//! Readers share the index; whoever sorts in has it alone, a chunk at a time.
+
+use super::inbox::{Accepted, Inbox, records};
+use super::index::{Index, trace_id};
+use super::segment::SourceBytes;
+use super::{Changes, StoreStats, Taken};
+use crate::clock::Timestamp;
+use crate::trace::sink::{FinishedSpans, SpanSink};
+use bytes::Bytes;
+use opentelemetry_proto::tonic::trace::v1 as otlp;
+use prost::Message as _;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
+use std::thread::Thread;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// Least bound: below it nothing useful is kept.
+const BYTES_MIN: usize = 256 << 10;
+
+/// How long one who waits for news waits for a search.
+const BUSY: Duration = Duration::from_millis(20);
+
+/// What all clones of a store are.
+pub(super) struct Shared {
+    inbox: Mutex<Inbox>,
+    index: RwLock<Index>,
+    /// How many wait for [`Self::news`]: usually nobody, and then a request does not tell.
+    waiting: AtomicUsize,
+    news: Notify,
+    /// Sorts in; None if the machine gave no thread, then readers do it.
+    sorter: Option<Thread>,
+    ended: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("TraceStore").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    pub(super) fn start(bytes_max: usize) -> Arc<Self> {
+        let bytes_max = bytes_max.max(BYTES_MIN);
+        let ended = Arc::new(AtomicBool::new(false));
+        Arc::new_cyclic(|this| Self {
+            inbox: Mutex::new(Inbox::new(bytes_max)),
+            index: RwLock::new(Index::new(bytes_max)),
+            waiting: AtomicUsize::new(0),
+            news: Notify::new(),
+            sorter: sorter(Weak::clone(this), Arc::clone(&ended)),
+            ended,
+        })
+    }
+
+    pub(super) fn resize(&self, bytes_max: usize) {
+        let bytes_max = bytes_max.max(BYTES_MIN);
+        self.with_inbox(|inbox| inbox.resize(bytes_max));
+        self.write().resize(bytes_max);
+    }
+
+    pub(super) fn sink(this: &Arc<Self>, resource: Bytes) -> Arc<dyn SpanSink> {
+        let own = this.write().own(resource);
+        let store = Arc::clone(this);
+        Arc::new(Sink { store, own })
+    }
+
+    /// The index, with everything that was accepted before in it.
+    fn write(&self) -> RwLockWriteGuard<'_, Index> {
+        self.sort_in(self.index.write().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn sort_in<'a>(&self, mut index: RwLockWriteGuard<'a, Index>) -> RwLockWriteGuard<'a, Index> {
+        loop {
+            // The lock of the index is held, so chunks are sorted in as they came.
+            let chunk = self.with_inbox(Inbox::pop);
+            let Some(chunk) = chunk else {
+                return index;
+            };
+            for (own, _, records) in records(&chunk) {
+                index.take_own(own, records);
+            }
+            self.with_inbox(|inbox| inbox.give_back(chunk));
+        }
+    }
+
+    fn with_inbox<T>(&self, ask: impl FnOnce(&mut Inbox) -> T) -> T {
+        ask(&mut self.inbox.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads, with everything that was accepted before.
+    pub(super) fn read<T>(&self, ask: impl FnOnce(&Index) -> T) -> T {
+        // What the sorter has taken out, it holds the index for: nothing is missed.
+        if !self.with_inbox(|inbox| inbox.is_empty()) {
+            drop(self.write());
+        }
+        ask(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn take(&self, groups: &[otlp::ResourceSpans]) -> Taken {
+        let mut all = Taken::default();
+        let mut index = self.write();
+        for group in groups {
+            let resource = group.resource.as_ref().map(|one| one.encode_to_vec());
+            for scoped in &group.scope_spans {
+                let scope = scoped.scope.as_ref().map(|one| one.encode_to_vec());
+                let source = SourceBytes {
+                    resource: resource.as_deref().unwrap_or_default(),
+                    resource_schema: &group.schema_url,
+                    scope: scope.as_deref().unwrap_or_default(),
+                    scope_schema: &scoped.schema_url,
+                };
+                let spans = otlp::ScopeSpans {
+                    scope: None,
+                    spans: scoped.spans.clone(),
+                    schema_url: String::new(),
+                };
+                let taken = index.take(&source, None, &spans.encode_to_vec());
+                all.taken += taken.taken;
+                all.refused += taken.refused;
+            }
+        }
+        drop(index);
+        self.tell();
+        all
+    }
+
+    pub(super) fn stats(&self) -> StoreStats {
+        let refused = self.with_inbox(|inbox| inbox.refused_spans);
+        self.read(|index| StoreStats {
+            traces: index.traces().len() as u64,
+            spans: index.spans,
+            bytes: index.memory() as u64,
+            bytes_max: index.bytes_max() as u64,
+            evicted_traces: index.evicted_traces,
+            evicted_spans: index.evicted_spans,
+            refused_spans: index.refused_spans + refused,
+            began: index
+                .traces()
+                .front()
+                .map(|trace| Timestamp::from_unix_nanos(trace.start)),
+        })
+    }
+
+    /// The newest sequence number; None while somebody reads. Never waits for a search.
+    fn sequence_now(&self) -> Option<u64> {
+        if self.with_inbox(|inbox| inbox.is_empty()) {
+            return self.index.try_read().ok().map(|index| index.next_span);
+        }
+        let index = self.index.try_write().ok()?;
+        Some(self.sort_in(index).next_span)
+    }
+
+    fn tell(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.news.notify_waiters();
+        }
+    }
+
+    pub(super) async fn changed(&self, after: u64) -> u64 {
+        let _counted = Counted::in_(&self.waiting);
+        loop {
+            // Counted and listening before the look: what is accepted after the look is told.
+            let news = self.news.notified();
+            let mut news = std::pin::pin!(news);
+            news.as_mut().enable();
+            match self.sequence_now() {
+                Some(now) if now > after => return now,
+                Some(_) => news.await,
+                // A search has the index: another look when it may be done.
+                None => tokio::time::sleep(BUSY).await,
+            }
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        if let Some(sorter) = &self.sorter {
+            sorter.unpark();
+        }
+    }
+}
+
+/// One of those who wait.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn in_(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The thread that sorts in whenever it is woken, until the store is gone.
+fn sorter(store: Weak<Shared>, ended: Arc<AtomicBool>) -> Option<Thread> {
+    let work = move || {
+        while !ended.load(Ordering::Acquire) {
+            std::thread::park();
+            if let Some(store) = store.upgrade() {
+                drop(store.write());
+            }
+        }
+    };
+    let thread = std::thread::Builder::new().name("edgespan-store".to_owned());
+    let started = thread.spawn(work);
+    started.ok().map(|handle| handle.thread().clone())
+}
+
+/// Takes edgespan's own spans.
+struct Sink {
+    store: Arc<Shared>,
+    own: u32,
+}
+
+impl SpanSink for Sink {
+    fn accept(&self, spans: &FinishedSpans) {
+        let store = &*self.store;
+        let accepted = store.with_inbox(|inbox| inbox.push(self.own, spans.count, &spans.bytes));
+        if accepted != Accepted::Waiting
+            && let Some(sorter) = &store.sorter
+        {
+            sorter.unpark();
+        }
+        store.tell();
+    }
+}
+
+/// Which traces got spans after `sequence`.
+pub(super) fn since(index: &Index, sequence: u64, limit: usize) -> Changes {
+    let oldest = index.segments().front().map_or(0, |one| one.first_span);
+    let mut seen = HashSet::new();
+    let mut traces = Vec::new();
+    for segment in index.segments() {
+        let last = segment.first_span + segment.rows().len() as u64;
+        if last <= sequence {
+            continue;
+        }
+        let known = sequence.saturating_sub(segment.first_span);
+        let known = usize::try_from(known).unwrap_or(usize::MAX);
+        for row in segment.rows().iter().skip(known) {
+            let trace = index.trace_of(segment, row.trace);
+            if let Some(trace) = trace.and_then(|trace| index.traces().get(trace))
+                && seen.insert(trace.id)
+            {
+                traces.push(trace_id(trace));
+            }
+        }
+    }
+    let over = traces.len().saturating_sub(limit);
+    traces.drain(..over);
+    Changes {
+        sequence: index.next_span,
+        traces,
+        missed: over > 0 || sequence < oldest,
+    }
+}
