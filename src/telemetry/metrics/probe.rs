@@ -140,7 +140,7 @@ impl ProbeMetrics {
 
 #[cfg(test)]
 mod tests {
-    use crate::telemetry::metrics::{Metrics, PageFormat, StepTime};
+    use crate::telemetry::metrics::{Exposition, Metrics, StepTime, TextFormat};
     use std::time::Duration;
 
     #[test]
@@ -153,7 +153,11 @@ mod tests {
         metrics.probed("up", true, &[step]);
         metrics.probed("up", false, &[step]);
         metrics.synthetic_request(false);
-        let page = || metrics.render(PageFormat::Text);
+        let page = || {
+            let mut page = Exposition::new(TextFormat::OpenMetrics);
+            metrics.render(&mut page);
+            page.finish()
+        };
         for line in [
             "edgespan_probe_runs_total{probe=\"up\",result=\"held\"} 1",
             "edgespan_probe_runs_total{probe=\"up\",result=\"failed\"} 1",
