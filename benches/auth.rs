@@ -110,6 +110,7 @@ fn decide(bencher: Bencher<'_, '_>, cache: &str) {
         redaction: Redaction::default(),
         known_methods: KnownMethods::new(None),
         peer_service: true,
+        synthetic: true,
     };
     let propagators = Propagators::from_names(["tracecontext"]);
     let flags = FeatureFlags::new(&[], &settings.limits);

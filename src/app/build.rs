@@ -114,6 +114,7 @@ pub(super) fn snapshot(
         redaction: Redaction::new(tracing.redact_query.iter().map(AsRef::as_ref)),
         known_methods: KnownMethods::new(tracing.known_methods.clone()),
         peer_service: tracing.peer_service,
+        synthetic: tracing.synthetic,
     };
     let limits = rate_limits(plan, metrics, before)?;
     let policies = policies(plan, clusters, metrics, before);

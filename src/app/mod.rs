@@ -10,6 +10,7 @@ mod in_force;
 mod inherited;
 mod orphans;
 mod parts;
+mod probe;
 mod reload;
 mod run;
 pub mod service_manager;

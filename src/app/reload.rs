@@ -10,6 +10,7 @@ use super::inherited::Inherited;
 use super::parts::{self, Clusters, Destination};
 use super::run::{Running, all_sinks};
 use super::store::{KnownDoors, NextStore};
+use super::probe;
 use super::verify;
 use crate::config::Plan;
 use crate::proxy::Snapshot;
@@ -147,6 +148,8 @@ impl Running {
         self.walk(steps, &plan, &mut told);
         let before = std::mem::take(&mut self.checking);
         self.checking = verify::checking(&plan.verify, before, &self.behind.metrics);
+        let (before, own) = (std::mem::take(&mut self.probing), self.store.store());
+        self.probing = probe::probing(&plan.probes, before, own.as_ref(), &self.behind.metrics);
         self.plan = plan;
         told
     }

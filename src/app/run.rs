@@ -8,6 +8,7 @@ use super::inherited::{Heirloom, HeirloomDoor, Inherited};
 use super::parts::{self, Clusters, Destination};
 use super::store::{NextStore, StoreAtWork};
 use super::telemetry::{OwnTelemetry, Readings};
+use super::probe::{self, Probing};
 use super::verify::{self, Checking};
 use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
@@ -73,6 +74,8 @@ pub struct Running {
     pub(super) last_reload: LastReload,
     /// The configuration's checks of headers.
     pub(super) checking: Vec<Checking>,
+    /// The configuration's probes.
+    pub(super) probing: Vec<Probing>,
     readiness: Readiness,
     over: CancellationToken,
 }
@@ -154,6 +157,8 @@ impl Running {
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
         let checking = verify::checking(&plan.verify, Vec::new(), &behind.metrics);
+        let own = store.store();
+        let probing = probe::probing(&plan.probes, Vec::new(), own.as_ref(), &behind.metrics);
         readiness.ready();
         Ok(Self {
             admin,
@@ -175,6 +180,7 @@ impl Running {
             doors: again,
             last_reload,
             checking,
+            probing,
             readiness,
             over,
         })
@@ -270,6 +276,7 @@ impl Running {
     pub fn hand_over(&mut self) {
         self.readiness.draining();
         self.checking.clear();
+        self.probing.clear();
         self.over.cancel();
         self.store.shut();
         for doorway in &mut self.doorways {
@@ -282,6 +289,7 @@ impl Running {
     pub async fn stop(mut self, next: Next) -> Stopped {
         self.readiness.draining();
         self.checking.clear();
+        self.probing.clear();
         let drains = self.drains();
         let times = self.plan.drain;
         let linger = match next {

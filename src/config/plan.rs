@@ -150,4 +150,6 @@ pub struct TracingPlan {
     pub attribute_value_max: Option<usize>,
     /// Whether CLIENT spans carry the older `peer.service` beside `service.peer.name`.
     pub peer_service: bool,
+    /// Whether requests of probes are marked and counted apart.
+    pub synthetic: bool,
 }

@@ -29,4 +29,4 @@ pub use runner::{Progress, Runner};
 pub use schedule::Schedule;
 pub use spans::{SpanSource, Wait};
 pub use template::{BadTemplate, JsonTemplate, Template, is_name};
-pub use values::{Generated, RANDOM_LENGTH, RANDOM_LENGTH_MAX, Secret};
+pub use values::{Generated, RANDOM_LENGTH, RANDOM_LENGTH_MAX, Secret, Values};

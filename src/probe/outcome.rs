@@ -87,6 +87,20 @@ impl Outcome {
     }
 }
 
+impl End {
+    /// Why it did not hold, in one line; empty if it did.
+    pub fn first_reason(&self) -> String {
+        match self {
+            Self::Held | Self::Skipped => String::new(),
+            Self::Unanswered { why, .. } => why.clone(),
+            Self::Failed(failed) => failed.first().map_or_else(String::new, |first| {
+                let Failed { what, expected, got, .. } = first;
+                format!("{what}: expected {expected}, got {got}")
+            }),
+        }
+    }
+}
+
 impl StepOutcome {
     /// Whether it ran and did not hold.
     pub const fn failed(&self) -> bool {

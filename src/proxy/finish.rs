@@ -10,7 +10,7 @@ use crate::ratelimit;
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
-use crate::trace::server_span::{ServerEnd, end_server};
+use crate::trace::server_span::{SYNTHETIC_AGENT, ServerEnd, end_server};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -196,6 +196,12 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
     let recorded = context.head.as_ref().filter(|head| head.record);
     let decision = context.decision.as_ref();
     let method = decision.map_or(&context.method, |decision| &decision.method);
+    let agent = context.user_agent.as_ref();
+    let is_probe = agent.is_some_and(|agent| agent.as_bytes().starts_with(SYNTHETIC_AGENT.as_bytes()));
+    if is_probe && live.trace.synthetic {
+        live.metrics.synthetic_request(end.error_type.is_some());
+        return;
+    }
     live.metrics.server_request(&ServerObservation {
         route: http_route(context),
         method: live.trace.known_methods.text(method).method,

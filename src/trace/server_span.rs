@@ -14,6 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How the `User-Agent` of `edgespan probe` begins.
+pub const SYNTHETIC_AGENT: &str = "edgespan-probe/";
+
 /// What is known when a request's head has been read and routed.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerStart<'a> {
@@ -123,6 +126,9 @@ pub fn start_server(
     write_ends(&mut span, start);
     if let Some(user_agent) = start.user_agent {
         span.str("user_agent.original", user_agent);
+        if settings.synthetic && user_agent.starts_with(SYNTHETIC_AGENT) {
+            span.str("user_agent.synthetic.type", "test");
+        }
     }
     if let Some(template) = start.route_template {
         span.str("http.route", template);

@@ -16,6 +16,8 @@ pub struct TraceSettings {
     pub known_methods: KnownMethods,
     /// Whether CLIENT spans carry the older `peer.service` beside `service.peer.name`.
     pub peer_service: bool,
+    /// Whether requests of `edgespan probe` are marked, and counted apart from those of users.
+    pub synthetic: bool,
 }
 
 impl Default for TraceSettings {
@@ -25,6 +27,7 @@ impl Default for TraceSettings {
             redaction: Redaction::default(),
             known_methods: KnownMethods::default(),
             peer_service: true,
+            synthetic: true,
         }
     }
 }

@@ -166,20 +166,16 @@ fn typed(value: &Value) -> AnyValue {
             value.as_str().map(|text| Any::StringValue(text.to_owned()))
         }),
         ("intValue", "int_value", |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok(),
-                other => other.as_i64(),
-            };
+            let number = value.as_i64();
+            let number = number.or_else(|| value.as_str()?.parse().ok());
             number.map(Any::IntValue)
         }),
         ("boolValue", "bool_value", |value| {
             value.as_bool().map(Any::BoolValue)
         }),
         ("doubleValue", "double_value", |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok(),
-                other => other.as_f64(),
-            };
+            let number = value.as_f64();
+            let number = number.or_else(|| value.as_str()?.parse().ok());
             number.map(Any::DoubleValue)
         }),
         ("arrayValue", "array_value", |value| {

@@ -50,6 +50,7 @@ pub(super) fn tracing(
         attribute_count_max: variables.attribute_count_max,
         attribute_value_max: variables.attribute_value_max,
         peer_service: config.spans.peer_service.unwrap_or(true),
+        synthetic: config.spans.synthetic.unwrap_or(true),
     }
 }
 

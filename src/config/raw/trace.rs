@@ -114,6 +114,11 @@ pub(in crate::config) struct Spans {
     /// Whether CLIENT spans carry the older `peer.service` beside `service.peer.name`.
     #[schemars(extend("default" = true))]
     pub(in crate::config) peer_service: Option<bool>,
+    /// Whether requests whose `User-Agent` begins with `edgespan-probe/` are marked
+    /// `user_agent.synthetic.type`, and counted apart from those of users. Who pretends to be a
+    /// probe loses its place in the metrics of users, and nothing else.
+    #[schemars(extend("default" = true))]
+    pub(in crate::config) synthetic: Option<bool>,
 }
 
 /// What is hidden in spans and logs beside the built-in list.

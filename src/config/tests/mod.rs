@@ -13,6 +13,7 @@ mod identity;
 mod examples;
 mod limits;
 mod meaning;
+mod probe;
 mod proofs;
 mod message;
 mod retries;

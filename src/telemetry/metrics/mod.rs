@@ -14,6 +14,7 @@ mod histogram;
 mod http;
 mod message;
 mod overload;
+mod probe;
 mod process;
 mod reloads;
 mod ratelimit;
@@ -33,6 +34,7 @@ pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
 pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
+pub use probe::StepTime;
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
@@ -50,6 +52,7 @@ use message::MessageMetrics;
 use overload::AdaptiveMetrics;
 use ratelimit::RateLimitMetrics;
 use reloads::ReloadMetrics;
+use probe::ProbeMetrics;
 use series::{SeriesTable, hash_labels};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -81,6 +84,7 @@ pub struct Metrics {
     access_log_dropped: AtomicU64,
     reloads: ReloadMetrics,
     verify: VerifyMetrics,
+    probe: ProbeMetrics,
 }
 
 impl Metrics {
@@ -106,6 +110,7 @@ impl Metrics {
             access_log_dropped: AtomicU64::new(0),
             reloads: ReloadMetrics::new(),
             verify: VerifyMetrics::default(),
+            probe: ProbeMetrics::default(),
         })
     }
 
@@ -282,6 +287,21 @@ impl Metrics {
         self.verify.ended(check);
     }
 
+    /// A request of a probe has ended: it stands in no other family of requests.
+    pub fn synthetic_request(&self, failed: bool) {
+        self.probe.request(failed);
+    }
+
+    /// A probe has run: whether it held, and how long each step took that was answered.
+    pub fn probed(&self, probe: &str, held: bool, steps: &[StepTime<'_>]) {
+        self.probe.ran(probe, held, steps);
+    }
+
+    /// A probe runs no more.
+    pub fn probe_ended(&self, probe: &str) {
+        self.probe.ended(probe);
+    }
+
     /// Memory against its watermark.
     pub fn memory(&self) -> Arc<MemoryGauges> {
         Arc::clone(&self.memory)
@@ -344,6 +364,7 @@ impl Metrics {
         page.sample(&[], self.access_log_dropped.load(Ordering::Relaxed));
         self.reloads.render(page);
         self.verify.render(page);
+        self.probe.render(page);
         page.family(Family {
             name: "edgespan_build",
             kind: Kind::Info,

@@ -9,6 +9,7 @@ mod ending;
 mod exec;
 mod handover;
 mod logs;
+mod probe;
 mod program;
 mod refusals;
 mod reload;
