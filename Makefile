@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # The development build: optimised dependencies, and shared with `make test`.
 DEMO := $(TARGET_DIR)/debug/edgespan
 
-.PHONY: help demo test lint deny interop bench peers image
+.PHONY: help demo smoke test lint deny interop bench peers image
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1#/p' Makefile | column -t -s '#'
@@ -15,6 +15,10 @@ help: ## what can be made
 demo: $(DEMO) ## services that know nothing of tracing, edgespan before them, their traces
 	@$(CARGO) build --quiet --locked --bin edgespan
 	@exec $(DEMO) demo $(ARGS)
+
+smoke: $(DEMO) ## the demo, and its key flow asked through
+	@$(CARGO) build --quiet --locked --bin edgespan
+	@probes/smoke.sh $(DEMO)
 
 # Runs only when nothing was built yet; cargo itself sees to everything after that.
 $(DEMO):

@@ -36,11 +36,16 @@ pub(super) fn probing(
     let client = match Client::new(&ClientTlsSettings::default()) {
         Ok(client) => client,
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "probes trust nobody over TLS");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "probes trust nobody over TLS"
+            );
             Client::without_tls()
         }
     };
-    let started = wanted.iter().map(|one| started(one, store, &client, metrics));
+    let started = wanted
+        .iter()
+        .map(|one| started(one, store, &client, metrics));
     started.collect()
 }
 
@@ -71,11 +76,7 @@ fn started(
 }
 
 /// Whom the file names, else the store of this process.
-fn source(
-    plan: &Plan,
-    store: Option<&TraceStore>,
-    client: &Client,
-) -> Option<Arc<dyn SpanSource>> {
+fn source(plan: &Plan, store: Option<&TraceStore>, client: &Client) -> Option<Arc<dyn SpanSource>> {
     if let Some(address) = &plan.spans_from {
         let access = Access {
             client: client.clone(),

@@ -15,12 +15,12 @@ pub struct SchemaArgs {
     /// Print the reference of all errors and warnings as Markdown
     #[arg(long, conflicts_with = "answer")]
     pub errors: bool,
-    /// Print the schema of what a command answers with --json
-    #[arg(long = "for", value_name = "ANSWER")]
+    /// Print the schema of what a command answers with --json, or of a probe's file
+    #[arg(long = "for", value_name = "WHAT")]
     pub answer: Option<Answer>,
 }
 
-/// Answers that have a schema: those of commands that know `--json`.
+/// What has a schema: answers of commands that know `--json`, and the file of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Answer {
     /// trace find: one array
@@ -29,6 +29,8 @@ pub enum Answer {
     Show,
     /// trace tail: an object a line
     Tail,
+    /// probe: its file
+    ProbeFile,
 }
 
 impl Answer {
@@ -38,6 +40,7 @@ impl Answer {
             Self::Find => trace::json::find_schema(),
             Self::Show => trace::json::show_schema(),
             Self::Tail => trace::json::tail_schema(),
+            Self::ProbeFile => config::probe_schema(),
         }
     }
 }

@@ -15,8 +15,9 @@ pub fn schema() -> Value {
 }
 
 /// The JSON Schema (draft 2020-12) of a probe's file.
-pub fn probe_schema() -> Value {
-    schema_of::<raw::Probe>("edgespan probe")
+pub fn probe_schema() -> schemars::Schema {
+    let schema = schema_of::<raw::Probe>("edgespan probe");
+    schemars::Schema::try_from(schema).unwrap_or_default()
 }
 
 fn schema_of<T: JsonSchema>(title: &str) -> Value {
@@ -41,7 +42,7 @@ pub(in crate::config) fn root() -> &'static Shape {
 /// The shape of a probe's file.
 pub(in crate::config) fn probe_root() -> &'static Shape {
     static ROOT: LazyLock<Shape> = LazyLock::new(|| {
-        let schema = probe_schema();
+        let schema = probe_schema().to_value();
         shape(&schema, &schema)
     });
     &ROOT
@@ -293,7 +294,8 @@ mod tests {
     #[test]
     fn every_place_takes_something() {
         fn walk(shape: &Shape, path: &str) {
-            let takes = shape.any || shape.single.is_some() || shape.list.is_some() || shape.map.is_some();
+            let takes =
+                shape.any || shape.single.is_some() || shape.list.is_some() || shape.map.is_some();
             assert!(takes, "{path}");
             match &shape.map {
                 Some(Keys::Known { keys, .. }) => {

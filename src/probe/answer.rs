@@ -47,7 +47,10 @@ impl Answered {
                 let names: Vec<String> = ranges.iter().map(ToString::to_string).collect();
                 differs.then(|| {
                     let expected = names.join(" or ");
-                    ("status".to_owned(), mismatch(expected, self.status.to_string()))
+                    (
+                        "status".to_owned(),
+                        mismatch(expected, self.status.to_string()),
+                    )
                 })
             }
             What::Header(name, wanted) => {
@@ -55,7 +58,9 @@ impl Answered {
                 let lines: Vec<Value> = lines
                     .map(|line| matcher::typed(&String::from_utf8_lossy(line.as_bytes()), wanted))
                     .collect();
-                let any = lines.iter().any(|line| wanted.check(Some(line), values).is_none());
+                let any = lines
+                    .iter()
+                    .any(|line| wanted.check(Some(line), values).is_none());
                 if any {
                     return None;
                 }
@@ -190,7 +195,10 @@ mod tests {
     fn a_status_is_one_of_several() {
         let ranges = [StatusRange::Class(2), StatusRange::Exactly(302)];
         assert_eq!(failed(What::Status(ranges.to_vec())), []);
-        let found = failed(What::Status(vec![StatusRange::Class(3), StatusRange::Exactly(200)]));
+        let found = failed(What::Status(vec![
+            StatusRange::Class(3),
+            StatusRange::Exactly(200),
+        ]));
         assert_eq!(found, told("status", "3xx or 200", "201"));
     }
 

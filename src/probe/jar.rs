@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn a_cookie_goes_to_its_host_and_below_its_path() {
-        let jar = jar("http://app.example.com/login", &["sid=1; Path=/app", "lang=de; Path=/"]);
+        let jar = jar(
+            "http://app.example.com/login",
+            &["sid=1; Path=/app", "lang=de; Path=/"],
+        );
         sent(&jar, "http://app.example.com/app/x", Some("lang=de; sid=1"));
         sent(&jar, "http://app.example.com/", Some("lang=de"));
         sent(&jar, "http://other.example.com/app", None);

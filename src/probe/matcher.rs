@@ -82,9 +82,7 @@ impl Test {
                     Value::Array(items) => items.iter().any(|item| text(item) == part),
                     Value::String(actual) => actual.contains(&part),
                     Value::Object(members) => members.contains_key(&part),
-                    Value::Null | Value::Bool(_) | Value::Number(_) => {
-                        text(actual).contains(&part)
-                    }
+                    Value::Null | Value::Bool(_) | Value::Number(_) => text(actual).contains(&part),
                 }
             }
             (Self::Number(side, than), Some(actual)) => {
@@ -154,7 +152,9 @@ pub(super) fn typed(text: &str, wanted: &Matcher) -> Value {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn number(value: &Value) -> Option<f64> {
@@ -235,11 +235,16 @@ mod tests {
             Test::Exists(true),
             Test::Matches(Regex::new("^a").unwrap()),
         ]);
-        let mismatch = matcher.check(Some(&json!("b")), &Values::default()).unwrap();
+        let mismatch = matcher
+            .check(Some(&json!("b")), &Values::default())
+            .unwrap();
         assert_eq!(mismatch.expected, "a match of /^a/");
         assert_eq!(mismatch.got, "\"b\"");
         let mismatch = matcher.check(None, &Values::default()).unwrap();
-        assert_eq!((mismatch.expected.as_str(), mismatch.got.as_str()), ("anything", "nothing"));
+        assert_eq!(
+            (mismatch.expected.as_str(), mismatch.got.as_str()),
+            ("anything", "nothing")
+        );
     }
 
     #[test]

@@ -76,7 +76,13 @@ impl Outcome {
     pub fn is_unreachable(&self) -> bool {
         let answered = self.steps.iter().any(|step| step.status.is_some());
         let unreachable = |step: &StepOutcome| {
-            matches!(step.end, End::Unanswered { is_unreachable: true, .. })
+            matches!(
+                step.end,
+                End::Unanswered {
+                    is_unreachable: true,
+                    ..
+                }
+            )
         };
         !answered && self.steps.iter().any(unreachable)
     }
@@ -94,7 +100,12 @@ impl End {
             Self::Held | Self::Skipped => String::new(),
             Self::Unanswered { why, .. } => why.clone(),
             Self::Failed(failed) => failed.first().map_or_else(String::new, |first| {
-                let Failed { what, expected, got, .. } = first;
+                let Failed {
+                    what,
+                    expected,
+                    got,
+                    ..
+                } = first;
                 format!("{what}: expected {expected}, got {got}")
             }),
         }

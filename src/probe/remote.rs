@@ -31,7 +31,10 @@ impl SpanSource for RemoteSpans {
             let reach = || Backend::reach(&self.address, self.access.clone());
             let backend = self.reached.get_or_try_init(reach).await;
             let backend = backend.map_err(|error| plain_chain(&error))?;
-            let found = backend.trace(id).await.map_err(|error| plain_chain(&error))?;
+            let found = backend
+                .trace(id)
+                .await
+                .map_err(|error| plain_chain(&error))?;
             Ok(found.unwrap_or_default())
         })
     }

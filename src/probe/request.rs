@@ -53,7 +53,11 @@ impl Prepared {
     ///
     /// # Errors
     /// [`BadRequest`].
-    pub(super) fn of(ask: &Ask, base: Option<&Url>, values: &mut Values) -> Result<Self, BadRequest> {
+    pub(super) fn of(
+        ask: &Ask,
+        base: Option<&Url>,
+        values: &mut Values,
+    ) -> Result<Self, BadRequest> {
         let mut url = address(&ask.to, base, values)?;
         if !ask.query.is_empty() {
             let mut pairs = url.query_pairs_mut();
@@ -192,9 +196,9 @@ fn hide_credential(value: &str, values: &mut Values) {
 mod tests {
     use super::*;
     use crate::client::Speak;
-    use http::header::AUTHORIZATION;
     use crate::probe::plan::TIMEOUT;
     use crate::probe::template::{JsonTemplate, Template};
+    use http::header::AUTHORIZATION;
 
     fn template(text: &str) -> Template {
         Template::parse(text).unwrap()
@@ -230,7 +234,10 @@ mod tests {
         let address = |to| prepared(&ask(to)).url.to_string();
         let path = |text| Whither::Path(template(text));
         let url = |text| Whither::Url(template(text));
-        assert_eq!(address(path("/o/{{id}}")), "http://app.test/shop/o/a%2Fb%20c");
+        assert_eq!(
+            address(path("/o/{{id}}")),
+            "http://app.test/shop/o/a%2Fb%20c"
+        );
         assert_eq!(address(path("{{there}}")), "http://app.test/shop/next?x=1");
         assert_eq!(address(url("{{there}}")), "http://app.test/next?x=1");
         assert_eq!(address(url("http://other.test/a")), "http://other.test/a");
@@ -279,7 +286,11 @@ mod tests {
             first.redirected(StatusCode::FOUND, &answer).unwrap()
         };
         assert!(sent("/x").headers.contains_key(AUTHORIZATION));
-        assert!(!sent("http://other.test/").headers.contains_key(AUTHORIZATION));
+        assert!(
+            !sent("http://other.test/")
+                .headers
+                .contains_key(AUTHORIZATION)
+        );
         assert_eq!(sent("/x").method, Method::GET);
     }
 

@@ -238,7 +238,9 @@ impl Runner {
         };
         let (method, body) = (prepared.method.clone(), prepared.body.clone());
         let client = &self.client;
-        client.ask(&prepared.target, method, headers, body, manner).await
+        client
+            .ask(&prepared.target, method, headers, body, manner)
+            .await
     }
 
     /// Waits until the spans of a trace are what they have to be, and tells what they are not.

@@ -138,7 +138,11 @@ fn json(value: &Value) -> Json {
         Value::List(items) => items.iter().map(json).collect(),
         Value::Map(members) => {
             let members = members.iter();
-            Json::Object(members.map(|(key, value)| (key.clone(), json(value))).collect())
+            Json::Object(
+                members
+                    .map(|(key, value)| (key.clone(), json(value)))
+                    .collect(),
+            )
         }
         Value::Empty => Json::Null,
     }
@@ -209,7 +213,10 @@ mod tests {
             service: Some(is(json!("shop"))),
             ..pattern()
         };
-        assert_eq!(check(&[pattern(), of_team], &trace(), &Values::default()), []);
+        assert_eq!(
+            check(&[pattern(), of_team], &trace(), &Values::default()),
+            []
+        );
     }
 
     #[test]

@@ -112,7 +112,8 @@ impl Values {
             }
         }
         // The longest first: a secret may be the beginning of another one.
-        self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        self.secrets
+            .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     }
 
     /// `text` as it may be shown.
@@ -177,7 +178,10 @@ mod tests {
         let uuid = Generated::Uuid.make();
         assert_eq!(uuid.len(), 36);
         assert_eq!(uuid.get(14..15), Some("4"), "{uuid}");
-        assert!(matches!(uuid.get(19..20), Some("8" | "9" | "a" | "b")), "{uuid}");
+        assert!(
+            matches!(uuid.get(19..20), Some("8" | "9" | "a" | "b")),
+            "{uuid}"
+        );
         assert_ne!(uuid, Generated::Uuid.make());
         assert_eq!(Generated::Random(7).make().len(), 7);
         assert!(Generated::Now.make().ends_with('Z'));

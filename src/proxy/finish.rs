@@ -197,7 +197,8 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
     let decision = context.decision.as_ref();
     let method = decision.map_or(&context.method, |decision| &decision.method);
     let agent = context.user_agent.as_ref();
-    let is_probe = agent.is_some_and(|agent| agent.as_bytes().starts_with(SYNTHETIC_AGENT.as_bytes()));
+    let is_probe =
+        agent.is_some_and(|agent| agent.as_bytes().starts_with(SYNTHETIC_AGENT.as_bytes()));
     if is_probe && live.trace.synthetic {
         live.metrics.synthetic_request(end.error_type.is_some());
         return;

@@ -114,8 +114,11 @@ fn load(args: &ProbeArgs, has_base: bool, console: &Console) -> Result<LoadedPro
 
 fn base(text: &str) -> Result<Url, Failure> {
     let usage = |why: String| {
-        Failure::new(ExitStatus::Usage, format!("--base takes no `{text}`: {why}"))
-            .help("such as: --base http://127.0.0.1:8080")
+        Failure::new(
+            ExitStatus::Usage,
+            format!("--base takes no `{text}`: {why}"),
+        )
+        .help("such as: --base http://127.0.0.1:8080")
     };
     let url: Url = text
         .parse()

@@ -10,9 +10,13 @@ fn plan() -> Plan {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("probe.yaml");
     let step = |name: &str| format!("  - {{name: {name}, request: {{url: \"http://a/\"}}}}\n");
-    let steps: String = ["log in", "release the money", "clean up"].map(step).concat();
+    let steps: String = ["log in", "release the money", "clean up"]
+        .map(step)
+        .concat();
     std::fs::write(&path, format!("name: checkout\nsteps:\n{steps}")).unwrap();
-    load_probe(&path, &Environment::default(), false).unwrap().plan
+    load_probe(&path, &Environment::default(), false)
+        .unwrap()
+        .plan
 }
 
 fn step(name: &str, line: usize, status: Option<u16>, end: End) -> StepOutcome {
@@ -118,7 +122,10 @@ fn names_and_values_from_elsewhere_drive_no_terminal() {
         is_unreachable: true,
     };
     let text = shown(outcome, 80, false, Glyphs::UNICODE);
-    assert!(!text.contains("\\e") && !text.contains('\u{202e}'), "{text}");
+    assert!(
+        !text.contains("\\e") && !text.contains('\u{202e}'),
+        "{text}"
+    );
 }
 
 #[test]

@@ -52,13 +52,19 @@ fn row(step: &StepOutcome, names: usize, surface: &Surface) -> String {
         End::Skipped => "-",
     };
     let sign = format!("{sign:<2}");
-    let sign = if failed { paint.red(&sign) } else { paint.dim(&sign) };
+    let sign = if failed {
+        paint.red(&sign)
+    } else {
+        paint.dim(&sign)
+    };
     let mut line = Line::new(names + 6).text("  ").whole(sign).text("  ");
     line = line.whole(paint.bold(&name)).text(&padding).text("  ");
     if step.end == End::Skipped {
         return line.text("not run").render(surface);
     }
-    let status = step.status.map_or_else(|| "-  ".to_owned(), |status| status.to_string());
+    let status = step
+        .status
+        .map_or_else(|| "-  ".to_owned(), |status| status.to_string());
     let took = format!("{:>8}", duration_text(step.took));
     line = line.whole(of_status(step.status, &status, surface));
     line = line.text("  ").text(&took);

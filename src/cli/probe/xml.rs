@@ -31,7 +31,10 @@ fn outcome(step: &StepOutcome, file: &str) -> Outcome {
         },
         End::Failed(failed) => Outcome::Failed {
             message: failed.first().map_or_else(String::new, |first| {
-                format!("{}: expected {}, got {}", first.what, first.expected, first.got)
+                format!(
+                    "{}: expected {}, got {}",
+                    first.what, first.expected, first.got
+                )
             }),
             details: details(failed, step, file),
         },

@@ -47,9 +47,8 @@ pub(in crate::config) fn compile(
     let base = base(written.base.as_ref(), &names, compiler);
     let spans_from = written.spans.from.as_ref().and_then(|from| {
         let read = from.value.parse::<Address>();
-        let read = read.map_err(|error| {
-            Misread::new("this is no backend of traces").label(error.to_string())
-        });
+        let read = read
+            .map_err(|error| Misread::new("this is no backend of traces").label(error.to_string()));
         compiler.value(&from.span, Code::Url, read)
     });
     let within = compiler.duration_or(written.spans.within.as_ref(), SPANS_WITHIN);
@@ -198,13 +197,16 @@ fn steps(
             named.push((&name.value, &name.span));
         }
         let request = raw.request.as_ref();
-        let request = request
-            .and_then(|request| probe_request::compile(request, has_base, names, compiler));
+        let request =
+            request.and_then(|request| probe_request::compile(request, has_base, names, compiler));
         let answer = probe_answer::answer(&raw.expect, place, names, compiler);
         let captures = probe_answer::captures(&raw.capture, names, compiler);
         // Captures come before spans are looked at, so a pattern may name them.
         let spans = probe_answer::spans(&raw.expect.spans, names, compiler);
-        let retry = raw.retry.as_ref().and_then(|retry| retried(retry, compiler));
+        let retry = raw
+            .retry
+            .as_ref()
+            .and_then(|retry| retried(retry, compiler));
         let name = raw.name.as_ref().map(|name| name.value.clone());
         if let (Some(request), Some(name)) = (request, name) {
             steps.push(Step {

@@ -100,7 +100,10 @@ fn pointer(text: &str) -> Result<String, Misread> {
         return Ok(text.to_owned());
     }
     let misread = Misread::new("this is not a JSON pointer").label("it starts with `/`");
-    Err(misread.write(format!("/{}", text.trim_start_matches("$.").replace('.', "/"))))
+    Err(misread.write(format!(
+        "/{}",
+        text.trim_start_matches("$.").replace('.', "/")
+    )))
 }
 
 fn regex(written: &Spanned<String>, compiler: &mut Compiler<'_>) -> Option<Regex> {
@@ -221,7 +224,10 @@ fn taken(written: &raw::StepCapture, place: &Span, compiler: &mut Compiler<'_>) 
         let group = wanted.unwrap_or(usize::from(groups > 1));
         if group >= groups {
             let message = format!("the expression has no group {group}");
-            let span = written.group.as_ref().map_or(&text.span, |group| &group.span);
+            let span = written
+                .group
+                .as_ref()
+                .map_or(&text.span, |group| &group.span);
             compiler.tell(Diagnostic::at(Code::OutOfRange, span, message));
         }
         return Some(Taken::Regex(compiled, group));
@@ -326,7 +332,10 @@ mod tests {
 
     #[test]
     fn a_path_of_another_language_is_shown_as_a_pointer() {
-        assert_eq!(pointer("$.order.id").unwrap_err().replacement.unwrap(), "/order/id");
+        assert_eq!(
+            pointer("$.order.id").unwrap_err().replacement.unwrap(),
+            "/order/id"
+        );
         assert_eq!(pointer(""), Ok(String::new()));
     }
 

@@ -8,9 +8,7 @@ use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::message::credential::may_be_credential;
-use crate::probe::{
-    Ask, FOLLOW_MAX, JsonTemplate, Payload, Secret, TIMEOUT, Template, Whither,
-};
+use crate::probe::{Ask, FOLLOW_MAX, JsonTemplate, Payload, Secret, TIMEOUT, Template, Whither};
 use http::{HeaderName, Method};
 use serde_json::Value;
 
@@ -23,9 +21,7 @@ pub(super) fn compile(
     let (place, raw) = (&written.span, &written.value);
     let to = whither(raw, place, has_base, names, compiler);
     let method = match &raw.method {
-        Some(method) => {
-            compiler.value(&method.span, Code::Method, scalar::method(&method.value.0))
-        }
+        Some(method) => compiler.value(&method.span, Code::Method, scalar::method(&method.value.0)),
         None => Some(Method::GET),
     };
     let headers = headers(&raw.headers, names, compiler);

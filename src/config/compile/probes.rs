@@ -33,7 +33,10 @@ pub(super) fn compile(
             let diagnostic = Diagnostic::at(Code::OutOfRange, &place.span, "this is too often");
             compiler.tell(diagnostic.label("1s at least"));
         }
-        let keys = [("file", raw.file.is_some()), ("inline", raw.inline.is_some())];
+        let keys = [
+            ("file", raw.file.is_some()),
+            ("inline", raw.inline.is_some()),
+        ];
         compiler.exactly_one(&scheduled.span, &keys);
         let plan = match (&raw.file, &raw.inline) {
             (Some(file), None) => of_file(file, compiler),
@@ -45,7 +48,11 @@ pub(super) fn compile(
         };
         if schedules.iter().any(|other| other.plan.name == plan.name) {
             let message = format!("two probes are called `{}`", plan.name);
-            compiler.tell(Diagnostic::at(Code::DuplicateName, &scheduled.span, message));
+            compiler.tell(Diagnostic::at(
+                Code::DuplicateName,
+                &scheduled.span,
+                message,
+            ));
         }
         schedules.push(Schedule {
             plan: Arc::new(plan),

@@ -56,8 +56,8 @@ pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
 pub(in crate::config) use probe::{
-    Expect, ExpectSpan, Generate, Probe, ScheduledProbe, SpanKindWord, SpanStatusWord, Step, StepCapture,
-    StatusText, StepRequest, StepRetry, TraceWord, Variable, VariableSource,
+    Expect, ExpectSpan, Generate, Probe, ScheduledProbe, SpanKindWord, SpanStatusWord, StatusText,
+    Step, StepCapture, StepRequest, StepRetry, TraceWord, Variable, VariableSource,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};

@@ -75,7 +75,11 @@ fn everything_that_a_file_can_say_arrives() {
 
     assert_eq!((plan.name.as_str(), plan.traces), ("checkout", Traces::Run));
     assert_eq!(plan.spans_within, Duration::from_secs(3));
-    let names: Vec<&str> = plan.variables.iter().map(|(name, _)| name.as_str()).collect();
+    let names: Vec<&str> = plan
+        .variables
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
     assert_eq!(names, ["user", "order", "greeting", "token"]);
     assert!(matches!(plan.variables[3].1, Source::Secret(_)));
     let step = &plan.steps[0];
@@ -84,10 +88,18 @@ fn everything_that_a_file_can_say_arrives() {
         panic!("another body");
     };
     let json = json.render(&crate::probe::Values::default()).to_string();
-    assert_eq!(json, r#"{"user":"","amount":12.5,"tags":["a",true,null],"note":null}"#);
+    assert_eq!(
+        json,
+        r#"{"user":"","amount":12.5,"tags":["a",true,null],"note":null}"#
+    );
     assert!(step.captures[1].is_secret && step.captures[2].is_secret);
     assert!(matches!(step.captures[0].from, Taken::Regex(_, 1)));
-    let whats: Vec<usize> = step.expect.answer.iter().map(|one| one.place.line).collect();
+    let whats: Vec<usize> = step
+        .expect
+        .answer
+        .iter()
+        .map(|one| one.place.line)
+        .collect();
     assert_eq!(whats, [27, 28, 28, 29, 29, 29, 30, 31]);
     assert!(matches!(&step.expect.answer[7].what, What::Time(most) if most.as_millis() == 500));
     assert_eq!(step.expect.spans[1].at_most, Some(0));
@@ -138,7 +150,10 @@ fn what_fills_a_hole_has_to_be_known_by_then() {
         )
     };
     assert_eq!(told(&text("user")), []);
-    assert_eq!(told(&text("later")), [("E0201", "nothing is called `later` here".to_owned())]);
+    assert_eq!(
+        told(&text("later")),
+        [("E0201", "nothing is called `later` here".to_owned())]
+    );
     let refused = load(&text("usr")).unwrap_err();
     let [diagnostic] = refused.report.diagnostics() else {
         panic!("{:?}", refused.report.diagnostics());
@@ -152,7 +167,10 @@ fn what_fills_a_hole_has_to_be_known_by_then() {
 fn secrets_are_shown_in_no_message_and_by_no_debug_text() {
     let text = WHOLE.replace("name: checkout", "name: check out");
     let refused = load(&text).unwrap_err();
-    let shown = refused.report.render(Look { all: true, ..Look::default() });
+    let shown = refused.report.render(Look {
+        all: true,
+        ..Look::default()
+    });
     assert!(!shown.contains("hunter22"), "{shown}");
     let plan = load(WHOLE).unwrap().plan;
     assert!(!format!("{plan:?}").contains("hunter22"));
@@ -165,7 +183,10 @@ fn a_variable_of_the_environment_or_its_default_is_the_base() {
     assert!(load(text).is_ok());
     assert!(load_with(text, &[("BASE_URL", "nonsense")]).is_err());
     let without = "name: a\nsteps: [{name: a, request: {path: /}}]\n";
-    assert_eq!(told(without), [("E0102", "a path needs a `base`".to_owned())]);
+    assert_eq!(
+        told(without),
+        [("E0102", "a path needs a `base`".to_owned())]
+    );
 }
 
 #[test]
@@ -177,7 +198,10 @@ fn so_many_steps_and_no_more() {
         format!("name: a\nsteps:\n{steps}")
     };
     assert_eq!(told(&text(100)), []);
-    assert_eq!(told(&text(101)), [("E0105", "a probe has at most 100 steps".to_owned())]);
+    assert_eq!(
+        told(&text(101)),
+        [("E0105", "a probe has at most 100 steps".to_owned())]
+    );
     assert!(load("name: a\nsteps: []\n").is_err());
 }
 

@@ -10,13 +10,19 @@ use std::time::Duration;
 
 /// A service with a login, orders of whoever is logged in, and a redirect.
 fn shop(request: &Received) -> Answer {
-    let cookie = request.headers.get("cookie").map(|line| line.to_str().unwrap());
+    let cookie = request
+        .headers
+        .get("cookie")
+        .map(|line| line.to_str().unwrap());
     let mut answer = match (request.method.as_str(), request.uri.path()) {
         ("POST", "/login") => {
             let mut answer = text(302, "");
             let headers = answer.headers_mut();
             headers.insert("location", "/orders".parse().unwrap());
-            headers.insert("set-cookie", "sid=s3cr3t-sid; Path=/; HttpOnly".parse().unwrap());
+            headers.insert(
+                "set-cookie",
+                "sid=s3cr3t-sid; Path=/; HttpOnly".parse().unwrap(),
+            );
             answer
         }
         ("GET", "/orders") if cookie == Some("sid=s3cr3t-sid") => {
@@ -24,7 +30,14 @@ fn shop(request: &Received) -> Answer {
         }
         ("POST", "/orders/7/release") => {
             let form = String::from_utf8(request.body.to_vec()).unwrap();
-            text(if form == "csrf=c-1&note=a+b" { 200 } else { 403 }, &form)
+            text(
+                if form == "csrf=c-1&note=a+b" {
+                    200
+                } else {
+                    403
+                },
+                &form,
+            )
         }
         ("GET", "/echo") => {
             let authorization = request.headers.get("authorization");
@@ -41,7 +54,10 @@ fn shop(request: &Received) -> Answer {
 
 async fn front() -> (Origin, Proxy) {
     let origin = Origin::answering(shop).await;
-    let proxy = Setup::front(&origin).with("service: {name: shop}").start().await;
+    let proxy = Setup::front(&origin)
+        .with("service: {name: shop}")
+        .start()
+        .await;
     (origin, proxy)
 }
 
@@ -87,7 +103,13 @@ fn probe(proxy: &Proxy, text: &str, flags: &[&str]) -> Call {
 
 #[track_caller]
 fn check_code(ended: &Ended, expected: i32) {
-    assert_eq!(ended.code, Some(expected), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(
+        ended.code,
+        Some(expected),
+        "{}{}",
+        ended.stdout,
+        ended.stderr
+    );
 }
 
 #[tokio::test]
@@ -97,7 +119,11 @@ async fn a_flow_is_asked_through_with_its_cookies_captures_and_spans() {
     let ended = probe(&proxy, FLOW, &[]).ended().await;
 
     check_code(&ended, 0);
-    assert!(ended.stdout.contains("\n2 steps held in "), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("\n2 steps held in "),
+        "{}",
+        ended.stdout
+    );
     assert_eq!(ended.stderr, "");
     let received = origin.received.lock().unwrap().clone();
     assert_eq!(received.len(), 3, "login, its redirect, release");
@@ -116,7 +142,9 @@ async fn a_flow_is_asked_through_with_its_cookies_captures_and_spans() {
 #[tokio::test]
 async fn what_does_not_hold_is_told_with_its_place_and_ends_with_1() {
     let (_origin, proxy) = front().await;
-    let wrong = FLOW.replace("note: a b", "note: other").replace("contains: note", "matches: ^x");
+    let wrong = FLOW
+        .replace("note: a b", "note: other")
+        .replace("contains: note", "matches: ^x");
 
     let ended = probe(&proxy, &wrong, &["--junit", "probe.xml"]).start();
     let home = ended.home().to_owned();
@@ -134,7 +162,11 @@ async fn what_does_not_hold_is_told_with_its_place_and_ends_with_1() {
     ] {
         assert!(ended.stdout.contains(part), "{part} in {}", ended.stdout);
     }
-    assert!(!ended.stdout.contains("c-1"), "a secret is masked: {}", ended.stdout);
+    assert!(
+        !ended.stdout.contains("c-1"),
+        "a secret is masked: {}",
+        ended.stdout
+    );
     assert!(ended.stdout.contains("csrf=***"), "{}", ended.stdout);
     assert!(xml.contains("failures=\"1\""), "{xml}");
 }
@@ -152,8 +184,14 @@ async fn spans_that_do_not_come_are_waited_for_and_then_told() {
     let json: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(json["schema"], "edgespan.probe/1");
     let failed = &json["steps"][0]["failed"][0];
-    assert_eq!((failed["what"].as_str(), failed["line"].as_u64()), (Some("span"), Some(9)));
-    assert!(failed["got"].as_str().unwrap().contains("server GET"), "{failed}");
+    assert_eq!(
+        (failed["what"].as_str(), failed["line"].as_u64()),
+        (Some("span"), Some(9))
+    );
+    assert!(
+        failed["got"].as_str().unwrap().contains("server GET"),
+        "{failed}"
+    );
     assert_eq!(json["steps"][1]["result"], "skipped");
 }
 
@@ -168,7 +206,10 @@ async fn a_secret_of_the_environment_is_sent_and_never_shown() {
         let ended = call.ended().await;
         check_code(&ended, 1);
         let all = format!("{}{}", ended.stdout, ended.stderr);
-        assert!(!all.contains("hunter22") && all.contains("you are ***"), "{all}");
+        assert!(
+            !all.contains("hunter22") && all.contains("you are ***"),
+            "{all}"
+        );
     }
     let received = origin.received.lock().unwrap().clone();
     assert_eq!(received[0].one("authorization"), "Bearer hunter22");
@@ -177,15 +218,31 @@ async fn a_secret_of_the_environment_is_sent_and_never_shown() {
 #[tokio::test]
 async fn nobody_there_is_69_a_wrong_file_78_and_wrong_usage_64() {
     let (_origin, proxy) = front().await;
-    let gone = probe(&proxy, FLOW, &["--base", "http://127.0.0.1:1"]).ended().await;
+    let gone = probe(&proxy, FLOW, &["--base", "http://127.0.0.1:1"])
+        .ended()
+        .await;
     check_code(&gone, 69);
-    assert!(gone.stderr.contains("127.0.0.1:1 cannot be reached"), "{}", gone.stderr);
+    assert!(
+        gone.stderr.contains("127.0.0.1:1 cannot be reached"),
+        "{}",
+        gone.stderr
+    );
     assert!(gone.stderr.contains("help: "), "{}", gone.stderr);
 
-    let wrong = probe(&proxy, "name: a\nsteps: [{nam: b}]\n", &[]).ended().await;
+    let wrong = probe(&proxy, "name: a\nsteps: [{nam: b}]\n", &[])
+        .ended()
+        .await;
     check_code(&wrong, 78);
-    assert!(wrong.stderr.contains("did you mean `name`?"), "{}", wrong.stderr);
-    assert!(wrong.stderr.ends_with("nothing was sent (exit 78)\n"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("did you mean `name`?"),
+        "{}",
+        wrong.stderr
+    );
+    assert!(
+        wrong.stderr.ends_with("nothing was sent (exit 78)\n"),
+        "{}",
+        wrong.stderr
+    );
     let missing = edgespan(&["probe", "nowhere.yaml"]).ended().await;
     check_code(&missing, 78);
 
@@ -201,9 +258,15 @@ async fn nobody_there_is_69_a_wrong_file_78_and_wrong_usage_64() {
 async fn a_backend_of_spans_that_is_down_is_a_failed_step_and_no_hang() {
     let (_origin, proxy) = front().await;
     let text = FLOW.replace("steps:", "spans: {within: 300ms}\nsteps:");
-    let ended = probe(&proxy, &text, &["--spans", "http://127.0.0.1:1"]).ended().await;
+    let ended = probe(&proxy, &text, &["--spans", "http://127.0.0.1:1"])
+        .ended()
+        .await;
     check_code(&ended, 1);
-    assert!(ended.stdout.contains("cannot ask http://127.0.0.1:1"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("cannot ask http://127.0.0.1:1"),
+        "{}",
+        ended.stdout
+    );
 }
 
 #[tokio::test]
@@ -228,7 +291,9 @@ async fn a_step_is_tried_again_until_it_holds_and_no_longer() {
 #[tokio::test]
 async fn on_a_terminal_without_colour_and_into_a_closed_pipe_it_reads_the_same() {
     let (_origin, proxy) = front().await;
-    let narrow = probe(&proxy, FLOW, &[]).on_terminal(40).variable("NO_COLOR", "1");
+    let narrow = probe(&proxy, FLOW, &[])
+        .on_terminal(40)
+        .variable("NO_COLOR", "1");
     let narrow = narrow.ended().await;
     check_code(&narrow, 0);
     let plain = narrow.stdout.replace("\r\u{1b}[K", "\n");
@@ -260,15 +325,28 @@ async fn a_probe_of_the_configuration_runs_again_and_again_and_is_counted_apart(
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
 
-    assert!(counted.contains("edgespan_probe_success{probe=\"up\"} 1"), "{counted}");
     assert!(
-        counted.contains("edgespan_probe_step_duration_seconds_count{probe=\"up\",step=\"home\"} 2"),
+        counted.contains("edgespan_probe_success{probe=\"up\"} 1"),
+        "{counted}"
+    );
+    assert!(
+        counted
+            .contains("edgespan_probe_step_duration_seconds_count{probe=\"up\",step=\"home\"} 2"),
         "{counted}"
     );
     let there = page(&target).await;
-    assert!(there.contains("edgespan_synthetic_requests_total{result=\"ok\"} "), "{there}");
-    assert!(!there.contains("edgespan_synthetic_requests_total{result=\"ok\"} 0"), "{there}");
-    assert!(!there.contains("http_server_request_duration_seconds_count{"), "{there}");
+    assert!(
+        there.contains("edgespan_synthetic_requests_total{result=\"ok\"} "),
+        "{there}"
+    );
+    assert!(
+        !there.contains("edgespan_synthetic_requests_total{result=\"ok\"} 0"),
+        "{there}"
+    );
+    assert!(
+        !there.contains("http_server_request_duration_seconds_count{"),
+        "{there}"
+    );
 }
 
 #[tokio::test]
@@ -291,7 +369,10 @@ async fn a_run_asks_its_own_store_for_spans_and_marks_nothing_where_that_is_off(
     loop {
         let page = get(proxy.admin, "/metrics", &[]).await.text();
         if page.contains("edgespan_probe_success{probe=\"own\"} 1") {
-            assert!(page.contains("edgespan_synthetic_requests_total{result=\"ok\"} 0"), "{page}");
+            assert!(
+                page.contains("edgespan_synthetic_requests_total{result=\"ok\"} 0"),
+                "{page}"
+            );
             break;
         }
         assert!(tokio::time::Instant::now() < deadline, "{page}");
