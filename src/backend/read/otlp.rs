@@ -159,9 +159,12 @@ fn pair(value: &Value) -> KeyValue {
     }
 }
 
+/// Reads a value of one kind.
+type Reads = fn(&Value) -> Option<Any>;
+
 /// How deep values may lie in one another is bounded by whoever parsed the JSON.
 fn typed(value: &Value) -> AnyValue {
-    let kinds: [(&str, &str, fn(&Value) -> Option<Any>); 7] = [
+    let kinds: [(&str, &str, Reads); 7] = [
         ("stringValue", "string_value", |value| {
             value.as_str().map(|text| Any::StringValue(text.to_owned()))
         }),
