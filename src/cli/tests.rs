@@ -144,10 +144,17 @@ fn every_command_has_a_manual_page_with_its_examples() {
     let pages = super::man::pages();
     let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names.first(), Some(&"edgespan.1"));
-    for name in ["edgespan-run.1", "edgespan-trace.1", "edgespan-trace-find.1"] {
+    for name in [
+        "edgespan-run.1",
+        "edgespan-trace.1",
+        "edgespan-trace-find.1",
+    ] {
         let page = pages.iter().find(|(other, _)| other == name);
         let (_, text) = page.unwrap_or_else(|| panic!("{name} in {names:?}"));
-        assert!(text.contains("Examples:") && text.contains("Exit:"), "{text}");
+        assert!(
+            text.contains("Examples:") && text.contains("Exit:"),
+            "{text}"
+        );
         // However this program was started.
         assert!(!text.contains("target/"), "{text}");
     }
