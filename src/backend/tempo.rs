@@ -213,9 +213,10 @@ pub(super) async fn values(way: &Way, tag: &str) -> Result<Vec<String>, BackendE
         .await?
         .json()?;
     let values = list(document.get("tagValues")).iter();
-    let value = |value: &Value| match value {
-        Value::String(plain) => Some(plain.clone()),
-        other => Some(other.get("value")?.as_str()?.to_owned()),
+    // Version 1 of the API has texts, version 2 their types beside them.
+    let value = |value: &Value| {
+        let told = value.as_str().or_else(|| value.get("value")?.as_str());
+        told.map(str::to_owned)
     };
     Ok(values.filter_map(value).collect())
 }

@@ -33,7 +33,7 @@ use std::path::PathBuf;
     max_term_width = 100
 )]
 pub struct CommandLine {
-    /// Colour: auto (by the terminal), always or never
+    /// Colour: auto, always or never
     #[arg(
         long,
         global = true,
@@ -68,7 +68,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Tell what would happen to a request, stage by stage
     Explain(ExplainArgs),
-    /// Find, show and follow traces, of an edgespan, Tempo, Jaeger or Zipkin
+    /// Find, show, follow and export traces
+    ///
+    /// Of an edgespan, Tempo, Jaeger or Zipkin.
     Trace(TraceArgs),
     /// Tell whether trace headers survive the way to what stands behind
     Verify(Box<VerifyArgs>),

@@ -128,19 +128,34 @@ fn spans_are_printed_where_somebody_reads_them() {
 }
 
 #[test]
-fn completions_know_every_command() {
+fn completions_ask_the_program_for_words() {
     use super::args::Shell::{Bash, Fish, Zsh};
-    for shell in [Bash, Zsh, Fish] {
+    for (shell, name) in [(Bash, "bash"), (Zsh, "zsh"), (Fish, "fish")] {
         let script = completions::script(shell);
-        for word in [
-            "run",
-            "demo",
-            "check",
-            "schema",
-            "completions",
-            "no-traffic",
-        ] {
-            assert!(script.contains(word), "{word} for {shell:?}");
-        }
+        assert!(
+            script.contains("EDGESPAN_COMPLETE") && script.contains(name),
+            "{script}"
+        );
+    }
+}
+
+#[test]
+fn every_command_has_a_manual_page_with_its_examples() {
+    let pages = super::man::pages();
+    let names: Vec<_> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.first(), Some(&"edgespan.1"));
+    for name in [
+        "edgespan-run.1",
+        "edgespan-trace.1",
+        "edgespan-trace-find.1",
+    ] {
+        let page = pages.iter().find(|(other, _)| other == name);
+        let (_, text) = page.unwrap_or_else(|| panic!("{name} in {names:?}"));
+        assert!(
+            text.contains("Examples:") && text.contains("Exit:"),
+            "{text}"
+        );
+        // However this program was started.
+        assert!(!text.contains("target/"), "{text}");
     }
 }

@@ -38,7 +38,8 @@ mod tests {
                 spans: vec![Span {
                     trace_id: trace.to_be_bytes().to_vec(),
                     span_id: vec![1; 8],
-                    name: "x".repeat(10_000),
+                    // Equal texts would be kept once.
+                    name: format!("{trace:x>10000}"),
                     ..Span::default()
                 }],
                 ..ScopeSpans::default()

@@ -148,7 +148,7 @@ impl TraceStore {
     /// Takes spans of other services. May wait for a search, up to 100 ms: call it where nothing
     /// else waits.
     pub fn take(&self, groups: Vec<otlp::ResourceSpans>) -> Taken {
-        self.0.take(&groups)
+        self.0.take(groups)
     }
 
     /// All spans of a trace, by resource and scope.
@@ -187,7 +187,7 @@ impl TraceStore {
         self.0.read(|index| tags::values(index, scope, name, limit))
     }
 
-    /// Figures.
+    /// Figures. While a search runs they may lack what came since it began.
     pub fn stats(&self) -> StoreStats {
         self.0.stats()
     }

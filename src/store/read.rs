@@ -10,6 +10,9 @@ use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
 use std::collections::{HashMap, HashSet};
 
+/// Up to so many spans they are compared one by one.
+const FEW: usize = 16;
+
 /// A trace by its id.
 pub(super) fn kept(index: &Index, id: TraceId) -> Option<Kept> {
     let trace = index.traces().get(index.find(id.to_bytes())?)?;
@@ -30,13 +33,27 @@ pub(super) fn kept(index: &Index, id: TraceId) -> Option<Kept> {
 pub(super) fn in_order(index: &Index, trace: &TraceRow) -> Vec<(usize, usize)> {
     let mut places: Vec<_> = index.spans_of(trace).collect();
     places.reverse();
-    let mut seen = HashSet::new();
-    places.retain(|(segment, row)| {
-        let segment = index.segments().get(*segment);
-        let row = segment.and_then(|segment| segment.rows().get(*row));
+    let key = |place: &(usize, usize)| {
+        let row = index.segments().get(place.0)?.rows().get(place.1)?;
         // Zipkin gives a call's two ends one id; their kinds differ.
-        row.is_some_and(|row| seen.insert((row.id, row.kind())))
-    });
+        Some((row.id, row.kind()))
+    };
+    if places.len() <= FEW {
+        let mut seen = [None; FEW];
+        let mut count = 0;
+        places.retain(|place| {
+            let key = key(place);
+            let is_new = key.is_some() && !seen.iter().take(count).any(|one| *one == key);
+            if is_new && let Some(free) = seen.get_mut(count) {
+                *free = key;
+                count += 1;
+            }
+            is_new
+        });
+    } else {
+        let mut seen = HashSet::with_capacity(places.len());
+        places.retain(|place| key(place).is_some_and(|key| seen.insert(key)));
+    }
     places
 }
 

@@ -102,28 +102,33 @@ impl Shared {
         ask(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(super) fn take(&self, groups: &[otlp::ResourceSpans]) -> Taken {
+    pub(super) fn take(&self, groups: Vec<otlp::ResourceSpans>) -> Taken {
+        // Encoded before the lock is taken: that is most of the work.
+        let mut pieces = Vec::new();
+        for group in groups {
+            let resource = group.resource.map(|one| one.encode_to_vec());
+            let resource: Arc<[u8]> = resource.unwrap_or_default().into();
+            let schema: Arc<str> = group.schema_url.into();
+            for mut scoped in group.scope_spans {
+                let scope = scoped.scope.take().map(|one| one.encode_to_vec());
+                let scope_schema = std::mem::take(&mut scoped.schema_url);
+                let records = scoped.encode_to_vec();
+                let resource = (Arc::clone(&resource), Arc::clone(&schema));
+                pieces.push((resource, scope.unwrap_or_default(), scope_schema, records));
+            }
+        }
         let mut all = Taken::default();
         let mut index = self.write();
-        for group in groups {
-            let resource = group.resource.as_ref().map(|one| one.encode_to_vec());
-            for scoped in &group.scope_spans {
-                let scope = scoped.scope.as_ref().map(|one| one.encode_to_vec());
-                let source = SourceBytes {
-                    resource: resource.as_deref().unwrap_or_default(),
-                    resource_schema: &group.schema_url,
-                    scope: scope.as_deref().unwrap_or_default(),
-                    scope_schema: &scoped.schema_url,
-                };
-                let spans = otlp::ScopeSpans {
-                    scope: None,
-                    spans: scoped.spans.clone(),
-                    schema_url: String::new(),
-                };
-                let taken = index.take(&source, None, &spans.encode_to_vec());
-                all.taken += taken.taken;
-                all.refused += taken.refused;
-            }
+        for ((resource, resource_schema), scope, scope_schema, records) in &pieces {
+            let source = SourceBytes {
+                resource,
+                resource_schema,
+                scope,
+                scope_schema,
+            };
+            let taken = index.take(&source, None, records);
+            all.taken += taken.taken;
+            all.refused += taken.refused;
         }
         drop(index);
         self.tell();
@@ -132,7 +137,12 @@ impl Shared {
 
     pub(super) fn stats(&self) -> StoreStats {
         let refused = self.with_inbox(|inbox| inbox.refused_spans);
-        self.read(|index| StoreStats {
+        // Figures are asked for where requests are served: they do not wait for a search to end.
+        if let Ok(index) = self.index.try_write() {
+            drop(self.sort_in(index));
+        }
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        StoreStats {
             traces: index.traces().len() as u64,
             spans: index.spans,
             bytes: index.memory() as u64,
@@ -144,7 +154,7 @@ impl Shared {
                 .traces()
                 .front()
                 .map(|trace| Timestamp::from_unix_nanos(trace.start)),
-        })
+        }
     }
 
     /// The newest sequence number; None while somebody reads. Never waits for a search.

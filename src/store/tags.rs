@@ -24,15 +24,17 @@ pub(super) fn names(index: &Index, scope: Scope, limit: usize) -> Listed<String>
                 for_resources(segment, |entry| all.bytes(pair_key(segment.pair(entry))));
             }
             Scope::Span => {
-                let of_entry: HashSet<u32> = segment
-                    .all_attributes()
-                    .iter()
-                    .filter_map(|entry| segment.keys().get(*entry as usize))
-                    .copied()
-                    .collect();
-                of_entry
-                    .iter()
-                    .for_each(|key| all.bytes(segment.text(*key)));
+                // By number: millions of attributes are looked at.
+                let mut is_used = vec![false; segment.keys().len()];
+                for entry in segment.all_attributes() {
+                    if let Some(place) = is_used.get_mut(*entry as usize) {
+                        *place = true;
+                    }
+                }
+                let used = segment.keys().iter().zip(is_used);
+                let keys = used.filter(|(_, is_used)| *is_used).map(|(key, _)| *key);
+                let keys: HashSet<u32> = keys.collect();
+                keys.iter().for_each(|key| all.bytes(segment.text(*key)));
             }
             Scope::Event => for_parts(segment, 11, |pair| all.bytes(pair_key(pair))),
             Scope::Link => for_parts(segment, 13, |pair| all.bytes(pair_key(pair))),
@@ -101,9 +103,10 @@ fn intrinsics(index: &Index, intrinsic: Intrinsic, all: &mut Gathered<Value>) {
         Intrinsic::Status => status_names().for_each(|name| all.text(name)),
         Intrinsic::Kind => kind_names().for_each(|name| all.text(&name)),
         Intrinsic::RootName | Intrinsic::RootService => {
-            let ask = match intrinsic {
-                Intrinsic::RootName => root_name,
-                _ => root_service,
+            let ask = if intrinsic == Intrinsic::RootName {
+                root_name
+            } else {
+                root_service
             };
             let roots = index.traces().iter().filter_map(|trace| ask(index, trace));
             roots.for_each(|root| all.text(&root));

@@ -87,9 +87,11 @@ impl State {
 }
 
 fn told(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Changed(change) => format!("changed ({})", change.how),
-        Verdict::Refused(Some(status)) => format!("refused ({status})"),
-        other => other.word().to_owned(),
+    if let Verdict::Changed(change) = verdict {
+        format!("changed ({})", change.how)
+    } else if let Verdict::Refused(Some(status)) = verdict {
+        format!("refused ({status})")
+    } else {
+        verdict.word().to_owned()
     }
 }

@@ -58,6 +58,8 @@ pub enum Product {
     Caddy,
     /// nginx.
     Nginx,
+    /// An edgespan before the one that tells.
+    Edgespan,
     /// Another proxy that writes `Via`.
     Other,
 }
@@ -78,6 +80,7 @@ impl Product {
             Self::Traefik => "traefik",
             Self::Caddy => "caddy",
             Self::Nginx => "nginx",
+            Self::Edgespan => "edgespan",
             Self::Other => "a proxy",
         }
     }
@@ -135,6 +138,7 @@ const SIGNS: &[Sign] = &[
     sign(Product::Nginx, "via", "nginx"),
     sign(Product::Nginx, "server", "nginx"),
     sign(Product::Nginx, "x-real-ip", ""),
+    sign(Product::Edgespan, "via", "edgespan"),
 ];
 
 /// Hops that show themselves, in the order in which they probably stand.
@@ -162,11 +166,12 @@ pub fn seen(answer: &HeaderMap, arrived: &[Line]) -> Vec<Hop> {
 
 impl Sign {
     fn found_in(&self, answer: &HeaderMap, arrived: &[Line]) -> Vec<Evidence> {
-        let of_request = arrived.iter().filter_map(|(name, value)| {
-            name.eq_ignore_ascii_case(self.header)
-                .then(|| (value.clone(), true))
-        });
+        let of_request = arrived.iter();
+        let of_request = of_request.filter(|(name, _)| name.eq_ignore_ascii_case(self.header));
+        let of_request = of_request.map(|(_, value)| (value.clone(), true));
         let of_answer = answer.get_all(self.header).iter();
+        // In an answer it is the one at the end, who is no hop.
+        let of_answer = of_answer.filter(|_| self.product != Product::Edgespan);
         let of_answer = of_answer.map(|value| {
             let value = value.as_bytes().iter().copied().map(char::from);
             (value.collect::<String>(), false)
@@ -296,5 +301,12 @@ mod tests {
     fn a_via_that_names_nobody_is_a_proxy() {
         let hops = seen(&answer(&[("via", "1.1 gw-7")]), &[]);
         assert_eq!(hops[0].to_string(), "a proxy (via: 1.1 gw-7)");
+    }
+
+    #[test]
+    fn an_edgespan_that_answers_is_no_hop_and_one_before_it_is() {
+        assert_eq!(seen(&answer(&[("via", "1.1 edgespan")]), &[]), []);
+        let hops = seen(&answer(&[]), &arrived(&[("via", "1.1 edgespan")]));
+        assert_eq!(hops[0].product, Product::Edgespan);
     }
 }

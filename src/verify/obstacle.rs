@@ -115,14 +115,20 @@ impl Obstacle {
         matches!(self, Self::Unreachable(_))
     }
 
-    /// Whether a header of the request may be the reason.
+    /// Whether a header of the request may be the reason: the status of the refusal, if there is
+    /// one.
     pub(super) const fn may_be_a_headers_fault(&self) -> Option<Option<u16>> {
-        match self {
-            Self::Broken(_) => Some(None),
-            Self::Page(code @ (400 | 413 | 414 | 431 | 494 | 500 | 520))
-            | Self::Status(code @ (400 | 413 | 414 | 431 | 494 | 500))
-            | Self::NoUpgrade(code @ (400 | 413 | 414 | 431 | 494))
-            | Self::NoOrigin(code @ (502 | 520)) => Some(Some(*code)),
+        if let Self::Broken(_) = self {
+            return Some(None);
+        }
+        let (Self::Page(code) | Self::Status(code) | Self::NoUpgrade(code) | Self::NoOrigin(code)) =
+            self
+        else {
+            return None;
+        };
+        // nginx has 494 for itself; others end what they cannot hold with an error of their own.
+        match *code {
+            400 | 413 | 414 | 431 | 494 | 500 | 502 | 520 => Some(Some(*code)),
             _ => None,
         }
     }

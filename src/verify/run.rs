@@ -245,9 +245,18 @@ fn counted(verdicts: &mut Vec<(Way, Verdict, usize)>, way: Way, verdict: &Verdic
 /// Hops of one request that came through; without one, of any answer.
 fn hops_of(outcomes: &[Outcome]) -> Vec<hops::Hop> {
     let through = outcomes.iter().find(|outcome| !outcome.lines.is_empty());
+    let refusing = outcomes.iter().find(|outcome| {
+        let mut verdicts = outcome.verdicts.iter();
+        verdicts.any(|(_, verdict)| matches!(verdict, Verdict::Refused(_)))
+    });
     let any = || outcomes.iter().find(|outcome| !outcome.answer.is_empty());
-    through
-        .or_else(any)
-        .map(|outcome| hops::seen(&outcome.answer, &outcome.lines))
-        .unwrap_or_default()
+    let Some(first) = through.or_else(any) else {
+        return Vec::new();
+    };
+    let mut answer = first.answer.clone();
+    // Whoever refuses answers itself, and so shows itself.
+    for (name, value) in refusing.iter().flat_map(|outcome| &outcome.answer) {
+        answer.append(name, value.clone());
+    }
+    hops::seen(&answer, &first.lines)
 }

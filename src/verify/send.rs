@@ -25,7 +25,7 @@ const POSTED: &[u8] = b"edgespan verify\n";
 #[derive(Clone, Debug)]
 pub enum Behind {
     /// An edgespan with this secret.
-    Edgespan(Secret),
+    Edgespan(Box<Secret>),
     /// A service that echoes.
     Echo(Echo),
 }
@@ -323,9 +323,11 @@ impl Read {
 
 /// An answer other than 101. Refusals that name their reason keep it.
 fn no_upgrade(answer: &Answer, host: &str) -> Obstacle {
-    match Obstacle::of_answer(answer, host) {
-        Obstacle::Status(code) | Obstacle::Page(code) => Obstacle::NoUpgrade(code),
-        other => other,
+    let found = Obstacle::of_answer(answer, host);
+    if let Obstacle::Status(code) | Obstacle::Page(code) = found {
+        Obstacle::NoUpgrade(code)
+    } else {
+        found
     }
 }
 

@@ -63,7 +63,7 @@ impl WatchSettings {
             sender: Sender {
                 client: Client::new(&settings)?,
                 url: self.url.clone(),
-                behind: Behind::Edgespan(self.secret.0.clone()),
+                behind: Behind::Edgespan(Box::new(self.secret.0.clone())),
                 always: self.headers.clone(),
                 timeout: self.timeout,
             },

@@ -79,15 +79,18 @@ fn chain(tree: &Tree<'_>, mut at: usize, fails: &dyn Fn(&usize) -> bool) -> Vec<
     let innermost = innermost.filter(|span| has_failed(span)).and_then(|span| {
         // A call that was told already says no more than that, unless it has words of its own.
         let is_told = told.as_ref().is_some_and(|(_, child)| *child == at);
-        let reason = reason(span).or_else(|| {
-            let only = told.is_none();
-            only.then(|| span.outcome().words())
-        });
+        let kind = || span.outcome().error.filter(|word| word != "error");
+        let reason = match (own_words(span), told.is_some()) {
+            (Some(words), _) => Some(words),
+            (None, true) if is_told => None,
+            (None, true) => kind(),
+            (None, false) => kind().or_else(|| Some(span.outcome().words())),
+        };
         let name = match span.asked() {
             Some(asked) => asked.to_owned(),
             None => format!("{} {}", span.told_service(), span.told_name()),
         };
-        let words = reason.filter(|words| !words.is_empty() && !is_told)?;
+        let words = reason.filter(|words| !words.is_empty())?;
         Some(Cause {
             sentence: format!("{}: {words}", name.trim()),
             span: span.id,
@@ -155,8 +158,8 @@ fn answer(span: &Span) -> String {
     }
 }
 
-/// What a span says of its failure itself.
-fn reason(span: &Span) -> Option<String> {
+/// What a span says of its failure in words.
+fn own_words(span: &Span) -> Option<String> {
     let exception = span.events.iter().rev().find(|one| one.name == "exception");
     let said = |event: &Event, key: &str| {
         let found = event.attributes.iter().find(|(name, _)| name == key);
@@ -166,14 +169,9 @@ fn reason(span: &Span) -> Option<String> {
         }
     };
     let message = Some(span.message.clone()).filter(|text| !text.is_empty());
-    let message = message
+    message
         .or_else(|| said(exception?, "exception.message"))
-        .or_else(|| said(exception?, "exception.type"));
-    // A call's type of error is its status again, and has been told with it.
-    message.or_else(|| {
-        let outcome = span.outcome();
-        outcome.error.filter(|word| word != "error")
-    })
+        .or_else(|| said(exception?, "exception.type"))
 }
 
 #[cfg(test)]
@@ -241,6 +239,13 @@ mod tests {
             .retain(|(key, _)| key != "http.response.status_code");
         spans[1].attributes.push(refused);
         check(spans, &["payout gave no answer (refused)"]);
+    }
+
+    #[test]
+    fn a_call_that_has_words_of_its_own_says_them() {
+        let mut spans = tries(&[502]);
+        "upstream reset".clone_into(&mut spans[1].message);
+        check(spans, &["payout answered 502", "payout: upstream reset"]);
     }
 
     #[test]

@@ -81,11 +81,17 @@ impl Span {
 
     /// Which attempt a CLIENT span is; 1 is the first.
     pub fn attempt(&self) -> u64 {
-        let resent = match self.attribute("http.request.resend_count") {
-            Some(Value::Int(count)) => u64::try_from(*count).unwrap_or(0),
-            _ => 0,
-        };
-        resent.saturating_add(1)
+        let resent = self.int("http.request.resend_count").unwrap_or(0);
+        u64::try_from(resent).unwrap_or(0).saturating_add(1)
+    }
+
+    /// An attribute that is an integer, or one written out: some backends know only texts.
+    fn int(&self, key: &str) -> Option<i64> {
+        match self.attribute(key)? {
+            Value::Int(number) => Some(*number),
+            Value::Text(number) => number.parse().ok(),
+            _ => None,
+        }
     }
 
     /// What a policy decided, on the span of its decision. The SERVER span says the same of all
@@ -103,15 +109,16 @@ impl Span {
     /// How it ended.
     pub fn outcome(&self) -> Outcome {
         let failed = self.is_error();
-        let http = match self.attribute("http.response.status_code") {
-            Some(Value::Int(code)) => Some(*code),
-            _ => None,
-        };
+        let http = self.int("http.response.status_code");
         let grpc = self.text("rpc.response.status_code");
         // gRPC answers 200 whatever happened; its own status is the one that tells.
         let status = grpc.map(|text| bounded(text).to_owned());
         let status = status.or_else(|| http.map(|code| code.to_string()));
-        let left = self.attribute("edgespan.client_disconnected") == Some(&Value::Bool(true));
+        let left = match self.attribute("edgespan.client_disconnected") {
+            Some(Value::Bool(left)) => *left,
+            Some(Value::Text(left)) => left == "true",
+            _ => false,
+        };
         let decision = self.decision();
         let weight = match http {
             Some(400..=499) => Weight::Caution,
@@ -163,4 +170,113 @@ fn weight_of_decision(decision: Option<&str>) -> Weight {
 fn bounded(text: &str) -> &str {
     let end = text.char_indices().nth(TEXT_MAX).map(|(end, _)| end);
     end.and_then(|end| text.get(..end)).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{call, span};
+    use super::*;
+
+    fn with(mut span: Span, key: &str, value: Value) -> Span {
+        span.attributes.push((key.to_owned(), value));
+        span
+    }
+
+    fn text(value: &str) -> Value {
+        Value::Text(value.to_owned())
+    }
+
+    fn server(name: &str) -> Span {
+        let mut span = with(span(1, 0, 0, 1), "http.request.method", text("GET"));
+        (span.kind, span.name) = (Kind::Server, name.to_owned());
+        with(span, "url.path", text("/hello"))
+    }
+
+    #[test]
+    fn a_name_that_tells_nothing_has_its_path_beside_it() {
+        assert_eq!(server("GET").told_name(), "GET /hello");
+        let every = with(server("GET /*"), "http.route", text("/*"));
+        assert_eq!(every.told_name(), "GET /hello");
+        let routed = with(server("GET /{name}"), "http.route", text("/{name}"));
+        assert_eq!(routed.told_name(), "GET /{name}");
+        assert_eq!(server("login").told_name(), "login");
+    }
+
+    #[test]
+    fn time_is_told_as_that_of_whom_a_call_asked() {
+        assert_eq!(span(1, 0, 0, 1).told_service(), "shop");
+        let call = call(span(1, 0, 0, 1), "payout", 200, 0);
+        assert_eq!(call.told_service(), "payout");
+        let mut unnamed = call;
+        unnamed.attributes.clear();
+        assert_eq!(unnamed.told_service(), "shop");
+        let known = with(unnamed, "server.address", text("10.0.0.7"));
+        assert_eq!(known.told_service(), "10.0.0.7");
+    }
+
+    #[track_caller]
+    fn check(span: &Span, words: &str, weight: Weight) {
+        let outcome = span.outcome();
+        assert_eq!((outcome.words().as_str(), outcome.weight), (words, weight));
+    }
+
+    #[test]
+    fn an_outcome_is_told_once_and_as_loudly_as_it_is_bad() {
+        let status = |code: i64| call(span(1, 0, 0, 1), "payout", code, 0);
+        check(&status(200), "200", Weight::Fine);
+        check(&status(404), "404", Weight::Caution);
+        check(
+            &with(status(502), "error.type", text("502")),
+            "502",
+            Weight::Failure,
+        );
+        check(
+            &with(status(502), "error.type", text("reset")),
+            "502",
+            Weight::Failure,
+        );
+        let left = with(
+            status(200),
+            "edgespan.client_disconnected",
+            Value::Bool(true),
+        );
+        check(&left, "200 client left", Weight::Caution);
+        let mut failed = span(1, 0, 0, 1);
+        failed.status = Status::Error;
+        check(&failed, "error", Weight::Failure);
+        check(
+            &with(failed, "error.type", text("timeout")),
+            "timeout",
+            Weight::Failure,
+        );
+    }
+
+    #[test]
+    fn numbers_that_a_backend_has_as_texts_are_numbers() {
+        let span = with(span(1, 0, 0, 1), "http.response.status_code", text("503"));
+        check(&span, "503", Weight::Failure);
+        assert_eq!(
+            with(span, "http.request.resend_count", text("2")).attempt(),
+            3
+        );
+    }
+
+    #[test]
+    fn an_attempt_is_the_first_unless_it_says_otherwise() {
+        for (resent, attempt) in [(0, 1), (1, 2), (-1, 1), (i64::MIN, 1)] {
+            let span = with(
+                span(1, 0, 0, 1),
+                "http.request.resend_count",
+                Value::Int(resent),
+            );
+            assert_eq!(span.attempt(), attempt);
+        }
+    }
+
+    #[test]
+    fn a_name_is_looked_at_no_further_than_a_row_reaches() {
+        let mut long = span(1, 0, 0, 1);
+        long.name = "ä".repeat(64 * 1024);
+        assert_eq!(long.told_name().chars().count(), TEXT_MAX);
+    }
 }

@@ -34,11 +34,8 @@ pub(super) fn text(value: Option<&Value>) -> &str {
 
 /// A whole number, which JSON writes as text when it has 64 bits.
 pub(super) fn number(value: Option<&Value>) -> Option<u64> {
-    match value? {
-        Value::Number(number) => number.as_u64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
+    let value = value?;
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 /// A trace id in hexadecimal, whose leading zeros some leave out (Tempo), and of which some have

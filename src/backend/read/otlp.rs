@@ -159,27 +159,26 @@ fn pair(value: &Value) -> KeyValue {
     }
 }
 
+/// Reads a value of one kind.
+type Reads = fn(&Value) -> Option<Any>;
+
 /// How deep values may lie in one another is bounded by whoever parsed the JSON.
 fn typed(value: &Value) -> AnyValue {
-    let kinds: [(&str, &str, fn(&Value) -> Option<Any>); 7] = [
+    let kinds: [(&str, &str, Reads); 7] = [
         ("stringValue", "string_value", |value| {
             value.as_str().map(|text| Any::StringValue(text.to_owned()))
         }),
         ("intValue", "int_value", |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok(),
-                other => other.as_i64(),
-            };
+            let number = value.as_i64();
+            let number = number.or_else(|| value.as_str()?.parse().ok());
             number.map(Any::IntValue)
         }),
         ("boolValue", "bool_value", |value| {
             value.as_bool().map(Any::BoolValue)
         }),
         ("doubleValue", "double_value", |value| {
-            let number = match value {
-                Value::String(text) => text.parse().ok(),
-                other => other.as_f64(),
-            };
+            let number = value.as_f64();
+            let number = number.or_else(|| value.as_str()?.parse().ok());
             number.map(Any::DoubleValue)
         }),
         ("arrayValue", "array_value", |value| {

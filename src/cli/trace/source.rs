@@ -117,17 +117,14 @@ impl SourceArgs {
 
 /// What a person reads of a question that got no answer, and what to do.
 pub fn failure(url: &str, error: BackendError) -> Failure {
-    let error = match error {
-        BackendError::Ask { source, .. } if source.is_unreachable() => {
-            let message = format!("nobody to ask for traces at {url}");
-            return Failure::new(ExitStatus::Unreachable, message)
-                .because(source)
-                .help(
-                    "is it running, and is this its address? --url or EDGESPAN_URL names another",
-                );
-        }
-        other => other,
-    };
+    if error.is_unreachable()
+        && let BackendError::Ask { source, .. } = error
+    {
+        let message = format!("nobody to ask for traces at {url}");
+        return Failure::new(ExitStatus::Unreachable, message)
+            .because(source)
+            .help("is it running, and is this its address? --url or EDGESPAN_URL names another");
+    }
     let help = match (&error, error.status()) {
         (BackendError::Unknown { .. }, _) => {
             "an edgespan answers at its admin address (http://127.0.0.1:9901), unless its store is \

@@ -91,9 +91,10 @@ fn address(text: &str) -> Result<url::Url, Failure> {
             .help("such as: verify https://app.example.com")
     };
     let url: url::Url = text.parse().map_err(|error: url::ParseError| {
-        let why = match error {
-            url::ParseError::RelativeUrlWithoutBase => "there is no http:// or https://".to_owned(),
-            other => other.to_string(),
+        let why = if error == url::ParseError::RelativeUrlWithoutBase {
+            "there is no http:// or https://".to_owned()
+        } else {
+            error.to_string()
         };
         no_address(why)
     })?;
@@ -130,7 +131,7 @@ fn behind(args: &VerifyArgs, variable: &dyn Fn(&str) -> Option<String>) -> Resul
         },
     };
     let secret = Secret::new(&content).map_err(|error| usage(error.to_string()))?;
-    Ok(Behind::Edgespan(secret))
+    Ok(Behind::Edgespan(Box::new(secret)))
 }
 
 type Given = (Vec<(HeaderName, HeaderValue)>, Vec<Check>);

@@ -21,45 +21,55 @@ use std::time::Duration;
 /// What `verify` is asked for.
 #[derive(Clone, Debug, clap::Args)]
 pub struct VerifyArgs {
-    /// The public address, such as https://app.example.com
+    /// The public address
     #[arg(value_name = "URL")]
     pub url: String,
-    /// File with the secret that the edgespan behind knows, too [env: EDGESPAN_VERIFY_SECRET, the
-    /// secret itself]
+    /// Secret of the edgespan behind
+    ///
+    /// Without it EDGESPAN_VERIFY_SECRET has the secret itself.
     #[arg(long, value_name = "FILE")]
     pub secret: Option<PathBuf>,
-    /// A header to send, looked for at the other end unless it is a credential; may be given more
-    /// than once
+    /// A header to send and look for
+    ///
+    /// May be given more than once. Credentials, such as a service token, are only sent.
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
-    /// Only these checks (traceparent, tracestate, baggage, b3, x-b3, a header) or ways (http/1.1,
-    /// http/2, websocket, redirect)
+    /// Only these checks or ways
+    ///
+    /// Checks: traceparent, tracestate, baggage, b3, x-b3, a header of -H. Ways: http/1.1, http/2,
+    /// websocket, redirect.
     #[arg(long, value_name = "WHAT", value_delimiter = ',')]
     pub only: Vec<String>,
-    /// A change that is right: NAME=BYTES, NAME=VERDICT such as b3=lost, or NAME for any
+    /// A change that is right, such as b3=lost
+    ///
+    /// NAME=BYTES for what may be cut after so many, NAME=VERDICT for one verdict, NAME for any.
     #[arg(long, value_name = "CHANGE", value_delimiter = ',')]
     pub allow: Vec<String>,
-    /// How often each request is sent: finds the way that breaks one time in ten
+    /// How often each request is sent
+    ///
+    /// Finds the way that breaks one time in ten.
     #[arg(long, value_name = "N", default_value = "1", hide_default_value = true)]
     pub repeat: usize,
     /// Only this HTTP: 1.1 or 2
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", hide_short_help = true)]
     pub http: Option<String>,
-    /// No edgespan behind, but a service that echoes headers in its body: json, lines or body
-    /// (either)
+    /// A service behind echoes: json, lines, body
+    ///
+    /// For where no edgespan stands behind: the body of the answer has the headers, as JSON, as
+    /// lines, or as either.
     #[arg(long, value_name = "FORM", conflicts_with = "secret")]
     pub echo: Option<String>,
     /// No edgespan behind, but a service that echoes each header in one of the answer, such as
     /// `x-seen-*`
-    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["secret", "echo"])]
+    #[arg(long, value_name = "PATTERN", conflicts_with_all = ["secret", "echo"], hide_short_help = true)]
     pub echo_header: Option<String>,
     /// Authorities in PEM instead of the machine's
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub ca: Option<PathBuf>,
     /// How long each request may take [default: 10s]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub timeout: Option<String>,
-    /// Keep running: check this often, and tell what changes
+    /// Keep checking, tell what changes
     #[arg(long, value_name = "TIME", conflicts_with = "junit")]
     pub every: Option<String>,
     /// Print the report as JSON
@@ -69,7 +79,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub junit: Option<PathBuf>,
     /// Show no progress
-    #[arg(long, short, help_heading = "Output")]
+    #[arg(long, short, help_heading = "Output", hide_short_help = true)]
     pub quiet: bool,
 }
 

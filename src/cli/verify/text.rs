@@ -265,12 +265,12 @@ fn finding(report: &Report, row: &Row, surface: &Surface) -> String {
 }
 
 fn sentence(verdict: &Verdict) -> String {
-    match verdict {
-        Verdict::Changed(change) if !matches!(change.how, How::Cut { .. }) => {
-            format!("{verdict}, from byte {} on", change.at + 1)
-        }
-        other => other.to_string(),
+    if let Verdict::Changed(change) = verdict
+        && !matches!(change.how, How::Cut { .. })
+    {
+        return format!("{verdict}, from byte {} on", change.at + 1);
     }
+    verdict.to_string()
 }
 
 /// ` (GET over HTTP/2, WebSocket)` where it survives on other ways.

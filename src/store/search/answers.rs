@@ -159,13 +159,21 @@ impl<'a> Answers<'a> {
                 Intrinsic::Duration => {
                     int_fits(compare, i64::try_from(row.duration).unwrap_or(i64::MAX))
                 }
-                Intrinsic::SpanId => text_fits(compare, &format!("{:016x}", row.id)),
+                Intrinsic::SpanId => text_fits(compare, &hex(&row.id.to_be_bytes())),
                 Intrinsic::ParentId => maybe_fits(
                     compare,
-                    (row.parent != 0).then(|| format!("{:016x}", row.parent)),
+                    (row.parent != 0).then(|| hex(&row.parent.to_be_bytes())),
                 ),
                 // Names are answered above, and the others are not of the row.
-                _ => continue,
+                Intrinsic::Name
+                | Intrinsic::StatusMessage
+                | Intrinsic::TraceId
+                | Intrinsic::TraceDuration
+                | Intrinsic::RootName
+                | Intrinsic::RootService
+                | Intrinsic::EventName
+                | Intrinsic::LinkTraceId
+                | Intrinsic::LinkSpanId => continue,
             };
             holds |= u64::from(fits) << number;
         }
@@ -225,9 +233,10 @@ fn entries(plan: &Plan, segment: &Segment) -> Vec<Answer> {
         let mut answer = Answer::default();
         for (_, number, compare) in asked.iter().filter(|(asked, ..)| asked == key) {
             let pair = segment.pair(u32::try_from(entry).unwrap_or(u32::MAX));
-            let holds = match compare.with {
-                Literal::Nil => compare.op == Op::NotEqual,
-                _ => fits(compare, &Raw::of_pair(pair)),
+            let holds = if compare.with == Literal::Nil {
+                compare.op == Op::NotEqual
+            } else {
+                fits(compare, &Raw::of_pair(pair))
             };
             answer.holds |= u64::from(holds) << number;
             answer.found |= 1 << number;
@@ -256,15 +265,16 @@ fn rest_fits(compare: &Compare, segment: &Segment, row: &Row) -> bool {
             let message = status_message(segment.rest(row));
             return text_fits(compare, message);
         }
-        _ => (13, HAS_LINKS),
+        Field::Attribute(..) | Field::Intrinsic(_) => (13, HAS_LINKS),
     };
     let mut was_there = false;
     if row.has(has) {
         let mut one = |value: Raw<'_>| {
             was_there = true;
-            match compare.with {
-                Literal::Nil => compare.op == Op::NotEqual,
-                _ => fits(compare, &value),
+            if compare.with == Literal::Nil {
+                compare.op == Op::NotEqual
+            } else {
+                fits(compare, &value)
             }
         };
         for field in Fields::of(segment.rest(row)) {
@@ -293,11 +303,10 @@ fn part_fits(compare: &Compare, part: &[u8], one: &mut impl FnMut(Raw<'_>) -> bo
             found == key.as_bytes() && one(value)
         }
         (Field::Intrinsic(intrinsic), Content::Bytes(bytes)) if field.number == name => {
-            match intrinsic {
-                Intrinsic::EventName => {
-                    std::str::from_utf8(bytes).is_ok_and(|text| one(Raw::Text(text)))
-                }
-                _ => one(Raw::Text(&hex(bytes))),
+            if *intrinsic == Intrinsic::EventName {
+                std::str::from_utf8(bytes).is_ok_and(|text| one(Raw::Text(text)))
+            } else {
+                one(Raw::Text(&hex(bytes)))
             }
         }
         _ => false,
@@ -318,8 +327,12 @@ pub(in crate::store) fn status_message(rest: &[u8]) -> &str {
     message.unwrap_or_default()
 }
 
+/// Digit by digit: formatting 100,000 ids would take as long as a search may.
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    let mut text = String::with_capacity(bytes.len() * 2);
+    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
+    text
 }
 
 /// The answers that all spans of a trace share, for each trace.
@@ -348,7 +361,17 @@ fn of_trace(plan: &Plan, index: &Index, trace: &TraceRow) -> u64 {
             Intrinsic::TraceId => text_fits(compare, &hex(&trace.id)),
             Intrinsic::RootName => maybe_fits(compare, root_name(index, trace)),
             Intrinsic::RootService => maybe_fits(compare, root_service(index, trace)),
-            _ => false,
+            // Not of the trace: answered span by span.
+            Intrinsic::Name
+            | Intrinsic::Status
+            | Intrinsic::StatusMessage
+            | Intrinsic::Kind
+            | Intrinsic::Duration
+            | Intrinsic::SpanId
+            | Intrinsic::ParentId
+            | Intrinsic::EventName
+            | Intrinsic::LinkTraceId
+            | Intrinsic::LinkSpanId => false,
         };
         holds |= u64::from(fits) << number;
     }

@@ -16,9 +16,10 @@ pub(super) fn fits(compare: &Compare, value: &Raw<'_>) -> bool {
     if elements.peek().is_none() {
         return false;
     }
-    match compare.op {
-        Op::NotEqual | Op::MatchesNot => elements.all(|one| one_fits(compare, &one)),
-        _ => elements.any(|one| one_fits(compare, &one)),
+    if matches!(compare.op, Op::NotEqual | Op::MatchesNot) {
+        elements.all(|one| one_fits(compare, &one))
+    } else {
+        elements.any(|one| one_fits(compare, &one))
     }
 }
 
@@ -30,7 +31,11 @@ fn one_fits(compare: &Compare, value: &Raw<'_>) -> bool {
             let order = match with {
                 Literal::Int(with) | Literal::Duration(with) => number.partial_cmp(&(*with as f64)),
                 Literal::Float(with) => number.partial_cmp(with),
-                _ => None,
+                Literal::Text(_)
+                | Literal::Bool(_)
+                | Literal::Status(_)
+                | Literal::Kind(_)
+                | Literal::Nil => None,
             };
             order.is_some_and(|order| compare.op.fits(order))
         }
@@ -55,33 +60,37 @@ pub(super) fn int_fits(compare: &Compare, number: i64) -> bool {
     let order = match &compare.with {
         Literal::Int(with) | Literal::Duration(with) => Some(number.cmp(with)),
         Literal::Float(with) => (number as f64).partial_cmp(with),
-        _ => None,
+        Literal::Text(_)
+        | Literal::Bool(_)
+        | Literal::Status(_)
+        | Literal::Kind(_)
+        | Literal::Nil => None,
     };
     order.is_some_and(|order| compare.op.fits(order))
 }
 
 /// Whether a status fits.
 pub(super) fn status_fits(compare: &Compare, status: Status) -> bool {
-    match &compare.with {
-        Literal::Status(with) => compare.op.fits(if *with == status {
-            Ordering::Equal
-        } else {
-            Ordering::Less
-        }),
-        _ => false,
-    }
+    let Literal::Status(with) = &compare.with else {
+        return false;
+    };
+    compare.op.fits(if *with == status {
+        Ordering::Equal
+    } else {
+        Ordering::Less
+    })
 }
 
 /// Whether a kind fits.
 pub(super) fn kind_fits(compare: &Compare, kind: Kind) -> bool {
-    match &compare.with {
-        Literal::Kind(with) => compare.op.fits(if *with == kind {
-            Ordering::Equal
-        } else {
-            Ordering::Less
-        }),
-        _ => false,
-    }
+    let Literal::Kind(with) = &compare.with else {
+        return false;
+    };
+    compare.op.fits(if *with == kind {
+        Ordering::Equal
+    } else {
+        Ordering::Less
+    })
 }
 
 /// Every status as TraceQL writes it.

@@ -261,6 +261,10 @@ fn number(literal: &Literal) -> f64 {
     match literal {
         Literal::Int(number) | Literal::Duration(number) => *number as f64,
         Literal::Float(number) => *number,
-        _ => f64::NAN,
+        Literal::Text(_)
+        | Literal::Bool(_)
+        | Literal::Status(_)
+        | Literal::Kind(_)
+        | Literal::Nil => f64::NAN,
     }
 }

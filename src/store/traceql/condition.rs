@@ -36,11 +36,12 @@ impl Parser {
         if self.takes("!") {
             let at = self.at();
             let inner = self.deeper(Self::unary)?;
-            let explicit = match &inner {
-                Condition::Compare(compare) => self.ended_with_parenthesis(compare, at),
-                _ => true,
+            let is_explicit = if let Condition::Compare(compare) = &inner {
+                self.ended_with_parenthesis(compare, at)
+            } else {
+                true
             };
-            return if explicit {
+            return if is_explicit {
                 Ok(Condition::Not(Box::new(inner)))
             } else {
                 Err(QueryError::new(

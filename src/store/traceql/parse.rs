@@ -254,11 +254,8 @@ impl Parser {
             Some(Token::Literal(with)) => with,
             _ => return Err(QueryError::new(at, "a number is missing here")),
         };
-        let fits = match with {
-            Literal::Int(_) | Literal::Float(_) => true,
-            Literal::Duration(_) => of.is_some(),
-            _ => false,
-        };
+        let fits = matches!(with, Literal::Int(_) | Literal::Float(_))
+            || (matches!(with, Literal::Duration(_)) && of.is_some());
         if !fits {
             return Err(QueryError::new(at, "a number has to stand here"));
         }

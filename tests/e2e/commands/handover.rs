@@ -2,7 +2,7 @@
 
 use super::program::{Call, Program, edgespan};
 use crate::support::PATIENCE;
-use crate::support::client::{get, request};
+use crate::support::client::{get, request, send, with_body};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1::{SendRequest, handshake};
@@ -196,6 +196,43 @@ async fn no_request_fails_while_one_process_takes_over_from_another() {
     assert_eq!(ready.status, 200, "the operator's door went along");
     assert_eq!(serving.stopped().await.code, Some(0));
     assert!(!place.socket().exists(), "the last one cleans up");
+}
+
+#[tokio::test]
+async fn the_door_for_spans_of_services_goes_along_and_the_traces_do_not() {
+    let place = Place::new();
+    let door = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let start = || {
+        let text = configuration(place.port, place.admin, "0");
+        let store = format!("store: {{otlp: {{http: '{door}'}}}}\n");
+        run(&place.socket(), &(text + &store)).start()
+    };
+    let post = async || {
+        let json = [("content-type", "application/json")];
+        let span = r#"{"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b7"}"#;
+        let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}"#);
+        send(door, with_body(request("POST", "/v1/traces", &json), body))
+            .await
+            .status
+    };
+    let traces = async || {
+        let admin = SocketAddr::from(([127, 0, 0, 1], place.admin));
+        let figures = get(admin, "/api/edgespan/store", &[("host", "localhost")]).await;
+        figures.json()["traces"].as_str().map(str::to_owned)
+    };
+    let serving = start();
+    serving.tells("admin listening").await;
+    assert_eq!(post().await, 200);
+    assert_eq!(traces().await.as_deref(), Some("1"));
+
+    let next = start();
+    next.tells("took over").await;
+    assert_eq!(serving.ended().await.code, Some(0));
+
+    assert_eq!(traces().await.as_deref(), Some("0"));
+    assert_eq!(post().await, 200);
+    assert_eq!(traces().await.as_deref(), Some("1"));
+    assert_eq!(next.stopped().await.code, Some(0));
 }
 
 #[tokio::test]

@@ -28,7 +28,7 @@ async fn demo() -> (super::program::Program, SocketAddr, SocketAddr) {
     ];
     let program = edgespan(&arguments).start();
     let gateway = program.address_behind("gateway ").await;
-    let admin = program.address_behind("admin ").await;
+    let admin = program.address_behind("traces ").await;
     (program, gateway, admin)
 }
 

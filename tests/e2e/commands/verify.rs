@@ -477,7 +477,9 @@ async fn a_check_of_the_configuration_runs_along_and_tells_metrics() {
         "edgespan_verify_header_survives{check=\"public\",header=\"traceparent\",http=\"1.1\"} 1";
     let page = patiently(async {
         loop {
-            let page = get(watching.admin, "/metrics", &[]).await.text();
+            let page = get(watching.admin, "/metrics", &[("host", "localhost")])
+                .await
+                .text();
             if page.contains(line) {
                 return page;
             }

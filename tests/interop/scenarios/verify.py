@@ -10,7 +10,7 @@ import yaml
 
 import envoy_config
 import programs
-from harness import clean_environment, expect, free_port, listens, scenario
+from harness import clean_environment, expect, free_port, get, listens, scenario
 
 SECRET = "a secret that both ends of the way know"
 RAY = "8f2a1c0d9e7b6a54-FRA"
@@ -152,7 +152,9 @@ def traefik(world, upstream_port):
     }))  # fmt: skip
     programs.python()
     command = [programs.VENV / "bin/traefik", f"--configfile={folder}/traefik.yaml"]
-    world.program("traefik", command).ready(lambda: listens(port))
+    # It listens before it has read its routes.
+    started = world.program("traefik", command)
+    started.ready(lambda: get(f"http://127.0.0.1:{port}/")[0] == 200)
     return port
 
 
