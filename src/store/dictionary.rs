@@ -105,3 +105,31 @@ fn slice<'a>(heap: &'a [u8], place: &Place) -> &'a [u8] {
     let at = place.at as usize;
     heap.get(at..at + place.length as usize).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_full_has_memory_of_its_size_and_the_next_one_its_room() {
+        let mut full = Vec::with_capacity(1000);
+        full.extend(0..600_u32);
+        let mut next = Vec::new();
+
+        hand_on(&mut full, &mut next, 4000);
+
+        assert_eq!((full.len(), full.capacity()), (600, 600));
+        assert_eq!(full, (0..600).collect::<Vec<_>>());
+        assert_eq!((next.len(), next.capacity()), (0, 1000));
+    }
+
+    #[test]
+    fn room_that_one_large_thing_needed_is_not_kept() {
+        let mut full: Vec<u32> = Vec::with_capacity(1001);
+        let mut next = Vec::new();
+
+        hand_on(&mut full, &mut next, 4000);
+
+        assert_eq!((full.capacity(), next.capacity()), (0, 0));
+    }
+}
