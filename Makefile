@@ -7,7 +7,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # The development build: optimised dependencies, and shared with `make test`.
 DEMO := $(TARGET_DIR)/debug/edgespan
 
-.PHONY: help demo smoke test lint deny interop bench peers image
+.PHONY: help demo smoke test lint deny interop bench peers store image
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1#/p' Makefile | column -t -s '#'
@@ -44,6 +44,9 @@ bench: ## micro benches
 
 peers: ## CPU per request beside HAProxy, nginx and Envoy, in one run
 	benches/peers/run $(ARGS)
+
+store: ## CPU per request and memory with recent traces kept and without
+	benches/store/run $(ARGS)
 
 image: ## the root file system of the container image, laid out in a folder
 	deploy/build.sh $(TARGET_DIR)/image

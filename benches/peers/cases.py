@@ -205,9 +205,9 @@ def edgespan_asking_traced(folder, ports, port):
 
 def start_edgespan(folder, name, ports, port, environment, more=None):
     config = {
-        **(more or {}),
         "service": {"name": "edgespan"},
         "admin": {"address": f"127.0.0.1:{ports.free()}"},
+        **(more or {}),
         "access_log": False,
         "listeners": {"web": {"address": f"127.0.0.1:{port}", "mode": "gateway"}},
         "upstreams": {"next": {"endpoints": [f"http://127.0.0.1:{ports.origin}"]}},

@@ -160,7 +160,9 @@ fn text(value: &Value) -> String {
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
-        _ => value.as_f64(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            value.as_f64()
+        }
     }
 }
 

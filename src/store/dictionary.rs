@@ -66,15 +66,31 @@ impl Dictionary {
         found.and_then(|(number, _)| u32::try_from(number).ok())
     }
 
-    /// Nothing more will be added.
-    pub(super) fn close(&mut self) {
-        self.table = HashTable::new();
-        self.places.shrink_to_fit();
+    /// Nothing more will be added; the room goes to `next`, as with [`hand_on`].
+    pub(super) fn close(&mut self, next: &mut Self, room_max: usize) {
+        hand_on(&mut self.places, &mut next.places, room_max);
+        let mut table = std::mem::take(&mut self.table);
+        if table.allocation_size() <= room_max {
+            table.clear();
+            next.table = table;
+        }
     }
 
     /// Bytes of memory beside the heap.
     pub(super) fn memory(&self) -> usize {
         self.places.capacity() * size_of::<Place>() + self.table.allocation_size()
+    }
+}
+
+/// Moves what `full` has into memory of just its size and gives `next` the room, if that is not
+/// more than `room_max` bytes. Shrinking would free nothing: an allocator leaves a block where it is
+/// that is more than half full.
+pub(super) fn hand_on<T: Copy>(full: &mut Vec<T>, next: &mut Vec<T>, room_max: usize) {
+    let exact = full.as_slice().to_vec();
+    let mut room = std::mem::replace(full, exact);
+    if room.capacity() * size_of::<T>() <= room_max {
+        room.clear();
+        *next = room;
     }
 }
 
@@ -88,4 +104,32 @@ fn bytes_of<'a>(places: &[Place], heap: &'a [u8], number: u32) -> &'a [u8] {
 fn slice<'a>(heap: &'a [u8], place: &Place) -> &'a [u8] {
     let at = place.at as usize;
     heap.get(at..at + place.length as usize).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_full_has_memory_of_its_size_and_the_next_one_its_room() {
+        let mut full = Vec::with_capacity(1000);
+        full.extend(0..600_u32);
+        let mut next = Vec::new();
+
+        hand_on(&mut full, &mut next, 4000);
+
+        assert_eq!((full.len(), full.capacity()), (600, 600));
+        assert_eq!(full, (0..600).collect::<Vec<_>>());
+        assert_eq!((next.len(), next.capacity()), (0, 1000));
+    }
+
+    #[test]
+    fn room_that_one_large_thing_needed_is_not_kept() {
+        let mut full: Vec<u32> = Vec::with_capacity(1001);
+        let mut next = Vec::new();
+
+        hand_on(&mut full, &mut next, 4000);
+
+        assert_eq!((full.capacity(), next.capacity()), (0, 0));
+    }
 }
