@@ -35,7 +35,7 @@ def spans_are_asked_of_jaeger(world):
 
     for route, code in [(ROUTE, 0), ("/elsewhere", 1)]:
         file, junit = world.folder / "probe.yaml", world.folder / "probe.xml"
-        spans = {"from": f"jaeger+{jaeger.url}", "within": "5s"}
+        spans = {"from": f"jaeger+{jaeger.url}", "within": "2s"}
         file.write_text(yaml.safe_dump(
             {"name": "orders", "base": proxy.url, "spans": spans, "steps": steps(route)}
         ))  # fmt: skip
