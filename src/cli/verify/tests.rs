@@ -138,6 +138,23 @@ fn no_account_at_all_is_said_instead_of_a_table() {
 }
 
 #[test]
+fn machines_are_not_told_that_anything_survives_without_an_account() {
+    let mut report = blocked(Obstacle::CloudflareAccess, &Way::ALL, true);
+    report.reached = None;
+    for row in &mut report.rows {
+        row.verdicts.clear();
+    }
+
+    let document = json::render(&report);
+
+    assert_eq!(document["survives"], false);
+    for check in document["checks"].as_array().unwrap() {
+        assert!(check["survives"].is_null(), "{check}");
+        assert!(check["verdict"].is_null(), "{check}");
+    }
+}
+
+#[test]
 fn machines_get_everything_under_keys_that_stay() {
     let document = json::render(&mock_up());
 
