@@ -103,7 +103,7 @@ impl<'a> Answers<'a> {
         let mut all = Vec::new();
         let is_slow = !self.plan.of_rest.is_empty();
         for (number, row) in rows.iter().enumerate() {
-            if (is_slow || number % ROWS_A_LOOK == 0) && self.patience.is_over() {
+            if (is_slow || number.is_multiple_of(ROWS_A_LOOK)) && self.patience.is_over() {
                 return None;
             }
             let Some(trace) = self.index.trace_of(self.segment, row.trace) else {

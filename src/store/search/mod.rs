@@ -163,7 +163,8 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
         search.allows(trace)
             && (plan_is_plain || !patience.is_over())
             && plan.root.as_ref().is_some_and(|root| {
-                root.may_hold(here) && (root.is_plain() || selects(index, trace, &braces, root, plan.relates))
+                root.may_hold(here)
+                    && (root.is_plain() || selects(index, trace, &braces, root, plan.relates))
             })
     };
     let mut found: Vec<(u64, usize)> = in_parts(traces.len(), threads, |part| {
@@ -224,13 +225,7 @@ fn somewhere(index: &Index, braces: &[Braces]) -> Vec<u32> {
     all
 }
 
-fn selects(
-    index: &Index,
-    trace: &TraceRow,
-    braces: &[Braces],
-    root: &Pipe,
-    relates: bool,
-) -> bool {
+fn selects(index: &Index, trace: &TraceRow, braces: &[Braces], root: &Pipe, relates: bool) -> bool {
     Family::of(index, trace, braces, relates)
         .select(root)
         .contains(&true)
