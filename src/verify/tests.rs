@@ -165,6 +165,15 @@ fn a_credential_that_arrived_is_no_loss() {
     assert_eq!(compare(Kind::Plain, &sent, &[], &removed), Verdict::Untold);
 }
 
+#[test]
+fn no_value_of_a_credential_is_in_a_report() {
+    let sent = lines("x-api-key", &["hunter2"]);
+    let arrived = lines("x-api-key", &["hunter"]);
+    let verdict = compare(Kind::Plain, &sent, &arrived, &[]);
+    assert!(!format!("{verdict:?}").contains("hunter"), "{verdict:?}");
+    assert!(matches!(how(verdict), How::Cut { bytes: 6, .. }));
+}
+
 fn kinds() -> impl Strategy<Value = Kind> {
     prop::sample::select(vec![
         Kind::Traceparent,
