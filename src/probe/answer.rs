@@ -121,7 +121,10 @@ impl Answered {
             Taken::Json(pointer) => match self.json.as_ref()?.pointer(pointer)? {
                 Value::String(text) => Some(text.clone()),
                 Value::Null => None,
-                other => Some(other.to_string()),
+                other
+                @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+                    Some(other.to_string())
+                }
             },
             Taken::Regex(regex, group) => {
                 let found = regex.captures(&self.body)?;

@@ -158,10 +158,9 @@ fn text(value: &Value) -> String {
 }
 
 fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::String(text) => text.trim().parse().ok(),
-        _ => value.as_f64(),
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.as_f64(), |text| text.trim().parse().ok())
 }
 
 /// A value as a person reads it: JSON, cut.

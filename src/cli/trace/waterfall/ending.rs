@@ -121,10 +121,10 @@ fn listed(kind: &str, lines: &[String], surface: &Surface, out: &mut String) {
 
 fn label(span: &Span, surface: &Surface) -> String {
     let name = span.told_name();
-    let kind = match span.kind {
-        Kind::Unspecified => String::new(),
-        told => format!("{} ", told.name()),
-    };
+    let is_told = span.kind != Kind::Unspecified;
+    let kind = is_told
+        .then(|| format!("{} ", span.kind.name()))
+        .unwrap_or_default();
     let words = format!("{} {kind}{name}", span.told_service());
     surface.cut(&escape::shown(words.trim()), NAME_MAX)
 }
