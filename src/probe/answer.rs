@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn contains(text: &str) -> Matcher {
-        Matcher(vec![Test::Contains(Template::literal(text))])
+        Matcher(vec![Test::Contains(Template::parse(text).unwrap())])
     }
 
     fn told(what: &str, expected: &str, got: &str) -> Vec<(String, String, String)> {

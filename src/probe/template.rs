@@ -3,7 +3,7 @@
 //! What fills a hole is a variable of the file or what a step before has captured. Which names
 //! there are is known before anything is sent, so a hole that nothing fills is refused then.
 
-use super::values::Values;
+use super::values::{Secret, Values};
 use serde_json::Value;
 
 /// A text with holes.
@@ -15,6 +15,8 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Text(String),
+    /// A text that nobody may see.
+    Secret(Secret),
     Hole(String),
 }
 
@@ -61,18 +63,29 @@ impl Template {
         Ok(Self { parts })
     }
 
-    /// A text in which nothing is looked for.
-    pub fn literal(text: impl Into<String>) -> Self {
+    /// A text that nobody may see, and in which nothing is looked for.
+    pub fn secret(text: &str) -> Self {
         Self {
-            parts: vec![Part::Text(text.into())],
+            parts: vec![Part::Secret(Secret::new(text))],
         }
+    }
+
+    /// The same, with none of its texts to be seen.
+    #[must_use]
+    pub fn hidden(mut self) -> Self {
+        for part in &mut self.parts {
+            if let Part::Text(text) = part {
+                *part = Part::Secret(Secret::new(text.as_str()));
+            }
+        }
+        self
     }
 
     /// The names of its holes, in their order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Hole(name) => Some(name.as_str()),
-            Part::Text(_) => None,
+            Part::Text(_) | Part::Secret(_) => None,
         })
     }
 
@@ -100,6 +113,7 @@ impl Template {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
+                Part::Secret(secret) => out.push_str(secret.expose()),
                 Part::Hole(name) => out.push_str(&encode(values.get(name).unwrap_or_default())),
             }
         }

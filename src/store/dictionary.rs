@@ -66,15 +66,31 @@ impl Dictionary {
         found.and_then(|(number, _)| u32::try_from(number).ok())
     }
 
-    /// Nothing more will be added.
-    pub(super) fn close(&mut self) {
-        self.table = HashTable::new();
-        self.places.shrink_to_fit();
+    /// Nothing more will be added; the room goes to `next`, as with [`hand_on`].
+    pub(super) fn close(&mut self, next: &mut Self, room_max: usize) {
+        hand_on(&mut self.places, &mut next.places, room_max);
+        let mut table = std::mem::take(&mut self.table);
+        if table.allocation_size() <= room_max {
+            table.clear();
+            next.table = table;
+        }
     }
 
     /// Bytes of memory beside the heap.
     pub(super) fn memory(&self) -> usize {
         self.places.capacity() * size_of::<Place>() + self.table.allocation_size()
+    }
+}
+
+/// Moves what `full` has into memory of just its size and gives `next` the room, if that is not
+/// more than `room_max` bytes. Shrinking would free nothing: an allocator leaves a block where it is
+/// that is more than half full.
+pub(super) fn hand_on<T: Copy>(full: &mut Vec<T>, next: &mut Vec<T>, room_max: usize) {
+    let exact = full.as_slice().to_vec();
+    let mut room = std::mem::replace(full, exact);
+    if room.capacity() * size_of::<T>() <= room_max {
+        room.clear();
+        *next = room;
     }
 }
 

@@ -281,8 +281,7 @@ impl Index {
     /// Begins the next segment if the open one is full; sends the oldest away while the bound is
     /// reached.
     fn make_room(&mut self) {
-        let (least, most) = SEGMENT_BYTES;
-        let segment_max = (self.bytes_max / SEGMENTS_MIN).clamp(least, most);
+        let segment_max = self.segment_max();
         if let Some(open) = self.segments.back_mut()
             && open.is_full(segment_max)
         {
@@ -309,13 +308,21 @@ impl Index {
         self.bytes_max
     }
 
+    /// Bytes from which a segment is full.
+    fn segment_max(&self) -> usize {
+        let (least, most) = SEGMENT_BYTES;
+        (self.bytes_max / SEGMENTS_MIN).clamp(least, most)
+    }
+
     fn begin_segment(&mut self) {
+        let next_trace = self.first_trace + self.traces.len() as u64;
+        let mut next = Segment::new(self.next_span, next_trace, self.first_trace);
+        // Rooms double, so each may be twice what it held.
+        let room_max = 2 * self.segment_max();
         if let Some(open) = self.segments.back_mut() {
-            open.close();
+            open.close(&mut next, room_max);
             self.closed_bytes += open.memory();
         }
-        let next_trace = self.first_trace + self.traces.len() as u64;
-        let next = Segment::new(self.next_span, next_trace, self.first_trace);
         self.segments.push_back(next);
     }
 

@@ -31,7 +31,8 @@ pub(super) fn kept(index: &Index, id: TraceId) -> Option<Kept> {
 /// Where the spans of a trace stand, as they came; what came twice, by the same sender's retry,
 /// once.
 pub(super) fn in_order(index: &Index, trace: &TraceRow) -> Vec<(usize, usize)> {
-    let mut places: Vec<_> = index.spans_of(trace).collect();
+    let mut places = Vec::with_capacity(trace.spans as usize);
+    places.extend(index.spans_of(trace));
     places.reverse();
     let key = |place: &(usize, usize)| {
         let row = index.segments().get(place.0)?.rows().get(place.1)?;

@@ -6,7 +6,7 @@
 //! a condition once for each attribute kept and then compares numbers. Rows are never changed, so
 //! a segment leaves as a whole and its memory with it.
 
-use super::dictionary::Dictionary;
+use super::dictionary::{Dictionary, hand_on};
 use super::wire::{Content, Fields, pair_key};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -30,7 +30,7 @@ impl SpanRef {
 }
 
 /// A span.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     /// Its id, as a number in network order.
     pub(super) id: u64,
@@ -310,14 +310,15 @@ impl Segment {
         number
     }
 
-    /// No room is kept for more.
-    pub(super) fn close(&mut self) {
-        self.rows.shrink_to_fit();
-        self.attributes.shrink_to_fit();
-        self.heap.shrink_to_fit();
-        self.entries.close();
-        self.keys.shrink_to_fit();
-        self.texts.close();
+    /// No room is kept for more: it goes to `next`, each part unless it is more than `room_max`
+    /// bytes. So rooms grow once and not for each segment.
+    pub(super) fn close(&mut self, next: &mut Self, room_max: usize) {
+        hand_on(&mut self.rows, &mut next.rows, room_max);
+        hand_on(&mut self.attributes, &mut next.attributes, room_max);
+        hand_on(&mut self.heap, &mut next.heap, room_max);
+        self.entries.close(&mut next.entries, room_max);
+        hand_on(&mut self.keys, &mut next.keys, room_max);
+        self.texts.close(&mut next.texts, room_max);
         self.sources.shrink_to_fit();
         self.source_table = HashTable::new();
         self.resource_entries.shrink_to_fit();

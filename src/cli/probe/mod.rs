@@ -132,9 +132,15 @@ fn runner(args: &ProbeArgs, plan: &Plan, base: Option<Url>) -> Result<Runner, Fa
         ca: args.ca.clone(),
         identity: None,
     };
-    let client = Client::new(&settings).map_err(|error| {
-        Failure::new(ExitStatus::Failed, "certificates cannot be used").because(error)
-    })?;
+    let client = match Client::new(&settings) {
+        Ok(client) => client,
+        // A container may have no authorities, and plain HTTP needs none.
+        Err(_) if args.ca.is_none() => Client::without_tls(),
+        Err(error) => {
+            let message = "the authorities of --ca cannot be used";
+            return Err(Failure::new(ExitStatus::Usage, message).because(error));
+        }
+    };
     let spans: Option<Arc<dyn SpanSource>> = if plan.asks_for_spans() {
         Some(Arc::new(source(args, plan)?))
     } else {

@@ -108,13 +108,17 @@ fn headers(
                     if hides && template.as_ref().is_some_and(|one| !one.has_holes()) {
                         names.secrets.push(Secret::new(text.expose()));
                     }
-                    template
+                    if hides {
+                        template.map(Template::hidden)
+                    } else {
+                        template
+                    }
                 }
                 elsewhere @ raw::SecretText::Elsewhere(_) => {
                     let secret = compiler.secret(&value.span, elsewhere);
                     secret.map(|secret| {
                         names.secrets.push(Secret::new(secret.expose()));
-                        Template::literal(secret.expose())
+                        Template::secret(secret.expose())
                     })
                 }
             };

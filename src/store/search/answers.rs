@@ -37,6 +37,9 @@ pub(super) struct Answers<'a> {
     segment: &'a Segment,
     /// For each attribute kept.
     entries: Vec<Answer>,
+    /// Which of these answer something about a span, 64 in a number: this stays in the processor's
+    /// nearest memory, and most attributes answer nothing.
+    telling: Vec<u64>,
     /// For each source, of its resource's attributes.
     sources: Vec<Answer>,
     /// For each text, by its number: comparisons of names that hold. Answered when needed.
@@ -64,10 +67,16 @@ impl<'a> Answers<'a> {
             let compare = plan.compares.get(**number);
             compare.is_some_and(|one| one.field == Field::Intrinsic(Intrinsic::Name))
         });
+        let tells = |answer: &Answer| u64::from(answer.found & plan.of_span != 0);
+        let telling = entries.chunks(64).map(|some| {
+            let bits = some.iter().map(tells).enumerate();
+            bits.fold(0, |all, (number, bit)| all | bit << number)
+        });
         Self {
             plan,
             index,
             segment,
+            telling: telling.collect(),
             sources: sources.collect(),
             names: vec![None; segment.texts()],
             of_name: of_name.fold(0, |bits, number| bits | 1 << number),
@@ -79,10 +88,7 @@ impl<'a> Answers<'a> {
     pub(super) fn braces(mut self, of_traces: &[u64]) -> Braces {
         let rows = self.segment.rows();
         // Where nothing was found, no span's attributes have to be looked at.
-        let looks = self
-            .entries
-            .iter()
-            .any(|answer| answer.found & self.plan.of_span != 0);
+        let looks = self.telling.iter().any(|bits| *bits != 0);
         let mut all = Vec::new();
         for (number, row) in rows.iter().enumerate() {
             let Some(trace) = self.index.trace_of(self.segment, row.trace) else {
@@ -110,7 +116,10 @@ impl<'a> Answers<'a> {
         let mut span = Answer::default();
         if looks {
             for entry in self.segment.attributes(number) {
-                if let Some(one) = self.entries.get(*entry as usize) {
+                let telling = self.telling.get(*entry as usize / 64);
+                if telling.is_some_and(|bits| bits >> (entry % 64) & 1 == 1)
+                    && let Some(one) = self.entries.get(*entry as usize)
+                {
                     span.add(*one);
                 }
             }
@@ -123,16 +132,7 @@ impl<'a> Answers<'a> {
         let holds = span.holds | (source.holds & !span.found);
         let missing = !(span.found | source.found);
         // Where nothing is, `= nil` holds; `!= nil` held where something is.
-        holds | (missing & self.plan.of_absence & self.plan_equal_nil())
-    }
-
-    fn plan_equal_nil(&self) -> u64 {
-        if self.plan.of_absence == 0 {
-            return 0;
-        }
-        let compares = self.plan.compares.iter().enumerate();
-        let equal = compares.filter(|(_, compare)| compare.op == Op::Equal);
-        equal.fold(0, |bits, (number, _)| bits | 1 << number)
+        holds | (missing & self.plan.equal_nil)
     }
 
     #[inline]

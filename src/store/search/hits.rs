@@ -23,7 +23,7 @@ pub(super) fn hit(
     braces: &[Braces],
     spans_max: usize,
 ) -> Option<Hit> {
-    let family = Family::of(index, trace, braces);
+    let family = Family::of(index, trace, braces, plan.relates);
     let selected = family.select(plan.root.as_ref()?);
     let mut spans: Vec<_> = family
         .members

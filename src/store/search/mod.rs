@@ -150,7 +150,8 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
         let here = somewhere.get(at).copied().unwrap_or(0);
         search.allows(trace)
             && plan.root.as_ref().is_some_and(|root| {
-                root.may_hold(here) && (root.is_plain() || selects(index, trace, &braces, root))
+                root.may_hold(here)
+                    && (root.is_plain() || selects(index, trace, &braces, root, plan.relates))
             })
     };
     let mut found: Vec<(u64, usize)> = in_parts(traces.len(), threads, |part| {
@@ -207,8 +208,8 @@ fn somewhere(index: &Index, braces: &[Braces]) -> Vec<u32> {
     all
 }
 
-fn selects(index: &Index, trace: &TraceRow, braces: &[Braces], root: &Pipe) -> bool {
-    Family::of(index, trace, braces)
+fn selects(index: &Index, trace: &TraceRow, braces: &[Braces], root: &Pipe, relates: bool) -> bool {
+    Family::of(index, trace, braces, relates)
         .select(root)
         .contains(&true)
 }

@@ -7,6 +7,9 @@ use crate::store::traceql::ast::{
     SpansetOp, Stage,
 };
 
+/// Up to so many comparisons all answers of the braces are written down beforehand.
+const TABLE_MAX: usize = 8;
+
 /// A prepared query.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
@@ -28,8 +31,14 @@ pub(super) struct Plan {
     pub(super) of_trace: Vec<usize>,
     /// Comparisons that look into events or links.
     pub(super) of_rest: Vec<usize>,
+    /// Comparisons that hold where there is no value.
+    pub(super) equal_nil: u64,
+    /// Whether it matters which span is whose parent.
+    pub(super) relates: bool,
     /// Attributes to tell of the spans found.
     pub(super) told: Vec<Field>,
+    /// The braces that hold, by what comparisons hold; empty if there are many.
+    table: Vec<u32>,
 }
 
 /// A condition, by the numbers of its comparisons.
@@ -97,6 +106,9 @@ impl Plan {
                     plan.of_resource |= resource;
                     if compare.with == Literal::Nil {
                         plan.of_absence |= bit;
+                        if compare.op == Op::Equal {
+                            plan.equal_nil |= bit;
+                        }
                     }
                 }
                 Field::Intrinsic(intrinsic) if intrinsic.is_of_trace() => {
@@ -114,6 +126,10 @@ impl Plan {
         let asked = plan.compares.iter().map(|compare| compare.field.clone());
         for field in asked.collect::<Vec<_>>() {
             plan.tell(&field);
+        }
+        if plan.compares.len() <= TABLE_MAX {
+            let all = 0..1 << plan.compares.len();
+            plan.table = all.map(|holds| plan.evaluate(holds)).collect();
         }
         plan
     }
@@ -154,6 +170,7 @@ impl Plan {
         match set {
             Spanset::Filter(condition) => self.filter(condition.as_ref()),
             Spanset::Combined(left, op, right) => {
+                self.relates |= matches!(op, SpansetOp::Related(..));
                 let left = Box::new(self.set(left));
                 SetNode::Combined(left, *op, Box::new(self.set(right)))
             }
@@ -193,6 +210,12 @@ impl Plan {
     /// The braces that hold, by what comparisons hold.
     #[inline]
     pub(super) fn braces_that_hold(&self, compares: u64) -> u32 {
+        let known = usize::try_from(compares).ok();
+        let known = known.and_then(|compares| self.table.get(compares));
+        known.copied().unwrap_or_else(|| self.evaluate(compares))
+    }
+
+    fn evaluate(&self, compares: u64) -> u32 {
         let mut bits = 0;
         for (number, node) in self.filters.iter().enumerate() {
             bits |= u32::from(node.holds(compares)) << number;

@@ -41,9 +41,16 @@ pub(super) struct Family<'a> {
 type Set = Vec<bool>;
 
 impl<'a> Family<'a> {
-    pub(super) fn of(index: &'a Index, trace: &'a TraceRow, braces: &[Braces]) -> Self {
-        let places = in_order(index, trace).into_iter();
-        let members = places.filter_map(|(segment, row)| {
+    /// Parents are looked for only where the query `relates` spans.
+    pub(super) fn of(
+        index: &'a Index,
+        trace: &'a TraceRow,
+        braces: &[Braces],
+        relates: bool,
+    ) -> Self {
+        let places = in_order(index, trace);
+        let mut members = Vec::with_capacity(places.len());
+        members.extend(places.into_iter().filter_map(|(segment, row)| {
             let found = index.segments().get(segment)?.rows().get(row)?;
             let braces = braces.get(segment).and_then(Option::as_ref);
             Some(Member {
@@ -54,9 +61,10 @@ impl<'a> Family<'a> {
                 parent_id: found.parent,
                 parent: None,
             })
-        });
-        let mut members: Vec<Member> = members.collect();
-        set_parents(&mut members);
+        }));
+        if relates {
+            set_parents(&mut members);
+        }
         Self {
             index,
             trace,

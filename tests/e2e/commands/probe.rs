@@ -314,7 +314,11 @@ async fn a_probe_of_the_configuration_runs_again_and_again_and_is_counted_apart(
     );
     let proxy = Setup::front(&origin).with(&probes).start().await;
 
-    let page = async |proxy: &Proxy| get(proxy.admin, "/metrics", &[]).await.text();
+    let page = async |proxy: &Proxy| {
+        get(proxy.admin, "/metrics", &[("host", "localhost")])
+            .await
+            .text()
+    };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     let counted = loop {
         let page = page(&proxy).await;
@@ -367,7 +371,9 @@ async fn a_run_asks_its_own_store_for_spans_and_marks_nothing_where_that_is_off(
     let proxy = Setup::new(&text).start().await;
     let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
     loop {
-        let page = get(proxy.admin, "/metrics", &[]).await.text();
+        let page = get(proxy.admin, "/metrics", &[("host", "localhost")])
+            .await
+            .text();
         if page.contains("edgespan_probe_success{probe=\"own\"} 1") {
             assert!(
                 page.contains("edgespan_synthetic_requests_total{result=\"ok\"} 0"),
