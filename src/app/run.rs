@@ -144,12 +144,7 @@ impl Running {
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let opened = Opened::all(&plan, options.inherited, &metrics).await?;
-        let Opened {
-            tls,
-            bound,
-            doors,
-            store,
-        } = opened;
+        let (tls, doors, store) = (opened.tls, opened.doors, opened.store);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = ledger_of(&destinations);
@@ -168,7 +163,11 @@ impl Running {
             tls,
         };
         let store = StoreAtWork::start(store, &metrics);
-        let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
+        let doorways = opened
+            .bound
+            .into_iter()
+            .map(|one| one.open(&behind))
+            .collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
