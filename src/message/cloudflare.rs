@@ -9,8 +9,8 @@ use crate::net::TrustedPeers;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-/// The edge's addresses, as published at `cloudflare.com/ips-v4` and `ips-v6`: the list of
-/// 2023-09-28, which was still in force on 2026-11-21. A setting replaces it.
+/// The edge's addresses, as published at `cloudflare.com/ips-v4` and `ips-v6`: the list whose page
+/// gives 2023-09-28 as its last change. A setting replaces it, since the list may change.
 const EDGE: [&str; 22] = [
     "173.245.48.0/20",
     "103.21.244.0/22",

@@ -22,21 +22,25 @@ const CREDENTIALS: [&str; 17] = [
 ];
 
 /// Words that the name of a credential holds, whoever made it up.
-const WORDS: [&str; 14] = [
+const WORDS: [&str; 18] = [
     "api-key",
     "apikey",
     "assertion",
     "auth-token",
+    "authentication",
     "authorization",
     "bearer",
     "credential",
     "jwt",
+    "passphrase",
     "passwd",
     "password",
+    "saml",
     "secret",
     "session",
     "signature",
     "token",
+    "verify",
 ];
 
 /// Whether this field is known to be a credential, under whatever spelling.
@@ -90,6 +94,9 @@ mod tests {
             "X-Functions-Key",
             "X-Internal-Auth",
             "X-Hub-Signature-256",
+            // What a CDN proves itself to its origin with.
+            "X-Origin-Verify",
+            "X-Authentication",
         ] {
             assert!(!is_credential(name) && may_be_credential(name), "{name}");
         }

@@ -48,7 +48,7 @@ pub enum Side {
 pub struct Mismatch {
     /// What was wanted, in words.
     pub expected: String,
-    /// What was there.
+    /// What was there: neither masked nor cut yet.
     pub got: String,
 }
 
@@ -58,7 +58,7 @@ impl Matcher {
         let failed = self.0.iter().find(|test| !test.holds(actual, values))?;
         Some(Mismatch {
             expected: failed.told(values),
-            got: actual.map_or_else(|| "nothing".to_owned(), shown),
+            got: actual.map_or_else(|| "nothing".to_owned(), Value::to_string),
         })
     }
 
@@ -93,9 +93,12 @@ impl Test {
 
     fn told(&self, values: &Values) -> String {
         match self {
-            Self::Equals(expected) => shown(&expected.render(values)),
+            Self::Equals(expected) => shown(&expected.render(values), values),
             Self::Matches(regex) => format!("a match of /{regex}/"),
-            Self::Contains(part) => format!("{:?} in it", cut(&part.render(values))),
+            Self::Contains(part) => {
+                let part = values.masked(&part.render(values));
+                format!("{:?} in it", cut(&part))
+            }
             Self::Exists(true) => "anything".to_owned(),
             Self::Exists(false) => "nothing".to_owned(),
             Self::Number(side, than) => format!("{} {than}", side.name()),
@@ -158,17 +161,14 @@ fn text(value: &Value) -> String {
 }
 
 fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            value.as_f64()
-        }
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.as_f64(), |text| text.trim().parse().ok())
 }
 
-/// A value as a person reads it: JSON, cut.
-pub(super) fn shown(value: &Value) -> String {
-    cut(&value.to_string())
+/// A value as a person reads it: JSON, masked, and cut after that.
+fn shown(value: &Value, values: &Values) -> String {
+    cut(&values.masked(&value.to_string()))
 }
 
 /// At most [`SHOWN_MAX`] characters.

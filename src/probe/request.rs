@@ -84,9 +84,10 @@ impl Prepared {
             if may_be_credential(name.as_str()) {
                 hide_credential(&value, values);
             }
+            let is_secret = may_be_credential(name.as_str()) || values.tells_secret(&value);
             let value = HeaderValue::from_bytes(value.as_bytes());
             let mut value = value.map_err(|_| BadRequest::Header(name.clone()))?;
-            value.set_sensitive(may_be_credential(name.as_str()));
+            value.set_sensitive(is_secret);
             headers.append(name, value);
         }
         if body.is_empty() && matches!(ask.method, Method::POST | Method::PUT | Method::PATCH) {
@@ -102,8 +103,15 @@ impl Prepared {
         })
     }
 
-    /// Where an answer sends on to; None if it does not, or to nowhere that can be asked.
-    pub(super) fn redirected(&self, status: StatusCode, answer: &HeaderMap) -> Option<Self> {
+    /// Where an answer sends on to; None if it does not, or to nowhere that can be asked. Another
+    /// origin gets nothing that proves who somebody is: headers that may are left out, and a body
+    /// with a secret in it goes nowhere, so that the redirect is the answer.
+    pub(super) fn redirected(
+        &self,
+        status: StatusCode,
+        answer: &HeaderMap,
+        values: &Values,
+    ) -> Option<Self> {
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return None;
         }
@@ -124,9 +132,11 @@ impl Prepared {
             next.headers.remove(CONTENT_LENGTH);
         }
         if url.origin() != self.url.origin() {
-            let names: Vec<HeaderName> = next.headers.keys().cloned().collect();
-            let credentials = names.iter().filter(|name| may_be_credential(name.as_str()));
-            for name in credentials {
+            if values.tells_secret(&String::from_utf8_lossy(&next.body)) {
+                return None;
+            }
+            let lines = self.headers.iter();
+            for (name, _) in lines.filter(|(_, value)| value.is_sensitive()) {
                 next.headers.remove(name);
             }
         }
@@ -283,7 +293,9 @@ mod tests {
         let sent = |location: &str| {
             let mut answer = HeaderMap::new();
             answer.insert(LOCATION, location.parse().unwrap());
-            first.redirected(StatusCode::FOUND, &answer).unwrap()
+            first
+                .redirected(StatusCode::FOUND, &answer, &values)
+                .unwrap()
         };
         assert!(sent("/x").headers.contains_key(AUTHORIZATION));
         assert!(
@@ -292,6 +304,43 @@ mod tests {
                 .contains_key(AUTHORIZATION)
         );
         assert_eq!(sent("/x").method, Method::GET);
+    }
+
+    #[test]
+    fn a_secret_goes_to_no_other_origin_in_whatever_it_stands() {
+        let mut values = Values::default();
+        values.set("pin", "pin-4711".to_owned(), true);
+        values.set("plain", "1".to_owned(), false);
+        let mut asked = ask(Whither::Path(template("/")));
+        asked.headers = vec![
+            (HeaderName::from_static("x-door"), template("{{pin}}")),
+            (HeaderName::from_static("x-plain"), template("{{plain}}")),
+        ];
+        let base: Url = "https://app.test".parse().unwrap();
+        let names = ["x-door", "x-plain"];
+        let sent = |asked: &Ask, status, location: &'static str| {
+            let mut values = values.clone();
+            let first = Prepared::of(asked, Some(&base), &mut values).unwrap();
+            let mut answer = HeaderMap::new();
+            answer.insert(LOCATION, HeaderValue::from_static(location));
+            first.redirected(status, &answer, &values)
+        };
+        for (location, expected) in [
+            ("/x", [true, true]),
+            ("https://other.test/", [false, true]),
+            ("http://app.test/", [false, true]),
+        ] {
+            let sent = sent(&asked, StatusCode::FOUND, location).unwrap();
+            let has = names.map(|name| sent.headers.contains_key(name));
+            assert_eq!(has, expected, "{location}");
+        }
+
+        asked.payload = Payload::Form(vec![("pin".to_owned(), template("{{pin}}"))]);
+        let kept = StatusCode::PERMANENT_REDIRECT;
+        assert!(sent(&asked, kept, "/x").is_some());
+        assert!(sent(&asked, kept, "https://other.test/").is_none());
+        let turned = sent(&asked, StatusCode::SEE_OTHER, "https://other.test/");
+        assert!(turned.unwrap().body.is_empty());
     }
 
     #[test]
@@ -312,10 +361,11 @@ mod tests {
         let first = prepared(&asked);
         let mut answer = HeaderMap::new();
         answer.insert(LOCATION, HeaderValue::from_static("next"));
-        let kept = first.redirected(StatusCode::TEMPORARY_REDIRECT, &answer);
+        let values = Values::default();
+        let kept = first.redirected(StatusCode::TEMPORARY_REDIRECT, &answer, &values);
         let kept = kept.unwrap();
         assert_eq!((kept.method, &*kept.body), (Method::POST, &b"x"[..]));
         assert_eq!(kept.url.as_str(), "http://app.test/shop/next");
-        assert!(first.redirected(StatusCode::OK, &answer).is_none());
+        assert!(first.redirected(StatusCode::OK, &answer, &values).is_none());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::answer::Answered;
 use super::jar::Jar;
+use super::matcher;
 use super::outcome::{End, Failed, Outcome, StepOutcome};
 use super::plan::{Plan, Source, Step, Traces};
 use super::request::Prepared;
@@ -144,14 +145,8 @@ impl Runner {
             failed = self.spans(plan, step, id, &run.values).await;
         }
         // Masked at the end, since a capture makes a secret of what was shown before.
-        let failed: Vec<Failed> = failed
-            .into_iter()
-            .map(|one| Failed {
-                expected: run.values.masked(&one.expected),
-                got: run.values.masked(&one.got),
-                ..one
-            })
-            .collect();
+        let failed = failed.into_iter().map(|one| told(one, &run.values));
+        let failed: Vec<Failed> = failed.collect();
         if !failed.is_empty() {
             outcome.end = End::Failed(failed);
         }
@@ -184,7 +179,7 @@ impl Runner {
                 Err(error) => break Err(error),
             };
             run.jar.take(&prepared.url, &answer.headers);
-            let next = prepared.redirected(answer.status, &answer.headers);
+            let next = prepared.redirected(answer.status, &answer.headers, &run.values);
             match next {
                 Some(next) if follow > 0 => {
                     follow -= 1;
@@ -288,6 +283,15 @@ impl Runner {
     }
 }
 
+/// What does not hold, as it may be shown: cut after it was masked, for half a secret is one, too.
+fn told(failed: Failed, values: &Values) -> Failed {
+    Failed {
+        expected: values.masked(&failed.expected),
+        got: matcher::cut(&values.masked(&failed.got)),
+        ..failed
+    }
+}
+
 fn blank(step: &Step, end: End) -> StepOutcome {
     StepOutcome {
         name: step.name.clone(),
@@ -307,5 +311,29 @@ fn unanswered(error: &(dyn Error + 'static), is_unreachable: bool, values: &Valu
     End::Unanswered {
         why: values.masked(&plain_chain(error)),
         is_unreachable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_half_of_a_secret_is_left_where_a_value_is_cut() {
+        let mut values = Values::default();
+        values.hide("hunter2-hunter2");
+        let got = |before: usize| {
+            let failed = Failed {
+                what: "body".to_owned(),
+                expected: "anything".to_owned(),
+                got: "x".repeat(before) + "hunter2-hunter2" + &"y".repeat(300),
+                place: crate::probe::plan::Place::default(),
+            };
+            told(failed, &values).got
+        };
+        for before in 180..210 {
+            assert!(!got(before).contains("hun"), "{}", got(before));
+            assert_eq!(got(before).chars().count(), 203);
+        }
     }
 }

@@ -103,10 +103,15 @@ impl Values {
         self.named.get(name).map(String::as_str)
     }
 
-    /// Masks a value from now on, also as addresses and forms spell it.
+    /// Masks a value from now on, also as addresses, forms and JSON spell it.
     pub fn hide(&mut self, value: &str) {
         let form: String = url::form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        for spelling in [value.to_owned(), form, encoded(value)] {
+        let json = serde_json::Value::from(value).to_string();
+        let json = json
+            .strip_prefix('"')
+            .and_then(|json| json.strip_suffix('"'));
+        let json = json.unwrap_or_default().to_owned();
+        for spelling in [value.to_owned(), form, encoded(value), json] {
             if !spelling.is_empty() && !self.secrets.contains(&spelling) {
                 self.secrets.push(spelling);
             }
@@ -114,6 +119,12 @@ impl Values {
         // The longest first: a secret may be the beginning of another one.
         self.secrets
             .sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    }
+
+    /// Whether something that nobody may see is in `text`.
+    pub fn tells_secret(&self, text: &str) -> bool {
+        let mut secrets = self.secrets.iter();
+        secrets.any(|secret| text.contains(secret.as_str()))
     }
 
     /// `text` as it may be shown.
@@ -163,6 +174,14 @@ mod tests {
         assert_eq!(shown, "alice: ***, ***, ***");
         assert!(!format!("{values:?}").contains("a b"));
         assert_eq!(format!("{:?}", Secret::new("x")), "Secret(...)");
+    }
+
+    #[test]
+    fn a_secret_is_masked_as_json_spells_it() {
+        let mut values = Values::default();
+        values.hide("a\\b\"");
+        let shown = serde_json::json!({"k": "a\\b\""}).to_string();
+        assert_eq!(values.masked(&shown), r#"{"k":"***"}"#);
     }
 
     #[test]

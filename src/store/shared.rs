@@ -36,6 +36,10 @@ pub(super) struct Shared {
     /// Sorts in; None if the machine gave no thread, then readers do it.
     sorter: Option<Thread>,
     ended: Arc<AtomicBool>,
+    /// How many have, or wait for, the index to read it.
+    reading: AtomicUsize,
+    /// Figures as they were told last.
+    told: Mutex<StoreStats>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -55,6 +59,11 @@ impl Shared {
             news: Notify::new(),
             sorter: sorter(Weak::clone(this), Arc::clone(&ended)),
             ended,
+            reading: AtomicUsize::new(0),
+            told: Mutex::new(StoreStats {
+                bytes_max: bytes_max as u64,
+                ..StoreStats::default()
+            }),
         })
     }
 
@@ -99,6 +108,7 @@ impl Shared {
         if !self.with_inbox(|inbox| inbox.is_empty()) {
             drop(self.write());
         }
+        let _counted = Counted::in_(&self.reading);
         ask(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -137,24 +147,15 @@ impl Shared {
 
     pub(super) fn stats(&self) -> StoreStats {
         let refused = self.with_inbox(|inbox| inbox.refused_spans);
-        // Figures are asked for where requests are served: they do not wait for a search to end.
-        if let Ok(index) = self.index.try_write() {
-            drop(self.sort_in(index));
+        // Figures are asked for where requests are served: they do not wait for a search to end,
+        // nor behind somebody who waits for that. Sorting in is short, and is waited for.
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.reading.load(Ordering::Acquire) == 0 {
+            *told = figures(&self.write(), refused);
+        } else if let Ok(index) = self.index.try_read() {
+            *told = figures(&index, refused);
         }
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        StoreStats {
-            traces: index.traces().len() as u64,
-            spans: index.spans,
-            bytes: index.memory() as u64,
-            bytes_max: index.bytes_max() as u64,
-            evicted_traces: index.evicted_traces,
-            evicted_spans: index.evicted_spans,
-            refused_spans: index.refused_spans + refused,
-            began: index
-                .traces()
-                .front()
-                .map(|trace| Timestamp::from_unix_nanos(trace.start)),
-        }
+        *told
     }
 
     /// The newest sequence number; None while somebody reads. Never waits for a search.
@@ -198,7 +199,7 @@ impl Drop for Shared {
     }
 }
 
-/// One of those who wait.
+/// One of those who wait, or read.
 struct Counted<'a>(&'a AtomicUsize);
 
 impl<'a> Counted<'a> {
@@ -245,6 +246,22 @@ impl SpanSink for Sink {
             sorter.unpark();
         }
         store.tell();
+    }
+}
+
+fn figures(index: &Index, refused: u64) -> StoreStats {
+    StoreStats {
+        traces: index.traces().len() as u64,
+        spans: index.spans,
+        bytes: index.memory() as u64,
+        bytes_max: index.bytes_max() as u64,
+        evicted_traces: index.evicted_traces,
+        evicted_spans: index.evicted_spans,
+        refused_spans: index.refused_spans + refused,
+        began: index
+            .traces()
+            .front()
+            .map(|trace| Timestamp::from_unix_nanos(trace.start)),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::context;
 use super::verdict::{Change, How, Verdict};
+use crate::message::credential::may_be_credential;
 
 /// What a header means, as far as it decides which changes are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +26,17 @@ pub enum Kind {
 pub type Line = (String, String);
 
 /// What became of `sent`. `arrived` are all lines that arrived, `removed` the names of those
-/// whose values are not told.
+/// whose values are not told. Of what may be a credential no value is told: reports are kept.
 pub fn compare(kind: Kind, sent: &[Line], arrived: &[Line], removed: &[String]) -> Verdict {
+    match told(kind, sent, arrived, removed) {
+        Verdict::Changed(change) if sent.iter().any(|(name, _)| may_be_credential(name)) => {
+            Verdict::Changed(change.untold())
+        }
+        other => other,
+    }
+}
+
+fn told(kind: Kind, sent: &[Line], arrived: &[Line], removed: &[String]) -> Verdict {
     let is_sent = |name: &str| sent.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
     let of_ours: Vec<&Line> = arrived.iter().filter(|(name, _)| is_sent(name)).collect();
     if of_ours.is_empty() {

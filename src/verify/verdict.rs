@@ -104,6 +104,15 @@ impl Change {
             arrived: around(arrived, at),
         }
     }
+
+    /// The same without the values.
+    pub(super) fn untold(self) -> Self {
+        Self {
+            sent: "***".to_owned(),
+            arrived: "***".to_owned(),
+            ..self
+        }
+    }
 }
 
 /// The text around character `at`, from a member's begin on if one begins near.

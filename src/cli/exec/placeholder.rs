@@ -68,7 +68,8 @@ pub(super) fn without_secrets(command: &[OsString]) -> Vec<String> {
         let text = argument.to_string_lossy();
         let hidden = std::mem::take(&mut hides_next);
         let is_option = text.starts_with('-');
-        if hidden && !is_option {
+        // Also what begins with a hyphen: passwords may.
+        if hidden {
             return REDACTED.to_owned();
         }
         let (name, value) = match text.split_once(['=', ':']) {
@@ -81,7 +82,16 @@ pub(super) fn without_secrets(command: &[OsString]) -> Vec<String> {
                 hides_next = true;
                 text.chars().take(SHOWN_MAX).collect()
             }
-            _ => without_credentials(&text).chars().take(SHOWN_MAX).collect(),
+            _ => {
+                let (before, address) = match text.split_once('=') {
+                    Some((option, address)) if !option.contains("://") => {
+                        (format!("{option}="), address)
+                    }
+                    _ => (String::new(), &*text),
+                };
+                let whole = before + &without_credentials(address);
+                whole.chars().take(SHOWN_MAX).collect()
+            }
         }
     };
     command.iter().map(shown).collect()
@@ -152,6 +162,11 @@ mod tests {
             "PGPASSWORD=x",
             "--retries",
             "3",
+            "--url=https://user:pw@example.com/b",
+            "DATABASE=postgres://user:pw@db/orders",
+            "https://example.com/?next=https://a",
+            "--token",
+            "-abc",
         ]);
 
         let shown = without_secrets(&command);
@@ -168,6 +183,11 @@ mod tests {
             "PGPASSWORD=REDACTED",
             "--retries",
             "3",
+            "--url=https://example.com/b",
+            "DATABASE=postgres://db/orders",
+            "https://example.com/",
+            "--token",
+            "REDACTED",
         ];
         assert_eq!(shown, expected);
     }

@@ -79,11 +79,17 @@ pub fn flows(current: &OsStr) -> Vec<CompletionCandidate> {
     words_of(words, current)
 }
 
-/// What has a character that drives a terminal is no word for a command line.
+/// What drives a terminal or a shell is no word for a command line: shells put a word there as it
+/// is, and anybody whose spans are kept chooses names of services and flows.
+fn is_harmless(word: &str) -> bool {
+    let plain = |one: char| one.is_alphanumeric() || "-_./:@%+,={}*".contains(one);
+    word == escape::shown(word) && word.chars().all(plain) && !word.starts_with(['-', '='])
+}
+
 fn words_of(words: Option<Vec<String>>, current: &OsStr) -> Vec<CompletionCandidate> {
     let typed = current.to_string_lossy();
     let mut words = words.unwrap_or_default();
-    words.retain(|word| word.starts_with(&*typed) && *word == *escape::shown(word));
+    words.retain(|word| word.starts_with(&*typed) && is_harmless(word));
     words.sort_unstable();
     words.truncate(WORDS_MAX);
     words.into_iter().map(CompletionCandidate::new).collect()
@@ -136,5 +142,36 @@ mod tests {
             .collect();
         assert_eq!(found, ["/orders", "/orders/{id}"]);
         assert!(words_of(None, OsStr::new("")).is_empty());
+    }
+
+    #[test]
+    fn no_word_is_offered_that_a_shell_would_run() {
+        let harmless = ["shop", "/orders/{id}/*", "a.b:8080", "größe", "user@host"];
+        let words = [
+            "$(reboot)",
+            "`reboot`",
+            "a;reboot",
+            "a|sh",
+            "a&b",
+            "a>b",
+            "a b",
+            "'",
+            "\"",
+            "a\\b",
+            "!1",
+            "~root",
+            "-x",
+            "=ls",
+            "#a",
+            "a(b)",
+        ];
+        let all = words.into_iter().chain(harmless).map(str::to_owned);
+
+        let found = words_of(Some(all.collect()), OsStr::new(""));
+
+        let mut expected = harmless;
+        expected.sort_unstable();
+        let found: Vec<_> = found.iter().map(|word| word.get_value()).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -170,20 +170,26 @@ impl Watch {
         });
         let (changes, found) = looked.await?;
         self.after = changes.sequence;
-        self.has_missed |= changes.missed;
+        self.has_missed |= changes.missed || found.is_none();
+        let found = found.unwrap_or_default();
         Ok(found)
     }
 }
 
-fn wanted(store: &TraceStore, search: &Search, changes: &Changes) -> Vec<Value> {
+/// None: the search took too long.
+fn wanted(store: &TraceStore, search: &Search, changes: &Changes) -> Option<Vec<Value>> {
     if changes.traces.is_empty() {
-        return Vec::new();
+        return Some(Vec::new());
     }
     let news: HashSet<TraceId> = changes.traces.iter().copied().collect();
-    let mut hits = store.search(search).hits;
+    let found = store.search(search);
+    if found.is_cut_off {
+        return None;
+    }
+    let mut hits = found.hits;
     hits.retain(|hit| news.contains(&hit.summary.id));
     hits.sort_by_key(|hit| hit.summary.start);
-    hits.iter().map(summary).collect()
+    Some(hits.iter().map(summary).collect())
 }
 
 fn ended(sequence: u64, has_missed: bool) -> Value {

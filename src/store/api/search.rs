@@ -8,7 +8,7 @@ use crate::store::traceql::Query;
 use crate::store::{Hit, HitSpan, Search, SearchAnswer};
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 use serde_json::{Map, Value, json};
 
 /// Traces in an answer if the question does not say.
@@ -61,8 +61,15 @@ async fn answer(
 ) -> Result<Response, Refused> {
     let search = asked(&Parameters::of(uri))?;
     let (store, gzip) = (api.store()?, takes_gzip(headers));
-    let work = move || Made::json(&write(&store.search(&search)), gzip);
-    Ok(api.questions.work(work).await?.response())
+    let work = move || {
+        let found = store.search(&search);
+        (!found.is_cut_off).then(|| Made::json(&write(&found), gzip))
+    };
+    let made = api.questions.work(work).await?;
+    made.map(Made::response).ok_or_else(|| {
+        let message = "it took longer than 5 s; ask for a shorter time or more exactly";
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    })
 }
 
 /// What the parameters ask for.
@@ -91,6 +98,7 @@ fn asked(parameters: &Parameters<'_>) -> Result<Search, Refused> {
         end,
         limit: parameters.count("limit", LIMIT, LIMIT_MAX)?,
         spans_max,
+        ..Search::default()
     })
 }
 

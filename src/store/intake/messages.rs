@@ -2,6 +2,7 @@
 //! requests.
 
 use super::coding::Coding;
+use super::weight;
 use crate::store::StoreInForce;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -18,8 +19,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Longest message, packed or not.
 pub(super) const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Messages that are taken at a time, from their first byte on; that bounds their memory.
+/// Messages that are taken at a time, from their first byte on: that bounds the memory of what has
+/// arrived and of what it is unpacked to.
 const MESSAGES_MAX: usize = 8;
+/// Those of them that are read at a time, which takes many times their bytes; see [`weight`].
+const READ_MAX: usize = 2;
 /// How long one more waits for its turn before it is told to come again.
 const TURN_MAX: Duration = Duration::from_secs(2);
 /// How long a message may take to arrive.
@@ -36,7 +40,7 @@ pub(super) enum Wire {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Refusal {
     /// It is too long.
-    #[error("a message may have 4 MiB, unpacked as well")]
+    #[error("a message may have 4 MiB, unpacked as well, and 32 MiB in memory")]
     TooLarge,
     /// It is no OTLP.
     #[error("this is no OTLP: {0}")]
@@ -68,6 +72,7 @@ pub struct IntakeReading {
 pub struct Intake {
     pub(in crate::store) store: StoreInForce,
     turns: Arc<Semaphore>,
+    reading: Arc<Semaphore>,
     counts: Arc<Counts>,
 }
 
@@ -84,6 +89,7 @@ impl Intake {
         Self {
             store,
             turns: Arc::new(Semaphore::new(MESSAGES_MAX)),
+            reading: Arc::new(Semaphore::new(READ_MAX)),
             counts: Arc::default(),
         }
     }
@@ -114,8 +120,12 @@ impl Intake {
     ) -> Result<ExportTraceServiceResponse, Refusal> {
         let store = self.store.load().ok_or(Refusal::Off)?;
         let counts = Arc::clone(&self.counts);
+        let reading = Arc::clone(&self.reading).acquire_owned().await;
+        let reading = reading.map_err(|_closed| Refusal::Busy)?;
         // Megabytes take milliseconds, which requests on this thread would wait.
         let taken = tokio::task::spawn_blocking(move || {
+            // Held until the work is done, even when its asker has left.
+            let _reading = reading;
             let message = read(&coding.unpack(&packed)?, wire)?;
             let taken = store.take(message.resource_spans);
             let refused = taken.refused;
@@ -144,6 +154,7 @@ impl Intake {
 }
 
 fn read(message: &[u8], wire: Wire) -> Result<ExportTraceServiceRequest, Refusal> {
+    weight::check(message, wire)?;
     match wire {
         Wire::Protobuf => ExportTraceServiceRequest::decode(message)
             .map_err(|error| Refusal::Malformed(error.to_string())),

@@ -10,6 +10,7 @@ mod door;
 mod grpc;
 mod http;
 mod messages;
+mod weight;
 
 pub use self::door::{BoundDoor, OtlpDoor};
 pub use self::messages::{Intake, IntakeReading};

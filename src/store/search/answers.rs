@@ -5,12 +5,16 @@
 //! is read where it stands.
 
 use super::compare::{fits, int_fits, kind_fits, status_fits, text_fits};
+use super::patience::Patience;
 use super::plan::Plan;
 use crate::store::index::{Index, TraceRow};
 use crate::store::segment::{HAS_EVENTS, HAS_LINKS, Row, Segment};
 use crate::store::traceql::ast::{AttributeScope, Compare, Field, Intrinsic, Literal, Op};
 use crate::store::wire::{Content, Fields, Raw, pair_parts};
 use crate::view::{Kind, Status};
+
+/// Rows between two looks at the clock.
+const ROWS_A_LOOK: usize = 1024;
 
 /// Comparisons that hold, and those that found their attribute.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +39,7 @@ pub(super) struct Answers<'a> {
     plan: &'a Plan,
     index: &'a Index,
     segment: &'a Segment,
+    patience: &'a Patience,
     /// For each attribute kept.
     entries: Vec<Answer>,
     /// Which of these answer something about a span, 64 in a number: this stays in the processor's
@@ -48,8 +53,13 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    pub(super) fn of(plan: &'a Plan, index: &'a Index, segment: &'a Segment) -> Self {
-        let entries = entries(plan, segment);
+    pub(super) fn of(
+        plan: &'a Plan,
+        index: &'a Index,
+        segment: &'a Segment,
+        patience: &'a Patience,
+    ) -> Self {
+        let entries = entries(plan, segment, patience);
         let sources = (0..segment.sources().len()).map(|source| {
             let mut answer = Answer::default();
             let source = u16::try_from(source).unwrap_or(u16::MAX);
@@ -76,6 +86,7 @@ impl<'a> Answers<'a> {
             plan,
             index,
             segment,
+            patience,
             telling: telling.collect(),
             sources: sources.collect(),
             names: vec![None; segment.texts()],
@@ -90,7 +101,11 @@ impl<'a> Answers<'a> {
         // Where nothing was found, no span's attributes have to be looked at.
         let looks = self.telling.iter().any(|bits| *bits != 0);
         let mut all = Vec::new();
+        let is_slow = !self.plan.of_rest.is_empty();
         for (number, row) in rows.iter().enumerate() {
+            if (is_slow || number.is_multiple_of(ROWS_A_LOOK)) && self.patience.is_over() {
+                return None;
+            }
             let Some(trace) = self.index.trace_of(self.segment, row.trace) else {
                 continue;
             };
@@ -190,7 +205,7 @@ impl<'a> Answers<'a> {
         let text = std::str::from_utf8(self.segment.text(name)).unwrap_or_default();
         let mut holds = 0;
         for (number, compare) in self.plan.compares.iter().enumerate() {
-            if self.of_name >> number & 1 == 1 {
+            if self.of_name >> number & 1 == 1 && !self.patience.is_over() {
                 holds |= u64::from(text_fits(compare, text)) << number;
             }
         }
@@ -212,7 +227,7 @@ impl<'a> Answers<'a> {
 }
 
 /// For each attribute kept, what it answers.
-fn entries(plan: &Plan, segment: &Segment) -> Vec<Answer> {
+fn entries(plan: &Plan, segment: &Segment, patience: &Patience) -> Vec<Answer> {
     let asked = plan.of_span | plan.of_resource;
     if asked == 0 {
         return Vec::new();
@@ -232,6 +247,9 @@ fn entries(plan: &Plan, segment: &Segment) -> Vec<Answer> {
     let answers = keys.map(|(entry, key)| {
         let mut answer = Answer::default();
         for (_, number, compare) in asked.iter().filter(|(asked, ..)| asked == key) {
+            if compare.pattern.is_some() && patience.is_over() {
+                break;
+            }
             let pair = segment.pair(u32::try_from(entry).unwrap_or(u32::MAX));
             let holds = if compare.with == Literal::Nil {
                 compare.op == Op::NotEqual
@@ -336,11 +354,11 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The answers that all spans of a trace share, for each trace.
-pub(super) fn of_traces(plan: &Plan, index: &Index) -> Vec<u64> {
+pub(super) fn of_traces(plan: &Plan, index: &Index, patience: &Patience) -> Vec<u64> {
     if plan.of_trace.is_empty() {
         return Vec::new();
     }
-    let traces = index.traces().iter();
+    let traces = index.traces().iter().take_while(|_| !patience.is_over());
     traces.map(|trace| of_trace(plan, index, trace)).collect()
 }
 

@@ -6,6 +6,10 @@ use crate::store::wire::Raw;
 use crate::view::{Kind, Status};
 use std::cmp::Ordering;
 
+/// Longest text that a pattern is tried on, in bytes. A longer one fits none, nor its opposite: the
+/// largest pattern would take minutes for the largest value.
+const PATTERN_TEXT_MAX: usize = 64 * 1024;
+
 /// Whether an attribute's value fits. One of another type fits nothing, `!=` neither. Of a list
 /// one element has to fit, and for `!=` and `!~` all of them.
 pub(super) fn fits(compare: &Compare, value: &Raw<'_>) -> bool {
@@ -47,6 +51,7 @@ fn one_fits(compare: &Compare, value: &Raw<'_>) -> bool {
 /// Whether a text fits.
 pub(super) fn text_fits(compare: &Compare, text: &str) -> bool {
     match (&compare.pattern, &compare.with) {
+        (Some(_), _) if text.len() > PATTERN_TEXT_MAX => false,
         (Some(pattern), _) => pattern.is_match(text) == (compare.op == Op::Matches),
         (None, Literal::Text(with)) => compare.op.fits(text.cmp(with.as_str())),
         // Every span has one, if only an empty one.

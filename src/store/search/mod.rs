@@ -3,6 +3,7 @@
 mod answers;
 mod compare;
 mod hits;
+mod patience;
 mod plan;
 mod sets;
 
@@ -17,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::view::Value;
 use answers::{Answers, Braces};
 use opentelemetry::trace::{SpanId, TraceId};
+use patience::Patience;
 use plan::{Pipe, Plan};
 use sets::Family;
 use std::ops::Range;
@@ -24,6 +26,8 @@ use std::time::Duration;
 
 /// From so many spans on a second thread helps.
 const SPANS_FOR_TWO: u64 = 50_000;
+/// How long a search takes at most. Spans that come meanwhile wait, so it has to end.
+const WITHIN: Duration = Duration::from_secs(5);
 
 /// Which traces are wanted. All conditions hold together.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +46,8 @@ pub struct Search {
     pub limit: usize,
     /// Most spans told of each trace.
     pub spans_max: usize,
+    /// How long it may take; then it ends without an answer.
+    pub within: Duration,
 }
 
 impl Default for Search {
@@ -54,6 +60,7 @@ impl Default for Search {
             end: None,
             limit: 20,
             spans_max: 3,
+            within: WITHIN,
         }
     }
 }
@@ -83,6 +90,8 @@ pub struct SearchAnswer {
     pub hits: Vec<Hit>,
     /// Whether these are all; if not, older ones were left out because of the limit.
     pub is_complete: bool,
+    /// Whether the time was up before all was looked at; then there are no hits.
+    pub is_cut_off: bool,
     /// How many traces were looked at.
     pub inspected_traces: u64,
     /// How many bytes of the store were looked at.
@@ -137,18 +146,22 @@ pub struct HitSpan {
 /// Searches.
 pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
     let plan = Plan::of(search.query.as_ref());
-    let of_traces = answers::of_traces(&plan, index);
+    let patience = Patience::new(search.within);
+    let of_traces = answers::of_traces(&plan, index, &patience);
     let (segments, traces) = (index.segments(), index.traces());
     let threads = if index.spans < SPANS_FOR_TWO { 1 } else { 2 };
     let braces: Vec<Braces> = in_parts(segments.len(), threads, |part| {
         let segments = segments.range(part);
-        let braces = segments.map(|one| Answers::of(&plan, index, one).braces(&of_traces));
+        let braces =
+            segments.map(|one| Answers::of(&plan, index, one, &patience).braces(&of_traces));
         braces.collect()
     });
     let somewhere = somewhere(index, &braces);
+    let plan_is_plain = plan.root.as_ref().is_some_and(Pipe::is_plain);
     let fits = |at: usize, trace: &TraceRow| {
         let here = somewhere.get(at).copied().unwrap_or(0);
         search.allows(trace)
+            && (plan_is_plain || !patience.is_over())
             && plan.root.as_ref().is_some_and(|root| {
                 root.may_hold(here)
                     && (root.is_plain() || selects(index, trace, &braces, root, plan.relates))
@@ -167,11 +180,15 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
     found.truncate(search.limit);
     found.sort_unstable_by_key(newest);
     let hits = found.iter().filter_map(|(_, at)| traces.get(*at));
+    let hits = hits.take_while(|_| !patience.is_over());
+    let hits: Vec<Hit> = hits
+        .filter_map(|trace| hits::hit(index, trace, &plan, &braces, search.spans_max))
+        .collect();
+    let is_cut_off = patience.has_ended();
     SearchAnswer {
-        hits: hits
-            .filter_map(|trace| hits::hit(index, trace, &plan, &braces, search.spans_max))
-            .collect(),
-        is_complete,
+        hits: if is_cut_off { Vec::new() } else { hits },
+        is_complete: is_complete && !is_cut_off,
+        is_cut_off,
         inspected_traces: traces.len() as u64,
         inspected_bytes: index.memory() as u64,
     }

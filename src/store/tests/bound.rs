@@ -150,3 +150,21 @@ fn spans_accepted_by_many_threads_during_searches_are_all_counted() {
         stats.traces
     );
 }
+
+#[test]
+fn figures_wait_for_no_search() {
+    let store = store();
+    store.take(vec![of("shop", vec![span(1, 1, 0, 1)])]);
+    let before = store.stats();
+    let (tell, told) = std::sync::mpsc::channel();
+    let (writing, asking) = (store.clone(), store.clone());
+
+    let stats = store.0.read(|_| {
+        // Waits for us; and whoever reads after it waits for it.
+        std::thread::spawn(move || writing.take(vec![of("shop", vec![span(2, 1, 0, 1)])]));
+        std::thread::spawn(move || tell.send(asking.stats()));
+        told.recv_timeout(std::time::Duration::from_secs(30))
+    });
+
+    assert_eq!(stats, Ok(before));
+}

@@ -411,3 +411,43 @@ proptest! {
         prop_assert_eq!(found, expected, "{}", parsed);
     }
 }
+
+#[test]
+fn a_search_ends_when_its_time_is_up_and_finds_nothing() {
+    let store = store();
+    for trace in 1..=40 {
+        let long = "ab".repeat(16 * 1024) + &trace.to_string();
+        let one = with(span(trace, 1, 0, 1), "key", text(&long));
+        let named = otlp::Span { name: long, ..one };
+        store.take(vec![of("shop", vec![named])]);
+    }
+    // So large that the engine cannot keep its states: it tries all of them on each byte.
+    let slow = "(a|b)*a(a|b){1500}c";
+    for asked in [
+        format!(r#"{{ .key =~ "{slow}" }}"#),
+        format!(r#"{{ name =~ "{slow}" }}"#),
+        format!(r#"{{ rootName =~ "{slow}" }}"#),
+    ] {
+        let search = Search {
+            within: std::time::Duration::from_millis(1),
+            ..query(&asked)
+        };
+
+        let answer = store.search(&search);
+
+        assert!(answer.is_cut_off && !answer.is_complete, "{asked}");
+        assert_eq!(answer.hits, [], "{asked}");
+    }
+}
+
+#[test]
+fn no_pattern_is_tried_on_a_text_longer_than_64_kib() {
+    let store = store();
+    for (trace, length) in [(1, 64 * 1024), (2, 64 * 1024 + 1)] {
+        let one = with(span(trace, 1, 0, 1), "key", text(&"a".repeat(length)));
+        store.take(vec![of("shop", vec![one])]);
+    }
+    assert_eq!(found(&store, &query(r#"{ .key =~ "a+" }"#)), [1]);
+    assert_eq!(found(&store, &query(r#"{ .key !~ "b" }"#)), [1]);
+    assert_eq!(found(&store, &query("{ .key != nil }")), [2, 1]);
+}
