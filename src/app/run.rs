@@ -10,7 +10,7 @@ use super::probe::{self, Probing};
 use super::store::{NextStore, StoreAtWork};
 use super::telemetry::{OwnTelemetry, Readings};
 use super::verify::{self, Checking};
-use crate::admin::{self, AdminState, HandedDoors, LastReload, Readiness};
+use crate::admin::{self, AdminListeners, AdminState, HandedDoors, LastReload, Readiness};
 use crate::config::Plan;
 use crate::export::{AccountSnapshot, Exporter};
 use crate::proxy::Live;
@@ -97,6 +97,45 @@ pub enum Next {
     Successor,
 }
 
+/// What is open before anything is served.
+struct Opened {
+    tls: TlsShared,
+    bound: Vec<Bound>,
+    doors: AdminListeners,
+    store: NextStore,
+}
+
+impl Opened {
+    /// Opens every socket of `plan`, or takes over those that a predecessor handed on.
+    async fn all(
+        plan: &Plan,
+        mut inherited: Inherited,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let tls = TlsShared {
+            tickets: Tickets::new(),
+            keeper: Keeper::new(Arc::clone(metrics)),
+        };
+        let bind = |settings| Bound::new(settings, &mut inherited, &tls);
+        let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
+        let doors = open_doors(plan, &mut inherited).await?;
+        let store = NextStore::make(&plan.store, None, &Vec::new(), &mut inherited)?;
+        tell_left(&inherited);
+        Ok(Self {
+            tls,
+            bound,
+            doors,
+            store,
+        })
+    }
+}
+
+/// Looks after the certificates until it is `over`.
+fn keep_certificates(keeper: &Arc<Keeper>, over: &CancellationToken) {
+    let kept = Arc::clone(keeper).run();
+    tokio::spawn(over.clone().run_until_cancelled_owned(kept));
+}
+
 impl Running {
     /// Binds everything, then serves. Nothing is served when anything fails.
     ///
@@ -104,16 +143,8 @@ impl Running {
     /// [`StartError`].
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
-        let tls = TlsShared {
-            tickets: Tickets::new(),
-            keeper: Keeper::new(Arc::clone(&metrics)),
-        };
-        let mut inherited = options.inherited;
-        let bind = |settings| Bound::new(settings, &mut inherited, &tls);
-        let bound: Vec<Bound> = plan.listeners.iter().map(bind).collect::<Result<_, _>>()?;
-        let doors = open_doors(&plan, &mut inherited).await?;
-        let store = NextStore::make(&plan.store, None, &Vec::new(), &mut inherited)?;
-        tell_left(&inherited);
+        let opened = Opened::all(&plan, options.inherited, &metrics).await?;
+        let (tls, doors, store) = (opened.tls, opened.doors, opened.store);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = ledger_of(&destinations);
@@ -132,7 +163,11 @@ impl Running {
             tls,
         };
         let store = StoreAtWork::start(store, &metrics);
-        let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
+        let doorways = opened
+            .bound
+            .into_iter()
+            .map(|one| one.open(&behind))
+            .collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
@@ -151,12 +186,10 @@ impl Running {
         };
         let readings = telemetry.read(state.clone());
         let over = CancellationToken::new();
-        let keeper = Arc::clone(&behind.tls.keeper);
-        tokio::spawn(over.clone().run_until_cancelled_owned(keeper.run()));
+        keep_certificates(&behind.tls.keeper, &over);
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
-        let checking = verify::checking(&plan.verify, Vec::new(), &behind.metrics);
         let own = store.store();
         let probing = probe::probing(&plan.probes, Vec::new(), own.as_ref(), &behind.metrics);
         readiness.ready();
@@ -164,6 +197,7 @@ impl Running {
             admin,
             probes,
             drain_asked,
+            checking: verify::checking(&plan.verify, Vec::new(), &behind.metrics),
             plan,
             behind,
             doorways,
@@ -179,7 +213,6 @@ impl Running {
             readings,
             doors: again,
             last_reload,
-            checking,
             probing,
             readiness,
             over,

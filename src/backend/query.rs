@@ -70,9 +70,8 @@ impl Found {
     pub(super) fn cut(&mut self, limit: usize) {
         if self.traces.len() >= limit {
             self.traces.truncate(limit);
-            self.incomplete.get_or_insert_with(|| {
-                format!("the newest {limit}, there may be more: --limit shows them")
-            });
+            self.incomplete
+                .get_or_insert_with(|| format!("the newest {limit}; --limit shows more"));
         }
     }
 }

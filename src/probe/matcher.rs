@@ -161,12 +161,9 @@ fn text(value: &Value) -> String {
 }
 
 fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            value.as_f64()
-        }
-    }
+    value
+        .as_str()
+        .map_or_else(|| value.as_f64(), |text| text.trim().parse().ok())
 }
 
 /// A value as a person reads it: JSON, masked, and cut after that.

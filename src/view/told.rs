@@ -90,7 +90,12 @@ impl Span {
         match self.attribute(key)? {
             Value::Int(number) => Some(*number),
             Value::Text(number) => number.parse().ok(),
-            _ => None,
+            Value::Bool(_)
+            | Value::Double(_)
+            | Value::Bytes(_)
+            | Value::List(_)
+            | Value::Map(_)
+            | Value::Empty => None,
         }
     }
 

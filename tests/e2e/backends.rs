@@ -171,13 +171,11 @@ async fn what_a_backend_cannot_be_asked_for_is_looked_at_again() {
             .await,
             0
         );
-        let typed = Some("{ }".to_owned());
-        let refused = backend
-            .find(&Query {
-                traceql: typed,
-                ..query()
-            })
-            .await;
+        let typed = Query {
+            traceql: Some("{ }".to_owned()),
+            ..query()
+        };
+        let refused = backend.find(&typed).await;
         assert!(matches!(refused, Err(BackendError::Unsupported { .. })));
     }
 }

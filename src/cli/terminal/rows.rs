@@ -95,12 +95,18 @@ impl Row {
             // An INTERNAL span is always ours, and has a name of its own.
             service: match span.kind {
                 Kind::Internal => String::new(),
-                _ => escape::shown(span.told_service()).into_owned(),
+                Kind::Unspecified
+                | Kind::Server
+                | Kind::Client
+                | Kind::Producer
+                | Kind::Consumer => escape::shown(span.told_service()).into_owned(),
             },
             what: match span.kind {
                 Kind::Server => String::new(),
                 Kind::Client => escape::shown(&span.told_method()).into_owned(),
-                _ => escape::shown(&span.told_name()).into_owned(),
+                Kind::Unspecified | Kind::Internal | Kind::Producer | Kind::Consumer => {
+                    escape::shown(&span.told_name()).into_owned()
+                }
             },
             // The head line has told the root's.
             outcome: match span.decision() {

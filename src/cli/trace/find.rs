@@ -101,7 +101,7 @@ pub(super) async fn run(args: &FindArgs, console: &Console) -> Result<(), Failur
     if let Some(why) = &found.incomplete
         && (args.output.json || !console.stdout.is_terminal || found.traces.is_empty())
     {
-        say(&format!("not all there may be: {}\n", escape::shown(why)));
+        say(&format!("this may not be all: {}\n", escape::shown(why)));
     }
     Ok(())
 }

@@ -304,7 +304,11 @@ pub(crate) fn large(count: u64) -> Trace {
             (at + 1, parent),
             (from, from + 500),
         );
-        if at % 97 == 0 { failed(one, "") } else { one }
+        if at.is_multiple_of(97) {
+            failed(one, "")
+        } else {
+            one
+        }
     };
     let mut trace = trace((0..count).map(one).collect());
     if let Some(root) = trace.spans.first_mut() {

@@ -33,7 +33,8 @@ fn cut() -> Verdict {
     let filler = "k=".to_owned() + &"v".repeat(4096 - (whole.len() - 5) - 3) + ",";
     whole.insert_str(0, &filler);
     let line = |value: &str| vec![("baggage".to_owned(), value.to_owned())];
-    compare(Kind::Baggage, &line(&whole), &line(&whole[..4096]), &[])
+    let (arrived, _) = whole.split_at(4096);
+    compare(Kind::Baggage, &line(&whole), &line(arrived), &[])
 }
 
 fn mock_up() -> Report {
@@ -135,6 +136,23 @@ fn no_account_at_all_is_said_instead_of_a_table() {
     let mut report = blocked(Obstacle::CloudflareAccess, &Way::ALL, true);
     report.reached = None;
     insta::assert_snapshot!(drawn(&report, 80, false));
+}
+
+#[test]
+fn machines_are_not_told_that_anything_survives_without_an_account() {
+    let mut report = blocked(Obstacle::CloudflareAccess, &Way::ALL, true);
+    report.reached = None;
+    for row in &mut report.rows {
+        row.verdicts.clear();
+    }
+
+    let document = json::render(&report);
+
+    assert_eq!(document["survives"], false);
+    for check in document["checks"].as_array().unwrap() {
+        assert!(check["survives"].is_null(), "{check}");
+        assert!(check["verdict"].is_null(), "{check}");
+    }
 }
 
 #[test]

@@ -266,7 +266,7 @@ impl<'a> Family<'a> {
             Field::Attribute(scope, key) => match attribute(segment, member.row, *scope, key)? {
                 Raw::Int(number) => Some(number as f64),
                 Raw::Float(number) => Some(number),
-                _ => None,
+                Raw::Text(_) | Raw::Bool(_) | Raw::List(_) | Raw::Other => None,
             },
         }
     }

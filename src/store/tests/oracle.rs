@@ -134,20 +134,26 @@ fn compares(compare: &Compare, values: &[Value]) -> bool {
             !list.is_empty() && list.iter().all(|one| fits(compare, one))
         }
         Value::List(list) => list.iter().any(|one| fits(compare, one)),
-        one => fits(compare, one),
+        one @ (Value::Text(_)
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Double(_)
+        | Value::Bytes(_)
+        | Value::Map(_)
+        | Value::Empty) => fits(compare, one),
     })
 }
 
 fn fits(compare: &Compare, value: &Value) -> bool {
     let with = literal(&compare.with).unwrap();
     match (value, &with) {
-        (Value::Text(value), Value::Text(with)) => match compare.op {
-            Op::Matches | Op::MatchesNot => {
-                let pattern = regex::Regex::new(&format!(r"\A(?:{with})\z")).unwrap();
-                pattern.is_match(value) == (compare.op == Op::Matches)
+        (Value::Text(value), Value::Text(with)) => {
+            if !matches!(compare.op, Op::Matches | Op::MatchesNot) {
+                return compare.op.fits(value.cmp(with));
             }
-            op => op.fits(value.cmp(with)),
-        },
+            let pattern = regex::Regex::new(&format!(r"\A(?:{with})\z")).unwrap();
+            pattern.is_match(value) == (compare.op == Op::Matches)
+        }
         (Value::Bool(value), Value::Bool(with)) => compare.op.fits(value.cmp(with)),
         _ => match (figure(value), figure(&with)) {
             (Some(value), Some(with)) => compare.op.fits(value.total_cmp(&with)),
@@ -160,7 +166,12 @@ fn figure(value: &Value) -> Option<f64> {
     match value {
         Value::Int(number) => Some(*number as f64),
         Value::Double(number) => Some(*number),
-        _ => None,
+        Value::Text(_)
+        | Value::Bool(_)
+        | Value::Bytes(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Empty => None,
     }
 }
 

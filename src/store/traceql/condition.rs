@@ -272,9 +272,10 @@ fn mismatch(field: &Field, with: &Literal) -> Option<String> {
     if fits {
         return None;
     }
-    let got = match with {
-        Literal::Status(status) => format!("`{}`", status_name(*status)),
-        other => format!("`{other}`"),
+    let got = if let Literal::Status(status) = with {
+        format!("`{}`", status_name(*status))
+    } else {
+        format!("`{with}`")
     };
     Some(format!("{} is {wanted}, not {got}", intrinsic.name()))
 }

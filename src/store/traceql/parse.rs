@@ -250,9 +250,8 @@ impl Parser {
         };
         self.next += 1;
         let at = self.at();
-        let with = match self.advance() {
-            Some(Token::Literal(with)) => with,
-            _ => return Err(QueryError::new(at, "a number is missing here")),
+        let Some(Token::Literal(with)) = self.advance() else {
+            return Err(QueryError::new(at, "a number is missing here"));
         };
         let fits = matches!(with, Literal::Int(_) | Literal::Float(_))
             || (matches!(with, Literal::Duration(_)) && of.is_some());

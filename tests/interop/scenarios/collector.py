@@ -1,11 +1,13 @@
 """OpenTelemetry's own Collector between edgespan and the receiver."""
 
 import json
+import subprocess
+import urllib.request
 
 import yaml
 
 import programs
-from harness import certificate, curl, expect, free_port, get, listens, scenario, until
+from harness import certificate, clean_environment, curl, expect, free_port, get, listens, scenario, until
 
 
 class Ports:
@@ -15,15 +17,15 @@ class Ports:
         self.grpc, self.http = free_port(), free_port()
 
 
-def start(world, ports, tls=None):
-    """Starts the Collector, which hands everything on to the receiver."""
+def start(world, ports, tls=None, to=None):
+    """Starts the Collector, which hands everything on to the receiver, or to whom is named."""
     doors = {
         "grpc": {"endpoint": f"127.0.0.1:{ports.grpc}"},
         "http": {"endpoint": f"127.0.0.1:{ports.http}"},
     }
     if tls:
         doors = {name: {**door, "tls": tls} for name, door in doors.items()}
-    onward = {"endpoint": world.receiver.grpc_endpoint, "tls": {"insecure": True}}
+    onward = {"endpoint": to or world.receiver.grpc_endpoint, "tls": {"insecure": True}}
     signals = {
         signal: {"receivers": ["otlp"], "exporters": ["debug"]}
         for signal in ("traces", "metrics", "logs")
@@ -133,6 +135,58 @@ def a_restart_loses_nothing_over_http(world):
         "endpoint": f"http://127.0.0.1:{ports.http}/v1/traces",
         "protocol": "http/protobuf", "compression": "gzip",
     })  # fmt: skip
+
+
+@scenario
+def spans_go_through_it_into_another_edgespan_and_are_found_there(world):
+    door, ports = free_port(), Ports()
+    keeper = world.edgespan(store={"memory": "8MiB", "otlp": {"grpc": f"127.0.0.1:{door}"}})
+    start(world, ports, to=f"http://127.0.0.1:{door}")
+    otlp = {"endpoint": f"http://127.0.0.1:{ports.grpc}", "protocol": "grpc"}
+    edge = world.edgespan(world.gateway(otlp=otlp, route={"match": {"path": "/orders/{id}"}}))
+    expect(get(edge.url + "/orders/7")[0], 200, "status")
+
+    def ask(url, *words):
+        command = [world.edgespan_program, "trace", *words, "--url", url]
+        environment = clean_environment()
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, env=environment)
+        expect(done.returncode, 0, f"exit code of {words} ({done.stderr})")
+        return done.stdout and json.loads(done.stdout)
+
+    find = ["find", "--route", "/orders/{id}", "--service", "content", "--json"]
+    [found] = until(lambda: ask(keeper.admin, *find), "the trace behind the Collector")
+    expect(found, ask(edge.admin, *find)[0], "what both edgespans find")
+    show = ["show", found["traceID"], "--otlp"]
+    expect(spans_in(ask(keeper.admin, *show)), spans_in(ask(edge.admin, *show)), "spans")
+
+    # What is exported into a file is understood by others, in both forms.
+    for file, kind in [("trace.json", "json"), ("trace.pb", "x-protobuf")]:
+        world.receiver.forget()
+        other = Ports()
+        start(world, other)
+        ask(keeper.admin, "export", found["traceID"], "--output", world.folder / file, "--force")
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{other.http}/v1/traces", (world.folder / file).read_bytes(),
+            {"content-type": f"application/{kind}"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            expect(answer.status, 200, f"the Collector's answer to {file}")
+        came = world.receiver.wait(lambda span: span.trace_id == found["traceID"], 2)
+        expect(sorted(span.kind for span in came), ["CLIENT", "SERVER"], f"kinds in {file}")
+
+
+def spans_in(document):
+    """Spans of OTLP in JSON by their ids, attributes in any order."""
+    spans = {}
+    for group in document["resourceSpans"]:
+        for scope in group["scopeSpans"]:
+            for span in scope["spans"]:
+                attributes = {one["key"]: one["value"] for one in span.pop("attributes", [])}
+                # None and an empty one are the same.
+                span["status"] = (span["status"] or {}).get("code", 0)
+                spans[span["spanId"]] = (span, attributes)
+    expect(len(spans), 2, "spans")
+    return spans
 
 
 def restart(world, ports, otlp):

@@ -28,7 +28,16 @@ class Jaeger:
         flags = [f"--{name}.host-port=127.0.0.1:{port}" for name, port in listen.items()]
         environment = {**clean_environment(), "SPAN_STORAGE_TYPE": "memory"}
         jaeger = world.program("jaeger", [programs.jaeger(), *flags], environment)
+        # Nothing of it is to be kept, and by itself it takes ten seconds to end.
+        world.keep(Gone(jaeger.process))
         jaeger.ready(lambda: get(self.url + "/api/services")[0] == 200)
+
+
+class Gone:
+    """A process that is ended without a word."""
+
+    def __init__(self, process):
+        self.stop = process.kill
 
 
 def edge(world, jaeger):

@@ -54,7 +54,7 @@ fn broken(value: &Value, schema: &Value, root: &Value, at: &str) -> Vec<String> 
     let types: Vec<&str> = match &schema["type"] {
         Value::String(one) => vec![one.as_str()],
         Value::Array(more) => more.iter().map(|one| one.as_str().unwrap()).collect(),
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => Vec::new(),
     };
     if !types.is_empty() && !types.iter().any(|one| is(one)) {
         all.push(format!("{at}: {value} is no {types:?}"));

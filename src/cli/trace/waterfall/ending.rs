@@ -10,6 +10,7 @@ use crate::view::{Hold, Holder, Kind, Span, causes, percents, shares};
 use opentelemetry::trace::SpanId;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use unicode_width::UnicodeWidthChar;
 
 /// Where what a line says begins.
 const INDENT: usize = 7;
@@ -37,7 +38,7 @@ pub(in super::super) fn draw(picture: &Picture<'_>, canvas: &Canvas<'_>, out: &m
         let span = format!("(span {})", cause.span);
         let line = Line::new(INDENT)
             .whole(surface.paint.red("error"))
-            .text(&format!("  {sentence} "));
+            .text(&format!("  {} ", parted(&sentence, surface)));
         let line = if INDENT + span.len() <= surface.columns() {
             line.styled(span.len(), span)
         } else {
@@ -103,10 +104,31 @@ fn name_of(holder: &Holder, surface: &Surface) -> String {
     }
 }
 
+/// Span data has words longer than a narrow terminal: they are parted where it ends, since a line
+/// that wraps by itself breaks the picture. Nothing of them is left out.
+fn parted(sentence: &str, surface: &Surface) -> String {
+    let room = surface.columns().saturating_sub(INDENT).max(1);
+    let mut out = String::with_capacity(sentence.len());
+    let mut used = 0_usize;
+    for character in sentence.chars() {
+        let width = character.width().unwrap_or(0);
+        if character == ' ' {
+            used = 0;
+        } else if used + width > room {
+            out.push(' ');
+            used = width;
+        } else {
+            used += width;
+        }
+        out.push(character);
+    }
+    out
+}
+
 /// The first lines of a kind, and how many more there are.
 fn listed(kind: &str, lines: &[String], surface: &Surface, out: &mut String) {
     for line in lines.iter().take(LINES_MAX) {
-        let line = surface.cut(line, SENTENCE_MAX);
+        let line = parted(&surface.cut(line, SENTENCE_MAX), surface);
         out.push_str(
             &Line::new(INDENT)
                 .text(&format!("{kind}   {line}"))
@@ -121,10 +143,10 @@ fn listed(kind: &str, lines: &[String], surface: &Surface, out: &mut String) {
 
 fn label(span: &Span, surface: &Surface) -> String {
     let name = span.told_name();
-    let kind = match span.kind {
-        Kind::Unspecified => String::new(),
-        told => format!("{} ", told.name()),
-    };
+    let is_told = span.kind != Kind::Unspecified;
+    let kind = is_told
+        .then(|| format!("{} ", span.kind.name()))
+        .unwrap_or_default();
     let words = format!("{} {kind}{name}", span.told_service());
     surface.cut(&escape::shown(words.trim()), NAME_MAX)
 }

@@ -157,9 +157,10 @@ impl Label {
             is_gap: false,
             weight: Weight::Fine,
             service: escape::shown(span.told_service()).into_owned(),
-            kind: match span.kind {
-                Kind::Unspecified => "",
-                told => told.name(),
+            kind: if span.kind == Kind::Unspecified {
+                ""
+            } else {
+                span.kind.name()
             },
             name: String::new(),
             attempt: String::new(),
