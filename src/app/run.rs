@@ -144,7 +144,8 @@ impl Running {
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let opened = Opened::all(&plan, options.inherited, &metrics).await?;
-        let (tls, doors, store) = (opened.tls, opened.doors, opened.store);
+        let (tls, bound) = (opened.tls, opened.bound);
+        let (doors, store) = (opened.doors, opened.store);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = ledger_of(&destinations);
@@ -163,11 +164,7 @@ impl Running {
             tls,
         };
         let store = StoreAtWork::start(store, &metrics);
-        let doorways = opened
-            .bound
-            .into_iter()
-            .map(|one| one.open(&behind))
-            .collect();
+        let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
         let readiness = Readiness::new();
         let drain_asked = Arc::new(Notify::new());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());

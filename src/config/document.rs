@@ -139,7 +139,9 @@ fn kind(property: &Value, root: &Value) -> String {
     {
         return format!("map of {}", kind(values, root));
     }
-    if let Some(name) = references(property).first() {
+    // Only what has keys has a section.
+    let has_section = |name: &&str| root.pointer(&format!("/$defs/{name}/properties")).is_some();
+    if let Some(name) = references(property).into_iter().find(has_section) {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     let branches = target.get("anyOf").and_then(Value::as_array);
