@@ -7,7 +7,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
-    reason = "a bench may end at the first thing that is not as it should be"
+    clippy::print_stdout,
+    reason = "a bench prints its figures, and may end at the first thing that is not as it should be"
 )]
 
 use bytes::Bytes;

@@ -144,8 +144,7 @@ impl Running {
     pub async fn start(plan: Plan, options: Options) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let opened = Opened::all(&plan, options.inherited, &metrics).await?;
-        let (tls, bound) = (opened.tls, opened.bound);
-        let (doors, store) = (opened.doors, opened.store);
+        let (tls, bound, doors, store) = (opened.tls, opened.bound, opened.doors, opened.store);
         let clusters = parts::clusters(&plan, &Clusters::new(), &metrics, &tls.keeper)?;
         let destinations = parts::destinations(&plan, &[])?;
         let ledger = ledger_of(&destinations);
@@ -187,14 +186,14 @@ impl Running {
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
-        let own = store.store();
-        let probing = probe::probing(&plan.probes, Vec::new(), own.as_ref(), &behind.metrics);
         readiness.ready();
+        let own = store.store();
         Ok(Self {
             admin,
             probes,
             drain_asked,
             checking: verify::checking(&plan.verify, Vec::new(), &behind.metrics),
+            probing: probe::probing(&plan.probes, Vec::new(), own.as_ref(), &behind.metrics),
             plan,
             behind,
             doorways,
@@ -210,7 +209,6 @@ impl Running {
             readings,
             doors: again,
             last_reload,
-            probing,
             readiness,
             over,
         })

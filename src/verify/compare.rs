@@ -28,12 +28,12 @@ pub type Line = (String, String);
 /// What became of `sent`. `arrived` are all lines that arrived, `removed` the names of those
 /// whose values are not told. Of what may be a credential no value is told: reports are kept.
 pub fn compare(kind: Kind, sent: &[Line], arrived: &[Line], removed: &[String]) -> Verdict {
-    match told(kind, sent, arrived, removed) {
-        Verdict::Changed(change) if sent.iter().any(|(name, _)| may_be_credential(name)) => {
-            Verdict::Changed(change.untold())
-        }
-        other => other,
+    let verdict = told(kind, sent, arrived, removed);
+    let is_secret = || sent.iter().any(|(name, _)| may_be_credential(name));
+    if let Verdict::Changed(change) = verdict {
+        return Verdict::Changed(if is_secret() { change.untold() } else { change });
     }
+    verdict
 }
 
 fn told(kind: Kind, sent: &[Line], arrived: &[Line], removed: &[String]) -> Verdict {

@@ -194,10 +194,13 @@ async fn a_header_that_makes_a_hop_refuse_is_told_from_those_beside_it() {
     );
 }
 
+/// What stands in the way answers: a function of the request's head.
+type Obstacle = fn(String) -> String;
+
 #[tokio::test]
 async fn no_account_is_its_own_sentence_and_never_intact() {
     let edgespan = behind().await;
-    let answers: [(fn(String) -> String, &str); 7] = [
+    let answers: [(Obstacle, &str); 7] = [
         (
             |_| {
                 answer(

@@ -91,7 +91,7 @@ pub fn tail_schema() -> Schema {
     schema_for!(FoundTrace)
 }
 
-/// JSON Schema of what [`show`] writes.
+/// JSON Schema of what [`show()`] writes.
 pub fn show_schema() -> Schema {
     schema_for!(ShownTrace)
 }

@@ -143,11 +143,12 @@ fn listed(kind: &str, lines: &[String], surface: &Surface, out: &mut String) {
 
 fn label(span: &Span, surface: &Surface) -> String {
     let name = span.told_name();
-    let is_told = span.kind != Kind::Unspecified;
-    let kind = is_told
-        .then(|| format!("{} ", span.kind.name()))
-        .unwrap_or_default();
-    let words = format!("{} {kind}{name}", span.told_service());
+    let service = span.told_service();
+    let words = if span.kind == Kind::Unspecified {
+        format!("{service} {name}")
+    } else {
+        format!("{service} {} {name}", span.kind.name())
+    };
     surface.cut(&escape::shown(words.trim()), NAME_MAX)
 }
 
