@@ -10,7 +10,8 @@
 )]
 
 use divan::{Bencher, black_box};
-use edgespan::auth::{Asked, Policy, Recorder, Verdict};
+use edgespan::auth::provider::Providers;
+use edgespan::auth::{Asked, Policy, Recorder, Resources, Verdict};
 use edgespan::clock::Stopwatch;
 use edgespan::config::{Environment, Overrides, compile_text};
 use edgespan::telemetry::metrics::Metrics;
@@ -67,7 +68,12 @@ fn policy(authorizer: SocketAddr, cache: &str) -> Arc<Policy> {
     let counts = metrics.auth_policy(&settings.name);
     let cluster = plan.upstreams.first().unwrap().clone();
     let cluster = Cluster::new(cluster, &metrics).unwrap();
-    Policy::new(settings, Some(cluster), counts)
+    let resources = Resources {
+        cluster: Some(&cluster),
+        providers: &Providers::default(),
+        sessions: None,
+    };
+    Policy::new(settings, resources, counts)
 }
 
 fn headers() -> HeaderMap {

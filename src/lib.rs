@@ -31,3 +31,4 @@ pub mod cli;
 
 pub mod clock;
 pub mod net;
+pub mod secret;

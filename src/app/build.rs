@@ -1,8 +1,10 @@
 //! Live objects out of a plan.
 
+use super::login;
 use super::parts::Clusters;
 use crate::auth::assertion::Assertions;
-use crate::auth::{Policy, PolicySettings, Requirement};
+use crate::auth::provider::Providers;
+use crate::auth::{Policy, PolicySettings, Requirement, Resources};
 use crate::config::Plan;
 use crate::export::ExportError;
 use crate::listener::ListenerSettings;
@@ -117,7 +119,15 @@ pub(super) fn snapshot(
         synthetic: tracing.synthetic,
     };
     let limits = rate_limits(plan, metrics, before)?;
-    let policies = policies(plan, clusters, metrics, before);
+    let providers = providers(plan, before);
+    let sessions = login::sessions(plan, before);
+    let resources = Resources {
+        cluster: None,
+        providers: &providers,
+        sessions: sessions.as_ref(),
+    };
+    let policies = policies(plan, clusters, resources, metrics, before);
+    let logins = login::logins(plan, sessions.as_ref(), &policies);
     let routes = plan
         .routes
         .iter()
@@ -154,6 +164,8 @@ pub(super) fn snapshot(
         memory: memory(plan, metrics, before),
         access_log,
         policies,
+        providers,
+        logins,
         reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
         arrival: plan.arrival.clone().map(|settings| {
@@ -167,23 +179,37 @@ pub(super) fn snapshot(
 fn policies(
     plan: &Plan,
     clusters: &Clusters,
+    resources: Resources<'_>,
     metrics: &Metrics,
     before: Option<&Snapshot>,
 ) -> Vec<Arc<Policy>> {
     let made = |settings: &PolicySettings| {
         let cluster = settings.upstream().and_then(|name| clusters.get(name));
-        let cluster = cluster.map(|made| &made.cluster);
+        let resources = Resources {
+            cluster: cluster.map(|made| &made.cluster),
+            ..resources
+        };
         let mut before = before.iter().flat_map(|snapshot| &snapshot.policies);
-        let kept = before.find(|policy| policy.is_of(settings, cluster));
+        let kept = before.find(|policy| policy.is_of(settings, resources));
         kept.map_or_else(
             || {
                 let counts = metrics.auth_policy(&settings.name);
-                Policy::new(settings.clone(), cluster.cloned(), counts)
+                Policy::new(settings.clone(), resources, counts)
             },
             Arc::clone,
         )
     };
     plan.policies.iter().map(made).collect()
+}
+
+/// The issuers that the plan's policies have to know; what is known of them goes on.
+fn providers(plan: &Plan, before: Option<&Snapshot>) -> Providers {
+    let wanted = plan
+        .policies
+        .iter()
+        .flat_map(PolicySettings::providers)
+        .cloned();
+    Providers::start(wanted, before.map(|snapshot| &snapshot.providers))
 }
 
 /// What signs assertions; what it signed already counts if its settings are the same.

@@ -7,6 +7,7 @@ pub mod explain;
 mod doorway;
 mod handover;
 mod in_force;
+mod login;
 mod inherited;
 mod orphans;
 mod parts;

@@ -32,6 +32,10 @@ pub enum Proof {
     ClientCert,
     /// By an external authorizer.
     Forward,
+    /// By a token.
+    Jwt,
+    /// By a login.
+    Oidc,
 }
 
 impl Proof {
@@ -43,6 +47,8 @@ impl Proof {
             Self::Basic => "basic",
             Self::ClientCert => "client_cert",
             Self::Forward => "forward",
+            Self::Jwt => "jwt",
+            Self::Oidc => "oidc",
         }
     }
 }

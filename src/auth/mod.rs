@@ -16,11 +16,17 @@ pub mod ext_authz;
 mod forward;
 mod identity;
 mod identity_headers;
+pub mod jose;
+pub mod jwt;
 mod notes;
+pub mod oidc;
 mod policy;
 mod proof;
+pub mod provider;
 mod recorder;
 mod requirement;
+pub mod seal;
+pub mod session;
 mod transport;
 mod verdict;
 
@@ -32,7 +38,7 @@ pub use forward::{
 };
 pub use identity::{Identity, Proof};
 pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings};
-pub use policy::{Means, Policy, PolicySettings};
+pub use policy::{Means, Policy, PolicySettings, Resources};
 pub use proof::{
     ApiKeySettings, ApiKeys, BasicSettings, ClientCertSettings, KeyEntry, LineError, Passwords,
 };

@@ -1,7 +1,11 @@
 //! One policy: what is asked, and by which means.
 
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
+use super::jwt::{JwtSettings, Tokens};
+use super::oidc::{Oidc, OidcSettings};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
+use super::provider::{ProviderSettings, Providers};
+use super::session::Sessions;
 use super::{Asked, Grant, Reason, Recorder, Verdict};
 use crate::clock::{self, Stopwatch};
 use crate::net::TrustedPeers;
@@ -36,6 +40,10 @@ pub enum Means {
     ClientCert(ClientCertSettings),
     /// By asking an external authorizer.
     Forward(Box<ForwardSettings>),
+    /// By a token that an issuer signed, or knows.
+    Jwt(Box<JwtSettings>),
+    /// By a login at an OpenID Provider.
+    Oidc(Box<OidcSettings>),
 }
 
 impl Means {
@@ -47,6 +55,8 @@ impl Means {
             Self::Basic(_) => "basic",
             Self::ClientCert(_) => "client_cert",
             Self::Forward(_) => "forward",
+            Self::Jwt(_) => "jwt",
+            Self::Oidc(_) => "oidc",
         }
     }
 }
@@ -55,16 +65,25 @@ impl PolicySettings {
     /// The upstream that it asks, if it asks one.
     pub fn upstream(&self) -> Option<&Arc<str>> {
         match &self.means {
-            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
             Means::Forward(forward) => Some(&forward.upstream),
+            _ => None,
+        }
+    }
+
+    /// The issuers that it has to know.
+    pub fn providers(&self) -> Vec<&ProviderSettings> {
+        match &self.means {
+            Means::Jwt(jwt) => jwt.issuers.iter().map(|one| &one.provider).collect(),
+            Means::Oidc(oidc) => vec![&oidc.provider],
+            _ => Vec::new(),
         }
     }
 
     /// The header fields that come from it and from nobody else, beside those made of an identity.
     pub fn identity_headers(&self) -> &[FieldPattern] {
         match &self.means {
-            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => &[],
             Means::Forward(forward) => &forward.identity_headers,
+            _ => &[],
         }
     }
 }
@@ -74,7 +93,20 @@ pub struct Policy {
     settings: PolicySettings,
     forward: Option<Forward>,
     basic: Option<BasicChecks>,
+    tokens: Option<Tokens>,
+    login: Option<(Arc<Oidc>, Arc<Sessions>)>,
     counts: Arc<AuthCounts>,
+}
+
+/// What a policy works with beside its settings.
+#[derive(Clone, Copy)]
+pub struct Resources<'a> {
+    /// The upstream that it asks, if it asks one.
+    pub cluster: Option<&'a Arc<Cluster>>,
+    /// The issuers of the file.
+    pub providers: &'a Providers,
+    /// Who is logged in, where the file has logins.
+    pub sessions: Option<&'a Arc<Sessions>>,
 }
 
 /// Counts a decision, also one that was given up because its client left.
@@ -102,38 +134,72 @@ impl Drop for Counting<'_> {
 }
 
 impl Policy {
-    /// Makes it. `cluster` is the upstream that it asks, if it asks one; `counts` are the numbers
-    /// of its name.
+    /// Makes it. `counts` are the numbers of its name.
     pub fn new(
         settings: PolicySettings,
-        cluster: Option<Arc<Cluster>>,
+        resources: Resources<'_>,
         counts: Arc<AuthCounts>,
     ) -> Arc<Self> {
         let (mut forward, mut basic) = (None, None);
+        let (mut tokens, mut login) = (None, None);
         match &settings.means {
             Means::Forward(means) => {
+                let cluster = resources.cluster.map(Arc::clone);
                 forward = cluster.map(|cluster| Forward::new(means, cluster, &counts));
             }
             Means::Basic(means) => basic = Some(BasicChecks::new(means, Arc::clone(&counts))),
+            Means::Jwt(means) => tokens = Some(Tokens::new(means, resources.providers)),
+            Means::Oidc(means) => {
+                let provider = resources.providers.find(&means.provider);
+                login = provider
+                    .zip(resources.sessions)
+                    .map(|(provider, sessions)| {
+                        let oidc = Oidc {
+                            settings: OidcSettings::clone(means),
+                            provider,
+                            name: Arc::clone(&settings.name),
+                        };
+                        (Arc::new(oidc), Arc::clone(sessions))
+                    });
+            }
             Means::Ip(_) | Means::ApiKey(_) | Means::ClientCert(_) => {}
         }
         Arc::new(Self {
             settings,
             forward,
             basic,
+            tokens,
+            login,
             counts,
         })
     }
 
-    /// Whether it is made of these settings and asks this upstream, so that a reload may keep it.
-    pub fn is_of(&self, settings: &PolicySettings, cluster: Option<&Arc<Cluster>>) -> bool {
+    /// Whether it is made of these settings and works with these, so that a reload may keep it.
+    pub fn is_of(&self, settings: &PolicySettings, resources: Resources<'_>) -> bool {
         let own = self.forward.as_ref().map(Forward::cluster);
-        let same_cluster = match (own, cluster) {
+        let same_cluster = match (own, resources.cluster) {
             (Some(own), Some(other)) => Arc::ptr_eq(own, other),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
-        same_cluster && self.settings == *settings
+        let same_issuers = match (&self.tokens, &settings.means) {
+            (Some(tokens), Means::Jwt(means)) => tokens.is_of(means, resources.providers),
+            (tokens, _) => tokens.is_none(),
+        };
+        let same_sessions = match (&self.login, resources.sessions) {
+            (Some((oidc, own)), Some(sessions)) => {
+                let provider = resources.providers.find(&oidc.settings.provider);
+                Arc::ptr_eq(own, sessions)
+                    && provider.is_some_and(|provider| Arc::ptr_eq(&provider, &oidc.provider))
+            }
+            (login, _) => login.is_none(),
+        };
+        same_cluster && same_issuers && same_sessions && self.settings == *settings
+    }
+
+    /// Its login, if it is one.
+    pub fn login(&self) -> Option<&Arc<Oidc>> {
+        self.login.as_ref().map(|(oidc, _)| oidc)
     }
 
     /// What it was made of.
@@ -143,14 +209,17 @@ impl Policy {
 
     /// Whether others may be waited for while it decides.
     pub fn waits(&self) -> bool {
-        self.settings.upstream().is_some() || self.basic.is_some()
+        self.settings.upstream().is_some()
+            || self.basic.is_some()
+            || self.tokens.is_some()
+            || self.login.is_some()
     }
 
     /// How much of a request's body it wants to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
         match &self.settings.means {
             Means::Forward(settings) => settings.rules(route).body,
-            Means::Ip(_) | Means::ApiKey(_) | Means::Basic(_) | Means::ClientCert(_) => None,
+            _ => None,
         }
     }
 
@@ -187,6 +256,14 @@ impl Policy {
             },
             Means::Forward(settings) => match &self.forward {
                 Some(forward) => forward.check(name, settings, asked, now, &mut span).await,
+                None => Verdict::deny(Reason::Unavailable),
+            },
+            Means::Jwt(settings) => match &self.tokens {
+                Some(tokens) => tokens.check(name, settings, asked, &mut span).await,
+                None => Verdict::deny(Reason::Unavailable),
+            },
+            Means::Oidc(_) => match &self.login {
+                Some((oidc, sessions)) => oidc.check(sessions, asked, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
         };

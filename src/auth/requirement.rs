@@ -164,7 +164,7 @@ impl Unknown {
     /// whom the operator named first.
     fn refuse(mut self) -> Ruling {
         let rank = |denial: &Denial| match (&denial.answer, denial.reason) {
-            (DenialAnswer::Theirs(_), _) => 0,
+            (DenialAnswer::Theirs(_) | DenialAnswer::Login(_), _) => 0,
             (DenialAnswer::Own(_), Reason::NoCredential) => 1,
             (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 2,
         };

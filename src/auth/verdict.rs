@@ -111,6 +111,9 @@ pub enum DenialAnswer {
     OwnWith(StatusCode),
     /// What an authorizer answered, as it is.
     Theirs(Response<Bytes>),
+    /// A login by one of these policies, where the request is a browser's navigation; else an
+    /// answer of ours that says where one begins.
+    Login(Vec<Arc<str>>),
 }
 
 /// Why a request is refused: `edgespan.auth.reason` of its spans, a word of low cardinality.

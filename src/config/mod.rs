@@ -19,7 +19,6 @@ mod raw;
 mod run_to;
 mod scalar;
 mod schema;
-mod secret;
 mod shape;
 mod substitute;
 mod suggest;
@@ -29,6 +28,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use crate::secret::Secret;
 pub use compile::Overrides;
 pub use diagnostic::{Code, Diagnostic, Look, Report, Severity};
 pub use document::{errors_markdown, reference_markdown};
@@ -39,7 +39,6 @@ pub use plan::{DrainPlan, Plan, StorePlan, TelemetryPlan, TerminalExport, Tracin
 pub use probe_file::{LoadedProbe, load_probe};
 pub use run_to::run_to;
 pub use schema::{probe_schema, schema};
-pub use secret::Secret;
 pub use watch::{Fingerprint, ReadFiles, Watch};
 
 /// A duration of the command line, as the configuration writes it: `250ms`, `1.5s`, `2m`, `1h`.

@@ -3,6 +3,7 @@
 use crate::admin::AdminSettings;
 use crate::auth::PolicySettings;
 use crate::auth::assertion::AssertionSettings;
+use crate::auth::oidc::LoginSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
 use crate::message::reserved::Reserved;
@@ -32,6 +33,8 @@ pub struct Plan {
     pub routes: Vec<(RouteSpec, RoutePlan)>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<PolicySettings>,
+    /// What logins share. There if a policy logs in.
+    pub login: Option<LoginSettings>,
     /// Header names that only edgespan writes.
     pub reserved: Arc<Reserved>,
     /// Signed assertions of who a client is.

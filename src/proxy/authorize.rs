@@ -215,6 +215,8 @@ fn refuse(denial: Denial, policy: Option<Arc<str>>) -> Result<Response<Body>, Pr
         DenialAnswer::Theirs(response) => return Ok(response.map(Body::from)),
         DenialAnswer::Own(challenges) => (challenges, None),
         DenialAnswer::OwnWith(status) => (Vec::new(), Some(status)),
+        // Begun before, where it can be.
+        DenialAnswer::Login(_) => (Vec::new(), None),
     };
     Err(ProxyError::Denied {
         policy,

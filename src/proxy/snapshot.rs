@@ -4,6 +4,8 @@ use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
 use crate::auth::assertion::Assertions;
+use crate::auth::oidc::Logins;
+use crate::auth::provider::Providers;
 use crate::auth::{Policy, Requirement};
 use crate::message::reserved::Reserved;
 use crate::ratelimit::{RateLimits, Rule};
@@ -32,6 +34,10 @@ pub struct Snapshot {
     pub clusters: Vec<Arc<Cluster>>,
     /// Policies of who may pass, in the file's order.
     pub policies: Vec<Arc<Policy>>,
+    /// The issuers of the file.
+    pub providers: Providers,
+    /// What logins share, where the file has some.
+    pub logins: Option<Arc<Logins>>,
     /// Header names that only edgespan writes.
     pub reserved: Arc<Reserved>,
     /// What signs assertions of who a client is.

@@ -11,6 +11,7 @@ pub mod sampler;
 
 pub mod span;
 pub mod server_span;
+pub mod carried;
 pub mod client_certificate;
 pub mod client_span;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! Policies of who may pass, and what routes require.
 
-use super::{Compiler, forward, proofs};
+use super::{Compiler, forward, jwt, oidc, proofs};
 use crate::auth::{Means, PolicySettings, RequirementSettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
@@ -36,6 +36,8 @@ fn one(
         compiler.tell(diagnostic.label("routes write it for: no policy"));
     }
     let given = [
+        ("oidc", written.oidc.is_some()),
+        ("jwt", written.jwt.is_some()),
         ("forward", written.forward.is_some()),
         ("api_key", written.api_key.is_some()),
         ("basic", written.basic.is_some()),
@@ -47,10 +49,18 @@ fn one(
         let settings = forward::compile(name, forward, config, upstreams, compiler)?;
         Some(Means::Forward(Box::new(settings)))
     });
+    let jwt = written.jwt.as_ref().and_then(|jwt| {
+        let settings = jwt::compile(jwt, compiler)?;
+        Some(Means::Jwt(Box::new(settings)))
+    });
+    let oidc = written.oidc.as_ref().and_then(|oidc| {
+        let settings = oidc::compile(name, oidc, compiler)?;
+        Some(Means::Oidc(Box::new(settings)))
+    });
     let proof = proof(name, written, compiler);
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
-        means: forward.or(proof)?,
+        means: forward.or(jwt).or(oidc).or(proof)?,
         shadow: written.shadow.as_ref().is_some_and(|shadow| shadow.value),
     })
 }

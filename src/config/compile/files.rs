@@ -8,7 +8,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Span};
 use crate::config::raw;
 use crate::config::scalar::Misread;
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use std::fs::File;

@@ -22,13 +22,17 @@ mod hash_part;
 mod headers;
 mod health;
 mod identity;
+mod jwt;
 mod listeners;
+mod login;
 mod message;
+mod oidc;
 pub(in crate::config) mod probe;
 mod probe_answer;
 mod probe_request;
 mod probes;
 mod proofs;
+mod provider;
 mod ratelimit;
 mod resource;
 mod retry;
@@ -88,12 +92,15 @@ pub(in crate::config) fn compile(
     let resource = resource::compile(&config.service, &variables, overrides, compiler);
     let default = sampling::default(&config.sampling, &resource, &variables);
     let flags = sampling::flags(&[&config.feature_flags], compiler);
+    let keeps_sessions = login::wants_redis(config);
+    let redis = config.redis.as_ref();
     let (rate_limits, redis) =
-        ratelimit::compile(&config.rate_limits, config.redis.as_ref(), compiler);
+        ratelimit::compile(&config.rate_limits, redis, keeps_sessions, compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
+    let login = login::compile(config, &policies, redis.as_ref(), compiler);
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
@@ -122,6 +129,7 @@ pub(in crate::config) fn compile(
         upstreams,
         routes,
         policies,
+        login,
         reserved,
         assertion,
         arrival,

@@ -1,16 +1,20 @@
 //! Who may pass, as it is written.
 
 use super::scalar::Either;
-use super::{ApiKey, Basic, ClientCert, Forward, NetworkText, PolicyUse};
+use super::{ApiKey, Basic, ClientCert, Forward, Jwt, NetworkText, Oidc, PolicyUse};
 use crate::config::decode::Spanned;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-/// A policy. Exactly one of `forward`, `api_key`, `basic`, `client_cert` and `ip`.
+/// A policy. Exactly one of `oidc`, `jwt`, `forward`, `api_key`, `basic`, `client_cert` and `ip`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Policy {
+    /// Browsers by a login at an OpenID Provider.
+    pub(in crate::config) oidc: Option<Spanned<Oidc>>,
+    /// Clients by a token that an issuer signed.
+    pub(in crate::config) jwt: Option<Spanned<Jwt>>,
     /// An external authorizer is asked.
     pub(in crate::config) forward: Option<Spanned<Forward>>,
     /// Clients by an API key.

@@ -15,12 +15,16 @@ mod export;
 mod forward;
 mod health;
 mod identity;
+mod jwt;
 mod listener;
+mod login;
 mod matcher;
 mod message;
+mod oidc;
 mod probe;
 mod process;
 mod proofs;
+mod provider;
 mod ratelimit;
 mod retry;
 mod route;
@@ -48,19 +52,23 @@ pub(in crate::config) use forward::{
 };
 pub(in crate::config) use health::{Health, HealthHttp, Outlier, SuccessRate};
 pub(in crate::config) use identity::{Identity, SubjectAttribute};
+pub(in crate::config) use jwt::{Jwt, JwtIssuer, TokenPlace};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
+pub(in crate::config) use login::{Login, LoginStore, LoginWebhook, SameSite};
 pub(in crate::config) use matcher::{CountText, Json, MatchText};
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
+pub(in crate::config) use oidc::{Oidc, OnRefreshFailure, Pass, Pushed, Refresh};
 pub(in crate::config) use probe::{
     Expect, ExpectSpan, Generate, Probe, ScheduledProbe, SpanKindWord, SpanStatusWord, StatusText,
     Step, StepCapture, StepRequest, StepRetry, TraceWord, Variable, VariableSource,
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
+pub(in crate::config) use provider::{ClientAuth, Endpoints, Jwks, ProviderTls};
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
 };
@@ -111,6 +119,8 @@ pub(in crate::config) struct Config {
     pub(in crate::config) upstreams: Entries<Upstream>,
     /// Who may pass, by name. Routes name the policies that hold for them.
     pub(in crate::config) auth: Entries<Policy>,
+    /// What the logins of all `oidc` policies share.
+    pub(in crate::config) login: Option<Spanned<Login>>,
     /// Policies of routes that do not say otherwise, as in a route's `auth`. Without it everybody
     /// may pass there.
     pub(in crate::config) default_auth: OneOrMany<Spanned<PolicySet>>,

@@ -1,7 +1,7 @@
 //! Single values as they are written, each with the schema that names its kind.
 
 use crate::config::decode::{Spanned, decode_map};
-use crate::config::secret::Secret;
+use crate::secret::Secret;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

@@ -26,7 +26,7 @@ pub(in crate::config) struct ListenerTls {
 }
 
 /// A certificate and its key.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["chain", "key"]))]
 pub(in crate::config) struct Certificate {

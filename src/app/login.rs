@@ -1,0 +1,43 @@
+//! Logins at work: what seals, who is logged in, and the policies that log in.
+
+use crate::auth::Policy;
+use crate::auth::oidc::Logins;
+use crate::auth::seal::Sealer;
+use crate::auth::session::Sessions;
+use crate::config::Plan;
+use crate::proxy::Snapshot;
+use std::sync::Arc;
+
+/// Who is logged in; those of `before` go on if the settings are the same.
+pub(super) fn sessions(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Sessions>> {
+    let settings = plan.login.as_ref()?;
+    let before = before.and_then(|snapshot| snapshot.logins.as_ref());
+    let kept = before.filter(|logins| {
+        logins.settings.keys == settings.keys && logins.settings.session == settings.session
+    });
+    Some(kept.map_or_else(
+        || {
+            let sealer = Arc::new(Sealer::new(settings.keys.clone()));
+            Arc::new(Sessions::new(settings.session.clone(), sealer))
+        },
+        |logins| Arc::clone(&logins.sessions),
+    ))
+}
+
+/// What the logins of a plan share.
+pub(super) fn logins(
+    plan: &Plan,
+    sessions: Option<&Arc<Sessions>>,
+    policies: &[Arc<Policy>],
+) -> Option<Arc<Logins>> {
+    let (settings, sessions) = plan.login.clone().zip(sessions)?;
+    Some(Arc::new(Logins {
+        settings,
+        sealer: Arc::clone(sessions.sealer()),
+        sessions: Arc::clone(sessions),
+        policies: policies
+            .iter()
+            .filter_map(|one| one.login().cloned())
+            .collect(),
+    }))
+}

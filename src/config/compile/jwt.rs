@@ -1,0 +1,154 @@
+//! Policies by token.
+
+use super::Compiler;
+use super::provider::{self, Written};
+use crate::auth::jwt::{Introspection, JwtIssuer, JwtSettings, TokenPlace};
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::raw;
+use crate::config::scalar::Purpose;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many verified tokens are remembered if the file does not say.
+const ENTRIES: usize = 10_000;
+/// How long an answer about an opaque token counts if the file does not say.
+const INTROSPECTION_TTL: Duration = Duration::from_mins(1);
+/// How long a refusal of one counts if the file does not say.
+const INTROSPECTION_NEGATIVE_TTL: Duration = Duration::from_secs(5);
+
+/// Compiles one.
+pub(super) fn compile(
+    written: &Spanned<raw::Jwt>,
+    compiler: &mut Compiler<'_>,
+) -> Option<JwtSettings> {
+    let (span, jwt) = (&written.span, &written.value);
+    let own = jwt.issuer.is_some();
+    compiler.exactly_one(
+        span,
+        &[("issuer", own), ("issuers", !jwt.issuers.is_empty())],
+    );
+    let own = own.then(|| raw::JwtIssuer {
+        issuer: jwt.issuer.clone(),
+        audiences: jwt.audiences.clone(),
+        jwks: jwt.jwks.clone(),
+        algorithms: jwt.algorithms.clone(),
+        introspection: jwt.introspection.clone(),
+        tls: jwt.tls.clone(),
+        timeout: jwt.timeout.clone(),
+        refresh: jwt.refresh.clone(),
+    });
+    let several = jwt.issuers.iter().map(|one| one.value.clone());
+    let issuers: Vec<raw::JwtIssuer> = own.into_iter().chain(several).collect();
+    let issuers = issuers
+        .iter()
+        .filter_map(|one| issuer(one, compiler))
+        .collect();
+    let from: Vec<TokenPlace> = jwt
+        .from
+        .iter()
+        .filter_map(|place| self::place(place, compiler))
+        .collect();
+    Some(JwtSettings {
+        issuers,
+        from: if from.is_empty() {
+            vec![TokenPlace::Bearer]
+        } else {
+            from
+        },
+        types: jwt
+            .types
+            .0
+            .iter()
+            .map(|one| Arc::from(one.value.to_ascii_lowercase()))
+            .collect(),
+        leeway: provider::leeway(jwt.leeway.as_ref(), compiler),
+        age_max: jwt
+            .age_max
+            .as_ref()
+            .map(|_| compiler.duration_or(jwt.age_max.as_ref(), Duration::MAX)),
+        entries: jwt
+            .entries
+            .as_ref()
+            .map_or(ENTRIES, |entries| entries.value.0),
+        subject: provider::claim_path(jwt.subject.as_ref().map_or("sub", |path| &path.value)),
+        groups: provider::claim_paths(&jwt.groups.0, "groups"),
+        forward: jwt.forward.as_ref().is_none_or(|one| one.value),
+    })
+}
+
+fn issuer(written: &raw::JwtIssuer, compiler: &mut Compiler<'_>) -> Option<JwtIssuer> {
+    let introspection = written.introspection.as_ref();
+    let issuer = written.issuer.as_ref()?;
+    if written.audiences.0.is_empty() {
+        let message = "`audiences` is missing: whom tokens have to be for";
+        compiler.tell(Diagnostic::at(Code::Empty, &issuer.span, message));
+    }
+    let settings = provider::provider(
+        &Written {
+            issuer: Some(issuer),
+            jwks: written.jwks.as_ref(),
+            endpoints: None,
+            introspection: introspection.and_then(|one| one.value.url.as_ref()),
+            tls: written.tls.as_ref(),
+            timeout: written.timeout.as_ref(),
+            refresh: written.refresh.as_ref(),
+        },
+        compiler,
+    )?;
+    let audiences = written.audiences.0.iter();
+    Some(JwtIssuer {
+        provider: settings,
+        audiences: audiences.map(|one| Arc::from(one.value.as_str())).collect(),
+        algorithms: provider::algorithms(&written.algorithms, compiler),
+        introspection: introspection.and_then(|one| {
+            let one = &one.value;
+            let client = provider::client(
+                one.client_id.as_ref(),
+                one.client_secret.as_ref(),
+                None,
+                one.client_auth.as_ref(),
+                compiler,
+            )?;
+            Some(Introspection {
+                client,
+                ttl: compiler.duration_or(one.ttl.as_ref(), INTROSPECTION_TTL),
+                negative_ttl: compiler
+                    .duration_or(one.negative_ttl.as_ref(), INTROSPECTION_NEGATIVE_TTL),
+            })
+        }),
+    })
+}
+
+fn place(written: &Spanned<raw::TokenPlace>, compiler: &mut Compiler<'_>) -> Option<TokenPlace> {
+    let named = match &written.value {
+        raw::TokenPlace::Word(word) if word == "authorization" => return Some(TokenPlace::Bearer),
+        raw::TokenPlace::Word(word) => {
+            let message = format!("`{word}` is no place of a token");
+            let diagnostic = Diagnostic::at(Code::Unfit, &written.span, message);
+            compiler.tell(diagnostic.label("`authorization`, or one with a name"));
+            return None;
+        }
+        raw::TokenPlace::Named(named) => named,
+    };
+    let given = [
+        ("header", named.header.is_some()),
+        ("cookie", named.cookie.is_some()),
+        ("query", named.query.is_some()),
+    ];
+    compiler.exactly_one(&written.span, &given);
+    if let Some(header) = &named.header {
+        let fields = [header.clone()];
+        let name = super::headers::names(&fields, Purpose::Read, compiler);
+        return name.into_iter().next().map(TokenPlace::Header);
+    }
+    let cookie = named
+        .cookie
+        .as_ref()
+        .map(|one| TokenPlace::Cookie(one.value.as_str().into()));
+    let query = named
+        .query
+        .as_ref()
+        .map(|one| TokenPlace::Query(one.value.as_str().into()));
+    cookie.or(query)
+}

@@ -1,0 +1,177 @@
+//! What logins share.
+
+use super::Compiler;
+use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
+use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
+use crate::auth::{Means, PolicySettings};
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic};
+use crate::config::raw;
+use crate::config::scalar::Misread;
+use crate::ratelimit::RedisSettings;
+use crate::secret::Secret;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where our own paths begin if the file does not say.
+const PATH: &str = "/oauth2";
+/// What cookies are called if the file does not say.
+const COOKIE: &str = "edgespan";
+/// How long a session lasts that nobody uses, if the file does not say.
+const IDLE: Duration = Duration::from_hours(8);
+/// How long a session lasts at most, if the file does not say.
+const ABSOLUTE: Duration = Duration::from_hours(24);
+/// How long a login may take if the file does not say.
+const FLOW_TTL: Duration = Duration::from_mins(10);
+/// Logins that a browser may have begun, if the file does not say.
+const FLOWS_MAX: usize = 7;
+/// How often in a row a login may begin, if the file does not say.
+const ATTEMPTS_MAX: u32 = 5;
+/// How long a webhook may take if the file does not say.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// Events that wait for a webhook if the file does not say.
+const WEBHOOK_EVENTS_MAX: usize = 1_000;
+
+/// Compiles it. None if no policy logs in.
+pub(super) fn compile(
+    config: &raw::Config,
+    policies: &[PolicySettings],
+    redis: Option<&RedisSettings>,
+    compiler: &mut Compiler<'_>,
+) -> Option<LoginSettings> {
+    let logs_in = policies
+        .iter()
+        .any(|policy| matches!(policy.means, Means::Oidc(_)));
+    let written = config.login.as_ref();
+    if let Some(written) =
+        written.filter(|_| !logs_in && policies.len() == config.auth.iter().count())
+    {
+        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, "`login` has no effect");
+        compiler.tell(diagnostic.label("no policy of `auth` is `oidc`"));
+    }
+    if !logs_in {
+        return None;
+    }
+    let usual = raw::Login::default();
+    let login = written.map_or(&usual, |written| &written.value);
+    let origin = login.callback_origin.as_ref();
+    let count =
+        |written: Option<&Spanned<raw::Count>>, usual| written.map_or(usual, |one| one.value.0);
+    let attempts = count(login.attempts_max.as_ref(), ATTEMPTS_MAX as usize);
+    Some(LoginSettings {
+        path: Arc::from(login.path.as_ref().map_or(PATH, |path| path.value.as_str())),
+        callback_origin: origin.and_then(|origin| compiler.url(origin)),
+        keys: login
+            .keys
+            .iter()
+            .filter_map(|key| self::key(key, compiler))
+            .collect(),
+        session: session(login, redis, compiler),
+        return_to: return_to(&login.return_to, compiler),
+        flows_max: count(login.flows_max.as_ref(), FLOWS_MAX),
+        flow_ttl: compiler.duration_or(login.flow_ttl.as_ref(), FLOW_TTL),
+        attempts_max: u32::try_from(attempts).unwrap_or(u32::MAX),
+        pages: PageSettings {
+            template: None,
+            site: login
+                .pages
+                .site
+                .as_ref()
+                .map(|site| Arc::from(site.value.as_str())),
+        },
+        webhook: login
+            .webhook
+            .as_ref()
+            .and_then(|webhook| self::webhook(&webhook.value, compiler)),
+    })
+}
+
+/// Whether sessions are to be kept in Redis.
+pub(super) fn wants_redis(config: &raw::Config) -> bool {
+    let store = config
+        .login
+        .as_ref()
+        .and_then(|login| login.value.session.store.as_ref());
+    store.is_some_and(|store| store.value == raw::LoginStore::Redis)
+}
+
+/// 32 bytes in base64, as text.
+fn key(source: &Spanned<raw::SecretSource>, compiler: &mut Compiler<'_>) -> Option<Secret> {
+    let written = raw::SecretText::Elsewhere(source.value.clone());
+    compiler.secret(&source.span, &written)
+}
+
+fn session(
+    login: &raw::Login,
+    redis: Option<&RedisSettings>,
+    compiler: &mut Compiler<'_>,
+) -> SessionSettings {
+    let session = &login.session;
+    let store = match session.store.as_ref() {
+        Some(store) if store.value == raw::LoginStore::Redis => {
+            if redis.is_none() {
+                let diagnostic = Diagnostic::at(Code::Unfit, &store.span, "no Redis is there");
+                compiler.tell(diagnostic.label("the file's `redis` says where it is"));
+            }
+            redis.map_or(SessionStore::Cookie, |redis| {
+                SessionStore::Redis(Box::new(redis.clone()))
+            })
+        }
+        Some(_) | None => SessionStore::Cookie,
+    };
+    let cookie = &login.cookie;
+    SessionSettings {
+        store,
+        idle: compiler.duration_or(session.idle.as_ref(), IDLE),
+        absolute: compiler.duration_or(session.absolute.as_ref(), ABSOLUTE),
+        cookie: CookieSettings {
+            name: Arc::from(
+                cookie
+                    .name
+                    .as_ref()
+                    .map_or(COOKIE, |name| name.value.as_str()),
+            ),
+            domain: cookie
+                .domain
+                .as_ref()
+                .map(|domain| Arc::from(domain.value.as_str())),
+            same_site: match cookie.same_site.as_ref().map(|one| one.value) {
+                Some(raw::SameSite::Strict) => "Strict",
+                Some(raw::SameSite::None) => "None",
+                Some(raw::SameSite::Lax) | None => "Lax",
+            },
+        },
+    }
+}
+
+fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> ReturnTargets {
+    let mut targets = ReturnTargets::default();
+    for target in written {
+        if let Some(domain) = target.value.strip_prefix("*.") {
+            targets.domains.push(domain.to_ascii_lowercase().into());
+        } else if let Some(url) = compiler.url(target) {
+            if url.path() != "/" || url.query().is_some() {
+                let misread =
+                    Misread::new("this is more than an origin").label("scheme, host and port");
+                let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
+            }
+            targets.origins.push(url.origin());
+        }
+    }
+    targets
+}
+
+fn webhook(written: &raw::LoginWebhook, compiler: &mut Compiler<'_>) -> Option<WebhookSettings> {
+    let url = written.url.as_ref().and_then(|url| compiler.url(url));
+    let secret = written.secret.as_ref().and_then(|secret| {
+        let written = raw::SecretText::Elsewhere(secret.value.clone());
+        compiler.secret(&secret.span, &written)
+    });
+    let events = written.events_max.as_ref();
+    Some(WebhookSettings {
+        url: url?,
+        secret: secret?,
+        timeout: compiler.duration_or(written.timeout.as_ref(), WEBHOOK_TIMEOUT),
+        events_max: events.map_or(WEBHOOK_EVENTS_MAX, |one| one.value.0),
+    })
+}

@@ -1,0 +1,226 @@
+//! Whoever issues tokens, and who we are to it.
+
+use super::Compiler;
+use crate::auth::assertion::SigningKey;
+use crate::auth::jose::Algorithm;
+use crate::auth::provider::{ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
+use crate::client::ClientTlsSettings;
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic, Span};
+use crate::config::raw;
+use crate::config::scalar::Misread;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// How long one call may take if the file does not say.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// How often keys are fetched anew if the file does not say.
+const REFRESH: Duration = Duration::from_hours(1);
+/// How long keys are not asked for again after an unknown one.
+const COOLDOWN: Duration = Duration::from_secs(30);
+/// How far clocks may be apart if the file does not say.
+const LEEWAY: Duration = Duration::from_secs(30);
+/// Further apart, and an expired token is as good as a valid one.
+const LEEWAY_MAX: Duration = Duration::from_mins(5);
+
+/// What one issuer says of itself in a file, wherever it stands.
+pub(super) struct Written<'a> {
+    pub(super) issuer: Option<&'a Spanned<String>>,
+    pub(super) jwks: Option<&'a Spanned<raw::Jwks>>,
+    pub(super) endpoints: Option<&'a raw::Endpoints>,
+    pub(super) introspection: Option<&'a Spanned<String>>,
+    pub(super) tls: Option<&'a raw::ProviderTls>,
+    pub(super) timeout: Option<&'a Spanned<raw::DurationText>>,
+    pub(super) refresh: Option<&'a Spanned<raw::DurationText>>,
+}
+
+/// Compiles one issuer.
+pub(super) fn provider(
+    written: &Written<'_>,
+    compiler: &mut Compiler<'_>,
+) -> Option<ProviderSettings> {
+    let issuer = written.issuer?;
+    let found_by_issuer = written.jwks.is_none();
+    if found_by_issuer {
+        compiler.url(issuer)?;
+    }
+    let keys = match written.jwks {
+        Some(jwks) => keys(jwks, compiler)?,
+        None => KeySource::Discovery,
+    };
+    let empty = raw::Endpoints::default();
+    let endpoints = written.endpoints.unwrap_or(&empty);
+    let mut at = |text: Option<&Spanned<String>>| text.and_then(|text| compiler.url(text));
+    let endpoints = Endpoints {
+        authorization: at(endpoints.authorization.as_ref()),
+        token: at(endpoints.token.as_ref()),
+        userinfo: at(endpoints.userinfo.as_ref()),
+        end_session: at(endpoints.end_session.as_ref()),
+        introspection: at(endpoints.introspection.as_ref().or(written.introspection)),
+        revocation: at(endpoints.revocation.as_ref()),
+        pushed_authorization: at(endpoints.pushed_authorization.as_ref()),
+    };
+    Some(ProviderSettings {
+        issuer: Arc::from(issuer.value.as_str()),
+        keys,
+        endpoints,
+        tls: tls(written.tls, compiler),
+        timeout: compiler.duration_or(written.timeout, TIMEOUT),
+        refresh: compiler.duration_or(written.refresh, REFRESH),
+        cooldown: COOLDOWN,
+    })
+}
+
+fn keys(written: &Spanned<raw::Jwks>, compiler: &mut Compiler<'_>) -> Option<KeySource> {
+    let (url, file) = (written.value.url.as_ref(), written.value.file.as_ref());
+    compiler.exactly_one(
+        &written.span,
+        &[("url", url.is_some()), ("file", file.is_some())],
+    );
+    if let Some(url) = url {
+        return compiler.url(url).map(KeySource::Url);
+    }
+    let path = compiler.folder.join(&file?.value.0);
+    Some(KeySource::File(path))
+}
+
+fn tls(written: Option<&raw::ProviderTls>, compiler: &mut Compiler<'_>) -> ClientTlsSettings {
+    let Some(written) = written else {
+        return ClientTlsSettings::default();
+    };
+    let certificate = written.certificate.as_ref();
+    ClientTlsSettings {
+        ca: compiler.authority(written.ca.as_ref()),
+        identity: certificate.and_then(|files| compiler.certificate(files)),
+    }
+}
+
+/// Who we are to a provider.
+pub(super) fn client(
+    id: Option<&Spanned<String>>,
+    secret: Option<&Spanned<raw::SecretText>>,
+    key: Option<&Spanned<raw::SecretSource>>,
+    auth: Option<&Spanned<raw::ClientAuth>>,
+    compiler: &mut Compiler<'_>,
+) -> Option<OidcClient> {
+    let id = id?;
+    let secret_value = secret.and_then(|one| compiler.secret(&one.span, &one.value));
+    let key_value = key.and_then(|one| signing_key(one, compiler));
+    let way = auth.map_or_else(
+        || match (key, secret) {
+            (Some(_), _) => raw::ClientAuth::PrivateKeyJwt,
+            (None, Some(_)) => raw::ClientAuth::Basic,
+            (None, None) => raw::ClientAuth::None,
+        },
+        |auth| auth.value,
+    );
+    let mut lacks = |what: &str, span: &Span| {
+        let message = format!("this way needs `{what}`");
+        compiler.tell(Diagnostic::at(Code::Unfit, span, message));
+    };
+    let span = auth.map_or(&id.span, |auth| &auth.span);
+    let auth = match way {
+        raw::ClientAuth::PrivateKeyJwt => {
+            if key.is_none() {
+                lacks("client_key", span);
+            }
+            ClientAuth::PrivateKeyJwt(key_value?)
+        }
+        raw::ClientAuth::Basic | raw::ClientAuth::Post => {
+            if secret.is_none() {
+                lacks("client_secret", span);
+            }
+            if way == raw::ClientAuth::Basic {
+                ClientAuth::Basic(secret_value?)
+            } else {
+                ClientAuth::Post(secret_value?)
+            }
+        }
+        raw::ClientAuth::None => ClientAuth::Nothing,
+    };
+    Some(OidcClient {
+        id: Arc::from(id.value.as_str()),
+        auth,
+    })
+}
+
+fn signing_key(
+    source: &Spanned<raw::SecretSource>,
+    compiler: &mut Compiler<'_>,
+) -> Option<Arc<SigningKey>> {
+    let written = raw::SecretText::Elsewhere(source.value.clone());
+    let pem = compiler.secret(&source.span, &written)?;
+    let read = SigningKey::from_pem(pem.expose().as_bytes())
+        .map_err(|error| Misread::new("this is no key of a client").label(error.to_string()));
+    compiler
+        .value(&source.span, Code::SigningKey, read)
+        .map(Arc::new)
+}
+
+/// Algorithms by name; all of them if none is named.
+pub(super) fn algorithms(
+    written: &[Spanned<String>],
+    compiler: &mut Compiler<'_>,
+) -> Vec<Algorithm> {
+    if written.is_empty() {
+        return Algorithm::ALL.to_vec();
+    }
+    let read = written.iter().filter_map(|name| {
+        let known: Vec<&str> = Algorithm::ALL.into_iter().map(Algorithm::name).collect();
+        let misread = || {
+            Misread::new(format!("`{}` is no algorithm of ours", name.value))
+                .help(format!("algorithms: {}", known.join(", ")))
+        };
+        let read = Algorithm::of(&name.value).ok_or_else(misread);
+        compiler.value(&name.span, Code::Unfit, read)
+    });
+    read.collect()
+}
+
+/// How far clocks may be apart.
+pub(super) fn leeway(
+    written: Option<&Spanned<raw::DurationText>>,
+    compiler: &mut Compiler<'_>,
+) -> Duration {
+    let leeway = compiler.duration_or(written, LEEWAY);
+    if let Some(written) = written.filter(|_| leeway > LEEWAY_MAX) {
+        let diagnostic = Diagnostic::at(
+            Code::OutOfRange,
+            &written.span,
+            "clocks are not that far apart",
+        );
+        compiler.tell(diagnostic.label("up to 5m"));
+    }
+    leeway
+}
+
+/// A dotted path of a claim.
+pub(super) fn claim_path(text: &str) -> Box<[Box<str>]> {
+    text.split('.').map(Box::from).collect()
+}
+
+/// Paths of claims, or the one that is usual.
+pub(super) fn claim_paths(written: &[Spanned<String>], usual: &str) -> Vec<Box<[Box<str>]>> {
+    if written.is_empty() {
+        return vec![claim_path(usual)];
+    }
+    written.iter().map(|path| claim_path(&path.value)).collect()
+}
+
+impl Compiler<'_> {
+    /// An address that can be asked: `http` or `https`.
+    pub(super) fn url(&mut self, written: &Spanned<String>) -> Option<Url> {
+        let no_url = || Misread::new("this is no address that can be asked");
+        let read = written
+            .value
+            .parse::<Url>()
+            .map_err(|_| no_url().label("such as https://id.example.com"));
+        let read = read.and_then(|url| {
+            crate::client::Target::of(&url)
+                .map(|_| url)
+                .map_err(|error| no_url().label(error.to_string()))
+        });
+        self.value(&written.span, Code::Url, read)
+    }
+}
