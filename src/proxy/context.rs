@@ -3,6 +3,7 @@
 use super::attempts::Attempt;
 use super::authorize::Decided;
 use super::decide::Decision;
+use super::login::{self, Recognised};
 use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
@@ -103,6 +104,8 @@ pub(super) struct RequestContext {
     pub(super) granted: Option<Box<Grant>>,
     /// Who asks, where a host proxy asks about it.
     pub(super) decision: Option<Box<Decision>>,
+    /// Which of our own paths it is for, if it is for one of a login.
+    pub(super) login: Option<Box<Recognised>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -173,6 +176,7 @@ impl RequestContext {
             decided: None,
             granted: None,
             decision: None,
+            login: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
@@ -198,8 +202,11 @@ impl RequestContext {
         }
     }
 
-    /// The flow of this request's route.
+    /// The flow of this request's route, or of our own path.
     pub(super) fn flow(&self) -> Option<&str> {
+        if self.login.is_some() {
+            return Some(login::FLOW);
+        }
         let plan = &self.route.as_ref()?.plan;
         plan.flow.as_ref().map(|flow| flow.name.as_ref())
     }

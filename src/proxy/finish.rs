@@ -140,7 +140,7 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     response
 }
 
-fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
+pub(super) fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
     let head = context.head.as_ref()?;
     let (trace, span, flags) = (head.trace_id, context.server_id, head.flags);
     HeaderValue::try_from(format!("trace;desc=00-{trace}-{span}-{flags:02x}")).ok()
@@ -225,9 +225,10 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
 /// The route's template; of a decision, the endpoint that it was asked at.
 fn http_route(context: &RequestContext) -> Option<&Arc<str>> {
     let route = context.route.as_ref().map(|route| &route.template);
-    match &context.decision {
-        Some(decision) => Some(&decision.endpoint),
-        None => route,
+    match (&context.decision, &context.login) {
+        (Some(decision), _) => Some(&decision.endpoint),
+        (None, Some(login)) => Some(&login.template),
+        (None, None) => route,
     }
 }
 

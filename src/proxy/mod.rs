@@ -23,6 +23,7 @@ mod held;
 mod informational;
 mod mirror;
 mod limit;
+mod login;
 mod outcome;
 mod pipeline;
 pub mod plan;

@@ -9,6 +9,7 @@ use super::error::ProxyError;
 use super::finish::finish;
 use super::gate::{Gated, gate};
 use super::limit::{limit, within};
+use super::login;
 use super::snapshot::Live;
 use crate::listener::ConnInfo;
 use crate::server::{Drain, Handle, InFlight, RequestCount};
@@ -71,6 +72,10 @@ impl Handle for Pipeline {
                     Ok(Gated::Arrival(asked)) => {
                         // In a box: nothing else waits here.
                         Box::pin(arrival::answer(&mut context, *asked)).await
+                    }
+                    Ok(Gated::Login(call)) => {
+                        // In a box: nothing else waits here.
+                        Box::pin(login::answer(&mut context, *call)).await
                     }
                     Ok(Gated::Guarded(guarded)) => Ok(guarded.response),
                     Ok(Gated::Decide(asking)) => Ok(decide::allow(&mut context, &asking)),

@@ -41,7 +41,8 @@ impl Used {
     }
 
     /// How many were forgotten before their time, for want of room.
-    pub(super) fn forgotten(&self) -> u64 {
+    #[cfg(test)]
+    fn forgotten(&self) -> u64 {
         let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         own.forgotten
     }

@@ -12,7 +12,7 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated, Guarded};
 use crate::proxy::snapshot::{LiveAction, LiveRoute};
-use crate::proxy::{cors, limit, well_known};
+use crate::proxy::{cors, limit, login, well_known};
 use crate::route::RouteRequest;
 use http::header::{FORWARDED, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
@@ -38,10 +38,13 @@ pub(in crate::proxy) fn gate(
     let ends = chunked || context.place.is_last();
     context.close_after = ends && context.version < Version::HTTP_2;
     // Nobody is asked about a body: what a host sends of it is left where it is.
-    let (mut parts, _) = incoming.into_parts();
+    let (mut parts, body) = incoming.into_parts();
     let upgrades = told::upgrades(&mut parts.headers);
     if let Some(response) = published(context, &parts, normalized.is_ok()) {
         return Ok(Gated::Answer(Box::new(response)));
+    }
+    if is_of_a_login(context, &parts) && normalized.is_ok() {
+        return Ok(log_in(context, parts, body, normalized.ok().as_ref()));
     }
     let told = begin(
         context,
@@ -66,6 +69,31 @@ pub(in crate::proxy) fn gate(
         }
         Err(error) => Err(refuse(context, &parts, error)),
     }
+}
+
+/// Whether a host passes on what its client asked of one of our own paths of logins.
+fn is_of_a_login(context: &RequestContext, parts: &Parts) -> bool {
+    let Some(logins) = &context.live.logins else {
+        return false;
+    };
+    let path = parts.uri.path();
+    let settings = context.conn.listener.decision.as_ref();
+    let is_endpoint = settings.is_some_and(|settings| settings.find(path).is_some());
+    !is_endpoint && logins.paths.find(path).is_some()
+}
+
+/// Such a request is the client's own: read as one that a proxy before us has passed on.
+fn log_in(
+    context: &mut RequestContext,
+    mut parts: Parts,
+    body: Incoming,
+    normalized: Option<&Normalized>,
+) -> Gated {
+    gate::read_client(context, &mut parts, normalized);
+    context.login = login::recognise(context, &parts);
+    gate::open_span(context, &parts, None);
+    limit::begin(context, &parts.headers);
+    Gated::Login(Box::new(login::Call { parts, body }))
 }
 
 /// Keys for whoever verifies assertions. They are nobody's leave to pass: no endpoint is there.
