@@ -52,11 +52,7 @@ pub(super) fn check(
 }
 
 /// The times of a token (RFC 7519, sections 4.1.4 to 4.1.6).
-fn check_times(
-    claims: &Claims,
-    expected: &Expected<'_>,
-    now: Timestamp,
-) -> Result<(), TokenError> {
+fn check_times(claims: &Claims, expected: &Expected<'_>, now: Timestamp) -> Result<(), TokenError> {
     let now = Duration::from_nanos(now.as_unix_nanos()).as_secs_f64();
     let leeway = expected.leeway.as_secs_f64();
     let end = time(claims, "exp")?.ok_or(TokenError::Claim("exp"))?;

@@ -133,7 +133,9 @@ impl<'a> Parts<'a> {
         let parts = token.rsplit_once('.').and_then(|(signed, signature)| {
             let (header, claims) = signed.split_once('.')?;
             let is_three = !claims.contains('.')
-                && [header, claims, signature].iter().all(|one| !one.is_empty());
+                && [header, claims, signature]
+                    .iter()
+                    .all(|one| !one.is_empty());
             is_three.then_some(Self {
                 header,
                 claims,
