@@ -17,7 +17,7 @@ pub(super) fn sessions(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Ses
     });
     Some(kept.map_or_else(
         || {
-            let sealer = Arc::new(Sealer::new(settings.keys.clone()));
+            let sealer = Arc::new(Sealer::new(&settings.keys));
             Arc::new(Sessions::new(settings.session.clone(), sealer))
         },
         |logins| Arc::clone(&logins.sessions),

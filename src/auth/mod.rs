@@ -45,4 +45,6 @@ pub use proof::{
 };
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings, Ruling};
-pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{
+    AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, LoginOffer, Reason, Verdict,
+};
