@@ -2,12 +2,14 @@
 //! real sockets on ports that the system chose.
 
 pub mod backends;
+pub mod browser;
 pub mod client;
 pub mod collector;
 pub mod dns;
 pub mod fleet;
 pub mod origin;
 pub mod otlp_client;
+pub mod provider;
 pub mod proxy;
 pub mod script;
 pub mod spans;
