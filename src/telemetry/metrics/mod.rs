@@ -16,6 +16,7 @@ mod message;
 mod overload;
 mod probe;
 mod process;
+mod provider;
 mod reloads;
 mod ratelimit;
 mod reading;
@@ -35,6 +36,7 @@ pub use http::{ClientObservation, ServerObservation};
 pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use probe::StepTime;
+pub use provider::{KeyMiss, ProviderCall, ProviderCounts, ProviderObservation, ProviderOutcome};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
@@ -51,6 +53,7 @@ use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
 use probe::ProbeMetrics;
+use provider::ProviderMetrics;
 use ratelimit::RateLimitMetrics;
 use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
@@ -74,6 +77,7 @@ pub struct Metrics {
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
     auth: AuthMetrics,
+    providers: ProviderMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
@@ -100,6 +104,7 @@ impl Metrics {
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             auth: AuthMetrics::new(),
+            providers: ProviderMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
@@ -251,6 +256,11 @@ impl Metrics {
         self.auth.policy(name)
     }
 
+    /// The numbers of whoever issues tokens under this name.
+    pub fn provider(&self, issuer: &Arc<str>) -> Arc<ProviderCounts> {
+        self.providers.issuer(issuer)
+    }
+
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
     /// `replayed`, `limited` or `failed`.
     pub fn arrival(&self, result: &str) {
@@ -340,6 +350,7 @@ impl Metrics {
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.auth.render(page);
+        self.providers.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {
