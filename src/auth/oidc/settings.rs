@@ -2,6 +2,7 @@
 
 use crate::auth::jose::Algorithm;
 use crate::auth::provider::{OidcClient, ProviderSettings};
+use crate::auth::seal::SealKey;
 use crate::auth::session::{RefreshRules, SessionSettings};
 use crate::secret::Secret;
 use http::HeaderName;
@@ -76,7 +77,7 @@ pub struct LoginSettings {
     /// the request.
     pub callback_origin: Option<Url>,
     /// Keys that seal, the newest first; empty: one that is made at the start.
-    pub keys: Vec<Secret>,
+    pub keys: Vec<SealKey>,
     /// How sessions are kept.
     pub session: SessionSettings,
     /// Where a login may lead back to, beside its own origin.

@@ -2,6 +2,7 @@
 
 use super::Compiler;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
+use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
 use crate::auth::{Means, PolicySettings};
 use crate::config::decode::Spanned;
@@ -9,7 +10,6 @@ use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::Misread;
 use crate::ratelimit::RedisSettings;
-use crate::secret::Secret;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,9 +96,14 @@ pub(super) fn wants_redis(config: &raw::Config) -> bool {
 }
 
 /// 32 bytes in base64, as text.
-fn key(source: &Spanned<raw::SecretSource>, compiler: &mut Compiler<'_>) -> Option<Secret> {
+fn key(source: &Spanned<raw::SecretSource>, compiler: &mut Compiler<'_>) -> Option<SealKey> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
-    compiler.secret(&source.span, &written)
+    let text = compiler.secret(&source.span, &written)?;
+    let read = SealKey::parse(text.expose()).map_err(|error| {
+        let misread = Misread::new("this key cannot seal").label(error.to_string());
+        misread.help("`openssl rand -base64 32` makes one")
+    });
+    compiler.value(&source.span, Code::Secret, read)
 }
 
 fn session(

@@ -5,6 +5,7 @@
 //! allocates.
 
 mod attempts;
+mod audit;
 mod auth;
 mod connections;
 mod edge;
@@ -26,6 +27,7 @@ mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
+pub use audit::{AuditCounts, WebhookOutcome};
 pub use auth::{AuthCacheOutcome, AuthCounts, AuthObservation};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
@@ -76,6 +78,7 @@ pub struct Metrics {
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
+    audit: Arc<AuditCounts>,
     auth: AuthMetrics,
     providers: ProviderMetrics,
     upstreams: UpstreamMetrics,
@@ -103,6 +106,7 @@ impl Metrics {
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
+            audit: Arc::new(AuditCounts::new()),
             auth: AuthMetrics::new(),
             providers: ProviderMetrics::new(),
             upstreams: UpstreamMetrics::new(),
@@ -261,6 +265,11 @@ impl Metrics {
         self.providers.issuer(issuer)
     }
 
+    /// The numbers of what is told of logins.
+    pub fn audit(&self) -> Arc<AuditCounts> {
+        Arc::clone(&self.audit)
+    }
+
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
     /// `replayed`, `limited` or `failed`.
     pub fn arrival(&self, result: &str) {
@@ -351,6 +360,7 @@ impl Metrics {
         self.rate_limits.render(page);
         self.auth.render(page);
         self.providers.render(page);
+        self.audit.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {
