@@ -10,6 +10,7 @@
 mod allow;
 mod asked;
 pub mod assertion;
+pub mod audit;
 mod cache;
 mod call;
 pub mod ext_authz;
@@ -44,4 +45,6 @@ pub use proof::{
 };
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
 pub use requirement::{Requirement, RequirementSettings, Ruling};
-pub use verdict::{AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, Reason, Verdict};
+pub use verdict::{
+    AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, LoginOffer, Reason, Verdict,
+};

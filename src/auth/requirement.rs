@@ -6,7 +6,8 @@
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
 use super::{
-    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, Policy, Reason, Recorder, Verdict,
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Policy, Reason, Recorder,
+    Verdict,
 };
 use http::HeaderValue;
 use std::sync::Arc;
@@ -159,14 +160,15 @@ impl Unknown {
         self.refusals.push((denial, policy));
     }
 
-    /// The answer if nobody knows the request: what an authorizer answered, since it may lead to a
-    /// login; else one that asks for a credential, since that would help; else the first one's,
+    /// The answer if nobody knows the request: that its credential is nobody's, if it carries one;
+    /// else what an authorizer answered or a login, since that may help; else one that asks for a credential, since that would help; else the first one's,
     /// whom the operator named first.
     fn refuse(mut self) -> Ruling {
         let rank = |denial: &Denial| match (&denial.answer, denial.reason) {
-            (DenialAnswer::Theirs(_) | DenialAnswer::Login(_), _) => 0,
-            (DenialAnswer::Own(_), Reason::NoCredential) => 1,
-            (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 2,
+            (DenialAnswer::Own(_), Reason::BadCredential) => 0,
+            (DenialAnswer::Theirs(_) | DenialAnswer::Login { .. }, _) => 1,
+            (DenialAnswer::Own(_), Reason::NoCredential) => 2,
+            (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 3,
         };
         let places = self.refusals.iter().enumerate();
         let best = places.min_by_key(|(_, (denial, _))| rank(denial));
@@ -185,23 +187,37 @@ impl Unknown {
     }
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
-    /// 11.6.1), each challenge once.
+    /// 11.6.1), each challenge once; and one that offers a login offers all of them.
     fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
-        if let (DenialAnswer::Own(challenges), true) = (&mut denial.answer, asks) {
-            for (other, _) in &self.refusals {
-                let DenialAnswer::Own(more) = &other.answer else {
-                    continue;
-                };
-                let fresh: Vec<HeaderValue> = more
-                    .iter()
-                    .filter(|one| !challenges.contains(one))
-                    .cloned()
-                    .collect();
-                challenges.extend(fresh);
+        for (other, _) in self.refusals.iter().filter(|_| asks) {
+            let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
+                DenialAnswer::Own(challenges) => (&[], challenges),
+                DenialAnswer::Login { offers, challenges } => (offers, challenges),
+                DenialAnswer::OwnWith(_) | DenialAnswer::Theirs(_) => continue,
+            };
+            match &mut denial.answer {
+                DenialAnswer::Own(own) => add(own, challenges),
+                DenialAnswer::Login {
+                    offers: logins,
+                    challenges: own,
+                } => {
+                    add(logins, offers);
+                    add(own, challenges);
+                }
+                DenialAnswer::OwnWith(_) | DenialAnswer::Theirs(_) => {}
             }
         }
         denial
+    }
+}
+
+/// Adds what is not there yet.
+fn add<T: Clone + PartialEq>(own: &mut Vec<T>, more: &[T]) {
+    for one in more {
+        if !own.contains(one) {
+            own.push(one.clone());
+        }
     }
 }
 

@@ -216,7 +216,7 @@ fn refuse(denial: Denial, policy: Option<Arc<str>>) -> Result<Response<Body>, Pr
         DenialAnswer::Own(challenges) => (challenges, None),
         DenialAnswer::OwnWith(status) => (Vec::new(), Some(status)),
         // Begun before, where it can be.
-        DenialAnswer::Login(_) => (Vec::new(), None),
+        DenialAnswer::Login { challenges, .. } => (challenges, None),
     };
     Err(ProxyError::Denied {
         policy,
