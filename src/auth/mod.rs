@@ -10,6 +10,7 @@
 mod allow;
 mod asked;
 pub mod assertion;
+pub mod audit;
 mod cache;
 mod call;
 pub mod ext_authz;

@@ -5,6 +5,7 @@
 //! allocates.
 
 mod attempts;
+mod audit;
 mod auth;
 mod connections;
 mod edge;
@@ -25,6 +26,7 @@ mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
+pub use audit::{AuditCounts, WebhookOutcome};
 pub use auth::{AuthCacheOutcome, AuthCounts, AuthObservation};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
@@ -73,6 +75,7 @@ pub struct Metrics {
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
+    audit: Arc<AuditCounts>,
     auth: AuthMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
@@ -99,6 +102,7 @@ impl Metrics {
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
+            audit: Arc::new(AuditCounts::new()),
             auth: AuthMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
@@ -251,6 +255,11 @@ impl Metrics {
         self.auth.policy(name)
     }
 
+    /// The numbers of what is told of logins.
+    pub fn audit(&self) -> Arc<AuditCounts> {
+        Arc::clone(&self.audit)
+    }
+
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
     /// `replayed`, `limited` or `failed`.
     pub fn arrival(&self, result: &str) {
@@ -340,6 +349,7 @@ impl Metrics {
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.auth.render(page);
+        self.audit.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {

@@ -1,0 +1,144 @@
+//! Who logged in, was refused, renewed a session or left: told as a log event, as a span
+//! `sso.audit` under the request's own, and to a webhook where the file names one.
+//!
+//! Nothing of it makes a request wait, and nothing says who somebody is: a subject is a keyed
+//! digest, the same for the same subject, unless the file asks for the plain one. Tokens, codes,
+//! cookies and claims are never part of it.
+
+mod event;
+mod post;
+mod signature;
+
+pub use event::{AuditEvent, AuditKind, AuditResult, LogoutKind};
+
+use super::Recorder;
+use super::oidc::WebhookSettings;
+use crate::clock;
+use crate::secret::Secret;
+use crate::telemetry::metrics::AuditCounts;
+use crate::trace::ids;
+use aws_lc_rs::{hmac, rand};
+use event::Told;
+use post::Post;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a digest of a subject is made for. Part of the key, so that nobody else's digests fit.
+const DIGEST_LABEL: &[u8] = b"edgespan audit 1";
+/// Bytes of a digest that are told: enough to tell subjects apart.
+const DIGEST_BYTES: usize = 16;
+
+/// How events are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether subjects are told as they are.
+    pub plain_subject: bool,
+    /// Who else is told.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// Who tells.
+pub struct Audit {
+    settings: AuditSettings,
+    digest: hmac::Key,
+    counts: Arc<AuditCounts>,
+    post: Option<Post>,
+}
+
+impl Audit {
+    /// Makes it. Digests of subjects are the same wherever `key` is the same; without one they are
+    /// those of this process alone. Has to run inside the runtime.
+    pub fn new(settings: AuditSettings, key: Option<&Secret>, counts: Arc<AuditCounts>) -> Self {
+        let digest = key.map_or_else(random_key, |key| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
+            let derived = hmac::sign(&key, DIGEST_LABEL);
+            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
+        });
+        let post = settings
+            .webhook
+            .clone()
+            .map(|webhook| Post::start(webhook, Arc::clone(&counts)));
+        Self {
+            settings,
+            digest,
+            counts,
+            post,
+        }
+    }
+
+    /// Whether it was made of these, so that a reload may keep it.
+    pub fn is_of(&self, settings: &AuditSettings, key: Option<&Secret>) -> bool {
+        // Without a key there is nothing that could have changed.
+        let probe = |digest: &hmac::Key| hmac::sign(digest, DIGEST_LABEL);
+        let same_key = key.is_none_or(|key| {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
+            let derived = hmac::sign(&key, DIGEST_LABEL);
+            let digest = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+            probe(&digest).as_ref() == probe(&self.digest).as_ref()
+        });
+        self.settings == *settings && same_key
+    }
+
+    /// Tells what happened, everywhere. `recorder` is that of the request it happened in.
+    pub fn tell(&self, event: &AuditEvent<'_>, recorder: Option<&mut Recorder<'_>>) {
+        self.counts.event(event.kind.name(), event.result.name());
+        let subject = event.subject.map(|subject| self.subject(subject));
+        let session = event.session.map(|session| self.digest(session));
+        let told = Told {
+            event,
+            id: &random_id(),
+            subject: subject.as_deref(),
+            session: session.as_deref(),
+            trace: recorder.and_then(|recorder| event.record(recorder)),
+            at: clock::wall(),
+        };
+        told.log();
+        if let Some(post) = &self.post {
+            post.put(told.json());
+        }
+    }
+
+    /// Sends what waits for the webhook, at most for so long; what is left is counted.
+    pub async fn close(&self, limit: Duration) {
+        if let Some(post) = &self.post {
+            post.close(limit).await;
+        }
+    }
+
+    fn subject(&self, subject: &str) -> String {
+        if self.settings.plain_subject {
+            return subject.to_owned();
+        }
+        self.digest(subject)
+    }
+
+    fn digest(&self, text: &str) -> String {
+        let tag = hmac::sign(&self.digest, text.as_bytes());
+        hex(tag.as_ref().get(..DIGEST_BYTES).unwrap_or_default())
+    }
+}
+
+/// A key that nobody knows. Where the system's generator fails, nothing that matters more works
+/// either; an id of ours is hard enough to guess for a digest.
+fn random_key() -> hmac::Key {
+    let mut key = ids::trace_id().to_bytes();
+    let _drawn: Result<(), _> = rand::fill(&mut key);
+    hmac::Key::new(hmac::HMAC_SHA256, &key)
+}
+
+/// The name of one event, by which a receiver knows one that comes twice.
+fn random_id() -> String {
+    ids::trace_id().to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a `String` never fails.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;
