@@ -119,7 +119,7 @@ pub(super) fn snapshot(
         synthetic: tracing.synthetic,
     };
     let limits = rate_limits(plan, metrics, before)?;
-    let providers = providers(plan, before);
+    let providers = providers(plan, metrics, before);
     let sessions = login::sessions(plan, before);
     let resources = Resources {
         cluster: None,
@@ -203,13 +203,13 @@ fn policies(
 }
 
 /// The issuers that the plan's policies have to know; what is known of them goes on.
-fn providers(plan: &Plan, before: Option<&Snapshot>) -> Providers {
+fn providers(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Providers {
     let wanted = plan
         .policies
         .iter()
         .flat_map(PolicySettings::providers)
         .cloned();
-    Providers::start(wanted, before.map(|snapshot| &snapshot.providers))
+    Providers::start(wanted, metrics, before.map(|snapshot| &snapshot.providers))
 }
 
 /// What signs assertions; what it signed already counts if its settings are the same.
