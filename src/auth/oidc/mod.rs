@@ -4,11 +4,15 @@
 //! of a file share: the paths, the cookies, the logins that have begun.
 
 mod settings;
+mod spent;
+pub mod ticket;
 
 pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,
 };
+
+pub use spent::{OnceId, Spent};
 
 use super::provider::Provider;
 use super::seal::Sealer;
