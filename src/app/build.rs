@@ -127,7 +127,7 @@ pub(super) fn snapshot(
         sessions: sessions.as_ref(),
     };
     let policies = policies(plan, clusters, resources, metrics, before);
-    let logins = login::logins(plan, sessions.as_ref(), &policies);
+    let logins = login::logins(plan, sessions.as_ref(), &policies, before);
     let routes = plan
         .routes
         .iter()

@@ -29,15 +29,12 @@ pub(super) fn logins(
     plan: &Plan,
     sessions: Option<&Arc<Sessions>>,
     policies: &[Arc<Policy>],
+    before: Option<&Snapshot>,
 ) -> Option<Arc<Logins>> {
     let (settings, sessions) = plan.login.clone().zip(sessions)?;
-    Some(Arc::new(Logins {
-        settings,
-        sealer: Arc::clone(sessions.sealer()),
-        sessions: Arc::clone(sessions),
-        policies: policies
-            .iter()
-            .filter_map(|one| one.login().cloned())
-            .collect(),
-    }))
+    let policies = policies.iter().filter_map(|one| one.login().cloned());
+    let before = before.and_then(|snapshot| snapshot.logins.as_deref());
+    let sessions = Arc::clone(sessions);
+    let made = Logins::new(settings, sessions, policies.collect(), before);
+    Some(Arc::new(made))
 }

@@ -5,7 +5,6 @@
 //! lasts a minute, and is used once. It lies sealed in a cookie of its own. What it can do for
 //! whoever steals it is to join a trace; it is nobody's leave to pass.
 
-use super::spent::OnceId;
 use crate::auth::seal::Sealer;
 use crate::auth::session::Session;
 use crate::clock::Timestamp;
@@ -33,7 +32,7 @@ pub type Mark = [u8; 16];
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ticket {
     /// By which it is used once.
-    pub id: OnceId,
+    pub id: Mark,
     /// When it was made, as Unix seconds.
     pub made: u64,
     /// [`target_mark`] of the request that it is for.

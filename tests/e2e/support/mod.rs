@@ -1,6 +1,7 @@
 //! One harness for every end-to-end test: a proxy, an origin, a client and a collector, all over
 //! real sockets on ports that the system chose.
 
+pub mod authelia;
 pub mod backends;
 pub mod client;
 pub mod collector;
