@@ -10,6 +10,7 @@ pub mod server;
 pub mod message;
 pub mod route;
 pub mod trace;
+pub mod shared;
 pub mod ratelimit;
 pub mod upstream;
 pub mod auth;

@@ -6,19 +6,31 @@ use crate::auth::seal::Sealer;
 use crate::auth::session::Sessions;
 use crate::config::Plan;
 use crate::proxy::Snapshot;
+use crate::shared::Line;
 use std::sync::Arc;
 
 /// Who is logged in; those of `before` go on if the settings are the same.
-pub(super) fn sessions(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Sessions>> {
+pub(super) fn sessions(
+    plan: &Plan,
+    redis: Option<&Arc<Line>>,
+    before: Option<&Snapshot>,
+) -> Option<Arc<Sessions>> {
     let settings = plan.login.as_ref()?;
     let before = before.and_then(|snapshot| snapshot.logins.as_ref());
     let kept = before.filter(|logins| {
-        logins.settings.keys == settings.keys && logins.settings.session == settings.session
+        let same_redis = match (logins.sessions.redis(), redis) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        same_redis
+            && logins.settings.keys == settings.keys
+            && logins.settings.session == settings.session
     });
     Some(kept.map_or_else(
         || {
             let sealer = Arc::new(Sealer::new(&settings.keys));
-            Arc::new(Sessions::new(settings.session.clone(), sealer))
+            Arc::new(Sessions::new(settings.session.clone(), sealer, redis))
         },
         |logins| Arc::clone(&logins.sessions),
     ))

@@ -156,7 +156,7 @@ impl Running {
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
-        parts::come_into_force(&clusters, &snapshot.limits);
+        parts::come_into_force(&clusters, snapshot.redis.as_ref());
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),

@@ -396,7 +396,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
         | StartError::Export(_)
-        | StartError::RateLimitStore(_)
+        | StartError::Redis(_)
         | StartError::AccessLog(_)
         | StartError::Panicked(_)
         | StartError::Routes(_)

@@ -9,7 +9,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::Misread;
-use crate::ratelimit::RedisSettings;
+use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,9 +118,7 @@ fn session(
                 let diagnostic = Diagnostic::at(Code::Unfit, &store.span, "no Redis is there");
                 compiler.tell(diagnostic.label("the file's `redis` says where it is"));
             }
-            redis.map_or(SessionStore::Cookie, |redis| {
-                SessionStore::Redis(Box::new(redis.clone()))
-            })
+            SessionStore::Redis
         }
         Some(_) | None => SessionStore::Cookie,
     };

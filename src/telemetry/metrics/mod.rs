@@ -281,8 +281,8 @@ impl Metrics {
         self.rate_limits.rule(rule)
     }
 
-    /// The numbers of the Redis that limits share.
-    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+    /// The numbers of the Redis that limits and sessions share.
+    pub fn redis(&self) -> Arc<StoreCounts> {
         self.rate_limits.store()
     }
 
