@@ -17,6 +17,7 @@ mod request;
 mod settings;
 mod site;
 mod target;
+pub mod ticket;
 mod used;
 
 pub use complete::LoginError;
