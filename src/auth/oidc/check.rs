@@ -43,7 +43,7 @@ impl Oidc {
         if *session.policy != *self.name || *session.issuer != *self.provider.settings().issuer {
             return self.offer();
         }
-        let session = match self.renew(sessions, session, secure, now, span).await {
+        let session = match self.renew(sessions, session, asked, now, span).await {
             Renewed::Goes(session, more) => {
                 cookies.extend(more);
                 session
@@ -75,7 +75,7 @@ impl Oidc {
         &self,
         sessions: &Sessions,
         session: Arc<Session>,
-        secure: bool,
+        asked: &Asked<'_>,
         now: Timestamp,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Renewed {
@@ -92,7 +92,8 @@ impl Oidc {
         };
         let subject = Arc::clone(&session.subject);
         let ask = async |token: &Secret| self.ask(token, &subject, now, span).await;
-        match sessions.refresh(&session, secure, ask).await {
+        let secure = asked.scheme == "https";
+        match sessions.refresh(&session, asked.headers, secure, ask).await {
             Ok((session, cookies)) => Renewed::Goes(session, cookies),
             Err(ProviderError::Refused(_)) => Renewed::Over,
             Err(error) => match rules.on_failure {
@@ -115,7 +116,10 @@ impl Oidc {
         span: &mut DecisionSpan<'_, '_>,
     ) -> Result<Tokens, ProviderError> {
         let client = &self.settings.client;
-        let tokens = self.provider.refresh(client, token, Some(&mut *span)).await?;
+        let tokens = self
+            .provider
+            .refresh(client, token, Some(&mut *span))
+            .await?;
         if tokens.id.is_some() {
             let claims = self.id_claims(&tokens, None, now, span).await;
             let claims = claims.map_err(|error| match error {
