@@ -123,13 +123,15 @@ pub(super) fn snapshot(
     let limits = rate_limits(plan, redis.as_ref(), metrics, before);
     let providers = providers(plan, metrics, before);
     let sessions = login::sessions(plan, redis.as_ref(), before);
+    let audit = login::audit(plan, sessions.as_ref(), metrics, before);
     let resources = Resources {
         cluster: None,
         providers: &providers,
         sessions: sessions.as_ref(),
+        audit: audit.as_ref(),
     };
     let policies = policies(plan, clusters, resources, metrics, before);
-    let logins = login::logins(plan, sessions.as_ref(), &policies, before);
+    let logins = login::logins(plan, sessions.as_ref().zip(audit), &policies, before);
     let routes = plan
         .routes
         .iter()

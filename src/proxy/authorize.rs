@@ -17,6 +17,7 @@ use crate::auth::{
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
 use http::Response;
+use http::header::SET_COOKIE;
 use http::request::Parts;
 use std::sync::Arc;
 
@@ -81,7 +82,10 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     };
     note(context, &ruling);
     match ruling.outcome {
-        Ok(grant) => {
+        Ok(mut grant) => {
+            if let Some(cookie) = login::carry::spent(context) {
+                grant.answer.push((SET_COOKIE, cookie));
+            }
             apply(context, parts, *grant)?;
             take_login_out(context, parts);
             limit_known(context, &parts.headers).await?;

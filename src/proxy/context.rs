@@ -8,6 +8,7 @@ use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
 use super::upgrade::Splice;
+use crate::auth::oidc::Redeemed;
 use crate::auth::{Grant, Identity};
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
@@ -106,6 +107,8 @@ pub(super) struct RequestContext {
     pub(super) decision: Option<Box<Decision>>,
     /// Which of our own paths it is for, if it is for one of a login.
     pub(super) login: Option<Box<Recognised>>,
+    /// The request before a login that it repeats, if it says so.
+    pub(super) repeated: Option<Box<Redeemed>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -177,6 +180,7 @@ impl RequestContext {
             granted: None,
             decision: None,
             login: None,
+            repeated: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

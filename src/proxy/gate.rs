@@ -1,6 +1,7 @@
 //! Who may pass, and where to: normalise, route, open the span, admit.
 
 use super::arrival::{self, Asked};
+use super::asked;
 use super::body::Body;
 use super::context::RequestContext;
 use super::decide::{self, Asking};
@@ -14,7 +15,7 @@ use super::snapshot::{LiveAction, LiveRoute, Snapshot};
 use super::{call, compress, cors, login, upgrade, well_known};
 use crate::listener::ListenerSettings;
 use crate::message::authority::Authority;
-use crate::message::forwarded::{self, ForwardedPolicy};
+use crate::message::forwarded;
 use crate::message::hop_by_hop;
 use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
 use crate::message::refusal::Refusal;
@@ -182,12 +183,7 @@ pub(super) fn read_client(
 ) {
     strip_reserved(context, &mut parts.headers);
     let listener = Arc::clone(&context.conn.listener);
-    let policy = ForwardedPolicy {
-        trusted: &listener.trusted_proxies,
-        client_address_header: listener.client_address_header.as_ref(),
-        cloudflare: listener.cloudflare.as_ref(),
-        peer_text: context.conn.peer_text.as_ref(),
-    };
+    let policy = asked::forwarded_policy(&context.conn);
     let host = normalized
         .and_then(Normalized::authority)
         .map(Authority::header);
@@ -363,6 +359,7 @@ pub(super) fn open_span(
             span.int("edgespan.identity.stripped", names);
         }
         context.server = Some(span);
+        login::carry::tell(context, parts);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arrival;
+mod asked;
 mod attempt;
 mod attempts;
 mod authorize;

@@ -49,11 +49,16 @@ impl Handle for Pipeline {
         &self,
         conn: Arc<ConnInfo>,
         place: InFlight,
-        incoming: Request<Incoming>,
+        mut incoming: Request<Incoming>,
     ) -> Response<TracedBody> {
         let (counted, admitted) = self.requests.enter(conn.listener.limits.requests_max);
         let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &incoming);
 
+        let logins = context.live.logins.as_ref();
+        if logins.is_some_and(|logins| logins.brings_ticket(incoming.headers())) {
+            // In a box: only the first request after a login waits here.
+            Box::pin(login::carry::take_back(&mut context, &mut incoming)).await;
+        }
         let gated = if decide::is_call(&context, &incoming) {
             // In a box: only decisions over gRPC wait for a message here.
             Box::pin(decide::call(&mut context, incoming)).await

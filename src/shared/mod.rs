@@ -20,6 +20,7 @@ mod tests;
 
 pub use lock::{Lock, Locking};
 pub use settings::{RedisSettings, RedisTls};
+pub use things::Write;
 
 use crate::telemetry::metrics::{StoreCounts, StoreFault};
 use arc_swap::ArcSwapOption;

@@ -9,6 +9,7 @@ use crate::auth::seal::Sealer;
 use crate::auth::session::Session;
 use crate::clock::Timestamp;
 use crate::trace::carried::Carried;
+use aws_lc_rs::rand;
 use opentelemetry::trace::{SpanId, TraceId};
 use std::time::Duration;
 use url::Url;
@@ -19,6 +20,10 @@ pub const TICKET_TTL: Duration = Duration::from_mins(1);
 /// Most bytes of a carried context that a cookie of 4 KiB has room for, sealed and with all that a
 /// ticket is bound to.
 pub const COOKIE_CARRIED_BYTES_MAX: usize = 2_560;
+
+/// Most bytes of a carried context that the cookie of a login has room for, beside what else is
+/// kept of one.
+pub const FLOW_CARRIED_BYTES_MAX: usize = 2_048;
 
 /// The first byte: how the rest is to be read.
 const VERSION: u8 = 1;
@@ -99,6 +104,13 @@ impl Ticket {
         now <= self.made.saturating_add(TICKET_TTL.as_secs())
             && self.made <= now.saturating_add(SKEW)
     }
+}
+
+/// By which a ticket is used once; None without randomness.
+pub fn new_id() -> Option<Mark> {
+    let mut id = [0; 16];
+    rand::fill(&mut id).ok()?;
+    Some(id)
 }
 
 /// What stands for the request that a login leads back to: scheme, host, port, path and query in

@@ -1,6 +1,7 @@
 //! What logins share.
 
 use super::Compiler;
+use super::provider::claim_path;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -79,6 +80,12 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
+        user_type: login.user_type.as_ref().map(|path| claim_path(&path.value)),
+        plain_subject: login
+            .audit
+            .subject
+            .as_ref()
+            .is_some_and(|subject| subject.value == raw::AuditSubject::Plain),
         webhook: login
             .webhook
             .as_ref()

@@ -12,7 +12,7 @@ mod rebuilt;
 mod told;
 
 pub(super) use answer::{allow, in_dialect};
-pub(super) use gate::gate;
+pub(super) use gate::{asked_about, gate};
 pub(super) use grpc::{gate as call, is_call};
 
 use super::body::Body;

@@ -2,7 +2,8 @@
 
 use super::asker::Asker;
 use super::page::{self, Action};
-use super::{Asking, Means, Parameters, carry, now};
+use super::{Asking, Means, Parameters, carry, now, told};
+use crate::auth::audit::AuditResult;
 use crate::auth::oidc::{Endpoint, Flow, Logins, OFFERS_MAX, Site};
 use crate::auth::provider::ProviderError;
 use crate::auth::{Denial, DenialAnswer, LoginOffer, Reason, Verdict};
@@ -186,6 +187,7 @@ pub(super) async fn start(
     let Some(mut flow) = Flow::begin(offers, target, now(context)) else {
         return page::failed(context, &answer::BAD_REQUEST, &[]);
     };
+    flow.carried = carry::taken(context, asking.headers);
     let prompts = ["select_account", "login"];
     let prompt = parameters.one("prompt");
     flow.prompt = prompt
@@ -250,7 +252,7 @@ pub(super) async fn go(
             attempts = asking.logins.settings.attempts_max,
             "logins in a row without a session coming of them"
         );
-        context.note("edgespan.login.result", "loop");
+        told::result(context, AuditResult::Error);
         let again = start_url(asking.logins, asking.site, &flow.offers, &flow.target);
         let again = Action::link("Try again", format!("{again}&again=1"));
         return page::failed(context, &answer::LOGIN_LOOP, &[again]);
@@ -288,7 +290,9 @@ async fn begun(
             return page::failed(context, &answer::LOGIN_UNAVAILABLE, &[again]);
         }
     };
+    let had = flow.carried.clone();
     let cookies = logins.keep(&mut flow, site, asking.headers);
+    carry::note_room(context, flow.carried == had);
     match page::redirect(&to, false) {
         Some(response) if !cookies.is_empty() => page::with_cookies(response, cookies),
         Some(_) | None => page::failed(context, &answer::INTERNAL, &[]),

@@ -4,14 +4,15 @@
 //! somebody else got is never taken for the one that this browser asked for.
 
 use super::page::{self, Action};
-use super::{Asking, Parameters, begin, carry, now};
+use super::{Asking, Parameters, begin, carry, now, told};
+use crate::auth::audit::AuditResult;
 use crate::auth::oidc::{Endpoint, Flow, LoginError, Oidc, is_restarted};
 use crate::auth::session::{Found, Session, SessionError};
 use crate::auth::{Reason, Verdict};
 use crate::proxy::answer::{self, Answer};
 use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 use tracing::{error, info, warn};
 
@@ -105,7 +106,7 @@ async fn again(context: &mut RequestContext, asking: &Asking<'_>, flow: Flow) ->
 }
 
 fn over(context: &mut RequestContext, start: String) -> Response<Body> {
-    context.note("edgespan.login.result", "expired");
+    told::result(context, AuditResult::Expired);
     let again = Action::link("Try again", start);
     page::failed(context, &answer::LOGIN_EXPIRED, &[again])
 }
@@ -186,7 +187,8 @@ async fn begin_session(
     session: Session,
 ) -> Response<Body> {
     let (logins, site) = (asking.logins, asking.site);
-    let tickets = carry::ticket(context, logins, site, flow, &session);
+    let tickets = carry::ticket(context, asking, flow, &session).await;
+    let whose = session.clone();
     let begun = logins
         .sessions
         .begin(session, asking.headers, site.is_secure())
@@ -204,7 +206,13 @@ async fn begin_session(
     };
     info!(policy = &*policy.name, "somebody has logged in");
     context.note("edgespan.auth.policy", &policy.name);
-    context.note("edgespan.login.result", "success");
+    told::login(
+        context,
+        asking,
+        policy,
+        Some(&whose),
+        (AuditResult::Success, None),
+    );
     let response = onward(context, asking, &flow.target);
     let further: [Option<HeaderValue>; 2] = [
         logins.count(flow.attempt, site, now(context)),
@@ -265,6 +273,15 @@ fn denied(
     failed(context, asking, flow, policy, answer, word)
 }
 
+/// What the audit makes of an answer.
+fn result_of(told: &Answer) -> AuditResult {
+    if told.status == StatusCode::FORBIDDEN {
+        AuditResult::Denied
+    } else {
+        AuditResult::Error
+    }
+}
+
 /// No dead end: once more, another account, or out.
 fn failed(
     context: &mut RequestContext,
@@ -276,6 +293,7 @@ fn failed(
 ) -> Response<Body> {
     context.note("edgespan.auth.policy", &policy.name);
     context.note("edgespan.login.error", word);
+    told::login(context, asking, policy, None, (result_of(told), Some(word)));
     let start = begin::start_url(asking.logins, asking.site, &flow.offers, &flow.target);
     let other = format!("{start}&prompt=select_account");
     let actions = [

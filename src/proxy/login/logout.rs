@@ -1,7 +1,9 @@
 //! A session ends: here, and at its provider (OpenID Connect RP-Initiated Logout 1.0).
 
 use super::page::{self, Action};
+use super::told::{self, Whose};
 use super::{Asking, Parameters};
+use crate::auth::audit::{AuditResult, LogoutKind};
 use crate::auth::oidc::{Endpoint, Oidc};
 use crate::auth::session::{Found, Session};
 use crate::auth::{Reason, Verdict};
@@ -45,6 +47,12 @@ pub(super) async fn answer(
         if let Some(session) = session {
             info!(policy = &*policy.name, "somebody has logged out");
             let there = leave(context, asking, policy, &session, told("rd")).await;
+            let kind = match &there {
+                Some(_) => LogoutKind::RpInitiated,
+                None => LogoutKind::Local,
+            };
+            let whose = Whose::Session(&session);
+            told::logout(context, asking, kind, policy, whose, AuditResult::Success);
             elsewhere = elsewhere.or(there);
         }
     }

@@ -12,6 +12,7 @@ mod choose;
 mod logout;
 mod page;
 mod revoked;
+mod told;
 mod userinfo;
 
 pub(super) use begin::refused;
@@ -50,6 +51,10 @@ pub(super) struct Recognised {
     pub(super) template: Arc<str>,
     /// The login that comes back with it, where its browser began one. Not yet taken.
     pub(super) flow: Option<Flow>,
+    /// Whether that could still come to something. One that was used goes on with no trace.
+    is_fresh: bool,
+    /// Whether its span says what came of it.
+    told: bool,
 }
 
 /// The same, past the gate.
@@ -67,15 +72,24 @@ pub(super) fn recognise(context: &RequestContext, parts: &Parts) -> Option<Box<R
         endpoint,
         template,
         flow: None,
+        is_fresh: false,
+        told: false,
     };
-    if endpoint == Endpoint::Callback {
-        // Before the SERVER span opens, which goes on with the trace that lies in there.
-        let parameters = Parameters::of(parts.uri.query());
-        let secure = context.scheme == "https";
-        recognised.flow = parameters
-            .one("state")
-            .and_then(|state| logins.flow(state, secure, &parts.headers));
-    }
+    let handle = match endpoint {
+        Endpoint::Callback => "state",
+        Endpoint::Start | Endpoint::Choose => "flow",
+        Endpoint::Logout | Endpoint::Userinfo | Endpoint::BackChannel | Endpoint::FrontChannel => {
+            return Some(Box::new(recognised));
+        }
+    };
+    // Before the SERVER span opens, which goes on with the trace that lies in there.
+    let parameters = Parameters::of(parts.uri.query());
+    let secure = context.scheme == "https";
+    recognised.flow = parameters
+        .one(handle)
+        .and_then(|handle| logins.flow(handle, secure, &parts.headers));
+    let flow = recognised.flow.as_ref();
+    recognised.is_fresh = flow.is_some_and(|flow| logins.is_fresh(flow, now(context)));
     Some(Box::new(recognised))
 }
 
@@ -113,7 +127,7 @@ pub(super) async fn answer(
         Endpoint::Callback => Ok(callback::answer(context, &asking, flow, &parameters).await),
         Endpoint::Choose => Ok(choose::answer(context, &asking, &parameters)),
         Endpoint::Userinfo => Ok(userinfo::answer(context, &asking, &parameters).await),
-        Endpoint::FrontChannel => Ok(revoked::front(&asking, &parameters).await),
+        Endpoint::FrontChannel => Ok(revoked::front(context, &asking, &parameters).await),
         Endpoint::Logout | Endpoint::BackChannel => {
             match read(context, &call.parts.headers, call.body).await {
                 Ok(body) if endpoint == Endpoint::Logout => {

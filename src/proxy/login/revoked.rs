@@ -1,7 +1,9 @@
 //! A provider tells that somebody has logged out: to us (OpenID Connect Back-Channel Logout 1.0),
 //! or through the browser (Front-Channel Logout 1.0).
 
+use super::told::{self as audit, Whose};
 use super::{Asking, Parameters, page};
+use crate::auth::audit::{AuditResult, LogoutKind};
 use crate::auth::oidc::{LoggedOut, LogoutTokenError};
 use crate::auth::{Reason, Verdict};
 use crate::proxy::body::Body;
@@ -25,7 +27,7 @@ pub(super) async fn back(
         return told(StatusCode::BAD_REQUEST, "no_token");
     };
     match verified(context, asking, token).await {
-        Ok(left) => end(asking, &left).await,
+        Ok(left) => end(context, asking, &left).await,
         Err(LogoutTokenError::Provider(fault)) => {
             warn!(fault = %fault, "a logout token cannot be verified");
             told(StatusCode::SERVICE_UNAVAILABLE, "provider")
@@ -63,12 +65,29 @@ async fn verified(
     Ok(left)
 }
 
-async fn end(asking: &Asking<'_>, left: &LoggedOut) -> Response<Body> {
+async fn end(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    left: &LoggedOut,
+) -> Response<Body> {
     let sessions = &asking.logins.sessions;
     // With a `sid` it is that one session, whoever else is the same person elsewhere.
     let subject = left.subject.as_deref().filter(|_| left.sid.is_none());
     let ended = sessions.revoke(&left.issuer, subject, left.sid.as_deref());
-    match ended.await {
+    let ended = ended.await;
+    if let Some(policy) = asking.logins.policy(&left.policy) {
+        let whose = Whose::Subject(left.subject.as_deref());
+        let result = result_of(ended.is_ok());
+        audit::logout(
+            context,
+            asking,
+            LogoutKind::BackChannel,
+            policy,
+            whose,
+            result,
+        );
+    }
+    match ended {
         Ok(()) => {
             info!(policy = &*left.policy, "a provider ended a session");
             told(StatusCode::OK, "")
@@ -77,6 +96,14 @@ async fn end(asking: &Asking<'_>, left: &LoggedOut) -> Response<Body> {
             warn!(policy = &*left.policy, fault = %fault, "a session could not be ended");
             told(StatusCode::SERVICE_UNAVAILABLE, "store")
         }
+    }
+}
+
+const fn result_of(ended: bool) -> AuditResult {
+    if ended {
+        AuditResult::Success
+    } else {
+        AuditResult::Error
     }
 }
 
@@ -104,7 +131,11 @@ fn told(status: StatusCode, why: &'static str) -> Response<Body> {
 /// The provider has the browser tell, in a frame of its own page. Browsers that keep cookies from
 /// frames of other sites bring none, so that the session is named by what only it and the provider
 /// know.
-pub(super) async fn front(asking: &Asking<'_>, parameters: &Parameters<'_>) -> Response<Body> {
+pub(super) async fn front(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    parameters: &Parameters<'_>,
+) -> Response<Body> {
     let (issuer, sid) = (parameters.one("iss"), parameters.one("sid"));
     let sid = sid.filter(|sid| !sid.is_empty() && sid.len() <= SID_BYTES_MAX);
     let mut policies = asking.logins.policies.iter();
@@ -114,7 +145,17 @@ pub(super) async fn front(asking: &Asking<'_>, parameters: &Parameters<'_>) -> R
         return told(StatusCode::BAD_REQUEST, "iss_sid");
     };
     let issuer = &policy.provider.settings().issuer;
-    if let Err(fault) = asking.logins.sessions.revoke(issuer, None, Some(sid)).await {
+    let ended = asking.logins.sessions.revoke(issuer, None, Some(sid)).await;
+    let (kind, whose) = (LogoutKind::FrontChannel, Whose::Subject(None));
+    audit::logout(
+        context,
+        asking,
+        kind,
+        policy,
+        whose,
+        result_of(ended.is_ok()),
+    );
+    if let Err(fault) = ended {
         warn!(policy = &*policy.name, fault = %fault, "a session could not be ended");
         return told(StatusCode::SERVICE_UNAVAILABLE, "store");
     }

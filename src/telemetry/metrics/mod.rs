@@ -270,6 +270,12 @@ impl Metrics {
         Arc::clone(&self.audit)
     }
 
+    /// The trace of a refused request came back after a login, or did not: `joined`, `linked`,
+    /// `partial`, or why a ticket was of no use.
+    pub fn login_trace(&self, outcome: &'static str) {
+        self.audit.trace(outcome);
+    }
+
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
     /// `replayed`, `limited` or `failed`.
     pub fn arrival(&self, result: &str) {
