@@ -50,6 +50,7 @@ mod identity_provider;
 mod hedging;
 mod life_cycle;
 mod limits;
+mod login;
 mod panics;
 mod proofs;
 mod protocols;
