@@ -121,7 +121,10 @@ fn page(failure: &Failure<'_>) -> String {
     let quote = failure.trace_id.map_or_else(String::new, |id| {
         format!("<p>trace_id<br><code>{id}</code></p>\n")
     });
-    let content = format!("<h1>{status} {title}</h1>\n<p>{}</p>\n{quote}", failure.detail);
+    let content = format!(
+        "<h1>{status} {title}</h1>\n<p>{}</p>\n{quote}",
+        failure.detail
+    );
     document(&format!("{status} {title}"), &content)
 }
 

@@ -115,7 +115,10 @@ impl Oidc {
         span: &mut DecisionSpan<'_, '_>,
     ) -> Result<Tokens, ProviderError> {
         let client = &self.settings.client;
-        let tokens = self.provider.refresh(client, token, Some(&mut *span)).await?;
+        let tokens = self
+            .provider
+            .refresh(client, token, Some(&mut *span))
+            .await?;
         if tokens.id.is_some() {
             let claims = self.id_claims(&tokens, None, now, span).await;
             let claims = claims.map_err(|error| match error {

@@ -17,7 +17,9 @@ impl Logins {
     pub fn last_choice(&self, site: &Site, headers: &HeaderMap) -> Option<String> {
         let settings = &self.settings.session.cookie;
         let sealed = cookies::value(headers, settings, site.is_secure(), COOKIE)?;
-        let plain = self.sealer.open(Purpose::Choice, COOKIE, sealed.as_bytes())?;
+        let plain = self
+            .sealer
+            .open(Purpose::Choice, COOKIE, sealed.as_bytes())?;
         String::from_utf8(plain).ok()
     }
 

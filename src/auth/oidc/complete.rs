@@ -328,7 +328,10 @@ mod tests {
         assert!(check_hash(&told, Algorithm::Rs256, "another").is_err());
         assert!(check_hash(&told, Algorithm::Rs512, access).is_err());
         assert!(check_hash(&claims(json!({"at_hash": 1})), Algorithm::Rs256, access).is_err());
-        assert_eq!(check_hash(&claims(json!({})), Algorithm::Rs256, access), Ok(()));
+        assert_eq!(
+            check_hash(&claims(json!({})), Algorithm::Rs256, access),
+            Ok(())
+        );
     }
 
     #[test]

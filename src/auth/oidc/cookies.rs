@@ -199,7 +199,10 @@ mod tests {
             assert_eq!(left, after, "{before:?}");
         };
         check(&["a=1;b=2"], &["a=1;b=2"]);
-        check(&["edgespan=1; edgespanx-a=2"], &["edgespan=1; edgespanx-a=2"]);
+        check(
+            &["edgespan=1; edgespanx-a=2"],
+            &["edgespan=1; edgespanx-a=2"],
+        );
         check(&["__Host-edgespan-staff=1"], &[]);
         check(&["a=1; __Host-edgespan-staff-0=1; b=2"], &["a=1; b=2"]);
         check(

@@ -1,8 +1,8 @@
 //! A provider's word that somebody has logged out (OpenID Connect Back-Channel Logout 1.0).
 
 use super::Logins;
-use super::complete::seconds;
 use super::Oidc;
+use super::complete::seconds;
 use crate::auth::DecisionSpan;
 use crate::auth::jose::{self, Claims, Expected, TOKEN_BYTES_MAX, TokenError, TokenHeader};
 use crate::auth::provider::ProviderError;
@@ -78,9 +78,7 @@ impl Logins {
     /// [`LogoutTokenError::Replayed`]
     pub fn take_logout(&self, jti: &str, now: Timestamp) -> Result<(), LogoutTokenError> {
         let now = seconds(now);
-        let first = self
-            .used
-            .take(&format!("jti {jti}"), now + REMEMBERED, now);
+        let first = self.used.take(&format!("jti {jti}"), now + REMEMBERED, now);
         if first {
             Ok(())
         } else {

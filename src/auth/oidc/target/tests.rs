@@ -37,10 +37,7 @@ fn a_target_is_read_as_a_browser_reads_it_and_always_absolute() {
         ("/a?b=c#d", "https://app.example.com/a?b=c#d"),
         ("/", "https://app.example.com/"),
         ("//app.example.com/a", "https://app.example.com/a"),
-        (
-            "https://app.example.com:443/a",
-            "https://app.example.com/a",
-        ),
+        ("https://app.example.com:443/a", "https://app.example.com/a"),
         ("/.//evil.example", "https://app.example.com//evil.example"),
         ("a", "https://app.example.com/a"),
     ] {
