@@ -1,7 +1,7 @@
 //! The same check again and again, for a process that runs anyway.
 
 use super::allow::Allowance;
-use super::arrival::Secret;
+use super::arrival::SharedSecret;
 use super::changes::State;
 use super::choice;
 use super::report::Report;
@@ -42,7 +42,7 @@ pub struct WatchSettings {
 
 /// A secret that settings can be compared by.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WatchSecret(pub Secret);
+pub struct WatchSecret(pub SharedSecret);
 
 impl Eq for WatchSecret {}
 

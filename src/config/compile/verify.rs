@@ -7,7 +7,7 @@ use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::verify::allow::Allowance;
-use crate::verify::arrival::Secret;
+use crate::verify::arrival::SharedSecret;
 use crate::verify::choice;
 use crate::verify::watch::{WatchSecret, WatchSettings};
 use std::sync::Arc;
@@ -75,10 +75,10 @@ fn address(text: &str) -> Result<Url, Misread> {
 fn shared_secret(
     source: &Spanned<raw::SecretSource>,
     compiler: &mut Compiler<'_>,
-) -> Option<Secret> {
+) -> Option<SharedSecret> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
     let content = compiler.secret(&source.span, &written)?;
-    let read = Secret::new(content.expose().as_bytes()).map_err(|error| {
+    let read = SharedSecret::new(content.expose().as_bytes()).map_err(|error| {
         let misread = Misread::new("this secret can be guessed").label(error.to_string());
         misread.help("`openssl rand -hex 32` makes one")
     });
