@@ -9,7 +9,7 @@ use crate::config::scalar::{self, Misread, Purpose};
 use crate::verify::allow::Allowance;
 use crate::verify::arrival::SharedSecret;
 use crate::verify::choice;
-use crate::verify::watch::{WatchSecret, WatchSettings};
+use crate::verify::watch::WatchSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -58,7 +58,7 @@ fn one(
         headers: fields(&written.headers, compiler),
         // Read last: everything else of a check without them is looked at, too.
         url: url?,
-        secret: WatchSecret(secret?),
+        secret: secret?,
     };
     Some(settings)
 }

@@ -74,6 +74,8 @@ impl PartialEq for SharedSecret {
     }
 }
 
+impl Eq for SharedSecret {}
+
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
