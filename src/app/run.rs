@@ -156,7 +156,7 @@ impl Running {
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
-        parts::come_into_force(&clusters, &snapshot.limits);
+        parts::come_into_force(&clusters, snapshot.redis.as_ref());
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),
@@ -347,7 +347,13 @@ impl Running {
             let exporter = exporter.clone();
             flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
-        flushing.join_all().await;
+        let audit = self.behind.live.load().logins.clone();
+        let audited = async {
+            if let Some(logins) = audit {
+                logins.audit.close(FLUSH_MAX).await;
+            }
+        };
+        tokio::join!(flushing.join_all(), audited);
         self.readings.end().await;
         self.telemetry.shutdown(FLUSH_MAX).await;
         self.access_log.close(FLUSH_MAX);

@@ -13,7 +13,7 @@ use crate::trace::settings::TraceSettings;
 use crate::trace::sink::FinishedSpans;
 use crate::trace::span::{OpenSpan, SpanIds};
 use http::HeaderMap;
-use opentelemetry::trace::{SpanId, SpanKind};
+use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 
 use super::Verdict;
 use super::cache::{Answered, Decided, Origin};
@@ -68,6 +68,29 @@ impl<'a> Recorder<'a> {
             span,
             id,
         }
+    }
+
+    /// A span of a moment, INTERNAL, under the SERVER span; where it is found. None: nothing is
+    /// recorded.
+    pub(super) fn moment(
+        &mut self,
+        name: &str,
+        write: impl FnOnce(&mut OpenSpan),
+    ) -> Option<(TraceId, SpanId)> {
+        let head = self.head.filter(|head| head.record)?;
+        let ids = SpanIds {
+            trace_id: head.trace_id,
+            span_id: ids::span_id(),
+            parent: Some(self.server_id),
+            parent_is_remote: false,
+            flags: head.flags,
+        };
+        let (at, limits) = (self.watch.now(), &self.settings.limits);
+        let kind = SpanKind::Internal;
+        let mut span = OpenSpan::start(kind, ids, &head.state, &[name], at, limits);
+        write(&mut span);
+        self.take(span, at);
+        Some((ids.trace_id, ids.span_id))
     }
 
     fn take(&mut self, span: OpenSpan, at: Timestamp) {
@@ -145,6 +168,11 @@ impl<'a> DecisionSpan<'_, 'a> {
 
     /// What the calls of this request are told of flow and flags.
     pub const fn recorder(&self) -> &Recorder<'a> {
+        self.recorder
+    }
+
+    /// Where other spans of the request go.
+    pub const fn recorder_mut(&mut self) -> &mut Recorder<'a> {
         self.recorder
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Sets are asked in the file's order. One that allows ends it, and so does one that refuses: a
 //! wrong credential is refused, whatever others would say. One that the request carries nothing
-//! for leaves it to the next. A policy in shadow decides and records, and changes nothing: neither
+//! for leaves it to the next; and so does one that a token is not for, which then has to be known
+//! to somebody else: a client's address does not make up for it. A policy in shadow decides and records, and changes nothing: neither
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
 use super::{
-    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, Policy, Reason, Recorder, Verdict,
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Policy, Reason, Recorder,
+    Require, Verdict,
 };
 use http::HeaderValue;
 use std::sync::Arc;
@@ -16,14 +18,29 @@ use std::sync::Arc;
 pub struct RequirementSettings {
     /// Sets in the order in which they are asked; one of them has to allow. All policies of a set
     /// have to allow. Neither is empty.
-    pub any: Vec<Vec<Arc<str>>>,
+    pub any: Vec<Vec<PolicyUse>>,
     /// Whether CORS preflights, which carry no credentials, pass unasked.
     pub preflights_pass: bool,
 }
 
+/// A policy that a route names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyUse {
+    /// Its name.
+    pub policy: Arc<str>,
+    /// What has to hold of a client on this route, beside what the policy itself requires.
+    pub require: Option<Arc<Require>>,
+}
+
+/// The same at work.
+struct Used {
+    policy: Arc<Policy>,
+    require: Option<Arc<Require>>,
+}
+
 /// What a route requires, at work.
 pub struct Requirement {
-    any: Vec<Vec<Arc<Policy>>>,
+    any: Vec<Vec<Used>>,
     preflights_pass: bool,
     waits: bool,
 }
@@ -43,11 +60,16 @@ impl Requirement {
         settings: &RequirementSettings,
         named: impl Fn(&str) -> Option<Arc<Policy>>,
     ) -> Option<Self> {
-        let set = |names: &Vec<Arc<str>>| names.iter().map(|name| named(name)).collect();
-        let any: Vec<Vec<Arc<Policy>>> =
-            settings.any.iter().map(set).collect::<Option<Vec<_>>>()?;
+        let used = |one: &PolicyUse| {
+            Some(Used {
+                policy: named(&one.policy)?,
+                require: one.require.clone(),
+            })
+        };
+        let set = |uses: &Vec<PolicyUse>| uses.iter().map(used).collect();
+        let any: Vec<Vec<Used>> = settings.any.iter().map(set).collect::<Option<Vec<_>>>()?;
         Some(Self {
-            waits: any.iter().flatten().any(|policy| policy.waits()),
+            waits: any.iter().flatten().any(|one| one.policy.waits()),
             any,
             preflights_pass: settings.preflights_pass,
         })
@@ -60,8 +82,8 @@ impl Requirement {
 
     /// How much of a request's body its policies want to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
-        let policies = self.any.iter().flatten();
-        let wanted = policies.filter_map(|policy| policy.body_wanted(route));
+        let used = self.any.iter().flatten();
+        let wanted = used.filter_map(|one| one.policy.body_wanted(route));
         wanted.reduce(|one, other| BodyRule {
             bytes_max: one.bytes_max.max(other.bytes_max),
             refuses_larger: one.refuses_larger && other.refuses_larger,
@@ -75,8 +97,8 @@ impl Requirement {
 
     /// A key that nobody had to look at is a key, too: it goes no further than one that proved.
     fn without_keys(&self, mut grant: Box<Grant>) -> Box<Grant> {
-        for policy in self.any.iter().flatten() {
-            policy.take_key_out(&mut grant);
+        for one in self.any.iter().flatten() {
+            one.policy.take_key_out(&mut grant);
         }
         grant
     }
@@ -89,13 +111,15 @@ impl Requirement {
         let mut unknown = Unknown::default();
         let mut is_enforced = false;
         for set in &self.any {
-            let enforced = set.iter().any(|policy| !policy.settings().shadow);
+            let enforced = set.iter().any(|one| !one.policy.settings().shadow);
             is_enforced |= enforced;
             let (verdict, policy) = all(set, asked, recorder).await;
             if !enforced {
                 continue;
             }
             let outcome = match verdict {
+                // Where somebody is says nothing of a credential that nobody knows.
+                Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
                 Verdict::Allow(grant) => Ok(self.without_keys(grant)),
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
                 Verdict::Abstain(denial) => {
@@ -123,16 +147,21 @@ impl Ruling {
     }
 }
 
+fn knows_clients(set: &[Used]) -> bool {
+    let mut enforced = set.iter().filter(|one| !one.policy.settings().shadow);
+    enforced.any(|one| one.policy.knows_clients())
+}
+
 /// Asks every policy of a set; the first that does not allow decides. Tells who decided.
 async fn all(
-    set: &[Arc<Policy>],
+    set: &[Used],
     asked: &Asked<'_>,
     recorder: &mut Recorder<'_>,
 ) -> (Verdict, Option<Arc<str>>) {
     let mut together = Box::<Grant>::default();
     let mut last = None;
-    for policy in set {
-        let verdict = policy.check(asked, recorder).await;
+    for Used { policy, require } in set {
+        let verdict = policy.check(asked, require.as_deref(), recorder).await;
         let settings = policy.settings();
         if settings.shadow {
             continue;
@@ -155,18 +184,25 @@ struct Unknown {
 }
 
 impl Unknown {
+    /// Whether the request carries a credential that somebody looked at and did not know.
+    fn has_credential(&self) -> bool {
+        let mut refusals = self.refusals.iter();
+        refusals.any(|(denial, _)| denial.reason == Reason::BadCredential)
+    }
+
     fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
         self.refusals.push((denial, policy));
     }
 
-    /// The answer if nobody knows the request: what an authorizer answered, since it may lead to a
-    /// login; else one that asks for a credential, since that would help; else the first one's,
+    /// The answer if nobody knows the request: that its credential is nobody's, if it carries one;
+    /// else what an authorizer answered or a login, since that may help; else one that asks for a credential, since that would help; else the first one's,
     /// whom the operator named first.
     fn refuse(mut self) -> Ruling {
         let rank = |denial: &Denial| match (&denial.answer, denial.reason) {
-            (DenialAnswer::Theirs(_) | DenialAnswer::Login(_), _) => 0,
-            (DenialAnswer::Own(_), Reason::NoCredential) => 1,
-            (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 2,
+            (DenialAnswer::Own(_), Reason::BadCredential) => 0,
+            (DenialAnswer::Theirs(_) | DenialAnswer::Login { .. }, _) => 1,
+            (DenialAnswer::Own(_), Reason::NoCredential) => 2,
+            (DenialAnswer::Own(_) | DenialAnswer::OwnWith(_), _) => 3,
         };
         let places = self.refusals.iter().enumerate();
         let best = places.min_by_key(|(_, (denial, _))| rank(denial));
@@ -185,23 +221,37 @@ impl Unknown {
     }
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
-    /// 11.6.1), each challenge once.
+    /// 11.6.1), each challenge once; and one that offers a login offers all of them.
     fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
-        if let (DenialAnswer::Own(challenges), true) = (&mut denial.answer, asks) {
-            for (other, _) in &self.refusals {
-                let DenialAnswer::Own(more) = &other.answer else {
-                    continue;
-                };
-                let fresh: Vec<HeaderValue> = more
-                    .iter()
-                    .filter(|one| !challenges.contains(one))
-                    .cloned()
-                    .collect();
-                challenges.extend(fresh);
+        for (other, _) in self.refusals.iter().filter(|_| asks) {
+            let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
+                DenialAnswer::Own(challenges) => (&[], challenges),
+                DenialAnswer::Login { offers, challenges } => (offers, challenges),
+                DenialAnswer::OwnWith(_) | DenialAnswer::Theirs(_) => continue,
+            };
+            match &mut denial.answer {
+                DenialAnswer::Own(own) => add(own, challenges),
+                DenialAnswer::Login {
+                    offers: logins,
+                    challenges: own,
+                } => {
+                    add(logins, offers);
+                    add(own, challenges);
+                }
+                DenialAnswer::OwnWith(_) | DenialAnswer::Theirs(_) => {}
             }
         }
         denial
+    }
+}
+
+/// Adds what is not there yet.
+fn add<T: Clone + PartialEq>(own: &mut Vec<T>, more: &[T]) {
+    for one in more {
+        if !own.contains(one) {
+            own.push(one.clone());
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use super::Identity;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What a policy says of a request.
 #[derive(Clone, Debug)]
@@ -112,8 +113,36 @@ pub enum DenialAnswer {
     /// What an authorizer answered, as it is.
     Theirs(Response<Bytes>),
     /// A login by one of these policies, where the request is a browser's navigation; else an
-    /// answer of ours that says where one begins.
-    Login(Vec<Arc<str>>),
+    /// answer of ours that says where one begins, with these challenges of other policies.
+    Login {
+        /// Never empty; in the order of the route.
+        offers: Vec<LoginOffer>,
+        /// What else would serve, as `WWW-Authenticate`.
+        challenges: Vec<HeaderValue>,
+    },
+}
+
+/// A login that may begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginOffer {
+    /// By which policy.
+    pub policy: Arc<str>,
+    /// `acr_values` in place of the policy's own, where a route requires more of a login than
+    /// there was (step-up); empty: the policy's own.
+    pub acr_values: Vec<Arc<str>>,
+    /// `max_age` in place of the policy's own.
+    pub age_max: Option<Duration>,
+}
+
+impl LoginOffer {
+    /// A login as the policy has it.
+    pub const fn of(policy: Arc<str>) -> Self {
+        Self {
+            policy,
+            acr_values: Vec::new(),
+            age_max: None,
+        }
+    }
 }
 
 /// Why a request is refused: `edgespan.auth.reason` of its spans, a word of low cardinality.
@@ -125,6 +154,8 @@ pub enum Reason {
     BadCredential,
     /// It is known who it is, and that one may not.
     Forbidden,
+    /// It is known who it is, and that has to be proved in a stronger way (`acr`, `amr`).
+    StepUp,
     /// The authorizer refused it.
     Refused,
     /// The authorizer could not be asked.
@@ -148,6 +179,7 @@ impl Reason {
             Self::NoCredential => "no_credential",
             Self::BadCredential => "bad_credential",
             Self::Forbidden => "forbidden",
+            Self::StepUp => "step_up",
             Self::Refused => "refused",
             Self::Unavailable => "unavailable",
             Self::Timeout => "timeout",

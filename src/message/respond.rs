@@ -121,15 +121,27 @@ fn page(failure: &Failure<'_>) -> String {
     let quote = failure.trace_id.map_or_else(String::new, |id| {
         format!("<p>trace_id<br><code>{id}</code></p>\n")
     });
+    let content = format!(
+        "<h1>{status} {title}</h1>\n<p>{}</p>\n{quote}",
+        failure.detail
+    );
+    document(&format!("{status} {title}"), &content)
+}
+
+/// A page of ours: plain, for every theme, without a script. Both parts are HTML.
+pub fn document(title: &str, content: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{status} {title}</title>\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n\
          <style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:15vh auto;\
          padding:0 1rem}}h1{{font-size:1.5rem}}code{{font-size:1rem;user-select:all;\
-         overflow-wrap:anywhere}}</style>\n</head>\n<body>\n<main>\n\
-         <h1>{status} {title}</h1>\n<p>{}</p>\n{quote}</main>\n</body>\n</html>\n",
-        failure.detail,
+         overflow-wrap:anywhere}}.button{{display:block;box-sizing:border-box;width:100%;\
+         min-height:44px;margin:.75rem 0;padding:.5rem 1rem;border:1px solid;\
+         border-radius:.5rem;background:none;color:inherit;font:inherit;text-align:center;\
+         text-decoration:none;cursor:pointer}}.button:focus-visible{{outline:3px solid;\
+         outline-offset:2px}}.button:hover{{text-decoration:underline}}</style>\n</head>\n\
+         <body>\n<main>\n{content}</main>\n</body>\n</html>\n"
     )
 }
 

@@ -291,6 +291,73 @@ pub(super) const AUTH_TIMEOUT: Answer = Answer::new(
     "It took too long to tell whether you may do this. Try again, or quote the trace_id.",
 );
 
+/// A login would go over a connection that others can listen to.
+pub(super) const LOGIN_INSECURE: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "login_insecure",
+    GRPC_PERMISSION_DENIED,
+    "Signing in needs https here. Use the address that begins with https.",
+);
+
+/// The provider, or whoever was asked there, said no.
+pub(super) const LOGIN_DENIED: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "login_denied",
+    GRPC_PERMISSION_DENIED,
+    "The sign-in was refused or given up. Try again, or use another account.",
+);
+
+/// What the provider answered proves nothing.
+pub(super) const LOGIN_FAILED: Answer = Answer::new(
+    StatusCode::BAD_GATEWAY,
+    Fault::Upstream,
+    "login_failed",
+    GRPC_UNAVAILABLE,
+    "The sign-in could not be confirmed. Try again; if it stays so, quote the trace_id.",
+);
+
+/// The provider cannot be asked.
+pub(super) const LOGIN_UNAVAILABLE: Answer = Answer::new(
+    StatusCode::SERVICE_UNAVAILABLE,
+    Fault::Upstream,
+    "login_unavailable",
+    GRPC_UNAVAILABLE,
+    "Signing in is not possible at the moment. Try again in a moment, or quote the trace_id.",
+)
+.retry_after(1);
+
+/// The login took too long, was used before, or was begun by another browser.
+pub(super) const LOGIN_EXPIRED: Answer = Answer::new(
+    StatusCode::BAD_REQUEST,
+    Fault::Downstream,
+    "login_expired",
+    GRPC_UNAUTHENTICATED,
+    "This sign-in is over: it took too long, was used before, or this browser keeps no cookies. \
+         Try again; cookies have to be allowed for this site.",
+);
+
+/// Logins lead to logins.
+pub(super) const LOGIN_LOOP: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "login_loop",
+    GRPC_UNAUTHENTICATED,
+    "Signing in led back to signing in, again and again, so it was stopped. Try again; \
+         if it stays so, delete this site's cookies or quote the trace_id.",
+);
+
+/// The account proved too little.
+pub(super) const LOGIN_TOO_WEAK: Answer = Answer::new(
+    StatusCode::FORBIDDEN,
+    Fault::Downstream,
+    "login_too_weak",
+    GRPC_PERMISSION_DENIED,
+    "This needs a stronger or a newer sign-in than the provider gave. \
+         Try again, or use another account.",
+);
+
 /// Something of ours failed.
 pub(super) const INTERNAL: Answer = Answer::new(
     StatusCode::INTERNAL_SERVER_ERROR,

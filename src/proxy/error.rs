@@ -288,7 +288,7 @@ fn by_whom(policy: Option<&str>, fault: Option<&str>) -> String {
 /// What a refusal becomes, by why; a status that a setting gives goes before.
 fn refusal(reason: Reason, status: Option<StatusCode>) -> Answer {
     let answer = match (reason, status) {
-        (Reason::NoCredential | Reason::BadCredential, _)
+        (Reason::NoCredential | Reason::BadCredential | Reason::StepUp, _)
         | (Reason::Refused, Some(StatusCode::UNAUTHORIZED)) => answer::UNAUTHENTICATED,
         (Reason::Forbidden | Reason::Refused | Reason::NotAllowed | Reason::AllowFailed, _) => {
             answer::FORBIDDEN

@@ -20,6 +20,7 @@ pub mod flags;
 pub mod redact;
 pub mod root;
 pub mod rpc;
+pub mod rum;
 pub mod websocket;
 
 pub mod resource;

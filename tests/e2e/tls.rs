@@ -9,6 +9,7 @@ use futures_util::{SinkExt, StreamExt};
 use rcgen::{CertificateParams, CertificateRevocationListParams, CertifiedIssuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -93,13 +94,23 @@ async fn connect(
     name: &str,
     alpn: &[&str],
 ) -> TlsStream<TcpStream> {
+    connect_to(authority, proxy.address, name, alpn).await
+}
+
+/// The same, to a listener of the test's choice.
+pub async fn connect_to(
+    authority: &Authority,
+    to: SocketAddr,
+    name: &str,
+    alpn: &[&str],
+) -> TlsStream<TcpStream> {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(authority.roots())
         .with_no_client_auth();
     config.alpn_protocols = alpn.iter().map(|one| one.as_bytes().to_vec()).collect();
-    let stream = TcpStream::connect(proxy.address).await.unwrap();
+    let stream = TcpStream::connect(to).await.unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)

@@ -388,7 +388,7 @@ fn is_of_one_client(verdict: &Verdict) -> bool {
             fields.any(|name| *name == SET_COOKIE)
         }
         Verdict::Deny(denial) | Verdict::Abstain(denial) => match &denial.answer {
-            DenialAnswer::Own(_) | DenialAnswer::OwnWith(_) | DenialAnswer::Login(_) => false,
+            DenialAnswer::Own(_) | DenialAnswer::OwnWith(_) | DenialAnswer::Login { .. } => false,
             DenialAnswer::Theirs(answer) => answer.headers().contains_key(SET_COOKIE),
         },
     }
@@ -399,7 +399,7 @@ fn bytes(verdict: &Verdict) -> usize {
     match verdict {
         Verdict::Allow(grant) => of_grant(grant),
         Verdict::Deny(denial) | Verdict::Abstain(denial) => match &denial.answer {
-            DenialAnswer::OwnWith(_) | DenialAnswer::Login(_) => 0,
+            DenialAnswer::OwnWith(_) | DenialAnswer::Login { .. } => 0,
             DenialAnswer::Own(challenges) => challenges.iter().map(|one| one.len()).sum(),
             DenialAnswer::Theirs(answer) => of_fields(answer.headers()) + answer.body().len(),
         },

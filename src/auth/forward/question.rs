@@ -179,10 +179,11 @@ fn authority(asked: &Asked<'_>) -> String {
     }
 }
 
-/// The original path and query behind a path of the authorizer's, byte for byte.
+/// The original path and query behind a path of the authorizer's, byte for byte. As Envoy joins
+/// them: a slash that ends the prefix stays, and some authorizers count on the two.
 fn behind(prefix: &PathAndQuery, target: &PathAndQuery) -> Option<PathAndQuery> {
-    let prefix = prefix.path().trim_end_matches('/');
-    if prefix.is_empty() {
+    let prefix = prefix.path();
+    if prefix == "/" {
         return Some(target.clone());
     }
     let target = target.as_str();

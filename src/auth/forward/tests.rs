@@ -156,11 +156,12 @@ fn a_port_is_told_unless_the_scheme_has_it_anyway() {
 }
 
 #[test]
-fn a_prefix_of_envoys_stands_before_the_path_once() {
+fn a_prefix_of_envoys_stands_before_the_path_as_it_is() {
     for (prefix, target, expected) in [
         ("/", "/x?y", "/x?y"),
         ("/auth", "/x?y", "/auth/x?y"),
-        ("/auth/", "/x?y", "/auth/x?y"),
+        ("/auth/", "/x?y", "/auth//x?y"),
+        ("/auth/", "*", "/auth/"),
         ("/auth", "/", "/auth/"),
         ("/auth", "*", "/auth"),
         ("/auth", "/a//b/%2e%2e/c", "/auth/a//b/%2e%2e/c"),

@@ -1,5 +1,11 @@
 //! Algorithms by which a token may be signed.
 
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, VerificationAlgorithm,
+};
+
 /// `alg` of RFC 7518 and RFC 8037, as far as a public key verifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -19,8 +25,17 @@ pub enum Algorithm {
     Es256,
     /// ECDSA with P-384 and SHA-384.
     Es384,
-    /// Ed25519.
+    /// Ed25519, under its old name `EdDSA` and its own (RFC 9864).
     EdDsa,
+}
+
+/// What kind of key verifies by an algorithm.
+#[derive(Clone, Copy)]
+pub(super) enum Verifies {
+    Rsa(&'static RsaParameters),
+    /// On the curve of this name, with coordinates of so many bytes.
+    Ec(&'static str, usize, &'static dyn VerificationAlgorithm),
+    Ed25519(&'static dyn VerificationAlgorithm),
 }
 
 impl Algorithm {
@@ -54,6 +69,23 @@ impl Algorithm {
 
     /// By its exact name.
     pub fn of(name: &str) -> Option<Self> {
+        if name == "Ed25519" {
+            return Some(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|one| one.name() == name)
+    }
+
+    pub(super) fn verifies(self) -> Verifies {
+        match self {
+            Self::Rs256 => Verifies::Rsa(&RSA_PKCS1_2048_8192_SHA256),
+            Self::Rs384 => Verifies::Rsa(&RSA_PKCS1_2048_8192_SHA384),
+            Self::Rs512 => Verifies::Rsa(&RSA_PKCS1_2048_8192_SHA512),
+            Self::Ps256 => Verifies::Rsa(&RSA_PSS_2048_8192_SHA256),
+            Self::Ps384 => Verifies::Rsa(&RSA_PSS_2048_8192_SHA384),
+            Self::Ps512 => Verifies::Rsa(&RSA_PSS_2048_8192_SHA512),
+            Self::Es256 => Verifies::Ec("P-256", 32, &ECDSA_P256_SHA256_FIXED),
+            Self::Es384 => Verifies::Ec("P-384", 48, &ECDSA_P384_SHA384_FIXED),
+            Self::EdDsa => Verifies::Ed25519(&ED25519),
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::auth::jose::Algorithm;
 use crate::auth::provider::{OidcClient, ProviderSettings};
+use crate::auth::seal::SealKey;
 use crate::auth::session::{RefreshRules, SessionSettings};
 use crate::secret::Secret;
 use http::HeaderName;
@@ -76,7 +77,7 @@ pub struct LoginSettings {
     /// the request.
     pub callback_origin: Option<Url>,
     /// Keys that seal, the newest first; empty: one that is made at the start.
-    pub keys: Vec<Secret>,
+    pub keys: Vec<SealKey>,
     /// How sessions are kept.
     pub session: SessionSettings,
     /// Where a login may lead back to, beside its own origin.
@@ -89,6 +90,10 @@ pub struct LoginSettings {
     pub attempts_max: u32,
     /// The pages.
     pub pages: PageSettings,
+    /// The claim that says what kind of user somebody is, by its path.
+    pub user_type: Option<Box<[Box<str>]>>,
+    /// Whether subjects are told as they are, where logins are told of; else as digests.
+    pub plain_subject: bool,
     /// Who is told of logins.
     pub webhook: Option<WebhookSettings>,
 }

@@ -11,6 +11,7 @@ use super::provider::{ProviderError, Tokens};
 use super::seal::Sealer;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
+use crate::shared::Line;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 use std::sync::Arc;
@@ -89,12 +90,22 @@ pub enum SessionError {
 pub struct Sessions {
     settings: SessionSettings,
     sealer: Arc<Sealer>,
+    redis: Option<Arc<Line>>,
 }
 
 impl Sessions {
     /// Makes it. Has to run inside the runtime.
-    pub const fn new(settings: SessionSettings, sealer: Arc<Sealer>) -> Self {
-        Self { settings, sealer }
+    pub fn new(settings: SessionSettings, sealer: Arc<Sealer>, redis: Option<&Arc<Line>>) -> Self {
+        Self {
+            settings,
+            sealer,
+            redis: redis.map(Arc::clone),
+        }
+    }
+
+    /// The Redis that replicas share, where the file has one.
+    pub const fn redis(&self) -> Option<&Arc<Line>> {
+        self.redis.as_ref()
     }
 
     /// What it was made of.

@@ -1,15 +1,16 @@
 //! What logins share.
 
 use super::Compiler;
+use super::provider::claim_path;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
+use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
 use crate::auth::{Means, PolicySettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::Misread;
-use crate::ratelimit::RedisSettings;
-use crate::secret::Secret;
+use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,12 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
+        user_type: login.user_type.as_ref().map(|path| claim_path(&path.value)),
+        plain_subject: login
+            .audit
+            .subject
+            .as_ref()
+            .is_some_and(|subject| subject.value == raw::AuditSubject::Plain),
         webhook: login
             .webhook
             .as_ref()
@@ -96,9 +103,14 @@ pub(super) fn wants_redis(config: &raw::Config) -> bool {
 }
 
 /// 32 bytes in base64, as text.
-fn key(source: &Spanned<raw::SecretSource>, compiler: &mut Compiler<'_>) -> Option<Secret> {
+fn key(source: &Spanned<raw::SecretSource>, compiler: &mut Compiler<'_>) -> Option<SealKey> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
-    compiler.secret(&source.span, &written)
+    let text = compiler.secret(&source.span, &written)?;
+    let read = SealKey::parse(text.expose()).map_err(|error| {
+        let misread = Misread::new("this key cannot seal").label(error.to_string());
+        misread.help("`openssl rand -base64 32` makes one")
+    });
+    compiler.value(&source.span, Code::Secret, read)
 }
 
 fn session(
@@ -113,9 +125,7 @@ fn session(
                 let diagnostic = Diagnostic::at(Code::Unfit, &store.span, "no Redis is there");
                 compiler.tell(diagnostic.label("the file's `redis` says where it is"));
             }
-            redis.map_or(SessionStore::Cookie, |redis| {
-                SessionStore::Redis(Box::new(redis.clone()))
-            })
+            SessionStore::Redis
         }
         Some(_) | None => SessionStore::Cookie,
     };

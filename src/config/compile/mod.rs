@@ -34,6 +34,7 @@ mod probes;
 mod proofs;
 mod provider;
 mod ratelimit;
+mod require;
 mod resource;
 mod retry;
 mod routes;

@@ -5,6 +5,7 @@
 //! allocates.
 
 mod attempts;
+mod audit;
 mod auth;
 mod connections;
 mod edge;
@@ -16,6 +17,7 @@ mod message;
 mod overload;
 mod probe;
 mod process;
+mod provider;
 mod reloads;
 mod ratelimit;
 mod reading;
@@ -25,6 +27,7 @@ mod websocket;
 mod upstreams;
 
 pub use attempts::{AttemptCounts, Circuit, HedgeOutcome, RetryOutcome};
+pub use audit::{AuditCounts, WebhookOutcome};
 pub use auth::{AuthCacheOutcome, AuthCounts, AuthObservation};
 pub use connections::{ConnectionGuard, UpstreamConnectionGuard};
 pub use edge::CertificateExpiry;
@@ -35,6 +38,7 @@ pub use http::{ClientObservation, ServerObservation};
 pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use probe::StepTime;
+pub use provider::{KeyMiss, ProviderCall, ProviderCounts, ProviderObservation, ProviderOutcome};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
@@ -51,6 +55,7 @@ use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
 use probe::ProbeMetrics;
+use provider::ProviderMetrics;
 use ratelimit::RateLimitMetrics;
 use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
@@ -73,7 +78,9 @@ pub struct Metrics {
     message: MessageMetrics,
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
+    audit: Arc<AuditCounts>,
     auth: AuthMetrics,
+    providers: ProviderMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
@@ -99,7 +106,9 @@ impl Metrics {
             message: MessageMetrics::default(),
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
+            audit: Arc::new(AuditCounts::new()),
             auth: AuthMetrics::new(),
+            providers: ProviderMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
@@ -251,6 +260,22 @@ impl Metrics {
         self.auth.policy(name)
     }
 
+    /// The numbers of whoever issues tokens under this name.
+    pub fn provider(&self, issuer: &Arc<str>) -> Arc<ProviderCounts> {
+        self.providers.issuer(issuer)
+    }
+
+    /// The numbers of what is told of logins.
+    pub fn audit(&self) -> Arc<AuditCounts> {
+        Arc::clone(&self.audit)
+    }
+
+    /// The trace of a refused request came back after a login, or did not: `joined`, `linked`,
+    /// `partial`, or why a ticket was of no use.
+    pub fn login_trace(&self, outcome: &'static str) {
+        self.audit.trace(outcome);
+    }
+
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
     /// `replayed`, `limited` or `failed`.
     pub fn arrival(&self, result: &str) {
@@ -272,8 +297,8 @@ impl Metrics {
         self.rate_limits.rule(rule)
     }
 
-    /// The numbers of the Redis that limits share.
-    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+    /// The numbers of the Redis that limits and sessions share.
+    pub fn redis(&self) -> Arc<StoreCounts> {
         self.rate_limits.store()
     }
 
@@ -340,6 +365,8 @@ impl Metrics {
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.auth.render(page);
+        self.providers.render(page);
+        self.audit.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {

@@ -2,6 +2,7 @@
 //! much of a body it sees, and what happens without it.
 
 mod answers;
+mod authelia;
 mod bodies;
 mod failures;
 mod hostile;

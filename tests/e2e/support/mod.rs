@@ -1,13 +1,16 @@
 //! One harness for every end-to-end test: a proxy, an origin, a client and a collector, all over
 //! real sockets on ports that the system chose.
 
+pub mod authelia;
 pub mod backends;
+pub mod browser;
 pub mod client;
 pub mod collector;
 pub mod dns;
 pub mod fleet;
 pub mod origin;
 pub mod otlp_client;
+pub mod provider;
 pub mod proxy;
 pub mod script;
 pub mod spans;

@@ -1,0 +1,114 @@
+//! Who logged in, was refused, renewed a session or left: told as a log event, as a span
+//! `sso.audit` under the request's own, and to a webhook where the file names one.
+//!
+//! Nothing of it makes a request wait, and nothing says who somebody is: a subject is a keyed
+//! digest, the same for the same subject, unless the file asks for the plain one. Tokens, codes,
+//! cookies and claims are never part of it.
+
+mod event;
+mod post;
+mod signature;
+
+pub use event::{AuditEvent, AuditKind, AuditResult, LogoutKind};
+
+use super::Recorder;
+use super::oidc::WebhookSettings;
+use super::seal::Sealer;
+use crate::clock;
+use crate::telemetry::metrics::AuditCounts;
+use crate::trace::ids;
+use event::Told;
+use post::Post;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How events are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether subjects are told as they are.
+    pub plain_subject: bool,
+    /// Who else is told.
+    pub webhook: Option<WebhookSettings>,
+}
+
+/// Who tells.
+pub struct Audit {
+    settings: AuditSettings,
+    sealer: Arc<Sealer>,
+    counts: Arc<AuditCounts>,
+    post: Option<Post>,
+}
+
+impl Audit {
+    /// Makes it. Digests of subjects are the same wherever `sealer` has the same newest key. Has to
+    /// run inside the runtime.
+    pub fn new(settings: AuditSettings, sealer: Arc<Sealer>, counts: Arc<AuditCounts>) -> Self {
+        let webhook = settings.webhook.clone();
+        let post = webhook.map(|webhook| Post::start(&webhook, Arc::clone(&counts)));
+        Self {
+            settings,
+            sealer,
+            counts,
+            post,
+        }
+    }
+
+    /// Whether it was made of these, so that a reload may keep it.
+    pub fn is_of(&self, settings: &AuditSettings, sealer: &Arc<Sealer>) -> bool {
+        self.settings == *settings && Arc::ptr_eq(&self.sealer, sealer)
+    }
+
+    /// Tells what happened, everywhere. `recorder` is that of the request it happened in.
+    pub fn tell(&self, event: &AuditEvent<'_>, recorder: Option<&mut Recorder<'_>>) {
+        self.counts.event(event.kind.name(), event.result.name());
+        let subject = event.subject.map(|subject| self.subject(subject));
+        let session = event.session.map(|session| self.digest(session));
+        let told = Told {
+            event,
+            id: &random_id(),
+            subject: subject.as_deref(),
+            session: session.as_deref(),
+            trace: recorder.and_then(|recorder| event.record(recorder)),
+            at: clock::wall(),
+        };
+        told.log();
+        if let Some(post) = &self.post {
+            post.put(told.json());
+        }
+    }
+
+    /// Sends what waits for the webhook, at most for so long; what is left is counted.
+    pub async fn close(&self, limit: Duration) {
+        if let Some(post) = &self.post {
+            post.close(limit).await;
+        }
+    }
+
+    fn subject(&self, subject: &str) -> String {
+        if self.settings.plain_subject {
+            return subject.to_owned();
+        }
+        self.digest(subject)
+    }
+
+    fn digest(&self, text: &str) -> String {
+        hex(&self.sealer.digest(text))
+    }
+}
+
+/// The name of one event, by which a receiver knows one that comes twice.
+fn random_id() -> String {
+    ids::trace_id().to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a `String` never fails.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! A request by its session: who it is, tokens that are due, and what the origin gets of them.
+
+use super::complete::{LoginError, seconds};
+use super::{Oidc, person};
+use crate::auth::audit::{AuditEvent, AuditKind, AuditResult};
+use crate::auth::provider::{ProviderError, Tokens};
+use crate::auth::session::{Found, RefreshFailure, RefreshRules, Session, Sessions};
+use crate::auth::{
+    Asked, DecisionSpan, Denial, DenialAnswer, Grant, HeaderChange, LoginOffer, Reason, Verdict,
+};
+use crate::clock::{self, Timestamp};
+use crate::secret::Secret;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, SET_COOKIE};
+use std::sync::Arc;
+
+/// What becomes of a session whose tokens were due.
+enum Renewed {
+    /// It goes on, with these `Set-Cookie` values.
+    Goes(Arc<Session>, Vec<HeaderValue>),
+    /// It is over: another login may begin.
+    Over,
+    /// Nobody can tell now; why, for the log.
+    Unknown(Arc<str>),
+}
+
+impl Oidc {
+    /// Decides about a request by its session; without one it abstains, and offers a login. A token
+    /// that a client brings is none, whatever it is (CVE-2022-29226).
+    pub async fn check(
+        &self,
+        sessions: &Sessions,
+        asked: &Asked<'_>,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Verdict {
+        let secure = asked.scheme == "https";
+        let now = clock::wall();
+        let found = sessions.find(asked.headers, &self.name, secure, now).await;
+        let (session, mut cookies) = match found {
+            Found::Live { session, renew } => (session, renew),
+            Found::Nothing { .. } => return self.offer(),
+            Found::Unavailable => return unavailable("the sessions cannot be asked".into()),
+        };
+        if *session.policy != *self.name || *session.issuer != *self.provider.settings().issuer {
+            return self.offer();
+        }
+        let session = match self.renew(sessions, session, secure, now, span).await {
+            Renewed::Goes(session, more) => {
+                cookies.extend(more);
+                session
+            }
+            Renewed::Over => return self.offer(),
+            Renewed::Unknown(fault) => return unavailable(fault),
+        };
+        match self.grant(&session, cookies) {
+            Some(grant) => Verdict::Allow(Box::new(grant)),
+            None => Verdict::deny(Reason::Forbidden),
+        }
+    }
+
+    /// A login may begin.
+    fn offer(&self) -> Verdict {
+        Verdict::Abstain(Box::new(Denial {
+            reason: Reason::NoCredential,
+            answer: DenialAnswer::Login {
+                offers: vec![LoginOffer::of(Arc::clone(&self.name))],
+                challenges: Vec::new(),
+            },
+            fault: None,
+        }))
+    }
+
+    /// Renews tokens that are due. An access token that has ended and that the origin is to get is
+    /// as good as none.
+    async fn renew(
+        &self,
+        sessions: &Sessions,
+        session: Arc<Session>,
+        secure: bool,
+        now: Timestamp,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Renewed {
+        let has_ended = has_ended(&session, now);
+        let rules = self.settings.refresh.as_ref();
+        let rules = rules.filter(|rules| is_due(&session, rules, now));
+        let Some(rules) = rules else {
+            let passes = self.settings.pass.iter().any(|pass| !pass.is_id_token);
+            return if has_ended && passes {
+                Renewed::Over
+            } else {
+                Renewed::Goes(session, Vec::new())
+            };
+        };
+        let subject = Arc::clone(&session.subject);
+        let ask = async |token: &Secret| self.ask(token, &subject, now, span).await;
+        let renewed = sessions.refresh(&session, secure, ask).await;
+        self.tell_renewed(&session, renewed.as_ref().err(), span);
+        match renewed {
+            Ok((session, cookies)) => Renewed::Goes(session, cookies),
+            Err(ProviderError::Refused(_)) => Renewed::Over,
+            Err(error) => match rules.on_failure {
+                RefreshFailure::LogOut => Renewed::Over,
+                RefreshFailure::KeepUntilExpiry if has_ended => {
+                    Renewed::Unknown(Arc::from(error.to_string()))
+                }
+                RefreshFailure::KeepUntilExpiry => Renewed::Goes(session, Vec::new()),
+            },
+        }
+    }
+
+    /// Tells that tokens were renewed, or were to be; each request that waited for it does.
+    fn tell_renewed(
+        &self,
+        session: &Session,
+        fault: Option<&ProviderError>,
+        span: &mut DecisionSpan<'_, '_>,
+    ) {
+        let result = match fault {
+            None => AuditResult::Success,
+            Some(ProviderError::Refused(_)) => AuditResult::Denied,
+            Some(_) => AuditResult::Error,
+        };
+        let mut event = AuditEvent::new(AuditKind::Refresh, result, &self.name);
+        event.issuer = Some(&session.issuer);
+        event.subject = Some(&session.subject);
+        event.session = Some(&session.id);
+        self.audit.tell(&event, Some(span.recorder_mut()));
+    }
+
+    /// New tokens. An ID token among them has to be of the same subject (OpenID Connect Core 1.0,
+    /// section 12.2).
+    async fn ask(
+        &self,
+        token: &Secret,
+        subject: &str,
+        now: Timestamp,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Result<Tokens, ProviderError> {
+        let client = &self.settings.client;
+        let tokens = self
+            .provider
+            .refresh(client, token, Some(&mut *span))
+            .await?;
+        if tokens.id.is_some() {
+            let claims = self.id_claims(&tokens, None, now, span).await;
+            let claims = claims.map_err(|error| match error {
+                LoginError::Provider(error) => error,
+                other => ProviderError::BadAnswer(other.to_string().into()),
+            })?;
+            if claims.get("sub").and_then(serde_json::Value::as_str) != Some(subject) {
+                return Err(ProviderError::BadAnswer("another subject".into()));
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// What comes with a session; None if it does not say whose it is.
+    fn grant(&self, session: &Session, cookies: Vec<HeaderValue>) -> Option<Grant> {
+        let identity = person::identity(&self.settings, session, &self.name)?;
+        let changes = self.settings.pass.iter().map(|pass| {
+            let token = if pass.is_id_token {
+                &session.tokens.id
+            } else {
+                &session.tokens.access
+            };
+            let is_bearer = pass.header == AUTHORIZATION;
+            match token.as_ref().and_then(|token| written(token, is_bearer)) {
+                Some(value) => HeaderChange::Set(pass.header.clone(), value),
+                None => HeaderChange::Remove(pass.header.clone()),
+            }
+        });
+        Some(Grant {
+            identity: Some(Arc::new(identity)),
+            request: changes.collect(),
+            answer: cookies
+                .into_iter()
+                .map(|cookie| (SET_COOKIE, cookie))
+                .collect(),
+            ..Grant::default()
+        })
+    }
+}
+
+fn written(token: &Secret, is_bearer: bool) -> Option<HeaderValue> {
+    let scheme = if is_bearer { "Bearer " } else { "" };
+    let value = HeaderValue::try_from(format!("{scheme}{}", token.expose()));
+    let mut value = value.ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn unavailable(fault: Arc<str>) -> Verdict {
+    Verdict::Deny(Box::new(Denial {
+        fault: Some(fault),
+        ..Denial::own(Reason::Unavailable)
+    }))
+}
+
+fn has_ended(session: &Session, now: Timestamp) -> bool {
+    session
+        .tokens
+        .access_until
+        .is_some_and(|until| until <= seconds(now))
+}
+
+/// Whether its tokens are to be renewed now: there is a token for that, and the access token ends
+/// soon.
+fn is_due(session: &Session, rules: &RefreshRules, now: Timestamp) -> bool {
+    let soon = seconds(now).saturating_add(rules.before.as_secs());
+    let tokens = &session.tokens;
+    tokens.refresh.is_some() && tokens.access_until.is_some_and(|until| until <= soon)
+}
