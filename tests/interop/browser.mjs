@@ -74,6 +74,7 @@ const actions = {
   async click({ who, tab: name, selector }) {
     const one = await tab(who, name);
     const arrived = one.page.waitForEvent('framenavigated', { timeout: PATIENCE });
+    arrived.catch(() => {}); // A click that fails is told of itself.
     await one.page.locator(selector).first().click();
     await arrived;
     await one.page.waitForLoadState('load');
@@ -95,6 +96,7 @@ const actions = {
     const frame = page.frames().at(-1);
     if (selector) {
       const arrived = page.waitForEvent('framenavigated', { timeout: PATIENCE });
+      arrived.catch(() => {}); // A click that fails is told of itself.
       await frame.locator(selector).first().click();
       await arrived;
     }

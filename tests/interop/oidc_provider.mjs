@@ -52,6 +52,8 @@ const provider = new Provider(`http://127.0.0.1:${settings.port}`, {
   rotateRefreshToken: () => true,
   ttl: { AccessToken: settings.access_ttl ?? 300, IdToken: 300, Session: 3600, Grant: 3600 },
   pkce: { required: () => true },
+  // Its own asks nobody on loopback.
+  fetch: (url, options) => fetch(url, { ...options, signal: AbortSignal.timeout(10_000) }),
 });
 
 for (const name of [
@@ -71,7 +73,7 @@ for (const name of [
   provider.on(name, (context, ...rest) => {
     const error = rest.find((one) => one instanceof Error) ?? (context instanceof Error && context);
     const grant = context?.oidc?.params?.grant_type ?? '';
-    console.log([`event ${name}`, grant, error ? `${error.message} ${error.error_detail ?? ''}` : '']
+    console.log([`event ${name}`, grant, error ? `${error.message} ${error.error_detail ?? error.cause ?? ''}` : '']
       .join(' ').trim());
   });
 }

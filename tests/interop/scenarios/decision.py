@@ -70,11 +70,11 @@ class Site:
 
     def __init__(self, world, host):
         self.world, self.host = world, host
-        ports = {name: free_port() for name in (8080, 9000, 3000, 4180)}
+        ports = {name: free_port() for name in (8080, 9000, 3000, 4180, 9400)}
         ports[4317] = int(world.receiver.grpc_endpoint.rpartition(":")[2])
         self.folder = world.folder / host
         self.folder.mkdir()
-        for file in (DEPLOY / host).iterdir():
+        for file in self.examples():
             text = re.sub(
                 r"(:|port_value: )(\d+)\b",
                 lambda found: found[1] + str(ports.get(int(found[2]), found[2])),
@@ -84,7 +84,7 @@ class Site:
             text = text.replace("filename: dynamic.yaml", f"filename: {self.folder}/dynamic.yaml")
             (self.folder / file.name).write_text(text)
         self.app = world.keep(App(ports[3000]))
-        self.authorizer = world.keep(Authorizer(ports[4180]))
+        self.beside(ports)
         admin = free_port()
         self.edgespan = world.program("edgespan", [
             world.edgespan_program, "run", "--config", self.folder / "edgespan.yaml", "--quiet",
@@ -97,6 +97,14 @@ class Site:
         self.url = f"http://127.0.0.1:{self.port}"
         until(lambda: self.ask("/health").status == 200, f"{host.name} serves")
         self.app.seen.clear()
+
+    def examples(self):
+        """The files of the example."""
+        return (DEPLOY / self.host).iterdir()
+
+    def beside(self, ports):
+        """Starts whoever knows who is signed in."""
+        self.authorizer = self.world.keep(Authorizer(ports[4180]))
 
     def ask(self, path, *fields, session=None, method="GET", more=(), host="app.example.com"):
         """One request of a client's."""

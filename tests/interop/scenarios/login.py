@@ -22,8 +22,8 @@ CLIENT, SECRET = "edge", "a-secret-of-the-edge"
 class OidcProvider:
     """oidc-provider, with one client: edgespan at `edge`."""
 
-    def __init__(self, world, edge, access_ttl=300, **client):
-        self._world, self.port = world, free_port()
+    def __init__(self, world, edge, access_ttl=300, port=None, **client):
+        self._world, self.port = world, port or free_port()
         self.issuer = f"http://127.0.0.1:{self.port}"
         registered = {
             "client_id": CLIENT,
