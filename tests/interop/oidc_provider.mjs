@@ -52,8 +52,9 @@ const provider = new Provider(`http://127.0.0.1:${settings.port}`, {
   rotateRefreshToken: () => true,
   ttl: { AccessToken: settings.access_ttl ?? 300, IdToken: 300, Session: 3600, Grant: 3600 },
   pkce: { required: () => true },
-  // Its own asks nobody on loopback.
-  fetch: (url, options) => fetch(url, { ...options, signal: AbortSignal.timeout(10_000) }),
+  // Its own dispatcher asks nobody on loopback.
+  fetch: (url, { dispatcher: _, ...options }) =>
+    fetch(url, { ...options, signal: AbortSignal.timeout(10_000) }),
 });
 
 for (const name of [
