@@ -151,12 +151,12 @@ async fn a_state_is_used_once_even_by_who_kept_its_cookie() {
 
 #[tokio::test]
 async fn a_login_that_took_too_long_starts_over_by_itself() {
-    let change = |setup: crate::support::proxy::Setup| setup.with("login: {flow_ttl: 1s}");
+    let change = |setup: crate::support::proxy::Setup| setup.with("login: {flow_ttl: 3s}");
     let mut world = world_with("", Settings::default(), change).await;
     let page = world.browser.open(&format!("{SITE}/late")).await;
     // The browser drops the cookie as the proxy would: it is looked at by its seal all the same.
     let kept: Vec<_> = world.browser.cookies(SITE);
-    tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(4100)).await;
     for (name, value) in kept {
         let line = format!("{name}={value}; Path=/; Secure; HttpOnly");
         world.browser.set_cookie(SITE, &line);
