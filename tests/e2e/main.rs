@@ -53,6 +53,7 @@ mod limits;
 mod panics;
 mod proofs;
 mod protocols;
+mod providers;
 mod reload;
 mod mirror;
 mod rate_limits;
