@@ -68,6 +68,7 @@ mod store;
 mod support;
 mod telemetry;
 mod tls;
+mod tokens;
 mod upgrades;
 mod versions;
 mod websocket;
