@@ -10,6 +10,7 @@ pub mod server;
 pub mod message;
 pub mod route;
 pub mod trace;
+pub mod shared;
 pub mod ratelimit;
 pub mod upstream;
 pub mod auth;
@@ -20,6 +21,7 @@ pub mod client;
 pub mod view;
 pub mod backend;
 pub mod store;
+pub mod idp;
 pub mod verify;
 pub mod probe;
 

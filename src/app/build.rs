@@ -10,9 +10,10 @@ use crate::export::ExportError;
 use crate::listener::ListenerSettings;
 use crate::proxy::plan::{RouteAction, RoutePlan};
 use crate::proxy::{LiveAction, LiveMirror, LiveRoute, LiveSplit, Snapshot, TraceRule};
-use crate::ratelimit::{RateLimits, StoreError};
+use crate::ratelimit::RateLimits;
 use crate::route::{RouteSpec, RouteTable};
 use crate::server::MemoryPressure;
+use crate::shared::{Line, StoreError};
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::{Acceptor, Keeper, Tickets, TlsFileError};
@@ -73,9 +74,9 @@ pub enum StartError {
     /// The access log's writer cannot be started.
     #[error("the access log cannot be written")]
     AccessLog(#[source] io::Error),
-    /// The Redis that limits share cannot be set up.
-    #[error("rate limits cannot be shared")]
-    RateLimitStore(#[source] StoreError),
+    /// The Redis that limits and sessions share cannot be set up.
+    #[error("nothing can be shared in Redis")]
+    Redis(#[source] StoreError),
     /// It panicked.
     #[error("the configuration could not be made ready")]
     Panicked(#[source] tokio::task::JoinError),
@@ -118,16 +119,19 @@ pub(super) fn snapshot(
         peer_service: tracing.peer_service,
         synthetic: tracing.synthetic,
     };
-    let limits = rate_limits(plan, metrics, before)?;
+    let redis = redis(plan, metrics, before)?;
+    let limits = rate_limits(plan, redis.as_ref(), metrics, before);
     let providers = providers(plan, metrics, before);
-    let sessions = login::sessions(plan, before);
+    let sessions = login::sessions(plan, redis.as_ref(), before);
+    let audit = login::audit(plan, sessions.as_ref(), metrics, before);
     let resources = Resources {
         cluster: None,
         providers: &providers,
         sessions: sessions.as_ref(),
+        audit: audit.as_ref(),
     };
     let policies = policies(plan, clusters, resources, metrics, before);
-    let logins = login::logins(plan, sessions.as_ref(), &policies, before);
+    let logins = login::logins(plan, sessions.as_ref().zip(audit), &policies, before);
     let routes = plan
         .routes
         .iter()
@@ -160,6 +164,7 @@ pub(super) fn snapshot(
         sinks,
         response_trace_id: tracing.response_trace_id,
         metrics: Arc::clone(metrics),
+        redis,
         limits,
         memory: memory(plan, metrics, before),
         access_log,
@@ -221,19 +226,35 @@ fn assertion(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Assertions>> 
     Some(kept.map_or_else(made, Arc::clone))
 }
 
-fn rate_limits(
+/// The connection to Redis; that of `before` goes on if it is to the same one.
+fn redis(
     plan: &Plan,
     metrics: &Metrics,
     before: Option<&Snapshot>,
-) -> Result<RateLimits, StartError> {
+) -> Result<Option<Arc<Line>>, StartError> {
+    let Some(settings) = plan.redis.as_ref() else {
+        return Ok(None);
+    };
+    let before = before.and_then(|snapshot| snapshot.redis.as_ref());
+    if let Some(kept) = before.filter(|line| line.settings() == settings) {
+        return Ok(Some(Arc::clone(kept)));
+    }
+    let line = Line::start(settings, metrics.redis()).map_err(StartError::Redis)?;
+    Ok(Some(line))
+}
+
+fn rate_limits(
+    plan: &Plan,
+    redis: Option<&Arc<Line>>,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> RateLimits {
     let before = before.map(|snapshot| &snapshot.limits);
-    let redis = plan.redis.as_ref();
-    let mut limits = RateLimits::new(&plan.rate_limits, redis, metrics, before)
-        .map_err(StartError::RateLimitStore)?;
+    let mut limits = RateLimits::new(&plan.rate_limits, redis, metrics, before);
     for listener in &plan.listeners {
         limits.apply_to_listener(&listener.name, &listener.rate_limits);
     }
-    Ok(limits)
+    limits
 }
 
 /// Answers that are compressed since before a reload are within the bounds of after it.

@@ -5,7 +5,7 @@ use super::accounts::Ledger;
 use super::build::{self, StartError};
 use crate::config::{Fingerprint, Plan};
 use crate::export::{Exporter, OtlpSettings};
-use crate::ratelimit::RateLimits;
+use crate::shared::Line;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::Keeper;
 use crate::trace::sink::SpanSink;
@@ -57,8 +57,10 @@ pub(super) fn clusters(
 }
 
 /// From here on these are the upstreams and the Redis that metrics tell of.
-pub(super) fn come_into_force(clusters: &Clusters, limits: &RateLimits) {
-    limits.come_into_force();
+pub(super) fn come_into_force(clusters: &Clusters, redis: Option<&Arc<Line>>) {
+    if let Some(redis) = redis {
+        redis.come_into_force();
+    }
     for made in clusters.values() {
         made.cluster.come_into_force();
     }

@@ -140,7 +140,7 @@ impl Running {
                 told.exporters_made += 1;
             }
         }
-        parts::come_into_force(&clusters, &snapshot.limits);
+        parts::come_into_force(&clusters, snapshot.redis.as_ref());
         self.store.put_in_force(store, &self.behind.metrics);
         self.behind.live.replace(snapshot);
         self.clusters = clusters;

@@ -156,7 +156,7 @@ impl Running {
         let telemetry = OwnTelemetry::start(&plan.telemetry, &resource, options.log)?;
         let snapshot = build::snapshot(&plan, &clusters, &metrics, sinks, log, None)?;
 
-        parts::come_into_force(&clusters, &snapshot.limits);
+        parts::come_into_force(&clusters, snapshot.redis.as_ref());
         let behind = Behind {
             live: Arc::new(Live::new(snapshot)),
             metrics: Arc::clone(&metrics),
@@ -176,6 +176,7 @@ impl Running {
             upstreams: in_force::upstreams(&behind.live),
             store: store.reader(),
             further: store.routes(),
+            lacks: in_force::lacks(&behind.live),
             config: in_force::config(&behind.live),
             last_reload: last_reload.clone(),
             drain: Arc::clone(&drain_asked),
@@ -186,7 +187,7 @@ impl Running {
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
-        readiness.ready();
+        in_force::become_ready(&readiness, &behind.live);
         let own = store.store();
         Ok(Self {
             admin,
@@ -347,7 +348,13 @@ impl Running {
             let exporter = exporter.clone();
             flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
-        flushing.join_all().await;
+        let audit = self.behind.live.load().logins.clone();
+        let audited = async {
+            if let Some(logins) = audit {
+                logins.audit.close(FLUSH_MAX).await;
+            }
+        };
+        tokio::join!(flushing.join_all(), audited);
         self.readings.end().await;
         self.telemetry.shutdown(FLUSH_MAX).await;
         self.access_log.close(FLUSH_MAX);

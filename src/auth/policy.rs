@@ -1,8 +1,9 @@
 //! One policy: what is asked, and by which means.
 
+use super::audit::Audit;
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::jwt::{JwtSettings, Tokens};
-use super::oidc::{Oidc, OidcSettings};
+use super::oidc::{Oidc, OidcSettings, Refreshes};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
 use super::provider::{ProviderSettings, Providers};
 use super::session::Sessions;
@@ -109,6 +110,8 @@ pub struct Resources<'a> {
     pub providers: &'a Providers,
     /// Who is logged in, where the file has logins.
     pub sessions: Option<&'a Arc<Sessions>>,
+    /// Who is told of logins, where the file has some.
+    pub audit: Option<&'a Arc<Audit>>,
 }
 
 /// Counts a decision, also one that was given up because its client left.
@@ -157,16 +160,16 @@ impl Policy {
             }
             Means::Oidc(means) => {
                 let provider = resources.providers.find(&means.provider);
-                login = provider
-                    .zip(resources.sessions)
-                    .map(|(provider, sessions)| {
-                        let oidc = Oidc {
-                            settings: OidcSettings::clone(means),
-                            provider,
-                            name: Arc::clone(&settings.name),
-                        };
-                        (Arc::new(oidc), Arc::clone(sessions))
-                    });
+                let known = resources.sessions.zip(resources.audit);
+                login = provider.zip(known).map(|(provider, (sessions, audit))| {
+                    let oidc = Oidc {
+                        settings: OidcSettings::clone(means),
+                        provider,
+                        name: Arc::clone(&settings.name),
+                        audit: Arc::clone(audit),
+                    };
+                    (Arc::new(oidc), Arc::clone(sessions))
+                });
             }
             Means::Ip(_) | Means::ApiKey(_) | Means::ClientCert(_) => {}
         }
@@ -196,6 +199,9 @@ impl Policy {
             (Some((oidc, own)), Some(sessions)) => {
                 let provider = resources.providers.find(&oidc.settings.provider);
                 Arc::ptr_eq(own, sessions)
+                    && resources
+                        .audit
+                        .is_some_and(|audit| Arc::ptr_eq(audit, &oidc.audit))
                     && provider.is_some_and(|provider| Arc::ptr_eq(&provider, &oidc.provider))
             }
             (login, _) => login.is_none(),

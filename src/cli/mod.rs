@@ -23,6 +23,7 @@ pub mod man;
 pub mod open_line;
 pub mod probe;
 pub mod reach;
+mod reader;
 mod reloads;
 pub mod run;
 pub mod schema;
@@ -32,8 +33,11 @@ pub mod style;
 mod takeover;
 pub mod terminal;
 pub mod trace;
+pub mod trust;
 pub mod verify;
 
+#[cfg(test)]
+mod holds;
 #[cfg(test)]
 mod tests;
 

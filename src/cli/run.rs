@@ -145,6 +145,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             .listeners()
             .first()
             .map_or(listen, |(_, address)| *address);
+        services.introduce(gateway);
         let traces = running.admin.filter(|_| kept(&running).is_some());
         let (gateway, traces) = *bound.get_or_init(|| (gateway, traces));
         let banner = DemoBanner {
@@ -396,7 +397,7 @@ pub(super) fn cannot_start(error: StartError, flags: Flags) -> Failure {
         } => reach::cannot_listen(address, &source, &flags.chosen(&door)),
         StartError::TlsFile { .. }
         | StartError::Export(_)
-        | StartError::RateLimitStore(_)
+        | StartError::Redis(_)
         | StartError::AccessLog(_)
         | StartError::Panicked(_)
         | StartError::Routes(_)

@@ -3,7 +3,8 @@
 //! What fills a hole is a variable of the file or what a step before has captured. Which names
 //! there are is known before anything is sent, so a hole that nothing fills is refused then.
 
-use super::values::{Secret, Values};
+use super::values::Values;
+use crate::secret::Secret;
 use serde_json::Value;
 
 /// A text with holes.
@@ -97,6 +98,22 @@ impl Template {
     /// With every hole filled; a name without a value, because its step failed, fills nothing.
     pub fn render(&self, values: &Values) -> String {
         self.render_with(values, str::to_owned)
+    }
+
+    /// What stands before the first hole for which there is no value yet, and whether that is all.
+    pub fn known(&self, values: &Values) -> (String, bool) {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Secret(secret) => out.push_str(secret.expose()),
+                Part::Hole(name) => match values.get(name) {
+                    Some(value) => out.push_str(value),
+                    None => return (out, false),
+                },
+            }
+        }
+        (out, true)
     }
 
     /// The same, with what fills a hole changed by `encode` first. A hole that is all there is

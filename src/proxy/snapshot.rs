@@ -11,6 +11,7 @@ use crate::message::reserved::Reserved;
 use crate::ratelimit::{RateLimits, Rule};
 use crate::route::RouteTable;
 use crate::server::MemoryPressure;
+use crate::shared::Line;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::flags::FeatureFlags;
@@ -62,6 +63,8 @@ pub struct Snapshot {
     pub response_trace_id: bool,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The Redis that limits and sessions share, where the file has one.
+    pub redis: Option<Arc<Line>>,
     /// Rate limits, and what they remember.
     pub limits: RateLimits,
     /// Whether there is too much in memory.

@@ -268,7 +268,8 @@ mod tests {
     use crate::clock;
     use crate::ratelimit::RateLimits;
     use crate::ratelimit::gcra::Quota;
-    use crate::ratelimit::settings::{LimitHeaders, MissingKey, RateLimitSettings, RedisSettings};
+    use crate::ratelimit::settings::{LimitHeaders, MissingKey, RateLimitSettings};
+    use crate::shared::{Line, RedisSettings};
     use crate::telemetry::metrics::Metrics;
     use http::HeaderMap;
     use std::time::Duration;
@@ -305,8 +306,9 @@ mod tests {
     /// What these limits counted of one request, each allowed, refused, failed open and closed.
     async fn counted(limits: &[RateLimitSettings]) -> (Result<(), Refused>, Vec<[u64; 4]>) {
         let metrics = Metrics::new();
-        let (redis, names) = (gone(), limits.iter().map(|one| Arc::clone(&one.name)));
-        let live = RateLimits::new(limits, Some(&redis), &metrics, None).unwrap();
+        let names = limits.iter().map(|one| Arc::clone(&one.name));
+        let redis = Line::start(&gone(), metrics.redis()).unwrap();
+        let live = RateLimits::new(limits, Some(&redis), &metrics, None);
         let rules = live.named(&names.collect::<Vec<_>>());
         let facts = KeyFacts {
             client: "10.0.0.1".parse().unwrap(),

@@ -8,6 +8,7 @@ mod gcra;
 mod headers;
 mod key;
 mod rule;
+mod script;
 mod settings;
 mod shared;
 mod table;
@@ -18,7 +19,6 @@ pub use headers::tell;
 pub use key::{KeyFacts, Known};
 pub use rule::{RateLimits, Rule};
 pub use settings::{
-    KeyPart, LimitHeaders, MissingKey, OnStoreFailure, Password, RateLimitSettings, RateLimitStore,
-    RedisSettings, RedisTls,
+    KeyPart, LimitHeaders, MissingKey, OnStoreFailure, RateLimitSettings, RateLimitStore,
 };
-pub use shared::{SharedStore, StoreError};
+pub use shared::SharedStore;

@@ -3,10 +3,11 @@
 use super::charge::Charges;
 use super::gcra::Verdict;
 use super::key::{self, KeyFacts};
-use super::settings::{OnStoreFailure, RateLimitSettings, RateLimitStore, RedisSettings};
-use super::shared::{SharedStore, StoreError};
+use super::settings::{OnStoreFailure, RateLimitSettings, RateLimitStore};
+use super::shared::SharedStore;
 use super::table::{KeyHash, Table};
 use crate::clock;
+use crate::shared::Line;
 use crate::telemetry::metrics::{Metrics, RateLimitCounts};
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -76,17 +77,13 @@ pub struct RateLimits {
 
 impl RateLimits {
     /// Limits of a plan. Those that `before` has in the same words go on as they are, with what
-    /// they remember, and so does the connection to Redis. Has to run inside the runtime if there
-    /// is a Redis.
-    ///
-    /// # Errors
-    /// When the files of the TLS towards Redis cannot be used.
+    /// they remember. `redis` is what they share, where the file has one.
     pub fn new(
         settings: &[RateLimitSettings],
-        redis: Option<&RedisSettings>,
+        redis: Option<&Arc<Line>>,
         metrics: &Metrics,
         before: Option<&Self>,
-    ) -> Result<Self, StoreError> {
+    ) -> Self {
         let rule = |settings: &RateLimitSettings| {
             let known = before.and_then(|before| before.rule(&settings.name));
             known.filter(|rule| rule.settings == *settings).map_or_else(
@@ -94,25 +91,10 @@ impl RateLimits {
                 Arc::clone,
             )
         };
-        let kept = before
-            .and_then(|before| before.store.as_ref())
-            .filter(|store| Some(store.settings()) == redis);
-        let store = match (kept, redis) {
-            (Some(kept), _) => Some(Arc::clone(kept)),
-            (None, Some(redis)) => Some(SharedStore::start(redis, metrics.rate_limit_store())?),
-            (None, None) => None,
-        };
-        Ok(Self {
+        Self {
             rules: settings.iter().map(rule).collect(),
             listeners: Vec::new(),
-            store,
-        })
-    }
-
-    /// Requests come from here on: what metrics tell of Redis is told by this one.
-    pub fn come_into_force(&self) {
-        if let Some(store) = &self.store {
-            store.come_into_force();
+            store: redis.map(SharedStore::new),
         }
     }
 

@@ -2,9 +2,7 @@
 
 use super::gcra::Quota;
 use http::HeaderName;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// One rate limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,56 +103,4 @@ pub enum LimitHeaders {
     Both,
     /// None. A refusal still has `Retry-After`.
     Off,
-}
-
-/// The Redis that limits share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RedisSettings {
-    /// Host name or address.
-    pub host: Arc<str>,
-    /// Port.
-    pub port: u16,
-    /// Number of the database.
-    pub database: u16,
-    /// TLS; None in the clear.
-    pub tls: Option<RedisTls>,
-    /// ACL user; None: `default`.
-    pub username: Option<Arc<str>>,
-    /// Password.
-    pub password: Option<Password>,
-    /// Longest wait of a request for Redis.
-    pub timeout: Duration,
-    /// What all keys begin with. Its hash tag keeps the keys of one request in one slot.
-    pub prefix: Arc<str>,
-}
-
-/// TLS towards Redis.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RedisTls {
-    /// PEM file of the authority to trust instead of the machine's roots.
-    pub ca: Option<PathBuf>,
-    /// PEM files of our certificate chain and key.
-    pub identity: Option<(PathBuf, PathBuf)>,
-}
-
-/// A password, shown to nobody.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Password(Arc<str>);
-
-impl Password {
-    /// Takes it.
-    pub fn new(text: &str) -> Self {
-        Self(Arc::from(text))
-    }
-
-    /// The password itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("Password(...)")
-    }
 }

@@ -1,11 +1,10 @@
 //! How sessions are kept, as the configuration says.
 
-use crate::ratelimit::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How sessions are kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
     /// Where.
     pub store: SessionStore,
@@ -18,12 +17,12 @@ pub struct SessionSettings {
 }
 
 /// Where sessions are kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionStore {
     /// Sealed in cookies.
     Cookie,
-    /// In Redis, under a handle in a cookie.
-    Redis(Box<RedisSettings>),
+    /// In the file's Redis, under a handle in a cookie.
+    Redis,
 }
 
 /// The cookies of logins: sessions, logins that began, tickets.

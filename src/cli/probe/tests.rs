@@ -1,6 +1,7 @@
 //! What the report looks like: on wide and narrow terminals, with colour and without.
 
 use super::{Ran, json, progress, text, xml};
+use crate::cli::holds::check;
 use crate::cli::style::{Glyphs, Paint, Surface};
 use crate::config::{Environment, load_probe};
 use crate::probe::{End, Failed, Outcome, Place, Plan, StepOutcome};
@@ -104,7 +105,9 @@ fn what_held_is_a_line_a_step() {
 #[test]
 fn machines_get_one_document() {
     let plan = plan();
-    insta::assert_snapshot!(format!("{:#}", json::render(&ran(&plan, failed()))));
+    let document = format!("{:#}", json::render(&ran(&plan, failed())));
+    check(&document, json::schema());
+    insta::assert_snapshot!(document);
 }
 
 #[test]
@@ -126,6 +129,20 @@ fn names_and_values_from_elsewhere_drive_no_terminal() {
         !text.contains("\\e") && !text.contains('\u{202e}'),
         "{text}"
     );
+}
+
+#[test]
+fn a_trace_is_named_only_where_somebody_may_have_recorded_it() {
+    for (is_unreachable, named) in [(true, false), (false, true)] {
+        let mut outcome = failed();
+        outcome.steps[1].status = None;
+        outcome.steps[1].end = End::Unanswered {
+            why: "127.0.0.1:1 cannot be reached".to_owned(),
+            is_unreachable,
+        };
+        let text = shown(outcome, 80, false, Glyphs::UNICODE);
+        assert_eq!(text.contains("trace show"), named, "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What logins share.
 
 use super::Compiler;
+use super::provider::claim_path;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -9,7 +10,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::Misread;
-use crate::ratelimit::RedisSettings;
+use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +80,12 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
+        user_type: login.user_type.as_ref().map(|path| claim_path(&path.value)),
+        plain_subject: login
+            .audit
+            .subject
+            .as_ref()
+            .is_some_and(|subject| subject.value == raw::AuditSubject::Plain),
         webhook: login
             .webhook
             .as_ref()
@@ -118,9 +125,7 @@ fn session(
                 let diagnostic = Diagnostic::at(Code::Unfit, &store.span, "no Redis is there");
                 compiler.tell(diagnostic.label("the file's `redis` says where it is"));
             }
-            redis.map_or(SessionStore::Cookie, |redis| {
-                SessionStore::Redis(Box::new(redis.clone()))
-            })
+            SessionStore::Redis
         }
         Some(_) | None => SessionStore::Cookie,
     };

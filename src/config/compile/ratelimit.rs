@@ -7,10 +7,10 @@ use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::listener::ListenerSettings;
 use crate::ratelimit::{
-    KeyPart, LimitHeaders, MissingKey, OnStoreFailure, Password, Quota, RateLimitSettings,
-    RateLimitStore, RedisSettings, RedisTls,
+    KeyPart, LimitHeaders, MissingKey, OnStoreFailure, Quota, RateLimitSettings, RateLimitStore,
 };
 use crate::server::MemoryWatermark;
+use crate::shared::{RedisSettings, RedisTls};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -184,10 +184,10 @@ fn part(written: &Spanned<raw::RateLimitKey>, compiler: &mut Compiler<'_>) -> Op
 }
 
 fn redis(written: &raw::Redis, compiler: &mut Compiler<'_>) -> Option<RedisSettings> {
-    let password = written.password.as_ref().and_then(|password| {
-        let secret = compiler.secret(&password.span, &password.value)?;
-        Some(Password::new(secret.expose()))
-    });
+    let password = written
+        .password
+        .as_ref()
+        .and_then(|password| compiler.secret(&password.span, &password.value));
     let timeout = compiler.duration_or(written.timeout.as_ref(), TIMEOUT);
     let tls = written.tls.as_ref().map(|tls| RedisTls {
         ca: compiler.authority(tls.value.ca.as_ref()),

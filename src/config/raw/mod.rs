@@ -56,7 +56,7 @@ pub(in crate::config) use jwt::{Jwt, JwtIssuer, TokenPlace};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
-pub(in crate::config) use login::{Login, LoginStore, LoginWebhook, SameSite};
+pub(in crate::config) use login::{AuditSubject, Login, LoginStore, LoginWebhook, SameSite};
 pub(in crate::config) use matcher::{CountText, Json, MatchText};
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,

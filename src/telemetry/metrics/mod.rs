@@ -270,6 +270,12 @@ impl Metrics {
         Arc::clone(&self.audit)
     }
 
+    /// The trace of a refused request came back after a login, or did not: `joined`, `linked`,
+    /// `partial`, or why a ticket was of no use.
+    pub fn login_trace(&self, outcome: &'static str) {
+        self.audit.trace(outcome);
+    }
+
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
     /// `replayed`, `limited` or `failed`.
     pub fn arrival(&self, result: &str) {
@@ -291,8 +297,8 @@ impl Metrics {
         self.rate_limits.rule(rule)
     }
 
-    /// The numbers of the Redis that limits share.
-    pub fn rate_limit_store(&self) -> Arc<StoreCounts> {
+    /// The numbers of the Redis that limits and sessions share.
+    pub fn redis(&self) -> Arc<StoreCounts> {
         self.rate_limits.store()
     }
 

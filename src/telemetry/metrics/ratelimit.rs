@@ -151,19 +151,19 @@ impl StoreCounts {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// One script call was sent.
+    /// One call was sent.
     pub fn asked(&self) {
         self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// One request got no answer.
+    /// One call got no answer.
     pub fn failed(&self, fault: StoreFault) {
         if let Some(count) = self.faults.get(fault as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// Requests that got no answer for this reason, so far.
+    /// Calls that got no answer for this reason, so far.
     pub fn faults(&self, fault: StoreFault) -> u64 {
         let count = self.faults.get(fault as usize);
         count.map_or(0, |count| count.load(Ordering::Relaxed))
@@ -226,19 +226,19 @@ impl RateLimitMetrics {
         page.family(Family {
             name: "edgespan_ratelimit_store_up",
             kind: Kind::Gauge,
-            help: "Whether the Redis that limits share can be asked.",
+            help: "Whether the Redis that limits and sessions share can be asked.",
         });
         page.sample(&[], u64::from(self.store.is_up()));
         page.family(Family {
             name: "edgespan_ratelimit_store_calls",
             kind: Kind::Counter,
-            help: "Script calls sent to the Redis that limits share.",
+            help: "Calls sent to the Redis that limits and sessions share.",
         });
         page.sample(&[], self.store.asked.load(Ordering::Relaxed));
         page.family(Family {
             name: "edgespan_ratelimit_store_failures",
             kind: Kind::Counter,
-            help: "Requests for which the Redis that limits share could not be asked.",
+            help: "Calls that the Redis which limits and sessions share did not answer.",
         });
         for fault in FAULTS {
             page.sample(&[("error_type", fault.name())], self.store.faults(fault));

@@ -1,27 +1,37 @@
-//! The Redis that replicas share their limits in.
+//! The Redis that replicas share: their limits, and who is logged in.
 //!
 //! One connection, on which the calls of all requests follow each other. A task of its own makes it,
 //! looks after it and makes the next one: while there is none, requests do not wait but do at once
-//! what their limit does without Redis. So a Redis that is gone or hangs costs a few requests the
-//! time-out, not each one.
+//! what they do without Redis. So a Redis that is gone or hangs costs a few requests the time-out,
+//! not each one.
+//!
+//! Knows neither limits nor sessions: who asks says what, how long that may take, and whether the
+//! answer makes sense.
 
 mod connect;
-mod script;
+#[cfg(test)]
+pub(crate) mod fake;
+mod lock;
+mod settings;
+mod things;
 
 #[cfg(test)]
 mod tests;
 
-use super::gcra::{Quota, Verdict};
-use super::settings::RedisSettings;
+pub use lock::{Lock, Locking};
+pub use settings::{RedisSettings, RedisTls};
+pub use things::Write;
+
 use crate::telemetry::metrics::{StoreCounts, StoreFault};
 use arc_swap::ArcSwapOption;
-use redis::Script;
 use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisError, Script, ScriptInvocation, Value};
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -32,6 +42,8 @@ const WAITING_MAX: usize = 4_096;
 /// Requests in a row without an answer of use, after which the connection is given up: Redis hangs,
 /// or has become one that may only be read.
 const FAULTS_MAX: u32 = 3;
+/// Scripts that a new connection is told.
+const SCRIPTS_MAX: usize = 16;
 
 /// Why a shared store cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -47,27 +59,31 @@ pub enum StoreError {
     },
     /// The library refuses.
     #[error("the connection to Redis cannot be set up")]
-    Client(#[source] redis::RedisError),
+    Client(#[source] RedisError),
 }
 
-/// One bucket to ask for.
+/// What is asked.
 #[derive(Clone, Copy)]
-pub(super) struct Ask<'a> {
-    pub(super) key: &'a str,
-    pub(super) quota: Quota,
-    pub(super) enforce: bool,
+pub enum Call<'a> {
+    /// One command.
+    Command(&'a Cmd),
+    /// Several, one behind the other; the answer is all of theirs.
+    Pipeline(&'a Pipeline),
+    /// A script, by its digest; whole where Redis does not know it.
+    Script(&'a ScriptInvocation<'a>),
 }
 
-/// The shared store. Dropping it ends its connection.
-pub struct SharedStore {
-    line: Arc<Line>,
+/// The connection to one Redis. Dropping it ends it.
+pub struct Line {
+    shared: Arc<Shared>,
     keeper: AbortHandle,
 }
 
 /// What requests and the keeper share.
-struct Line {
+struct Shared {
     settings: RedisSettings,
-    script: Script,
+    /// What every connection is told first.
+    scripts: Mutex<Vec<Script>>,
     /// None while Redis cannot be asked.
     connection: ArcSwapOption<MultiplexedConnection>,
     waiting: AtomicUsize,
@@ -82,10 +98,10 @@ struct Line {
     counts: Arc<StoreCounts>,
 }
 
-impl Drop for SharedStore {
+impl Drop for Line {
     fn drop(&mut self) {
         self.keeper.abort();
-        self.line.use_connection(None);
+        self.shared.use_connection(None);
     }
 }
 
@@ -98,16 +114,19 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl SharedStore {
+impl Line {
     /// Begins to connect. Has to run inside the runtime.
-    pub(super) fn start(
+    ///
+    /// # Errors
+    /// When the files of its TLS cannot be used.
+    pub fn start(
         settings: &RedisSettings,
         counts: Arc<StoreCounts>,
     ) -> Result<Arc<Self>, StoreError> {
         let client = connect::client(settings)?;
-        let line = Arc::new(Line {
+        let shared = Arc::new(Shared {
             settings: settings.clone(),
-            script: script::script(),
+            scripts: Mutex::default(),
             connection: ArcSwapOption::empty(),
             waiting: AtomicUsize::new(0),
             faults: AtomicU32::new(0),
@@ -116,42 +135,67 @@ impl SharedStore {
             trouble: Notify::new(),
             counts,
         });
-        let keeper = tokio::spawn(connect::keep(Arc::clone(&line), client)).abort_handle();
-        Ok(Arc::new(Self { line, keeper }))
+        let keeper = tokio::spawn(connect::keep(Arc::clone(&shared), client)).abort_handle();
+        Ok(Arc::new(Self { shared, keeper }))
+    }
+
+    /// Every connection from now on is told this script before it is used, so that no request has
+    /// to. One that is not told is told by the first request that needs it.
+    pub fn teach(&self, script: &Script) {
+        let mut scripts = lock(&self.shared.scripts);
+        let is_known = scripts
+            .iter()
+            .any(|known| known.get_hash() == script.get_hash());
+        if !is_known && scripts.len() < SCRIPTS_MAX {
+            scripts.push(script.clone());
+        }
     }
 
     /// Requests come from here on: it tells metrics how it stands.
-    pub(super) fn come_into_force(&self) {
-        let line = &self.line;
-        if line.owner.load(Ordering::Relaxed) == 0 {
-            line.owner.store(line.counts.claim(), Ordering::Relaxed);
+    pub fn come_into_force(&self) {
+        let shared = &self.shared;
+        if shared.owner.load(Ordering::Relaxed) == 0 {
+            shared.owner.store(shared.counts.claim(), Ordering::Relaxed);
         }
-        line.tell();
+        shared.tell();
     }
 
     /// What it was made from.
     pub fn settings(&self) -> &RedisSettings {
-        &self.line.settings
+        &self.shared.settings
     }
 
-    /// Asks for all buckets with one call, within the time-out.
-    pub(super) async fn ask<'a>(
+    /// Whether Redis can be asked, as far as is known.
+    pub fn is_up(&self) -> bool {
+        self.shared.connection.load().is_some()
+    }
+
+    /// Asks, and waits for no longer than `patience`. `read` makes something of the answer; None
+    /// says that it is none.
+    ///
+    /// # Errors
+    /// There was no answer of use. It is counted.
+    pub async fn call<T>(
         &self,
-        asks: impl Iterator<Item = Ask<'a>>,
-    ) -> Result<Vec<Verdict>, StoreFault> {
-        let asked = self.line.ask(asks).await;
-        if let Err(fault) = &asked {
-            self.line.counts.failed(*fault);
+        call: Call<'_>,
+        patience: Duration,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<T, StoreFault> {
+        let answered = self.shared.call(call, patience, read).await;
+        if let Err(fault) = &answered {
+            self.shared.counts.failed(*fault);
         }
-        asked
+        answered
     }
 }
 
-impl Line {
-    async fn ask<'a>(
+impl Shared {
+    async fn call<T>(
         &self,
-        asks: impl Iterator<Item = Ask<'a>>,
-    ) -> Result<Vec<Verdict>, StoreFault> {
+        call: Call<'_>,
+        patience: Duration,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Result<T, StoreFault> {
         let Some(connection) = self.connection.load_full() else {
             return Err(StoreFault::Down);
         };
@@ -160,20 +204,15 @@ impl Line {
         if before >= WAITING_MAX {
             return Err(StoreFault::Busy);
         }
-        let (call, count) = script::invocation(&self.script, asks);
         // A handle on the one connection, whose every call wants it mutable.
         let mut handle = MultiplexedConnection::clone(&connection);
         self.counts.asked();
-        let answered = timeout(
-            self.settings.timeout,
-            call.invoke_async::<Vec<i64>>(&mut handle),
-        );
-        let fault = match answered.await {
-            Ok(Ok(numbers)) => match script::verdicts(&numbers, count) {
-                Some(verdicts) => {
+        let fault = match timeout(patience, send(call, &mut handle)).await {
+            Ok(Ok(value)) => match read(value) {
+                Some(answer) => {
                     self.faults.store(0, Ordering::Relaxed);
                     self.answered.store(true, Ordering::Relaxed);
-                    return Ok(verdicts);
+                    return Ok(answer);
                 }
                 None => StoreFault::Reply,
             },
@@ -200,6 +239,7 @@ impl Line {
             self.trouble.notify_one();
         }
     }
+
     /// Requests use this connection from now on, or none.
     fn use_connection(&self, connection: Option<MultiplexedConnection>) {
         self.connection.store(connection.map(Arc::new));
@@ -218,4 +258,17 @@ impl Line {
             }
         }
     }
+}
+
+async fn send(call: Call<'_>, handle: &mut MultiplexedConnection) -> Result<Value, RedisError> {
+    match call {
+        Call::Command(command) => command.query_async(handle).await,
+        Call::Pipeline(pipeline) => pipeline.query_async(handle).await,
+        Call::Script(script) => script.invoke_async(handle).await,
+    }
+}
+
+/// Whoever panicked with it left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

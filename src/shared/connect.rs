@@ -1,7 +1,7 @@
 //! Who keeps the connection to Redis: makes it, looks after it, makes the next one.
 
-use super::{Line, StoreError};
-use crate::ratelimit::settings::RedisSettings;
+use super::settings::RedisSettings;
+use super::{Shared, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo,
@@ -73,7 +73,7 @@ fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
 }
 
 /// Runs until it is aborted. `client` is for the first connection.
-pub(super) async fn keep(line: Arc<Line>, client: Client) {
+pub(super) async fn keep(line: Arc<Shared>, client: Client) {
     let mut pause = PAUSE_MIN;
     let mut client = Ok(client);
     loop {
@@ -83,7 +83,7 @@ pub(super) async fn keep(line: Arc<Line>, client: Client) {
         };
         match connected {
             Ok(connection) => {
-                info!(redis = %line.settings.host, "rate limits are shared in Redis");
+                info!(redis = %line.settings.host, "Redis is connected");
                 let error = serve(&line, connection).await;
                 // One that lets us in and refuses every call (a replica) is not asked ever faster.
                 if error.is_some() || line.answered.load(Ordering::Relaxed) {
@@ -105,7 +105,7 @@ pub(super) async fn keep(line: Arc<Line>, client: Client) {
 }
 
 /// A client by its files as they are now: certificates are renewed.
-async fn client_anew(line: &Arc<Line>) -> Result<Client, RedisError> {
+async fn client_anew(line: &Arc<Shared>) -> Result<Client, RedisError> {
     let line = Arc::clone(line);
     let made = tokio::task::spawn_blocking(move || client(&line.settings)).await;
     let made = made.map_err(|panicked| RedisError::from(std::io::Error::other(panicked)))?;
@@ -115,8 +115,8 @@ async fn client_anew(line: &Arc<Line>) -> Result<Client, RedisError> {
     })
 }
 
-/// A connection that knows the script.
-async fn connect(line: &Line, client: &Client) -> Result<MultiplexedConnection, RedisError> {
+/// A connection that knows the scripts.
+async fn connect(line: &Shared, client: &Client) -> Result<MultiplexedConnection, RedisError> {
     // Each answer is waited for as long as whoever asks wants to, and no limit of the library's
     // ends a connection before.
     let config = AsyncConnectionConfig::new()
@@ -126,7 +126,10 @@ async fn connect(line: &Line, client: &Client) -> Result<MultiplexedConnection, 
         let mut connection = client
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
-        line.script.load_async(&mut connection).await?;
+        let scripts = super::lock(&line.scripts).clone();
+        for script in scripts {
+            script.load_async(&mut connection).await?;
+        }
         Ok(connection)
     };
     match timeout(CONNECT_MAX, Box::pin(connecting)).await {
@@ -136,7 +139,7 @@ async fn connect(line: &Line, client: &Client) -> Result<MultiplexedConnection, 
 }
 
 /// Lets requests use it until a request or a ping finds that it is of no use any more.
-async fn serve(line: &Line, mut connection: MultiplexedConnection) -> Option<RedisError> {
+async fn serve(line: &Shared, mut connection: MultiplexedConnection) -> Option<RedisError> {
     line.faults.store(0, Ordering::Relaxed);
     line.answered.store(false, Ordering::Relaxed);
     line.use_connection(Some(connection.clone()));

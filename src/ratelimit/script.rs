@@ -1,7 +1,7 @@
 //! GCRA inside Redis: all limits of a request in one call, by Redis' own clock.
 
-use super::Ask;
-use crate::ratelimit::gcra::Verdict;
+use super::gcra::Verdict;
+use super::shared::Ask;
 use redis::{Script, ScriptInvocation};
 use std::time::Duration;
 
