@@ -71,6 +71,7 @@ mod store;
 mod support;
 mod telemetry;
 mod tls;
+mod tokens;
 mod upgrades;
 mod versions;
 mod websocket;
