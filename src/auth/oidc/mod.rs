@@ -28,11 +28,11 @@ pub use facts::LoginFacts;
 pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
 pub use paths::{Endpoint, Paths};
+pub use refreshes::Refreshes;
 pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,
 };
-pub use refreshes::Refreshes;
 pub use site::{Insecure, Site};
 pub use target::TARGET_BYTES_MAX;
 pub use tickets::{Redeemed, Unusable};
