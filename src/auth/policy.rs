@@ -167,6 +167,7 @@ impl Policy {
                         provider,
                         name: Arc::clone(&settings.name),
                         audit: Arc::clone(audit),
+                        refreshes: Refreshes::default(),
                     };
                     (Arc::new(oidc), Arc::clone(sessions))
                 });

@@ -46,21 +46,23 @@ const COMMANDS: &[Help] = &[
     Help {
         command: "span",
         examples: &[
-            "span start --name migrate     (in a script: eval \"$(edgespan span start ...)\")",
+            "span start --name migrate",
             "span event 'tables locked' -a tables=12",
             "span end --exit-code $?",
         ],
-        note: "`start` and `end` print what the shell has to set; commands between them continue \
-               the trace. A span is sent when it ends.",
+        note: "`start` and `end` print what the shell has to set, so a script says \
+               eval \"$(edgespan span start --name migrate)\"; commands between them continue the \
+               trace. A span is sent when it ends.",
         exit: "0 done, 1 failed, 64 usage",
     },
     Help {
         command: "span start",
         examples: &[
-            "span start --name migrate     (in a script: eval \"$(edgespan span start ...)\")",
+            "span start --name migrate",
             "span start --job backup --trigger cron --format fish",
         ],
-        note: "Prints TRACEPARENT, TRACESTATE and EDGESPAN_SPAN for the shell to set.",
+        note: "Prints TRACEPARENT, TRACESTATE and EDGESPAN_SPAN for the shell to set: a script says \
+               eval \"$(edgespan span start --name migrate)\".",
         exit: "0 done, 1 failed, 64 usage",
     },
     Help {

@@ -111,7 +111,7 @@ impl Client {
 }
 
 /// The task that drives the connection; it ends with the answer.
-struct Driver(JoinHandle<()>);
+pub(super) struct Driver(pub(super) JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -158,7 +158,7 @@ async fn exchange(
     }
 }
 
-async fn held(mut incoming: Incoming, bytes_max: usize) -> Result<Body, hyper::Error> {
+pub(super) async fn held(mut incoming: Incoming, bytes_max: usize) -> Result<Body, hyper::Error> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = incoming.frame().await {
         let Ok(data) = frame?.into_data() else {

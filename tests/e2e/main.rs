@@ -54,6 +54,7 @@ mod login;
 mod panics;
 mod proofs;
 mod protocols;
+mod providers;
 mod reload;
 mod mirror;
 mod rate_limits;
