@@ -3,7 +3,7 @@
 use super::audit::Audit;
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::jwt::{JwtSettings, Tokens};
-use super::oidc::{Oidc, OidcSettings};
+use super::oidc::{Oidc, OidcSettings, Refreshes};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
 use super::provider::{ProviderSettings, Providers};
 use super::session::Sessions;
@@ -167,6 +167,7 @@ impl Policy {
                         provider,
                         name: Arc::clone(&settings.name),
                         audit: Arc::clone(audit),
+                        refreshes: Refreshes::default(),
                     };
                     (Arc::new(oidc), Arc::clone(sessions))
                 });

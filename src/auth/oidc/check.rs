@@ -10,6 +10,7 @@ use crate::auth::{
 };
 use crate::clock::{self, Timestamp};
 use crate::secret::Secret;
+use crate::trace::context::TraceState;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, SET_COOKIE};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ impl Oidc {
         if *session.policy != *self.name || *session.issuer != *self.provider.settings().issuer {
             return self.offer();
         }
-        let session = match self.renew(sessions, session, secure, now, span).await {
+        let session = match self.renew(sessions, session, asked, now, span).await {
             Renewed::Goes(session, more) => {
                 cookies.extend(more);
                 session
@@ -76,7 +77,7 @@ impl Oidc {
         &self,
         sessions: &Sessions,
         session: Arc<Session>,
-        secure: bool,
+        asked: &Asked<'_>,
         now: Timestamp,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Renewed {
@@ -92,9 +93,18 @@ impl Oidc {
             };
         };
         let subject = Arc::clone(&session.subject);
-        let ask = async |token: &Secret| self.ask(token, &subject, now, span).await;
-        let renewed = sessions.refresh(&session, secure, ask).await;
-        self.tell_renewed(&session, renewed.as_ref().err(), span);
+        let mut asks = false;
+        let ask = async |token: &Secret| {
+            asks = true;
+            self.ask(token, &subject, now, span).await
+        };
+        let secure = asked.scheme == "https";
+        let renewed = sessions.refresh(&session, asked.headers, secure, ask).await;
+        if asks {
+            self.tell_renewed(&session, renewed.as_ref().err(), span);
+        } else {
+            self.tie(&session, span);
+        }
         match renewed {
             Ok((session, cookies)) => Renewed::Goes(session, cookies),
             Err(ProviderError::Refused(_)) => Renewed::Over,
@@ -108,7 +118,19 @@ impl Oidc {
         }
     }
 
-    /// Tells that tokens were renewed, or were to be; each request that waited for it does.
+    /// Somebody else renews this session, or just has: a link says where.
+    fn tie(&self, session: &Session, span: &mut DecisionSpan<'_, '_>) {
+        let origin = self.refreshes.find(&session.id);
+        if let Some(span) = span.span() {
+            span.str("edgespan.auth.refresh", "shared");
+            if let Some(origin) = origin {
+                let (trace, id) = (origin.trace_id, origin.span_id);
+                span.link(trace, id, &TraceState::EMPTY, 0);
+            }
+        }
+    }
+
+    /// Tells that tokens were renewed, or were to be. Only whoever asked for them does.
     fn tell_renewed(
         &self,
         session: &Session,
@@ -120,6 +142,12 @@ impl Oidc {
             Some(ProviderError::Refused(_)) => AuditResult::Denied,
             Some(_) => AuditResult::Error,
         };
+        if let Some(origin) = span.origin() {
+            self.refreshes.done(&session.id, origin);
+        }
+        if let Some(span) = span.span() {
+            span.str("edgespan.auth.refresh", result.name());
+        }
         let mut event = AuditEvent::new(AuditKind::Refresh, result, &self.name);
         event.issuer = Some(&session.issuer);
         event.subject = Some(&session.subject);

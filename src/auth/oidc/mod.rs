@@ -14,6 +14,7 @@ mod logout_token;
 mod paths;
 mod person;
 mod random;
+mod refreshes;
 mod request;
 mod settings;
 mod site;
@@ -31,6 +32,7 @@ pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,
 };
+pub use refreshes::Refreshes;
 pub use site::{Insecure, Site};
 pub use target::TARGET_BYTES_MAX;
 pub use tickets::{Redeemed, Unusable};
@@ -55,6 +57,8 @@ pub struct Oidc {
     pub name: Arc<str>,
     /// Who is told of it.
     pub audit: Arc<Audit>,
+    /// Where its sessions were renewed.
+    pub refreshes: Refreshes,
 }
 
 /// What the logins of a file share, at work.

@@ -3,21 +3,42 @@
 //! A session lies sealed in a cookie of its browser, or in Redis under a handle that the cookie
 //! holds. One session for each policy and browser.
 
+mod codec;
+mod cookie;
+mod kept;
+mod opened;
+mod refresh;
+mod revoked;
 mod settings;
+
+#[cfg(test)]
+mod tests;
 
 pub use settings::{CookieSettings, RefreshFailure, RefreshRules, SessionSettings, SessionStore};
 
 use super::provider::{ProviderError, Tokens};
-use super::seal::Sealer;
-use crate::clock::Timestamp;
+use super::seal::{Purpose, Sealer};
+use crate::clock::{self, Timestamp};
 use crate::secret::Secret;
-use crate::shared::Line;
+use crate::shared::{Line, Write};
+use crate::telemetry::metrics::StoreFault;
+use cookie::{Brought, Cookies};
 use http::{HeaderMap, HeaderValue};
+use kept::Kept;
+use opened::Opened;
+use refresh::Flights;
+use revoked::{Mark, Of, Revoked};
 use serde_json::{Map, Value};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::AbortHandle;
+use tracing::warn;
 
-/// One login of one browser.
-#[derive(Clone, Debug)]
+/// Into how many parts the idle time is cut: a session that is in use is written once a part.
+const RENEWALS: u32 = 10;
+
+/// One login of one browser. Its `Debug` text says nothing of whose it is.
+#[derive(Clone)]
 pub struct Session {
     /// Random, 128 bits; new with each login.
     pub id: Arc<str>,
@@ -40,8 +61,14 @@ pub struct Session {
     pub seen: u64,
 }
 
+impl std::fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Session({})", self.policy)
+    }
+}
+
 /// Tokens of a session.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionTokens {
     /// For the origin, where it is told to get it, and for userinfo.
     pub access: Option<Secret>,
@@ -91,15 +118,60 @@ pub struct Sessions {
     settings: SessionSettings,
     sealer: Arc<Sealer>,
     redis: Option<Arc<Line>>,
+    store: Store,
+    flights: Flights,
+}
+
+/// Where sessions are.
+enum Store {
+    /// In the browser: what was opened a moment ago, what is over, and who learns of more of that.
+    Cookie {
+        opened: Opened,
+        revoked: Arc<Revoked>,
+        learns: Option<AbortHandle>,
+    },
+    /// In Redis. None if there is no Redis, which the configuration refuses.
+    Redis(Option<Kept>),
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        if let Store::Cookie {
+            learns: Some(learns),
+            ..
+        } = &self.store
+        {
+            learns.abort();
+        }
+    }
 }
 
 impl Sessions {
     /// Makes it. Has to run inside the runtime.
     pub fn new(settings: SessionSettings, sealer: Arc<Sealer>, redis: Option<&Arc<Line>>) -> Self {
+        let store = match settings.store {
+            SessionStore::Redis => Store::Redis(
+                redis.map(|line| Kept::new(line, &sealer, settings.idle, settings.absolute)),
+            ),
+            SessionStore::Cookie => {
+                let revoked = Arc::new(Revoked::new(settings.absolute));
+                let learns = redis.map(|line| {
+                    let learning = revoked::learn(Arc::clone(&revoked), Arc::clone(line));
+                    tokio::spawn(learning).abort_handle()
+                });
+                Store::Cookie {
+                    opened: Opened::new(),
+                    revoked,
+                    learns,
+                }
+            }
+        };
         Self {
             settings,
             sealer,
             redis: redis.map(Arc::clone),
+            store,
+            flights: Flights::default(),
         }
     }
 
@@ -118,16 +190,131 @@ impl Sessions {
         &self.sealer
     }
 
+    const fn cookies<'a>(&'a self, policy: &'a str, secure: bool) -> Cookies<'a> {
+        Cookies {
+            settings: &self.settings.cookie,
+            policy,
+            secure,
+        }
+    }
+
     /// The session of a policy that a request brings, within its idle and absolute lifetime, and
     /// not ended at the provider. `secure` is whether cookies are those of `https`.
     pub async fn find(
         &self,
-        _headers: &HeaderMap,
-        _policy: &str,
-        _secure: bool,
-        _now: Timestamp,
+        headers: &HeaderMap,
+        policy: &str,
+        secure: bool,
+        now: Timestamp,
     ) -> Found {
-        std::future::ready(Found::Nothing { clear: Vec::new() }).await
+        let cookies = self.cookies(policy, secure);
+        let brought = cookies.read(headers);
+        if brought.is_nothing() {
+            return Found::Nothing { clear: Vec::new() };
+        }
+        let nothing = || Found::Nothing {
+            clear: cookies.clear(&brought),
+        };
+        let Some(text) = brought.text.as_deref() else {
+            return nothing();
+        };
+        let found = match &self.store {
+            Store::Cookie {
+                opened, revoked, ..
+            } => Ok(self.in_cookie(opened, revoked, &cookies, text, now)),
+            Store::Redis(Some(kept)) => self.in_redis(kept, policy, text, now).await,
+            Store::Redis(None) => Err(StoreFault::Down),
+        };
+        match found {
+            Ok(Some((session, is_due))) => {
+                let renew = is_due
+                    .then(|| self.written(&cookies, &session, &brought, now).ok())
+                    .flatten();
+                Found::Live {
+                    session,
+                    renew: renew.unwrap_or_default(),
+                }
+            }
+            Ok(None) => nothing(),
+            Err(_) => Found::Unavailable,
+        }
+    }
+
+    /// The session that a cookie holds, and whether it is to be written anew.
+    fn in_cookie(
+        &self,
+        opened: &Opened,
+        revoked: &Revoked,
+        cookies: &Cookies<'_>,
+        text: &str,
+        now: Timestamp,
+    ) -> Option<(Arc<Session>, bool)> {
+        let policy = cookies.policy;
+        let texts = [policy.as_bytes(), text.as_bytes()];
+        let session = opened.get_or_open(&texts, now, || self.opened(policy, text))?;
+        let unused = Self::seconds(now).saturating_sub(session.seen);
+        let unused = Duration::from_secs(unused);
+        let is_alive = unused < self.settings.idle
+            && !left(&session, self.settings.absolute, now).is_zero()
+            && *session.policy == *policy
+            && !revoked.is_dead(&session);
+        let is_due = unused >= self.settings.idle / RENEWALS;
+        is_alive.then_some((session, is_due))
+    }
+
+    fn opened(&self, policy: &str, text: &str) -> Option<Session> {
+        let plain = self.sealer.open(Purpose::Session, policy, text.as_bytes());
+        codec::decode(&plain?)
+    }
+
+    /// The session that a handle stands for, and whether its cookie is to be written anew.
+    async fn in_redis(
+        &self,
+        kept: &Kept,
+        policy: &str,
+        handle: &str,
+        now: Timestamp,
+    ) -> Result<Option<(Arc<Session>, bool)>, StoreFault> {
+        let Some((session, ttl)) = kept.find(handle, now).await? else {
+            return Ok(None);
+        };
+        let lasts = kept.ttl(&session, now);
+        if lasts.is_zero() || *session.policy != *policy {
+            return Ok(None);
+        }
+        let is_due = lasts.saturating_sub(ttl) >= self.settings.idle / RENEWALS;
+        if is_due && !kept.prolong(handle, &session, now).await? {
+            return Ok(None);
+        }
+        Ok(Some((session, is_due)))
+    }
+
+    /// The `Set-Cookie` values of a session: itself, used now, or the handle that was brought.
+    fn written(
+        &self,
+        cookies: &Cookies<'_>,
+        session: &Session,
+        brought: &Brought<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<HeaderValue>, SessionError> {
+        let lasts = self.settings.idle;
+        let max_age = lasts.min(left(session, self.settings.absolute, now));
+        match &self.store {
+            Store::Redis(_) => {
+                let handle = brought.text.as_deref().ok_or(SessionError::Unavailable)?;
+                cookies.write(handle, max_age, brought)
+            }
+            Store::Cookie { .. } => {
+                let mut session = session.clone();
+                session.seen = Self::seconds(now);
+                let plain = codec::encode(&session);
+                let text = self.sealer.seal(Purpose::Session, cookies.policy, &plain);
+                if text.is_empty() {
+                    return Err(SessionError::TooLarge(plain.len()));
+                }
+                cookies.write(&text, max_age, brought)
+            }
+        }
     }
 
     /// Keeps a session that begins: the `Set-Cookie` values that say so. What the browser had for
@@ -137,57 +324,169 @@ impl Sessions {
     /// [`SessionError`]
     pub async fn begin(
         &self,
-        _session: Session,
-        _headers: &HeaderMap,
-        _secure: bool,
+        mut session: Session,
+        headers: &HeaderMap,
+        secure: bool,
     ) -> Result<Vec<HeaderValue>, SessionError> {
-        std::future::ready(Err(SessionError::Unavailable)).await
+        let now = clock::wall();
+        let policy = Arc::clone(&session.policy);
+        let cookies = self.cookies(&policy, secure);
+        let brought = cookies.read(headers);
+        let old = brought.text.as_deref();
+        match &self.store {
+            Store::Cookie { revoked, .. } => {
+                let old = old.and_then(|text| self.opened(&policy, text));
+                if let Some(old) = old.filter(|old| old.id != session.id) {
+                    self.revoke_one(revoked, &old, now).await;
+                }
+                // Who logs in again in the second in which he was logged out is not logged out.
+                if let Some(at) = revoked.latest(&session) {
+                    session.began = session.began.max(at.saturating_add(1));
+                }
+                self.written(&cookies, &session, &brought, now)
+            }
+            Store::Redis(kept) => {
+                let kept = kept.as_ref().ok_or(SessionError::Unavailable)?;
+                let handle = Kept::handle().ok_or(SessionError::Unavailable)?;
+                let put = kept.put(&handle, &session, Write::Always, now).await;
+                put.map_err(|_| SessionError::Unavailable)?;
+                if let Some(old) = old {
+                    let forgot = kept.forget(old, now).await;
+                    forgot.map_err(|_| SessionError::Unavailable)?;
+                }
+                cookies.write(&handle, kept.ttl(&session, now), &brought)
+            }
+        }
     }
 
     /// Ends the session of a policy that a request brings: what it was, and the `Set-Cookie`
     /// values that take it from the browser.
     pub async fn end(
         &self,
-        _headers: &HeaderMap,
-        _policy: &str,
-        _secure: bool,
+        headers: &HeaderMap,
+        policy: &str,
+        secure: bool,
     ) -> (Option<Arc<Session>>, Vec<HeaderValue>) {
-        std::future::ready((None, Vec::new())).await
+        let now = clock::wall();
+        let cookies = self.cookies(policy, secure);
+        let brought = cookies.read(headers);
+        let clear = cookies.clear(&brought);
+        let Some(text) = brought.text.as_deref() else {
+            return (None, clear);
+        };
+        let ended = match &self.store {
+            Store::Cookie { revoked, .. } => {
+                let session = self.opened(policy, text).map(Arc::new);
+                if let Some(session) = &session {
+                    self.revoke_one(revoked, session, now).await;
+                }
+                session
+            }
+            Store::Redis(Some(kept)) => kept.forget(text, now).await.unwrap_or_else(|fault| {
+                // The browser forgets its handle in any case; nobody else has it.
+                warn!(
+                    reason = fault.name(),
+                    "a session could not be removed from Redis"
+                );
+                None
+            }),
+            Store::Redis(None) => None,
+        };
+        (ended.filter(|session| *session.policy == *policy), clear)
     }
 
-    /// Ends sessions at the word of their provider: all of a subject, or the one of a `sid`.
-    /// Requests that come from now on find nothing.
+    /// A session in a cookie ends here, and as soon as they hear of it, elsewhere.
+    async fn revoke_one(&self, revoked: &Revoked, session: &Session, now: Timestamp) {
+        let mark = Mark::new(&session.issuer, Of::Id(&session.id));
+        // One whose beginning was put off by a second is meant, too.
+        let at = Self::seconds(now).max(session.began);
+        revoked.revoke(mark, at);
+        if let Some(line) = &self.redis
+            && !revoked.tell(line, &[mark], at).await
+        {
+            warn!("a session that ended could not be told to the other replicas");
+        }
+    }
+
+    /// Ends sessions at the word of their provider: the one of a `sid`, and without one all of a
+    /// subject. Requests that come from now on find nothing.
     ///
     /// # Errors
-    /// [`SessionError`]
+    /// [`SessionError::Unavailable`]: not everybody could be told.
     pub async fn revoke(
         &self,
-        _issuer: &str,
-        _subject: Option<&str>,
-        _sid: Option<&str>,
+        issuer: &str,
+        subject: Option<&str>,
+        sid: Option<&str>,
     ) -> Result<(), SessionError> {
-        std::future::ready(Err(SessionError::Unavailable)).await
+        let marks = Mark::of_word(issuer, subject, sid);
+        let told = match &self.store {
+            Store::Cookie { revoked, .. } => {
+                let at = Self::seconds(clock::wall());
+                for mark in &marks {
+                    revoked.revoke(*mark, at);
+                }
+                match &self.redis {
+                    Some(line) => revoked.tell(line, &marks, at).await,
+                    None => true,
+                }
+            }
+            Store::Redis(Some(kept)) => kept.revoke(&marks).await.is_ok(),
+            Store::Redis(None) => false,
+        };
+        if told {
+            Ok(())
+        } else {
+            Err(SessionError::Unavailable)
+        }
     }
 
     /// Renews a session's tokens: `ask` is called by one alone, in this process and among all that
     /// share the store; whoever waits gets the same. The session as it is from then on, and the
     /// `Set-Cookie` values that say so.
     ///
+    /// A provider that failed is not asked again for the same session within five seconds.
+    ///
     /// # Errors
-    /// What `ask` came to.
+    /// What `ask` came to. [`ProviderError::Refused`] also for a session that has ended meanwhile.
     pub async fn refresh<A>(
         &self,
         session: &Arc<Session>,
-        _secure: bool,
+        headers: &HeaderMap,
+        secure: bool,
         ask: A,
     ) -> Result<(Arc<Session>, Vec<HeaderValue>), ProviderError>
     where
         A: AsyncFnOnce(&Secret) -> Result<Tokens, ProviderError>,
     {
-        let Some(token) = &session.tokens.refresh else {
-            return Err(ProviderError::NoEndpoint("refresh token"));
+        let policy = Arc::clone(&session.policy);
+        let cookies = self.cookies(&policy, secure);
+        let brought = cookies.read(headers);
+        let away = || ProviderError::Unavailable("there is no store of sessions".into());
+        let key = refresh::key(session).ok_or_else(away)?;
+        let renewed = match &self.store {
+            Store::Cookie { .. } => self.flights.once(key, refresh::ask(session, ask)).await?,
+            Store::Redis(kept) => {
+                let kept = kept.as_ref().ok_or_else(away)?;
+                let handle = brought.text.as_deref().ok_or_else(away)?;
+                let asked = refresh::ask_among_all(kept, handle, session, ask);
+                self.flights.once(key, asked).await?
+            }
         };
-        let _tokens = ask(token).await?;
-        Ok((Arc::clone(session), Vec::new()))
+        let written = self.written(&cookies, &renewed, &brought, clock::wall());
+        let written =
+            written.map_err(|error| ProviderError::BadAnswer(error.to_string().into()))?;
+        Ok((renewed, written))
     }
+
+    /// Unix seconds.
+    const fn seconds(now: Timestamp) -> u64 {
+        now.as_unix_nanos() / 1_000_000_000
+    }
+}
+
+/// How long a session lasts at most from now on.
+fn left(session: &Session, absolute: Duration, now: Timestamp) -> Duration {
+    let end = session.began.saturating_add(absolute.as_secs());
+    Duration::from_secs(end.saturating_sub(Sessions::seconds(now)))
 }

@@ -1,0 +1,265 @@
+//! New tokens for a session, asked for once: by one request of this process, and by one process of
+//! all that share the store. Whoever waits gets the same.
+//!
+//! Providers that give a new refresh token with each use take a second use of the old one for
+//! theft, and end the session. So what came of a refresh is kept for a while under what it was asked
+//! with: requests of the same page still bring the old cookie.
+
+use super::kept::{Kept, random};
+use super::{Session, SessionTokens, Sessions};
+use crate::auth::provider::{ProviderError, Tokens};
+use crate::clock;
+use crate::secret::Secret;
+use crate::shared::Write;
+use aws_lc_rs::digest::{Context, SHA256};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How long requests with the old cookie get what came of its refresh.
+const GRACE: Duration = Duration::from_secs(60);
+/// How long a provider that failed is not asked again for the same session.
+const PAUSE: Duration = Duration::from_secs(5);
+/// Refreshes that run or are remembered. One more is refused as if the provider were away.
+const FLIGHTS_MAX: usize = 4_096;
+/// Longest wait for somebody else's refresh.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+/// First pause between two looks at whether another process is done; doubles up to the next.
+const LOOK_MIN: Duration = Duration::from_millis(20);
+/// Longest pause between two looks.
+const LOOK_MAX: Duration = Duration::from_millis(250);
+/// How often a session that was refreshed is tried to be kept: its old token may be of no use.
+const KEEP_TRIES: usize = 3;
+
+/// What comes of a refresh.
+type Outcome = Result<Arc<Session>, ProviderError>;
+/// What a refresh is asked with: a digest of the session's id and its tokens.
+type Key = [u8; 32];
+
+/// Refreshes of this process.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<Key, Flight>>);
+
+enum Flight {
+    /// Somebody asks. The channel closes when that ends, with or without an outcome.
+    Running(watch::Receiver<()>),
+    /// This came of it.
+    Done { outcome: Outcome, until: Instant },
+}
+
+/// Whoever asks. Dropped without an outcome, the next one asks.
+struct Leader<'a> {
+    flights: &'a Flights,
+    key: Key,
+    _wakes: watch::Sender<()>,
+    is_done: bool,
+}
+
+enum Place<'a> {
+    Leads(Leader<'a>),
+    Waits(watch::Receiver<()>),
+    Knows(Outcome),
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.flights.all().remove(&self.key);
+        }
+    }
+}
+
+impl Leader<'_> {
+    fn end(mut self, outcome: Outcome) -> Outcome {
+        self.is_done = true;
+        let kept = if outcome.is_ok() { GRACE } else { PAUSE };
+        let done = Flight::Done {
+            outcome: outcome.clone(),
+            until: clock::instant() + kept,
+        };
+        self.flights.all().insert(self.key, done);
+        outcome
+    }
+}
+
+impl Flights {
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Flight>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, key: Key) -> Place<'_> {
+        let now = clock::instant();
+        let mut all = self.all();
+        match all.get(&key) {
+            Some(Flight::Running(running)) => return Place::Waits(running.clone()),
+            Some(Flight::Done { outcome, until }) if now < *until => {
+                return Place::Knows(outcome.clone());
+            }
+            Some(Flight::Done { .. }) | None => {}
+        }
+        if all.len() >= FLIGHTS_MAX {
+            all.retain(|_, flight| match flight {
+                Flight::Running(_) => true,
+                Flight::Done { until, .. } => now < *until,
+            });
+        }
+        if all.len() >= FLIGHTS_MAX {
+            return Place::Knows(Err(unavailable("too many refreshes")));
+        }
+        let (wakes, running) = watch::channel(());
+        all.insert(key, Flight::Running(running));
+        Place::Leads(Leader {
+            flights: self,
+            key,
+            _wakes: wakes,
+            is_done: false,
+        })
+    }
+
+    /// Asks, or waits for whoever does.
+    pub(super) async fn once(&self, key: Key, ask: impl Future<Output = Outcome>) -> Outcome {
+        let due = clock::instant() + WAIT_MAX;
+        loop {
+            match self.place(key) {
+                Place::Leads(leader) => return leader.end(ask.await),
+                Place::Knows(outcome) => return outcome,
+                Place::Waits(mut running) => {
+                    // It closes, and nothing is ever sent: that is no error here.
+                    if timeout_at(due, running.changed()).await.is_err() {
+                        return Err(unavailable("a refresh takes too long"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn unavailable(why: &str) -> ProviderError {
+    ProviderError::Unavailable(why.into())
+}
+
+/// Two requests with equal keys bring the same session with the same tokens.
+pub(super) fn key(session: &Session) -> Option<Key> {
+    let tokens = &session.tokens;
+    let of = |token: &Option<Secret>| {
+        token
+            .as_ref()
+            .map_or(String::new(), |one| one.expose().into())
+    };
+    let texts = [
+        session.id.to_string(),
+        of(&tokens.refresh),
+        of(&tokens.access),
+        format!("{:?}", tokens.access_until),
+    ];
+    let mut digest = Context::new(&SHA256);
+    for text in texts {
+        digest.update(&text.len().to_be_bytes());
+        digest.update(text.as_bytes());
+    }
+    digest.finish().as_ref().try_into().ok()
+}
+
+impl SessionTokens {
+    /// What they are after a refresh: what was not given anew stays as it was (RFC 6749, section 6;
+    /// OpenID Connect Core 1.0, section 12.2). `now` is in Unix seconds.
+    #[must_use]
+    pub fn renewed(&self, given: Tokens, now: u64) -> Self {
+        let until = |life: Duration| now.saturating_add(life.as_secs());
+        Self {
+            access: Some(given.access),
+            access_until: given.expires_in.map(until),
+            id: given.id.or_else(|| self.id.clone()),
+            refresh: given.refresh.or_else(|| self.refresh.clone()),
+        }
+    }
+}
+
+/// Asks for new tokens, alone.
+pub(super) async fn ask<A>(session: &Arc<Session>, ask: A) -> Outcome
+where
+    A: AsyncFnOnce(&Secret) -> Result<Tokens, ProviderError>,
+{
+    let Some(token) = &session.tokens.refresh else {
+        return Err(ProviderError::NoEndpoint("refresh token"));
+    };
+    let given = ask(token).await?;
+    let now = Sessions::seconds(clock::wall());
+    let mut renewed = Session::clone(session);
+    renewed.tokens = session.tokens.renewed(given, now);
+    renewed.seen = now;
+    Ok(Arc::new(renewed))
+}
+
+/// The same among all processes that share the store.
+pub(super) async fn ask_among_all<A>(
+    kept: &Kept,
+    handle: &str,
+    session: &Arc<Session>,
+    ask: A,
+) -> Outcome
+where
+    A: AsyncFnOnce(&Secret) -> Result<Tokens, ProviderError>,
+{
+    let due = clock::instant() + WAIT_MAX;
+    let mut pause = LOOK_MIN;
+    let lock = loop {
+        let owner = random::<16>().ok_or_else(|| unavailable("no randomness"))?;
+        let taken = kept.locking.try_take(kept.lock_key(handle), owner).await;
+        let lock = taken.map_err(|_| away())?;
+        // It may have been done while the lock was somebody else's.
+        if let Some(done) = done_by_others(kept, handle, session).await? {
+            return Ok(done);
+        }
+        if let Some(lock) = lock {
+            break lock;
+        }
+        if clock::instant() + pause >= due {
+            return Err(unavailable("a refresh elsewhere takes too long"));
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LOOK_MAX);
+    };
+    lock.hold(async {
+        let renewed = self::ask(session, ask).await?;
+        keep(kept, handle, &renewed).await?;
+        Ok(renewed)
+    })
+    .await
+}
+
+/// The session as it is now, if its tokens are other ones.
+async fn done_by_others(
+    kept: &Kept,
+    handle: &str,
+    session: &Session,
+) -> Result<Option<Arc<Session>>, ProviderError> {
+    let found = kept.find(handle, clock::wall()).await.map_err(|_| away())?;
+    let (now, _) = found.ok_or_else(ended)?;
+    Ok((now.tokens != session.tokens).then_some(now))
+}
+
+/// Keeps what came of it, unless the session has ended meanwhile. If Redis is away, this request
+/// goes on; the next one cannot ask for its session anyway.
+async fn keep(kept: &Kept, handle: &str, renewed: &Session) -> Result<(), ProviderError> {
+    for _ in 0..KEEP_TRIES {
+        let put = kept.put(handle, renewed, Write::IfThere, clock::wall());
+        match put.await {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(ended()),
+            Err(_) => sleep(LOOK_MAX).await,
+        }
+    }
+    Ok(())
+}
+
+/// The session ended while its refresh ran: as good as a refresh token that is not valid.
+const fn ended() -> ProviderError {
+    ProviderError::Refused("other")
+}
+
+fn away() -> ProviderError {
+    unavailable("the store of sessions cannot be asked")
+}
