@@ -270,6 +270,7 @@ fn every_example_is_a_configuration_that_would_start() {
         "envoy",
         "envoy-grpc",
         "haproxy",
+        "login",
         "nginx",
         "traefik",
     ] {

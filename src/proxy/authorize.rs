@@ -14,6 +14,7 @@ use super::query;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
+use crate::auth::oidc::cookies;
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
 use http::Response;
@@ -57,6 +58,9 @@ fn take_cookies_out(context: &RequestContext, gated: &mut Gated) {
 fn take_login_out(context: &RequestContext, parts: &mut Parts) {
     if let Some(logins) = &context.live.logins {
         logins.take_out(&mut parts.headers);
+        if context.decision.is_some() {
+            cookies::join(&mut parts.headers);
+        }
     }
 }
 

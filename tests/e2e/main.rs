@@ -50,6 +50,8 @@ mod identity_provider;
 mod hedging;
 mod life_cycle;
 mod limits;
+mod login;
+mod login_trace;
 mod panics;
 mod proofs;
 mod protocols;

@@ -118,6 +118,21 @@ pub fn take_out(headers: &mut HeaderMap, settings: &CookieSettings) {
     }
 }
 
+/// Makes one `Cookie` field of several (RFC 6265 section 5.4): a host proxy that is told of them
+/// takes the first one, or joins them by commas.
+pub fn join(headers: &mut HeaderMap) {
+    let lines: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if lines.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let lines = headers.get_all(COOKIE).into_iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
@@ -188,6 +203,18 @@ mod tests {
 
         assert_eq!(found.len(), LOOKED_AT_MAX);
         assert_eq!(found[1], ("1", "v"));
+    }
+
+    #[test]
+    fn cookies_of_several_lines_are_one_line() {
+        let mut several = headers(&["a=1", "b=2; c=3"]);
+        join(&mut several);
+        let mut none = headers(&[]);
+        join(&mut none);
+
+        let lines: Vec<_> = several.get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=2; c=3"]);
+        assert!(none.is_empty());
     }
 
     #[test]

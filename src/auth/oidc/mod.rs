@@ -28,6 +28,7 @@ pub use facts::LoginFacts;
 pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
 pub use paths::{Endpoint, Paths};
+pub use refreshes::Refreshes;
 pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,

@@ -1,7 +1,7 @@
 //! What logins share.
 
-use super::Compiler;
 use super::provider::claim_path;
+use super::{Compiler, login_places};
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -14,8 +14,6 @@ use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where our own paths begin if the file does not say.
-const PATH: &str = "/oauth2";
 /// What cookies are called if the file does not say.
 const COOKIE: &str = "edgespan";
 /// How long a session lasts that nobody uses, if the file does not say.
@@ -55,13 +53,12 @@ pub(super) fn compile(
     }
     let usual = raw::Login::default();
     let login = written.map_or(&usual, |written| &written.value);
-    let origin = login.callback_origin.as_ref();
     let count =
         |written: Option<&Spanned<raw::Count>>, usual| written.map_or(usual, |one| one.value.0);
     let attempts = count(login.attempts_max.as_ref(), ATTEMPTS_MAX as usize);
     Some(LoginSettings {
-        path: Arc::from(login.path.as_ref().map_or(PATH, |path| path.value.as_str())),
-        callback_origin: origin.and_then(|origin| compiler.url(origin)),
+        path: login_places::path(login, compiler),
+        callback_origin: login_places::callback_origin(login, compiler),
         keys: login
             .keys
             .iter()
@@ -73,7 +70,7 @@ pub(super) fn compile(
         flow_ttl: compiler.duration_or(login.flow_ttl.as_ref(), FLOW_TTL),
         attempts_max: u32::try_from(attempts).unwrap_or(u32::MAX),
         pages: PageSettings {
-            template: None,
+            template: login_places::template(login.pages.template.as_ref(), compiler),
             site: login
                 .pages
                 .site

@@ -25,6 +25,7 @@ mod identity;
 mod jwt;
 mod listeners;
 mod login;
+mod login_places;
 mod message;
 mod oidc;
 pub(in crate::config) mod probe;

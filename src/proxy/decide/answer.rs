@@ -10,7 +10,7 @@ use crate::listener::Dialect;
 use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, LOCATION, SET_COOKIE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
@@ -32,7 +32,11 @@ pub(in crate::proxy) fn allow(context: &mut RequestContext, asking: &Asking) -> 
     let mut response = Response::new(Body::Empty);
     let grant = context.granted.as_deref();
     let reserved = context.live.reserved.names();
-    let names = asserted(asking, grant, reserved);
+    let mut names = asserted(asking, grant, reserved);
+    if context.live.logins.is_some() && !names.contains(&COOKIE) {
+        // Told always: a host that copies it takes its client's own away where nothing is told.
+        names.push(COOKIE);
+    }
     if let Some(grant) = grant {
         for change in &grant.answer_changes {
             change.apply(response.headers_mut());

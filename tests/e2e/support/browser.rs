@@ -23,6 +23,8 @@ const COOKIE_BYTES_MAX: usize = 4096;
 pub struct Browser {
     jar: CookieStore,
     places: HashMap<String, SocketAddr>,
+    /// The path whose answer ends a navigation.
+    stop_at: Option<String>,
     /// Every request so far, in order.
     pub hops: Vec<Hop>,
 }
@@ -170,6 +172,14 @@ impl Browser {
         next
     }
 
+    /// The same, until this path answers; what comes after is not asked for.
+    pub async fn log_in_until(&mut self, page: &Page, person: &str, path: &str) -> Page {
+        self.stop_at = Some(path.to_owned());
+        let page = self.log_in(page, person).await;
+        self.stop_at = None;
+        page
+    }
+
     /// What a request to this address would carry: names and values, sorted.
     pub fn cookies(&self, url: &str) -> Vec<(String, String)> {
         self.matching(&address(url), |_| true)
@@ -254,7 +264,11 @@ impl Browser {
             let next = page.reply.headers.get(LOCATION);
             let next = next.and_then(|next| page.url.join(next.to_str().ok()?).ok());
             match next {
-                Some(next) if follows && (300..400).contains(&status) => {
+                Some(next)
+                    if follows
+                        && (300..400).contains(&status)
+                        && self.stop_at.as_deref() != Some(page.url.path()) =>
+                {
                     is_same_site &= site(&next) == site(&url);
                     if !matches!(status, 307 | 308) {
                         method = Method::GET;

@@ -1,0 +1,179 @@
+//! Sessions end: here, at the provider, and at its word.
+
+use super::{SITE, World, world};
+use crate::support::client::{Reply, request, send, with_body};
+use edgespan::idp::Endpoint;
+use serde_json::{Map, Value, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const LOGOUT: &str = "https://app.example.com/oauth2/logout";
+
+async fn is_in(world: &mut World) -> bool {
+    world.browser.step(&format!("{SITE}/probe")).await.status() == 200
+}
+
+#[tokio::test]
+async fn a_logout_ends_the_session_here_and_at_the_provider() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    assert!(is_in(&mut world).await);
+
+    let page = world.browser.step(LOGOUT).await;
+
+    assert_eq!(page.status(), 302);
+    let to = page.reply.header("location").unwrap();
+    assert!(
+        to.starts_with(&world.provider.url(Endpoint::Logout)),
+        "{to}"
+    );
+    assert!(to.contains("id_token_hint="), "{to}");
+    assert!(to.contains("post_logout_redirect_uri="), "{to}");
+    for line in &world.browser.last("/oauth2/logout").set {
+        assert!(
+            line.contains("Secure") && line.contains("Max-Age=0"),
+            "{line}"
+        );
+    }
+    let back = world.browser.open(to).await;
+    assert_eq!(back.url.path(), "/oauth2/logout", "{}", back.text());
+    assert!(back.text().contains("Logged out"), "{}", back.text());
+    assert!(!is_in(&mut world).await);
+    assert_eq!(world.provider.count(Endpoint::Revocation), 1);
+    let again = world.browser.open(&format!("{SITE}/a")).await;
+    assert_ne!(again.url.path(), "/a", "the provider asks again");
+}
+
+#[tokio::test]
+async fn a_logout_may_stay_here() {
+    let mut world = world(", logout: {at_provider: false, revoke: false}").await;
+    world.log_in("/a").await;
+
+    let page = world.browser.step(&format!("{LOGOUT}?rd=/bye")).await;
+
+    assert_eq!(
+        page.reply.header("location").unwrap(),
+        format!("{SITE}/bye")
+    );
+    assert!(!is_in(&mut world).await);
+    assert_eq!(world.provider.count(Endpoint::Revocation), 0);
+}
+
+#[tokio::test]
+async fn another_site_logs_nobody_out_without_being_asked_about() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+
+    let page = world
+        .browser
+        .step_with(LOGOUT, &[("sec-fetch-site", "cross-site")])
+        .await;
+
+    assert_eq!(page.status(), 200);
+    assert!(page.text().contains("method=\"post\""), "{}", page.text());
+    assert!(is_in(&mut world).await);
+    let page = world.browser.submit(&page, &[]).await;
+    assert!(page.text().contains("Logged out"), "{}", page.text());
+    assert!(!is_in(&mut world).await);
+}
+
+#[tokio::test]
+async fn a_logout_leads_back_to_no_other_site() {
+    let mut world = world(", logout: {at_provider: false}").await;
+    world.log_in("/a").await;
+    for away in ["//evil.example", "https://evil.example/", "/\\evil.example"] {
+        let page = world.browser.step(&format!("{LOGOUT}?rd={away}")).await;
+        let to = page.reply.header("location").unwrap().to_owned();
+        assert!(to.starts_with(SITE), "{away} leads to {to}");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_at_the_provider_is_dead_here() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    assert!(is_in(&mut world).await);
+
+    let told = world.provider.log_out("ada").await;
+
+    assert_eq!(told, 1, "the provider has told us, and we said yes");
+    assert!(!is_in(&mut world).await);
+}
+
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_secs()
+}
+
+fn logout_claims(world: &World) -> Value {
+    json!({
+        "iss": world.provider.issuer(),
+        "aud": crate::support::provider::CLIENT,
+        "iat": now(),
+        "exp": now() + 120,
+        "jti": "one",
+        "sub": "ada",
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    })
+}
+
+async fn tell(world: &World, typ: &str, claims: &Value) -> Reply {
+    let header = Map::from_iter([("typ".to_owned(), json!(typ))]);
+    let token = world.provider.sign(header, claims).unwrap();
+    let fields = [("content-type", "application/x-www-form-urlencoded")];
+    let asked = request("POST", "/oauth2/backchannel", &fields);
+    send(
+        world.proxy.address,
+        with_body(asked, format!("logout_token={token}")),
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_logout_token_counts_once_and_only_if_it_is_one() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    let with = |name: &str, value: Value| {
+        let mut claims = logout_claims(&world);
+        claims[name] = value;
+        claims
+    };
+    let bad = [
+        ("logout+jwt", with("nonce", json!("n"))),
+        ("logout+jwt", with("events", json!({}))),
+        ("logout+jwt", with("aud", json!("other"))),
+        ("logout+jwt", with("iss", json!("https://other.example"))),
+        ("logout+jwt", with("iat", json!(now() - 3600))),
+        ("logout+jwt", with("exp", json!(now() - 3600))),
+        ("logout+jwt", with("jti", Value::Null)),
+        ("logout+jwt", with("sub", Value::Null)),
+        ("at+jwt", logout_claims(&world)),
+    ];
+    for (typ, claims) in bad {
+        let reply = tell(&world, typ, &claims).await;
+        assert_eq!(reply.status, 400, "{typ} {claims}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+    }
+    assert!(is_in(&mut world).await);
+
+    let good = logout_claims(&world);
+    assert_eq!(tell(&world, "logout+jwt", &good).await.status, 200);
+    assert!(!is_in(&mut world).await);
+    assert_eq!(tell(&world, "logout+jwt", &good).await.status, 400, "again");
+}
+
+#[tokio::test]
+async fn garbage_in_place_of_a_logout_token_is_refused() {
+    let world = world("").await;
+    let large = format!("logout_token={}", "a".repeat(65 * 1024));
+    for (body, expected) in [
+        ("", 400),
+        ("logout_token=", 400),
+        ("logout_token=a.b.c", 400),
+        ("logout_token=a&logout_token=b", 400),
+        (&*large, 413),
+    ] {
+        let asked = request("POST", "/oauth2/backchannel", &[]);
+        let reply = send(world.proxy.address, with_body(asked, body.to_owned())).await;
+        assert_eq!(reply.status, expected, "{:.40}", body);
+    }
+}

@@ -1,0 +1,66 @@
+//! Browsers log in at a provider and come back; everything else is told where a login begins.
+
+mod begin;
+mod callback;
+mod choose;
+mod decision;
+mod logout;
+mod refused;
+
+use crate::support::browser::{Browser, Page};
+use crate::support::origin::Origin;
+use crate::support::provider::{introduce, protected, provider_with};
+use crate::support::proxy::{Proxy, Setup};
+use edgespan::idp::{IdentityProvider, Settings};
+
+/// The site, as browsers know it.
+pub const SITE: &str = "https://app.example.com";
+
+/// A provider, an origin, and a proxy between them and a browser.
+pub struct World {
+    pub provider: IdentityProvider,
+    pub origin: Origin,
+    pub proxy: Proxy,
+    pub browser: Browser,
+}
+
+pub async fn world(further: &str) -> World {
+    world_with(further, Settings::default(), |setup| setup).await
+}
+
+pub async fn world_with(
+    further: &str,
+    settings: Settings,
+    change: impl FnOnce(Setup) -> Setup,
+) -> World {
+    let provider = provider_with(settings).await;
+    let origin = Origin::start().await;
+    let proxy = change(protected(&provider, &origin, further)).start().await;
+    introduce(&provider, &proxy);
+    let browser = Browser::new().at(SITE, proxy.address);
+    World {
+        provider,
+        origin,
+        proxy,
+        browser,
+    }
+}
+
+impl World {
+    /// Another browser of the same site.
+    pub fn other_browser(&self) -> Browser {
+        Browser::new().at(SITE, self.proxy.address)
+    }
+
+    /// Opens a page of the site, and logs in as ada where that is asked for.
+    pub async fn log_in(&mut self, path: &str) -> Page {
+        let page = self.browser.open(&format!("{SITE}{path}")).await;
+        self.browser.log_in(&page, "ada").await
+    }
+}
+
+/// Names of the cookies of one kind.
+pub fn cookies_of(browser: &Browser, kind: &str) -> Vec<String> {
+    let names = browser.cookie_names(SITE).into_iter();
+    names.filter(|name| name.contains(kind)).collect()
+}
