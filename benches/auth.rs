@@ -1,14 +1,20 @@
-//! What a decision costs: asked of an authorizer over loopback, and remembered.
+//! What a decision costs: asked of an authorizer over loopback, and remembered; a token verified,
+//! and verified before.
 //!
 //! `cargo bench --bench auth`. A hit is to cost less than 2 µs, with the request of a browser: a
-//! dozen fields and a kilobyte of cookies.
+//! dozen fields and a kilobyte of cookies; and so is a token of usual size.
 
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::disallowed_methods,
     reason = "a bench stops where it cannot go on"
 )]
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use divan::{Bencher, black_box};
 use edgespan::auth::provider::Providers;
 use edgespan::auth::{Asked, Policy, Recorder, Resources, Verdict};
@@ -54,23 +60,29 @@ async fn authorizer() -> SocketAddr {
     address
 }
 
-fn policy(authorizer: SocketAddr, cache: &str) -> Arc<Policy> {
-    let text = format!(
-        "listeners: {{web: {{address: '127.0.0.1:0'}}}}\n\
-         auth: {{legacy: {{forward: {{url: 'http://{authorizer}/auth', timeout: 5s, \
-         identity_headers: [x-auth-user]{cache}}}}}}}\n"
-    );
+fn forward(authorizer: SocketAddr, cache: &str) -> Arc<Policy> {
+    policy(&format!(
+        "{{forward: {{url: 'http://{authorizer}/auth', timeout: 5s, \
+         identity_headers: [x-auth-user]{cache}}}}}"
+    ))
+}
+
+/// Has to run inside the runtime.
+fn policy(written: &str) -> Arc<Policy> {
+    let text =
+        format!("listeners: {{web: {{address: '127.0.0.1:0'}}}}\nauth: {{legacy: {written}}}\n");
     let environment = Environment::default();
     let compiled = compile_text("bench.yaml", &text, &environment, &Overrides::default());
     let plan = compiled.unwrap_or_else(|_| panic!("{text}")).plan;
     let metrics = Metrics::new();
     let settings = plan.policies.first().unwrap().clone();
     let counts = metrics.auth_policy(&settings.name);
-    let cluster = plan.upstreams.first().unwrap().clone();
-    let cluster = Cluster::new(cluster, &metrics).unwrap();
+    let cluster = plan.upstreams.first().cloned();
+    let cluster = cluster.map(|cluster| Cluster::new(cluster, &metrics).unwrap());
+    let issuers = settings.providers().into_iter().cloned();
     let resources = Resources {
-        cluster: Some(&cluster),
-        providers: &Providers::default(),
+        cluster: cluster.as_ref(),
+        providers: &Providers::start(issuers, &metrics, None),
         sessions: None,
     };
     Policy::new(settings, resources, counts)
@@ -104,8 +116,18 @@ fn headers() -> HeaderMap {
 
 fn decide(bencher: Bencher<'_, '_>, cache: &str) {
     let runtime = Runtime::new().unwrap();
-    let policy = runtime.block_on(async { policy(authorizer().await, cache) });
-    let (headers, method) = (headers(), Method::GET);
+    let policy = runtime.block_on(async { forward(authorizer().await, cache) });
+    measure(bencher, &runtime, &policy, headers);
+}
+
+/// The requests of `headers`, one after the other.
+fn measure(
+    bencher: Bencher<'_, '_>,
+    runtime: &Runtime,
+    policy: &Policy,
+    mut headers: impl FnMut() -> HeaderMap,
+) {
+    let method = Method::GET;
     let target = PathAndQuery::from_static("/api/v1/orders/7?page=2");
     let limits = SpanLimits {
         attribute_count_max: 128,
@@ -121,7 +143,7 @@ fn decide(bencher: Bencher<'_, '_>, cache: &str) {
     let propagators = Propagators::from_names(["tracecontext"]);
     let flags = FeatureFlags::new(&[], &settings.limits);
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    bencher.bench_local(|| {
+    bencher.with_inputs(|| headers()).bench_local_refs(|headers| {
         let asked = Asked {
             method: &method,
             scheme: "https",
@@ -129,7 +151,7 @@ fn decide(bencher: Bencher<'_, '_>, cache: &str) {
             port: None,
             target: &target,
             version: Version::HTTP_11,
-            headers: &headers,
+            headers,
             client,
             peer: (client, 1).into(),
             certificate: None,
@@ -150,7 +172,7 @@ fn decide(bencher: Bencher<'_, '_>, cache: &str) {
             flags: &flags,
             spans: &mut spans,
         };
-        let verdict = runtime.block_on(policy.check(black_box(&asked), &mut recorder));
+        let verdict = runtime.block_on(policy.check(black_box(&asked), None, &mut recorder));
         assert!(matches!(verdict, Verdict::Allow(_)), "{verdict:?}");
     });
 }
@@ -171,4 +193,72 @@ fn remembered_by_a_cookie(bencher: Bencher<'_, '_>) {
         bencher,
         ", cache: {ttl: 1h, key: [{cookie: sid}, method, path]}",
     );
+}
+
+/// An issuer with one key, in a file, and a policy that takes its tokens.
+struct Issuer {
+    key: EcdsaKeyPair,
+    _file: tempfile::NamedTempFile,
+    runtime: Runtime,
+    policy: Arc<Policy>,
+}
+
+impl Issuer {
+    fn new() -> Self {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let point = key.public_key().as_ref();
+        let (x, y) = point.strip_prefix(&[4]).unwrap().split_at(32);
+        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        let jwk = serde_json::json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y});
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), serde_json::json!({"keys": [jwk]}).to_string()).unwrap();
+        let runtime = Runtime::new().unwrap();
+        let policy = runtime.block_on(async {
+            policy(&format!(
+                "{{jwt: {{issuer: joe, audiences: [orders], jwks: {{file: '{}'}}}}}}",
+                file.path().display()
+            ))
+        });
+        Self {
+            key,
+            _file: file,
+            runtime,
+            policy,
+        }
+    }
+
+    /// A browser's request with a token of some 900 bytes.
+    fn request(&self, number: u64) -> HeaderMap {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let claims = serde_json::json!({
+            "iss": "joe", "aud": "orders", "sub": "ada", "exp": since.unwrap().as_secs() + 3_600,
+            "jti": number.to_string(), "scope": "orders.read orders.write profile email",
+            "groups": ["ops", "dev", "on-call"], "session": "x".repeat(350),
+        });
+        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
+        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
+        let signature = URL_SAFE_NO_PAD.encode(signature.unwrap());
+        let mut headers = headers();
+        let value = HeaderValue::try_from(format!("Bearer {signed}.{signature}")).unwrap();
+        headers.insert(http::header::AUTHORIZATION, value);
+        headers
+    }
+}
+
+#[divan::bench(sample_size = 100)]
+fn token_verified_before(bencher: Bencher<'_, '_>) {
+    let issuer = Issuer::new();
+    let headers = issuer.request(0);
+    measure(bencher, &issuer.runtime, &issuer.policy, || headers.clone());
+}
+
+#[divan::bench]
+fn token_verified(bencher: Bencher<'_, '_>) {
+    let issuer = Issuer::new();
+    let mut number = 0;
+    measure(bencher, &issuer.runtime, &issuer.policy, || {
+        number += 1;
+        issuer.request(number)
+    });
 }

@@ -48,6 +48,8 @@ pub struct AdminState {
     pub store: Arc<dyn Fn() -> Option<StoreReading> + Send + Sync>,
     /// Further routes of the whole interface, behind the same checks.
     pub further: axum::Router,
+    /// What is missing that comes from elsewhere, a line each, as of the call.
+    pub lacks: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The configuration in force, its secrets hidden, as of the call.
     pub config: Arc<dyn Fn() -> Arc<str> + Send + Sync>,
     /// What came of the last reload.

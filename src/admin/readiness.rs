@@ -11,7 +11,7 @@ pub struct Readiness(Arc<AtomicU8>);
 /// How far the process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReadinessState {
-    /// Listeners are not open yet.
+    /// Listeners are not open yet, or keys are waited for.
     Starting,
     /// Requests are taken.
     Ready,
@@ -25,7 +25,7 @@ impl Readiness {
         Self::default()
     }
 
-    /// Listeners are open.
+    /// Listeners are open, and what is needed from elsewhere is there, or late.
     pub fn ready(&self) {
         self.0
             .fetch_max(ReadinessState::Ready as u8, Ordering::Relaxed);

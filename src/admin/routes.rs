@@ -91,12 +91,21 @@ async fn nothing_here() -> (StatusCode, &'static str) {
     (StatusCode::NOT_FOUND, "Nothing is here.\n")
 }
 
-async fn ready(State(state): State<AdminState>) -> (StatusCode, &'static str) {
-    match state.readiness.state() {
-        ReadinessState::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-        ReadinessState::Ready => (StatusCode::OK, "ready\n"),
-        ReadinessState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+/// One word, and a line for each thing that is missing: with it some requests would be served that
+/// are refused as yet.
+async fn ready(State(state): State<AdminState>) -> (StatusCode, String) {
+    let (status, word) = match state.readiness.state() {
+        ReadinessState::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting"),
+        ReadinessState::Ready => (StatusCode::OK, "ready"),
+        ReadinessState::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+    };
+    let mut text = format!("{word}\n");
+    for line in (state.lacks)() {
+        text.push_str("missing: ");
+        text.push_str(&line);
+        text.push('\n');
     }
+    (status, text)
 }
 
 async fn drain(State(state): State<AdminState>) -> (StatusCode, &'static str) {

@@ -176,6 +176,7 @@ impl Running {
             upstreams: in_force::upstreams(&behind.live),
             store: store.reader(),
             further: store.routes(),
+            lacks: in_force::lacks(&behind.live),
             config: in_force::config(&behind.live),
             last_reload: last_reload.clone(),
             drain: Arc::clone(&drain_asked),
@@ -186,7 +187,7 @@ impl Running {
         // Without them a successor opens its own.
         let again = doors.sockets().unwrap_or_default();
         tokio::spawn(admin::serve(doors, state, over.clone()));
-        readiness.ready();
+        in_force::become_ready(&readiness, &behind.live);
         let own = store.store();
         Ok(Self {
             admin,

@@ -21,6 +21,8 @@ pub struct IdentitySettings {
     /// The attribute of the SERVER span that names the subject, such as `enduser.id`; None: none
     /// does, since a subject may be an e-mail address.
     pub span_attribute: Option<&'static str>,
+    /// Further attributes of the SERVER span by name.
+    pub span_attributes: Vec<(Box<str>, IdentityPart)>,
 }
 
 /// One part of an identity.
@@ -129,16 +131,16 @@ pub fn claim_path(text: &str) -> Option<Box<[Box<str>]>> {
     }
 }
 
+/// A claim by its path.
+pub(super) fn at<'a>(identity: &'a Identity, path: &[Box<str>]) -> Option<&'a Value> {
+    let (first, deeper) = path.split_first()?;
+    let first = identity.claims.get(&**first)?;
+    let mut deeper = deeper.iter();
+    deeper.try_fold(first, |value, name| value.get(&**name))
+}
+
 fn claim(identity: &Identity, path: &[Box<str>], separator: &str) -> IdentityField {
-    let Some((first, deeper)) = path.split_first() else {
-        return IdentityField::Unknown;
-    };
-    let found = deeper
-        .iter()
-        .try_fold(identity.claims.get(&**first), |value, name| {
-            value.map(|value| value.get(&**name))
-        });
-    match found.flatten() {
+    match at(identity, path) {
         None | Some(Value::Null) => IdentityField::Unknown,
         Some(Value::Array(elements)) => {
             let texts: Option<Vec<String>> = elements.iter().map(scalar).collect();
@@ -153,7 +155,7 @@ fn claim(identity: &Identity, path: &[Box<str>], separator: &str) -> IdentityFie
 }
 
 /// A value that is one word, and no list or object.
-fn scalar(value: &Value) -> Option<String> {
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
@@ -351,6 +353,7 @@ mod tests {
             ],
             separator: ",".into(),
             span_attribute: None,
+            span_attributes: Vec::new(),
         };
         let nobody = Identity {
             subject: None,

@@ -17,6 +17,7 @@ pub mod ext_authz;
 mod forward;
 mod identity;
 mod identity_headers;
+mod identity_spans;
 pub mod jose;
 pub mod jwt;
 mod notes;
@@ -41,6 +42,7 @@ pub use forward::{
 };
 pub use identity::{Identity, Proof};
 pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings, claim_path};
+pub use identity_spans::Told;
 pub use policy::{Means, Policy, PolicySettings, Resources};
 pub use proof::{
     ApiKeySettings, ApiKeys, BasicSettings, ClientCertSettings, KeyEntry, LineError, Passwords,

@@ -3,10 +3,10 @@
 
 use super::ask::Way;
 use super::error::BackendError;
-use super::query::{Found, Query, Summary};
+use super::query::{Found, Query};
 use super::read::{self, list};
+use super::summary::Looked;
 use super::traceql;
-use crate::view::Trace;
 use http::StatusCode;
 use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
@@ -15,11 +15,6 @@ use std::collections::BTreeMap;
 
 /// Most services that are asked one after the other, for Jaeger looks for traces of one service.
 const SERVICES_MAX: usize = 32;
-/// Of traces that are looked through again, so many times more are fetched than wanted ...
-const FETCHED_FACTOR: usize = 4;
-/// ... and never more than this of one service: whole traces are handed out.
-const FETCHED_MAX: usize = 200;
-
 /// Which of its APIs is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Api {
@@ -58,59 +53,33 @@ pub(super) async fn services(way: &Way, api: Api) -> Result<Vec<String>, Backend
 
 /// The traces that `query` wants, newest first.
 pub(super) async fn find(way: &Way, api: Api, query: &Query) -> Result<Found, BackendError> {
-    if query.traceql.is_some() {
-        return Err(BackendError::Unsupported {
-            backend: "Jaeger",
-            what: "TraceQL",
-        });
-    }
+    let mut looked = Looked::begin(query, "Jaeger")?;
     let mut names = services(way, api).await?;
-    let mut incomplete = None;
     // The service itself first; of the others only those that call it.
     if let Some(service) = &query.service {
         names.sort_by_key(|name| name != service);
     }
     if names.len() > SERVICES_MAX {
-        incomplete = Some(format!(
+        looked.incomplete = Some(format!(
             "{SERVICES_MAX} of {} services were searched: --service names one",
             names.len()
         ));
         names.truncate(SERVICES_MAX);
     }
-    let fetched = query
-        .limit
-        .saturating_mul(FETCHED_FACTOR)
-        .clamp(1, FETCHED_MAX);
-    let mut traces = BTreeMap::new();
+    let fetched = looked.fetched;
     for name in &names {
         let calls = query.service.as_ref().filter(|service| *service != name);
         let answers = search(way, api, name, query, calls, fetched).await?;
         if answers.len() >= fetched {
-            incomplete.get_or_insert_with(|| {
+            looked.incomplete.get_or_insert_with(|| {
                 format!("of {name} only the newest {fetched} traces were looked through")
             });
         }
-        let found = answers
-            .into_iter()
-            .filter_map(|(id, groups)| wanted(query, id, &groups));
-        traces.extend(found.map(|summary| (summary.id.to_bytes(), summary)));
+        for (id, groups) in answers {
+            looked.at(id, &groups);
+        }
     }
-    let mut found = Found {
-        traces: traces.into_values().collect(),
-        incomplete,
-    };
-    found
-        .traces
-        .sort_by_key(|trace| std::cmp::Reverse(trace.start));
-    found.cut(query.limit);
-    Ok(found)
-}
-
-fn wanted(query: &Query, id: TraceId, groups: &[ResourceSpans]) -> Option<Summary> {
-    let trace = Trace::of_resource_spans(id, groups);
-    let summary = Summary::of(&trace)?;
-    let range = query.start.as_unix_nanos()..query.end.as_unix_nanos();
-    (range.contains(&summary.start) && query.wants(&trace)).then_some(summary)
+    Ok(looked.found())
 }
 
 /// Tags that one span of the service has to have, as far as Jaeger can be asked: those of spans

@@ -1,8 +1,71 @@
 //! A whole trace as a row of a list, for backends that hand out whole traces.
 
+use super::error::BackendError;
 use super::filter;
-use super::query::Summary;
+use super::query::{Found, Query, Summary};
 use crate::view::{Span, Status, Trace, Value};
+use opentelemetry::trace::TraceId;
+use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
+use std::collections::BTreeMap;
+
+/// Of traces that are looked through again, so many times more are fetched than wanted ...
+const FETCHED_FACTOR: usize = 4;
+/// ... and never more than this at a time: whole traces are handed out.
+const FETCHED_MAX: usize = 200;
+
+/// What is looked through of a backend that cannot be asked for everything that is wanted.
+pub(super) struct Looked<'q> {
+    query: &'q Query,
+    /// How many traces each question is to fetch.
+    pub(super) fetched: usize,
+    /// Why it may not be all there is, in words.
+    pub(super) incomplete: Option<String>,
+    traces: BTreeMap<[u8; 16], Summary>,
+}
+
+impl<'q> Looked<'q> {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// If the query is in TraceQL, which only a Tempo understands.
+    pub(super) fn begin(query: &'q Query, backend: &'static str) -> Result<Self, BackendError> {
+        if query.traceql.is_some() {
+            let what = "TraceQL";
+            return Err(BackendError::Unsupported { backend, what });
+        }
+        let fetched = query.limit.saturating_mul(FETCHED_FACTOR);
+        Ok(Self {
+            query,
+            fetched: fetched.clamp(1, FETCHED_MAX),
+            incomplete: None,
+            traces: BTreeMap::new(),
+        })
+    }
+
+    /// Keeps the trace, if it is one that is wanted.
+    pub(super) fn at(&mut self, id: TraceId, groups: &[ResourceSpans]) {
+        let trace = Trace::of_resource_spans(id, groups);
+        let query = self.query;
+        let range = query.start.as_unix_nanos()..query.end.as_unix_nanos();
+        let summary = Summary::of(&trace).filter(|one| range.contains(&one.start));
+        if let Some(summary) = summary.filter(|_| query.wants(&trace)) {
+            self.traces.insert(id.to_bytes(), summary);
+        }
+    }
+
+    /// What was wanted, newest first.
+    pub(super) fn found(self) -> Found {
+        let mut found = Found {
+            traces: self.traces.into_values().collect(),
+            incomplete: self.incomplete,
+        };
+        found
+            .traces
+            .sort_by_key(|trace| std::cmp::Reverse(trace.start));
+        found.cut(self.query.limit);
+        found
+    }
+}
 
 impl Summary {
     /// Of all spans that are known of it; None without a span.

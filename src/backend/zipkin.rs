@@ -2,22 +2,16 @@
 
 use super::ask::Way;
 use super::error::BackendError;
-use super::query::{Found, Query, Summary};
+use super::query::{Found, Query};
 use super::read;
 use super::read::list;
-use crate::view::Trace;
+use super::summary::Looked;
 use http::StatusCode;
 use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::trace::v1::ResourceSpans;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 const NANOS_OF_MILLISECOND: u64 = 1_000_000;
-/// Of traces that are looked through again, so many times more are fetched than wanted ...
-const FETCHED_FACTOR: usize = 4;
-/// ... and never more than this: whole traces are handed out.
-const FETCHED_MAX: usize = 200;
-
 /// Whether Zipkin answers there.
 pub(super) async fn detect(way: &Way) -> Result<bool, BackendError> {
     let reply = way.get("/api/v2/services", &[]).await?;
@@ -33,46 +27,21 @@ pub(super) async fn services(way: &Way) -> Result<Vec<String>, BackendError> {
 
 /// The traces that `query` wants, newest first.
 pub(super) async fn find(way: &Way, query: &Query) -> Result<Found, BackendError> {
-    if query.traceql.is_some() {
-        return Err(BackendError::Unsupported {
-            backend: "Zipkin",
-            what: "TraceQL",
-        });
-    }
-    let fetched = query
-        .limit
-        .saturating_mul(FETCHED_FACTOR)
-        .clamp(1, FETCHED_MAX);
-    let mut traces = BTreeMap::new();
-    let mut incomplete = None;
+    let mut looked = Looked::begin(query, "Zipkin")?;
+    let fetched = looked.fetched;
     for asked in searches(query, fetched) {
         let document = way.get("/api/v2/traces", &asked).await?.json()?;
         let answers = list(Some(&document));
         if answers.len() >= fetched {
-            incomplete = Some(format!(
+            looked.incomplete = Some(format!(
                 "only the newest {fetched} traces were looked through"
             ));
         }
-        let found = answers.iter().filter_map(read::zipkin::trace);
-        let found = found.filter_map(|(id, groups)| wanted(query, id, &groups));
-        traces.extend(found.map(|summary| (summary.id.to_bytes(), summary)));
+        for (id, groups) in answers.iter().filter_map(read::zipkin::trace) {
+            looked.at(id, &groups);
+        }
     }
-    let mut found = Found {
-        traces: traces.into_values().collect(),
-        incomplete,
-    };
-    found
-        .traces
-        .sort_by_key(|trace| std::cmp::Reverse(trace.start));
-    found.cut(query.limit);
-    Ok(found)
-}
-
-fn wanted(query: &Query, id: TraceId, groups: &[ResourceSpans]) -> Option<Summary> {
-    let trace = Trace::of_resource_spans(id, groups);
-    let summary = Summary::of(&trace)?;
-    let range = query.start.as_unix_nanos()..query.end.as_unix_nanos();
-    (range.contains(&summary.start) && query.wants(&trace)).then_some(summary)
+    Ok(looked.found())
 }
 
 /// One search, or two: the service itself, and those that call it.

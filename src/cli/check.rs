@@ -139,6 +139,7 @@ fn explanation(code: Code) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::holds;
     use clap::Parser;
     use std::fs;
 
@@ -191,7 +192,7 @@ mod tests {
 
         assert_eq!((code, json_code), (78, 78));
         assert!(told.ends_with(&format!("{name}: 1 error; nothing was started (exit 78)\n")));
-        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let json = holds::check(&json, config::report_schema());
         assert_eq!(json[0]["id"], "E0101");
         assert_eq!(json[0]["replacement"], "address");
     }

@@ -46,13 +46,41 @@ const COMMANDS: &[Help] = &[
     Help {
         command: "span",
         examples: &[
-            "span start --name migrate     (in a script: eval \"$(edgespan span start ...)\")",
+            "span start --name migrate",
             "span event 'tables locked' -a tables=12",
             "span end --exit-code $?",
         ],
-        note: "`start` and `end` print what the shell has to set; commands between them continue \
-               the trace. A span is sent when it ends.",
+        note: "`start` and `end` print what the shell has to set, so a script says \
+               eval \"$(edgespan span start --name migrate)\"; commands between them continue the \
+               trace. A span is sent when it ends.",
         exit: "0 done, 1 failed, 64 usage",
+    },
+    Help {
+        command: "span start",
+        examples: &[
+            "span start --name migrate",
+            "span start --job backup --trigger cron --format fish",
+        ],
+        note: "Prints TRACEPARENT, TRACESTATE and EDGESPAN_SPAN for the shell to set: a script says \
+               eval \"$(edgespan span start --name migrate)\".",
+        exit: "0 done, 1 failed, 64 usage",
+    },
+    Help {
+        command: "span event",
+        examples: &["span event 'tables locked' -a tables=12"],
+        note: "It is kept beside the open span, and is sent with it.",
+        exit: "0 done, 1 there is no such span, 64 usage, or none is open",
+    },
+    Help {
+        command: "span end",
+        examples: &[
+            "span end --exit-code $?",
+            "span end --status error -a reason='no space left'",
+        ],
+        note: "Prints what the shell has to set back, then sends the span where \
+               OTEL_EXPORTER_OTLP_ENDPOINT or EDGESPAN_URL says.",
+        exit: "0 done, also if no collector took it; 1 there is no such span, 64 usage, or none is \
+               open",
     },
     Help {
         command: "check",
@@ -68,7 +96,8 @@ const COMMANDS: &[Help] = &[
         command: "explain",
         examples: &[
             "explain edgespan.yaml 'POST https://app.example.com/api/v1/orders/7'",
-            "explain edgespan.yaml /api -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
+            "explain edgespan.yaml /api \\
+      -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01'",
             "explain edgespan.yaml - < pasted-curl-line",
         ],
         note: "The request runs through the code of every request, with an upstream in memory: \
@@ -79,7 +108,8 @@ const COMMANDS: &[Help] = &[
         command: "verify",
         examples: &[
             "verify https://app.example.com --secret verify.secret",
-            "verify https://app.example.com --only baggage,http/2 --repeat 50 --allow baggage=4096",
+            "verify https://app.example.com --only baggage,http/2 --repeat 50 \\
+      --allow baggage=4096",
             "verify https://httpbin.example.com/anything --echo json",
         ],
         note: "An edgespan behind answers where `arrival` of its configuration has the same \
@@ -105,7 +135,7 @@ const COMMANDS: &[Help] = &[
         examples: &[
             "schema > edgespan.schema.json",
             "schema --markdown",
-            "schema --for find",
+            "schema --for verify",
         ],
         note: "",
         exit: "0 done, 1 failed, 64 usage",
@@ -139,7 +169,8 @@ const COMMANDS: &[Help] = &[
         examples: &[
             "trace show 4bf92f35",
             "trace show 4bf92f35 --svg > trace.svg",
-            "trace show 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 --json",
+            "trace show --json \\
+      00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ],
         note: "A trace whose spans are on their way is waited for. In a pipe each span is a line.",
         exit: "0 shown, 1 not there or failed, 64 usage, 69 nobody to ask",
@@ -156,7 +187,8 @@ const COMMANDS: &[Help] = &[
         examples: &[
             "trace export 4bf92f35 -o slow.json",
             "trace export 4bf92f35 -o slow.pb",
-            "trace export 4bf92f35 | curl -d @- -H content-type:application/json http://127.0.0.1:4318/v1/traces",
+            "trace export 4bf92f35 | curl -d @- \\
+      -H content-type:application/json http://127.0.0.1:4318/v1/traces",
         ],
         note: "",
         exit: "0 done, 1 not there, a file is in the way, or failed, 64 usage, 69 nobody to ask",
@@ -219,5 +251,23 @@ impl Help {
         }
         text.push_str(&format!("\n\nExit: {}", self.exit));
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_stands_on_lines_that_can_be_copied() {
+        for help in COMMANDS.iter().chain([&ALL]) {
+            for line in help
+                .text("edgespan")
+                .lines()
+                .take_while(|line| !line.is_empty())
+            {
+                assert!(line.chars().count() <= 80, "{line}");
+            }
+        }
     }
 }

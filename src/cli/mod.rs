@@ -33,8 +33,11 @@ pub mod style;
 mod takeover;
 pub mod terminal;
 pub mod trace;
+pub mod trust;
 pub mod verify;
 
+#[cfg(test)]
+mod holds;
 #[cfg(test)]
 mod tests;
 

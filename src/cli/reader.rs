@@ -18,7 +18,9 @@ pub(super) async fn gone() {
         wait_for_hangup();
         tell.send(()).unwrap_or_default();
     };
-    let started = thread::Builder::new().name("stdout".to_owned()).spawn(watch);
+    let started = thread::Builder::new()
+        .name("stdout".to_owned())
+        .spawn(watch);
     if started.is_ok() && told.await.is_ok() {
         return;
     }

@@ -29,6 +29,14 @@ pub enum Answer {
     Show,
     /// trace tail: an object a line
     Tail,
+    /// check: one array
+    Check,
+    /// explain: one document
+    Explain,
+    /// verify: one document; with --every one a line
+    Verify,
+    /// probe: one document
+    Probe,
     /// probe: its file
     ProbeFile,
 }
@@ -40,6 +48,10 @@ impl Answer {
             Self::Find => trace::json::find_schema(),
             Self::Show => trace::json::show_schema(),
             Self::Tail => trace::json::tail_schema(),
+            Self::Check => config::report_schema(),
+            Self::Explain => super::explain::schema(),
+            Self::Verify => super::verify::schema(),
+            Self::Probe => super::probe::schema(),
             Self::ProbeFile => config::probe_schema(),
         }
     }
@@ -60,4 +72,38 @@ pub fn run(args: &SchemaArgs, stdout: &mut dyn Write) -> io::Result<()> {
         writeln!(stdout, "{:#}", config::schema())?;
     }
     stdout.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::CommandLine;
+    use clap::{Command, CommandFactory as _, ValueEnum as _};
+
+    /// Names of the commands with `--json`, by their last word.
+    fn answering(command: &Command) -> Vec<String> {
+        let has_json = command
+            .get_arguments()
+            .any(|one| one.get_long() == Some("json"));
+        let own = has_json.then(|| command.get_name().to_owned());
+        let below = command.get_subcommands().flat_map(answering);
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn every_answer_for_machines_has_a_schema() {
+        let known: Vec<String> = Answer::value_variants()
+            .iter()
+            .filter_map(|one| Some(one.to_possible_value()?.get_name().to_owned()))
+            .collect();
+        let commands = answering(&CommandLine::command());
+        assert!(commands.len() >= 7, "{commands:?}");
+        for command in commands {
+            assert!(known.contains(&command), "{command}");
+        }
+        for answer in Answer::value_variants() {
+            let schema = answer.schema().to_value();
+            assert!(schema["$schema"].is_string(), "{answer:?}");
+        }
+    }
 }

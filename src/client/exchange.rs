@@ -1,6 +1,7 @@
 //! One question and its answer.
 
 use super::connect::Connected;
+use super::upgrade::said;
 use super::{Client, ClientError, Manner, Target};
 use crate::clock;
 use bytes::{Bytes, BytesMut};
@@ -55,6 +56,21 @@ impl Client {
         body: Bytes,
         manner: Manner,
     ) -> Result<Answer, ClientError> {
+        // After 101 the connection speaks another protocol: there is no body to wait for.
+        self.exchanged(target, method, headers, body, manner, None)
+            .await
+    }
+
+    /// The same; after 101 what is said in the other protocol is held until `is_enough`.
+    pub(super) async fn exchanged(
+        &self,
+        target: &Target,
+        method: Method,
+        headers: HeaderMap,
+        body: Bytes,
+        manner: Manner,
+        is_enough: Option<fn(&[u8]) -> bool>,
+    ) -> Result<Answer, ClientError> {
         let began = clock::instant();
         let asked = async {
             let connected = self.connect(target, manner.speak).await?;
@@ -63,17 +79,20 @@ impl Client {
                 authority: target.shown(),
                 source,
             };
-            let (head, driver) = exchange(connected, target, method, headers, body)
+            let (mut head, driver) = exchange(connected, target, method, headers, body)
                 .await
                 .map_err(broke)?;
             let _driver = Driver(driver);
+            let has_switched = head.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let mut body = Body::default();
+            if has_switched && let Some(is_enough) = is_enough {
+                let upgraded = hyper::upgrade::on(&mut head).await.map_err(broke)?;
+                body.bytes = said(upgraded, manner.body_bytes_max, is_enough).await;
+            }
             let (parts, incoming) = head.into_parts();
-            // After 101 the connection speaks another protocol: there is no body to wait for.
-            let body = if parts.status == StatusCode::SWITCHING_PROTOCOLS {
-                Body::default()
-            } else {
-                held(incoming, manner.body_bytes_max).await.map_err(broke)?
-            };
+            if !has_switched {
+                body = held(incoming, manner.body_bytes_max).await.map_err(broke)?;
+            }
             Ok(Answer {
                 status: parts.status,
                 version: parts.version,
@@ -100,7 +119,7 @@ impl Drop for Driver {
     }
 }
 
-pub(super) async fn exchange(
+async fn exchange(
     connected: Connected,
     target: &Target,
     method: Method,

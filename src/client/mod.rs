@@ -1,16 +1,18 @@
 //! Requests of edgespan's own, one connection each: `verify`, `probe` and the trace commands ask
-//! with it.
+//! with it. Whoever issues tokens is asked over connections that are [kept](KeptClient).
 //!
-//! Nothing here is on a request's path. What is sent is sent as it was given, header lines in
+//! Nothing here carries a client's request. What is sent is sent as it was given, header lines in
 //! their order, because `verify` has to know what left; what comes back is held up to a bound.
 
 mod connect;
 mod exchange;
+mod kept;
 mod upgrade;
 mod url;
 
 pub use connect::ClientTlsSettings;
 pub use exchange::{Answer, Body};
+pub use kept::KeptClient;
 pub use url::{BadUrl, Target};
 
 use crate::tls::{Connector, TlsFileError, client_config};

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-type Error = value::Error;
+pub(in crate::config) type Error = value::Error;
 
 /// Reads a value.
 pub(in crate::config) fn decode<'a, T: Deserialize<'a>>(node: &'a Node) -> Result<T, Error> {

@@ -6,12 +6,16 @@ use super::schema::{described, resolve, schema};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
 
-const REGENERATE: &str = "<!-- Made by `edgespan schema --markdown`; do not edit. -->\n\n";
+/// The first lines of a page that is made by a flag of `edgespan schema`.
+fn made_by(flag: &str) -> String {
+    format!("<!-- Made by `edgespan schema {flag}`; do not edit. -->\n\n")
+}
 
 /// `docs/configuration.md`: every key, with its type and default.
 pub fn reference_markdown() -> String {
     let root = schema();
-    let mut out = format!("{REGENERATE}# Configuration\n\n{INTRODUCTION}");
+    let mut out = made_by("--markdown");
+    out.push_str(&format!("# Configuration\n\n{INTRODUCTION}"));
     let mut waiting = VecDeque::from([("the top level".to_owned(), &root)]);
     let mut told: Vec<&str> = Vec::new();
     while let Some((heading, section)) = waiting.pop_front() {
@@ -49,7 +53,8 @@ pub fn reference_markdown() -> String {
 
 /// `docs/errors.md`: every problem that `check` can tell.
 pub fn errors_markdown() -> String {
-    let mut out = format!("{REGENERATE}# Errors and warnings of the configuration\n\n");
+    let mut out = made_by("--errors");
+    out.push_str("# Errors and warnings of the configuration\n\n");
     out.push_str("`edgespan check --explain ID` prints the same.\n");
     for code in Code::ALL {
         out.push_str(&format!(

@@ -1,12 +1,14 @@
 //! From a file to a plan, or to every reason why there is none.
 
 use super::compile::{Compiler, Overrides, compile};
-use super::decode::decode;
+use super::decode::{self, decode};
 use super::diagnostic::{Code, Diagnostic, Findings, Mask, Report};
 use super::env::Environment;
 use super::plan::Plan;
+use super::schema::{self, Shape};
+use super::tree::{self, Node};
 use super::watch::ReadFiles;
-use super::{schema, shape, substitute, tree};
+use super::{shape, substitute};
 use crate::config::compile::files::reason;
 use std::fs::File;
 use std::io::Read;
@@ -53,19 +55,8 @@ pub fn load(
     environment: &Environment,
     overrides: &Overrides,
 ) -> Result<Loaded, Refused> {
-    let name = path.display().to_string();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut files = ReadFiles::default();
-    files.push(path.to_owned());
-    match read(path) {
-        Ok(text) => compile_in(&name, &text, folder, environment, overrides, files),
-        Err(reason) => {
-            let message = format!("cannot read {name}: {reason}");
-            let diagnostics = vec![Diagnostic::new(Code::Unreadable, message)];
-            let report = Report::new(&name, "", &Mask::default(), diagnostics);
-            Err(Refused { report, files })
-        }
-    }
+    let made = read_file(path, |source| compile_in(source, environment, overrides));
+    made.map(Loaded::of)
 }
 
 /// Compiles a text that is no file. Relative paths in it start at the working folder.
@@ -78,59 +69,132 @@ pub fn compile_text(
     environment: &Environment,
     overrides: &Overrides,
 ) -> Result<Loaded, Refused> {
-    let files = ReadFiles::default();
-    compile_in(name, text, Path::new(""), environment, overrides, files)
+    let source = Written {
+        name,
+        text,
+        folder: Path::new(""),
+        files: ReadFiles::default(),
+    };
+    compile_in(source, environment, overrides).map(Loaded::of)
+}
+
+impl Loaded {
+    fn of(made: Made<Plan>) -> Self {
+        let mut plan = made.value;
+        plan.text = Arc::from(made.masked);
+        Self {
+            plan,
+            warnings: made.warnings,
+            files: made.files,
+        }
+    }
 }
 
 fn compile_in(
-    name: &str,
-    text: &str,
-    folder: &Path,
+    source: Written<'_>,
     environment: &Environment,
     overrides: &Overrides,
-    mut files: ReadFiles,
-) -> Result<Loaded, Refused> {
-    let mut findings = Findings::default();
-    let mut mask = Mask::default();
-    let mut compiler = Compiler {
-        findings: &mut findings,
-        environment,
-        document: text,
-        folder,
-        files: &mut files,
-    };
-    let mut plan = passes(text, overrides, &mut compiler, &mut mask);
-    mask.hide_comments(text);
-    let harmless = findings.are_harmless();
-    let report = Report::new(name, text, &mask, findings.in_line_order());
-    if let Some(plan) = &mut plan {
-        plan.text = Arc::from(mask.apply(text));
-    }
-    match plan {
-        Some(plan) if harmless => Ok(Loaded {
-            plan,
-            warnings: report,
+) -> Result<Made<Plan>, Refused> {
+    source.compile(environment, schema::root(), |repaired, compiler| {
+        Ok(Some(compile(&decode(repaired)?, overrides, compiler)))
+    })
+}
+
+/// A document as it was read.
+pub(super) struct Written<'a> {
+    name: &'a str,
+    text: &'a str,
+    /// Where relative paths in it start.
+    folder: &'a Path,
+    files: ReadFiles,
+}
+
+/// What was made of a document without an error.
+pub(super) struct Made<T> {
+    pub(super) value: T,
+    pub(super) warnings: Report,
+    pub(super) files: ReadFiles,
+    /// The document, with no secret to be seen.
+    masked: String,
+}
+
+/// Reads a file and makes something of it. Relative paths in it start at its folder.
+pub(super) fn read_file<T>(
+    path: &Path,
+    make: impl FnOnce(Written<'_>) -> Result<Made<T>, Refused>,
+) -> Result<Made<T>, Refused> {
+    let name = path.display().to_string();
+    let mut files = ReadFiles::default();
+    files.push(path.to_owned());
+    match read(path) {
+        Ok(text) => make(Written {
+            name: &name,
+            text: &text,
+            folder: path.parent().unwrap_or(Path::new("")),
             files,
         }),
-        Some(_) | None => Err(Refused { report, files }),
+        Err(reason) => {
+            let message = format!("cannot read {name}: {reason}");
+            let diagnostics = vec![Diagnostic::new(Code::Unreadable, message)];
+            let report = Report::new(&name, "", &Mask::default(), diagnostics);
+            Err(Refused { report, files })
+        }
     }
 }
 
-/// Syntax, substitution, shape, meaning. Only a text without a tree ends them early.
-fn passes(
+impl Written<'_> {
+    /// Syntax, substitution, shape, meaning: `meaning` decodes and compiles. Only a text without a
+    /// tree ends them early.
+    pub(super) fn compile<T>(
+        mut self,
+        environment: &Environment,
+        root: &Shape,
+        meaning: impl FnOnce(&Node, &mut Compiler<'_>) -> Result<Option<T>, decode::Error>,
+    ) -> Result<Made<T>, Refused> {
+        let (name, text) = (self.name, self.text);
+        let mut findings = Findings::default();
+        let mut mask = Mask::default();
+        let mut compiler = Compiler {
+            findings: &mut findings,
+            environment,
+            document: text,
+            folder: self.folder,
+            files: &mut self.files,
+        };
+        let value = passes(text, root, meaning, &mut compiler, &mut mask);
+        mask.hide_comments(text);
+        let harmless = findings.are_harmless();
+        let report = Report::new(name, text, &mask, findings.in_line_order());
+        match value.filter(|_| harmless) {
+            Some(value) => Ok(Made {
+                value,
+                warnings: report,
+                files: self.files,
+                masked: mask.apply(text),
+            }),
+            None => Err(Refused {
+                report,
+                files: self.files,
+            }),
+        }
+    }
+}
+
+fn passes<T>(
     text: &str,
-    overrides: &Overrides,
+    root: &Shape,
+    meaning: impl FnOnce(&Node, &mut Compiler<'_>) -> Result<Option<T>, decode::Error>,
     compiler: &mut Compiler<'_>,
     mask: &mut Mask,
-) -> Option<Plan> {
+) -> Option<T> {
     let Some(mut tree) = tree::parse(text, compiler.findings) else {
         mask.hide_lookalikes(text);
         return None;
     };
     substitute::substitute(&mut tree, compiler.environment, compiler.findings);
-    let repaired = shape::check(&tree, schema::root(), compiler.findings, mask);
-    match decode(&repaired) {
-        Ok(config) => Some(compile(&config, overrides, compiler)),
+    let repaired = shape::check(&tree, root, compiler.findings, mask);
+    match meaning(&repaired, compiler) {
+        Ok(value) => value,
         Err(error) => {
             let message = format!("the document cannot be read: {error}");
             let diagnostic = Diagnostic::new(Code::Internal, message);
@@ -141,7 +205,7 @@ fn passes(
 }
 
 /// The text of a file, or why there is none, in words.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+fn read(path: &Path) -> Result<String, String> {
     let because = |error: std::io::Error| reason(error.kind()).to_owned();
     if std::fs::metadata(path).map_err(because)?.is_dir() {
         return Err("it is a folder".to_owned());

@@ -30,7 +30,7 @@ mod tests;
 
 pub use crate::secret::Secret;
 pub use compile::Overrides;
-pub use diagnostic::{Code, Diagnostic, Look, Report, Severity};
+pub use diagnostic::{Code, Diagnostic, Look, Report, Severity, report_schema};
 pub use document::{errors_markdown, reference_markdown};
 pub use env::Environment;
 pub use load::{Loaded, Refused, compile_text, load};

@@ -30,4 +30,4 @@ pub use runner::{Progress, Runner};
 pub use schedule::Schedule;
 pub use spans::{SpanSource, Wait};
 pub use template::{BadTemplate, JsonTemplate, Template, is_name};
-pub use values::{Generated, RANDOM_LENGTH, RANDOM_LENGTH_MAX, Secret, Values};
+pub use values::{Generated, RANDOM_LENGTH, RANDOM_LENGTH_MAX, Values};

@@ -2,9 +2,10 @@
 
 use super::matcher::Matcher;
 use super::template::{JsonTemplate, Template};
-use super::values::{Generated, Secret};
+use super::values::Generated;
 use crate::backend::Address;
 use crate::client::Speak;
+use crate::secret::Secret;
 use crate::view::{Kind, Status};
 use http::{HeaderName, Method};
 use regex::Regex;

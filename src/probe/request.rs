@@ -396,7 +396,6 @@ mod tests {
             ("//other.test/a", false),
             ("http://app.test/a", false),
             ("https://app.test:444/a", false),
-            ("https://app.test@other.test/", false),
             ("https://app.test.other.test/", false),
         ] {
             let plain = ask_at(there, &|_| ()).unwrap();

@@ -3,7 +3,8 @@
 //! What fills a hole is a variable of the file or what a step before has captured. Which names
 //! there are is known before anything is sent, so a hole that nothing fills is refused then.
 
-use super::values::{Secret, Values};
+use super::values::Values;
+use crate::secret::Secret;
 use serde_json::Value;
 
 /// A text with holes.

@@ -244,6 +244,14 @@ impl RequestContext {
         }
     }
 
+    /// Says several things of one kind on the SERVER span.
+    pub(super) fn note_all(&mut self, key: &str, values: &[String]) {
+        if let Some(span) = &mut self.server {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            span.str_array(key, &values);
+        }
+    }
+
     /// A frame of the answer goes to the client.
     pub(super) fn count(&mut self, frame: &Frame<Bytes>) {
         if let Some(data) = frame.data_ref() {

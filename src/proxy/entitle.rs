@@ -5,7 +5,7 @@ use super::context::RequestContext;
 use super::error::ProxyError;
 use super::plan::RoutePlan;
 use super::snapshot::{LiveAction, LiveRoute};
-use crate::auth::{AllowError, Asked, Denial, Grant, Identity, Inquiry, Reason, Refused};
+use crate::auth::{AllowError, Asked, Denial, Grant, Identity, Inquiry, Reason, Refused, Told};
 use crate::message::forwarded;
 use http::{HeaderMap, HeaderName};
 use tracing::warn;
@@ -60,6 +60,15 @@ pub(super) fn say_who(
     let subject = identity.and_then(|identity| identity.subject.as_deref());
     if let (Some(key), Some(subject)) = (settings.span_attribute, subject) {
         context.note(key, subject);
+    }
+    for (key, told) in identity
+        .into_iter()
+        .flat_map(|one| settings.attributes(one))
+    {
+        match told {
+            Told::Text(text) => context.note(key, &text),
+            Told::Texts(texts) => context.note_all(key, &texts),
+        }
     }
 }
 

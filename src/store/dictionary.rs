@@ -1,31 +1,39 @@
 //! Byte strings that a segment holds once, however often they come.
 
+use super::blocks::{Blocks, Column};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher as _;
 
 /// Where a byte string lies in the segment's heap.
 #[derive(Clone, Copy, Debug)]
-struct Place {
-    at: u32,
-    length: u32,
+pub(super) struct Place {
+    pub(super) at: u32,
+    pub(super) length: u32,
 }
 
 /// Byte strings by number. The table by which they are found again exists only while the segment
 /// is written.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dictionary {
-    places: Vec<Place>,
+    places: Column<Place>,
     table: HashTable<u32>,
 }
 
 impl Dictionary {
+    pub(super) fn new(blocks: &Blocks) -> Self {
+        Self {
+            places: Column::new(blocks),
+            table: HashTable::new(),
+        }
+    }
+
     /// The number of `bytes`, and whether they are new. New ones are appended to `heap`.
-    #[inline]
     pub(super) fn intern(
         &mut self,
         bytes: &[u8],
-        heap: &mut Vec<u8>,
+        heap: &mut Column<u8>,
+        blocks: &mut Blocks,
         hasher: &RandomState,
     ) -> (u32, bool) {
         let hash = hasher.hash_one(bytes);
@@ -34,12 +42,11 @@ impl Dictionary {
         if let Some(found) = self.table.find(hash, same) {
             return (*found, false);
         }
-        let number = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
-        self.places.push(Place {
-            at: u32::try_from(heap.len()).unwrap_or(u32::MAX),
+        let place = Place {
+            at: heap.append(bytes, blocks),
             length: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
-        });
-        heap.extend_from_slice(bytes);
+        };
+        let number = self.places.push(place, blocks);
         let (places, heap) = (&self.places, &*heap);
         self.table.insert_unique(hash, number, |other| {
             hasher.hash_one(bytes_of(places, heap, *other))
@@ -49,8 +56,13 @@ impl Dictionary {
 
     /// The byte string of a number.
     #[inline]
-    pub(super) fn bytes<'a>(&self, heap: &'a [u8], number: u32) -> &'a [u8] {
+    pub(super) fn bytes<'a>(&self, heap: &'a Column<u8>, number: u32) -> &'a [u8] {
         bytes_of(&self.places, heap, number)
+    }
+
+    /// Where the byte string of a number lies.
+    pub(super) fn place(&self, number: u32) -> Option<Place> {
+        self.places.get(number as usize).copied()
     }
 
     /// How many there are.
@@ -59,16 +71,17 @@ impl Dictionary {
     }
 
     /// The number of `bytes`, looked for one by one: works without the table, too.
-    pub(super) fn find(&self, heap: &[u8], bytes: &[u8]) -> Option<u32> {
+    pub(super) fn find(&self, heap: &Column<u8>, bytes: &[u8]) -> Option<u32> {
         let fits = |place: &Place| place.length as usize == bytes.len();
         let mut all = self.places.iter().enumerate();
-        let found = all.find(|(_, place)| fits(place) && slice(heap, place) == bytes);
+        let found =
+            all.find(|(_, place)| fits(place) && heap.slice(place.at, place.length) == bytes);
         found.and_then(|(number, _)| u32::try_from(number).ok())
     }
 
-    /// Nothing more will be added; the room goes to `next`, as with [`hand_on`].
+    /// Nothing more will be added; the table goes to `next`, if it has not more than `room_max`
+    /// bytes. So it grows once and not for each segment.
     pub(super) fn close(&mut self, next: &mut Self, room_max: usize) {
-        hand_on(&mut self.places, &mut next.places, room_max);
         let mut table = std::mem::take(&mut self.table);
         if table.allocation_size() <= room_max {
             table.clear();
@@ -76,60 +89,25 @@ impl Dictionary {
         }
     }
 
-    /// Bytes of memory beside the heap.
-    pub(super) fn memory(&self) -> usize {
-        self.places.capacity() * size_of::<Place>() + self.table.allocation_size()
+    /// Bytes of its blocks.
+    #[inline]
+    pub(super) const fn bytes_in_blocks(&self) -> usize {
+        self.places.bytes()
     }
-}
 
-/// Moves what `full` has into memory of just its size and gives `next` the room, if that is not
-/// more than `room_max` bytes. Shrinking would free nothing: an allocator leaves a block where it is
-/// that is more than half full.
-pub(super) fn hand_on<T: Copy>(full: &mut Vec<T>, next: &mut Vec<T>, room_max: usize) {
-    let exact = full.as_slice().to_vec();
-    let mut room = std::mem::replace(full, exact);
-    if room.capacity() * size_of::<T>() <= room_max {
-        room.clear();
-        *next = room;
+    /// Bytes of memory beside blocks.
+    pub(super) fn beside_blocks(&self) -> usize {
+        self.table.allocation_size()
+    }
+
+    /// Gives its blocks back.
+    pub(super) fn give_back(self, blocks: &mut Blocks) {
+        self.places.give_back(blocks);
     }
 }
 
 #[inline]
-fn bytes_of<'a>(places: &[Place], heap: &'a [u8], number: u32) -> &'a [u8] {
+fn bytes_of<'a>(places: &Column<Place>, heap: &'a Column<u8>, number: u32) -> &'a [u8] {
     let place = places.get(number as usize);
-    place.map_or(&[], |place| slice(heap, place))
-}
-
-#[inline]
-fn slice<'a>(heap: &'a [u8], place: &Place) -> &'a [u8] {
-    let at = place.at as usize;
-    heap.get(at..at + place.length as usize).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_full_has_memory_of_its_size_and_the_next_one_its_room() {
-        let mut full = Vec::with_capacity(1000);
-        full.extend(0..600_u32);
-        let mut next = Vec::new();
-
-        hand_on(&mut full, &mut next, 4000);
-
-        assert_eq!((full.len(), full.capacity()), (600, 600));
-        assert_eq!(full, (0..600).collect::<Vec<_>>());
-        assert_eq!((next.len(), next.capacity()), (0, 1000));
-    }
-
-    #[test]
-    fn room_that_one_large_thing_needed_is_not_kept() {
-        let mut full: Vec<u32> = Vec::with_capacity(1001);
-        let mut next = Vec::new();
-
-        hand_on(&mut full, &mut next, 4000);
-
-        assert_eq!((full.capacity(), next.capacity()), (0, 0));
-    }
+    place.map_or(&[], |place| heap.slice(place.at, place.length))
 }

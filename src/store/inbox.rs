@@ -5,8 +5,11 @@
 
 use std::collections::VecDeque;
 
-/// Bytes of a chunk.
-const CHUNK: usize = 256 << 10;
+/// Bytes of a chunk. A few of them go round, and should stay in the processor's nearer memory.
+const CHUNK: usize = 64 << 10;
+
+/// Most chunks kept for later. Memory that is freed and taken again has to be cleared every time.
+const SPARE_MAX: usize = 16;
 
 /// Least and most bytes that may wait; between them it is an eighth of the bound.
 const WAITING: (usize, usize) = (1 << 20, 16 << 20);
@@ -30,7 +33,7 @@ pub(super) enum Accepted {
 pub(super) struct Inbox {
     full: VecDeque<Vec<u8>>,
     open: Vec<u8>,
-    spare: Option<Vec<u8>>,
+    spare: Vec<Vec<u8>>,
     waiting: usize,
     waiting_max: usize,
     /// Spans that were not kept because too many waited.
@@ -42,7 +45,7 @@ impl Inbox {
         Self {
             full: VecDeque::new(),
             open: Vec::new(),
-            spare: None,
+            spare: Vec::new(),
             waiting: 0,
             waiting_max: waiting_max(bytes_max),
             refused_spans: 0,
@@ -88,7 +91,7 @@ impl Inbox {
 
     #[cold]
     fn next_chunk(&mut self, need: usize) {
-        let spare = self.spare.take().filter(|spare| spare.capacity() >= need);
+        let spare = self.spare.pop().filter(|spare| spare.capacity() >= need);
         let next = spare.unwrap_or_else(|| Vec::with_capacity(need.max(CHUNK)));
         let full = std::mem::replace(&mut self.open, next);
         if !full.is_empty() {
@@ -106,7 +109,7 @@ impl Inbox {
         let chunk = match self.full.pop_front() {
             Some(chunk) => chunk,
             None if self.open.is_empty() => return None,
-            None => std::mem::replace(&mut self.open, self.spare.take().unwrap_or_default()),
+            None => std::mem::replace(&mut self.open, self.spare.pop().unwrap_or_default()),
         };
         self.waiting -= chunk.len();
         Some(chunk)
@@ -114,9 +117,9 @@ impl Inbox {
 
     /// Takes a chunk back that was read.
     pub(super) fn give_back(&mut self, mut chunk: Vec<u8>) {
-        if self.spare.is_none() && chunk.capacity() <= 2 * CHUNK {
+        if self.spare.len() < SPARE_MAX && (CHUNK..=2 * CHUNK).contains(&chunk.capacity()) {
             chunk.clear();
-            self.spare = Some(chunk);
+            self.spare.push(chunk);
         }
     }
 }
@@ -163,7 +166,7 @@ mod tests {
         }
 
         assert_eq!(seen, (0..1000).collect::<Vec<_>>());
-        assert_eq!((full, inbox.waiting), (3, 0));
+        assert_eq!((full, inbox.waiting), (15, 0));
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! began in it, nothing points to it any more.
 
 use super::Taken;
-use super::segment::{Draft, Segment, SourceBytes, SpanRef};
+use super::blocks::{Blocks, Queue};
+use super::segment::{Draft, Row, Segment, SourceBytes, SpanRef, Tools};
 use super::wire::{Content, Fields};
 use crate::trace::resource::{SCHEMA_URL, encode_scope};
 use bytes::Bytes;
@@ -28,7 +29,7 @@ const TRACE_SHARE: usize = 8;
 const SPAN_OVERHEAD: usize = 64;
 
 /// A trace.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct TraceRow {
     pub(super) id: [u8; 16],
     /// Nanoseconds since 1970.
@@ -44,7 +45,6 @@ pub(super) struct TraceRow {
     /// How many are not, because the trace had its share.
     pub(super) cut: u32,
     bytes: u32,
-    root_start: u64,
 }
 
 /// The index.
@@ -54,11 +54,15 @@ pub(super) struct Index {
     hasher: RandomState,
     segments: VecDeque<Segment>,
     first_segment: u64,
-    traces: VecDeque<TraceRow>,
+    traces: Queue<TraceRow>,
     first_trace: u64,
     /// Traces by their ids: the lower half of their numbers.
     table: HashTable<u32>,
+    blocks: Blocks,
+    /// Of all segments but the open one, beside blocks.
     closed_bytes: usize,
+    /// Bytes of blocks in use when it was last looked whether the bound holds.
+    checked: usize,
     draft: Draft,
     own: Vec<Own>,
     own_scope: Vec<u8>,
@@ -83,15 +87,18 @@ struct Own {
 
 impl Index {
     pub(super) fn new(bytes_max: usize) -> Self {
+        let blocks = Blocks::for_segments_of(segment_max(bytes_max));
         Self {
             bytes_max,
             hasher: RandomState::default(),
-            segments: VecDeque::from([Segment::new(0, 0, 0)]),
+            segments: VecDeque::from([Segment::new(0, 0, 0, &blocks)]),
             first_segment: 0,
-            traces: VecDeque::new(),
+            traces: Queue::new(&blocks),
             first_trace: 0,
             table: HashTable::new(),
+            blocks,
             closed_bytes: 0,
+            checked: 0,
             draft: Draft::default(),
             own: Vec::new(),
             own_scope: encode_scope(),
@@ -154,7 +161,11 @@ impl Index {
                     let Some(open) = self.segments.back_mut() else {
                         continue;
                     };
-                    let number = open.source(bytes, &self.hasher);
+                    let mut tools = Tools {
+                        blocks: &mut self.blocks,
+                        hasher: &self.hasher,
+                    };
+                    let number = open.source(bytes, &mut tools);
                     source = Some((here, number));
                     number
                 }
@@ -173,13 +184,16 @@ impl Index {
     }
 
     fn take_span(&mut self, span: &[u8], source: u16) -> bool {
-        let here = self.open_segment();
         let mut draft = std::mem::take(&mut self.draft);
         let trace_max = self.bytes_max / TRACE_SHARE;
         let Some(open) = self.segments.back_mut() else {
             return false;
         };
-        let is_valid = open.draft(span, source, &mut draft, &self.hasher);
+        let mut tools = Tools {
+            blocks: &mut self.blocks,
+            hasher: &self.hasher,
+        };
+        let is_valid = open.draft(span, source, &mut draft, &mut tools);
         let (base, id) = (open.trace_base, draft.trace());
         let Some(row) = draft.row().filter(|_| is_valid) else {
             self.draft = draft;
@@ -195,40 +209,58 @@ impl Index {
         } else {
             self.trace_index(id)
         };
-        let Some(open) = self.segments.back_mut() else {
-            return false;
-        };
-        let Some(trace) = self.traces.get_mut(index) else {
-            open.give_up(&mut draft);
-            self.draft = draft;
-            return false;
-        };
         let number = self.first_trace + index as u64;
-        let bytes = trace.bytes.saturating_add(cost);
-        if bytes as usize > trace_max {
-            trace.cut = trace.cut.saturating_add(1);
-            open.give_up(&mut draft);
-            self.draft = draft;
-            return false;
-        }
-        let relative = u32::try_from(number - base).unwrap_or(u32::MAX);
-        let row = open.keep(&mut draft, relative, trace.last);
+        let relative = u32::try_from(number.saturating_sub(base)).unwrap_or(u32::MAX);
+        let kept = self.keep(index, relative, cost, trace_max, &mut draft);
         self.draft = draft;
-        trace.bytes = bytes;
-        trace.spans += 1;
-        trace.start = trace.start.min(start);
-        trace.end = trace.end.max(end);
-        trace.last = SpanRef {
-            segment: here as u32,
-            row,
+        let Some(last) = kept else {
+            return false;
         };
-        if is_root && (trace.root == SpanRef::NONE || start < trace.root_start) {
-            trace.root = trace.last;
-            trace.root_start = start;
+        let earlier = self
+            .traces
+            .get(index)
+            .map_or(SpanRef::NONE, |trace| trace.root);
+        let is_first_root = is_root && self.row(earlier).is_none_or(|root| start < root.start);
+        if let Some(trace) = self.traces.get_mut(index) {
+            trace.start = trace.start.min(start);
+            trace.end = trace.end.max(end);
+            trace.last = last;
+            if is_first_root {
+                trace.root = last;
+            }
         }
         self.next_span += 1;
         self.spans += 1;
         true
+    }
+
+    /// Keeps what was drafted, if its trace has room for it; where.
+    fn keep(
+        &mut self,
+        index: usize,
+        relative: u32,
+        cost: u32,
+        trace_max: usize,
+        draft: &mut Draft,
+    ) -> Option<SpanRef> {
+        let here = self.open_segment();
+        let open = self.segments.back_mut()?;
+        let trace = self.traces.get_mut(index)?;
+        let bytes = trace.bytes.saturating_add(cost);
+        if bytes as usize > trace_max {
+            trace.cut = trace.cut.saturating_add(1);
+            return None;
+        }
+        trace.bytes = bytes;
+        trace.spans += 1;
+        let mut tools = Tools {
+            blocks: &mut self.blocks,
+            hasher: &self.hasher,
+        };
+        Some(SpanRef {
+            segment: here as u32,
+            row: open.keep(draft, relative, trace.last, &mut tools),
+        })
     }
 
     /// Where the trace stands; a new one, if it is not there.
@@ -236,12 +268,8 @@ impl Index {
         if let Some(index) = self.find(id) {
             return index;
         }
-        if self.traces.len() == self.traces.capacity() {
-            // A quarter more at a time: doubling would take from the spans what stands empty.
-            self.traces.reserve_exact(self.traces.len() / 4 + 64);
-        }
         let index = self.traces.len();
-        self.traces.push_back(TraceRow {
+        let new = TraceRow {
             id,
             start: u64::MAX,
             end: 0,
@@ -250,15 +278,16 @@ impl Index {
             spans: 0,
             cut: 0,
             bytes: 0,
-            root_start: u64::MAX,
-        });
+        };
+        self.traces.push_back(new, &mut self.blocks);
         let (traces, hasher, first) = (&self.traces, &self.hasher, self.first_trace as u32);
         let hash_of = |low: &u32| {
             let row = traces.get(low.wrapping_sub(first) as usize);
-            hasher.hash_one(row.map_or([0; 16], |row| row.id))
+            hash_of_id(hasher, row.map_or([0; 16], |row| row.id))
         };
         let low = (self.first_trace as u32).wrapping_add(index as u32);
-        self.table.insert_unique(hasher.hash_one(id), low, hash_of);
+        self.table
+            .insert_unique(hash_of_id(hasher, id), low, hash_of);
         index
     }
 
@@ -269,7 +298,7 @@ impl Index {
             let row = self.traces.get(low.wrapping_sub(first) as usize);
             row.is_some_and(|row| row.id == id)
         };
-        let low = self.table.find(self.hasher.hash_one(id), same)?;
+        let low = self.table.find(hash_of_id(&self.hasher, id), same)?;
         Some(low.wrapping_sub(first) as usize)
     }
 
@@ -280,27 +309,44 @@ impl Index {
 
     /// Begins the next segment if the open one is full; sends the oldest away while the bound is
     /// reached.
+    #[inline]
     fn make_room(&mut self) {
-        let segment_max = self.segment_max();
+        // Between two blocks that are taken nothing changes.
+        if self.checked != self.blocks.used() {
+            self.make_room_now();
+        }
+    }
+
+    #[cold]
+    fn make_room_now(&mut self) {
+        let segment_max = segment_max(self.bytes_max);
         if let Some(open) = self.segments.back_mut()
             && open.is_full(segment_max)
         {
             self.begin_segment();
         }
-        while self.memory() > self.bytes_max && self.segments.len() > 1 {
+        while self.blocks.used() + self.beside_blocks() > self.bytes_max && self.segments.len() > 1
+        {
             self.evict();
         }
+        // Those that are left over may be for other things than those that are wanted.
+        let room = self.bytes_max.saturating_sub(self.beside_blocks());
+        self.blocks.trim(room);
+        self.checked = self.blocks.used();
     }
 
     /// Another bound. What is over it leaves at once.
     pub(super) fn resize(&mut self, bytes_max: usize) {
-        self.bytes_max = bytes_max;
-        if self.memory() > bytes_max {
-            // Also what stands in the open segment has to be able to leave.
-            self.begin_segment();
-            self.make_room();
-            self.traces.shrink_to_fit();
+        if bytes_max == self.bytes_max {
+            return;
         }
+        self.bytes_max = bytes_max;
+        self.blocks.resize(segment_max(bytes_max));
+        let traces = std::mem::replace(&mut self.traces, Queue::new(&self.blocks));
+        self.traces = traces.rebuilt(&mut self.blocks);
+        // Also what stands in the open segment has to be able to leave.
+        self.begin_segment();
+        self.make_room_now();
     }
 
     /// The bound.
@@ -308,20 +354,12 @@ impl Index {
         self.bytes_max
     }
 
-    /// Bytes from which a segment is full.
-    fn segment_max(&self) -> usize {
-        let (least, most) = SEGMENT_BYTES;
-        (self.bytes_max / SEGMENTS_MIN).clamp(least, most)
-    }
-
     fn begin_segment(&mut self) {
         let next_trace = self.first_trace + self.traces.len() as u64;
-        let mut next = Segment::new(self.next_span, next_trace, self.first_trace);
-        // Rooms double, so each may be twice what it held.
-        let room_max = 2 * self.segment_max();
+        let mut next = Segment::new(self.next_span, next_trace, self.first_trace, &self.blocks);
         if let Some(open) = self.segments.back_mut() {
-            open.close(&mut next, room_max);
-            self.closed_bytes += open.memory();
+            open.close(&mut next, segment_max(self.bytes_max));
+            self.closed_bytes += open.beside_blocks();
         }
         self.segments.push_back(next);
     }
@@ -332,18 +370,20 @@ impl Index {
             return;
         };
         self.first_segment += 1;
-        self.closed_bytes -= gone.memory();
+        self.closed_bytes -= gone.beside_blocks();
+        gone.give_back(&mut self.blocks);
         let until = self.segments.front().map_or(0, |next| next.first_trace);
         while self.first_trace < until {
-            let Some(id) = self.traces.front().map(|trace| trace.id) else {
+            let Some(id) = self.traces.get(0).map(|trace| trace.id) else {
                 break;
             };
             let first = self.first_trace as u32;
-            let hash = self.hasher.hash_one(id);
+            let hash = hash_of_id(&self.hasher, id);
             if let Ok(found) = self.table.find_entry(hash, |low| *low == first) {
                 found.remove();
             }
-            let spans = self.traces.pop_front().map_or(0, |trace| trace.spans);
+            let gone = self.traces.pop_front(&mut self.blocks);
+            let spans = gone.map_or(0, |trace| trace.spans);
             self.first_trace += 1;
             self.evicted_traces += 1;
             self.evicted_spans += u64::from(spans);
@@ -353,15 +393,18 @@ impl Index {
 
     /// Bytes of memory, all of it.
     pub(super) fn memory(&self) -> usize {
+        self.blocks.made() + self.beside_blocks()
+    }
+
+    fn beside_blocks(&self) -> usize {
         self.closed_bytes
-            + self.segments.back().map_or(0, Segment::memory)
+            + self.segments.back().map_or(0, Segment::beside_blocks)
             + self.segments.capacity() * size_of::<Segment>()
-            + self.traces.capacity() * size_of::<TraceRow>()
             + self.table.allocation_size()
     }
 
     /// All traces, the oldest first.
-    pub(super) const fn traces(&self) -> &VecDeque<TraceRow> {
+    pub(super) const fn traces(&self) -> &Queue<TraceRow> {
         &self.traces
     }
 
@@ -387,15 +430,48 @@ impl Index {
         Some((index as usize, span.row as usize))
     }
 
-    /// Where the spans of a trace stand, the one that came last first.
-    pub(super) fn spans_of(&self, trace: &TraceRow) -> impl Iterator<Item = (usize, usize)> {
+    /// A span's row.
+    fn row(&self, span: SpanRef) -> Option<&Row> {
+        let (segment, row) = self.resolve(span)?;
+        self.segments.get(segment)?.rows().get(row)
+    }
+
+    /// The spans of a trace and where they stand, the one that came last first.
+    pub(super) fn spans_of(&self, trace: &TraceRow) -> impl Iterator<Item = Found<'_>> {
         let mut next = trace.last;
         std::iter::from_fn(move || {
-            let (segment, row) = self.resolve(next)?;
-            next = self.segments.get(segment)?.rows().get(row)?.previous;
-            Some((segment, row))
+            let (segment, number) = self.resolve(next)?;
+            let row = self.segments.get(segment)?.rows().get(number)?;
+            next = row.previous;
+            Some(Found {
+                segment,
+                number,
+                row,
+            })
         })
     }
+}
+
+/// A span where it stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Found<'a> {
+    /// The place of its segment in [`Index::segments`].
+    pub(super) segment: usize,
+    /// The number of its row there.
+    pub(super) number: usize,
+    /// The row.
+    pub(super) row: &'a Row,
+}
+
+/// Bytes from which a segment is full.
+fn segment_max(bytes_max: usize) -> usize {
+    let (least, most) = SEGMENT_BYTES;
+    (bytes_max / SEGMENTS_MIN).clamp(least, most)
+}
+
+#[inline]
+fn hash_of_id(hasher: &RandomState, id: [u8; 16]) -> u64 {
+    hasher.hash_one(u128::from_ne_bytes(id))
 }
 
 /// A trace's id.

@@ -4,12 +4,14 @@
 //! counted; a trace still receiving spans is nothing special.
 
 mod api;
+mod blocks;
 mod dictionary;
 mod handle;
 mod inbox;
 mod index;
 mod intake;
 mod read;
+mod row;
 mod search;
 mod segment;
 mod shared;
@@ -36,10 +38,10 @@ use std::sync::Arc;
 /// How large the store may become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreSettings {
-    /// Most bytes of memory, records, index and overhead together. Beside it the process needs
-    /// room for spans that wait to be sorted in (half a MiB; under load or during a search up to
-    /// an eighth of the bound, from 1 to 16 MiB), a segment's growth (up to 4 MiB), and what a
-    /// running search holds (about 30 bytes for each span kept).
+    /// Most bytes of memory, records, index and overhead together, also what stands empty in
+    /// blocks. Beside it the process needs room for spans that wait to be sorted in (up to a MiB;
+    /// during a search up to an eighth of the bound, from 1 to 16 MiB), and what a running search
+    /// holds (about 15 bytes for each span kept).
     pub bytes_max: usize,
 }
 

@@ -1,8 +1,8 @@
 //! Spans out of the store, as they came in.
 
 use super::Kept;
-use super::index::{Index, TraceRow};
-use super::segment::{Segment, Source};
+use super::index::{Found, Index, TraceRow};
+use super::segment::{Row, Segment, Source};
 use opentelemetry::trace::TraceId;
 use opentelemetry_proto::tonic::common::v1::{InstrumentationScope, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -17,9 +17,11 @@ const FEW: usize = 16;
 pub(super) fn kept(index: &Index, id: TraceId) -> Option<Kept> {
     let trace = index.traces().get(index.find(id.to_bytes())?)?;
     let mut reader = Reader::default();
-    for (segment, row) in in_order(index, trace) {
-        if let Some(segment) = index.segments().get(segment) {
-            reader.add(segment, row, trace);
+    let mut spans = Vec::new();
+    in_order(index, trace, &mut spans);
+    for span in spans {
+        if let Some(segment) = index.segments().get(span.segment) {
+            reader.add(segment, span.row, trace);
         }
     }
     Some(Kept {
@@ -28,23 +30,20 @@ pub(super) fn kept(index: &Index, id: TraceId) -> Option<Kept> {
     })
 }
 
-/// Where the spans of a trace stand, as they came; what came twice, by the same sender's retry,
-/// once.
-pub(super) fn in_order(index: &Index, trace: &TraceRow) -> Vec<(usize, usize)> {
-    let mut places = Vec::with_capacity(trace.spans as usize);
-    places.extend(index.spans_of(trace));
-    places.reverse();
-    let key = |place: &(usize, usize)| {
-        let row = index.segments().get(place.0)?.rows().get(place.1)?;
-        // Zipkin gives a call's two ends one id; their kinds differ.
-        Some((row.id, row.kind()))
-    };
-    if places.len() <= FEW {
-        let mut seen = [None; FEW];
+/// The spans of a trace, as they came; what came twice, by the same sender's retry, once. They
+/// are put into `spans`, whose room a search uses for one trace after the other.
+pub(super) fn in_order<'a>(index: &'a Index, trace: &TraceRow, spans: &mut Vec<Found<'a>>) {
+    spans.clear();
+    spans.extend(index.spans_of(trace));
+    spans.reverse();
+    // Zipkin gives a call's two ends one id; their kinds differ.
+    let key = |found: &Found<'_>| (found.row.id, found.row.kind());
+    if spans.len() <= FEW {
+        let mut seen = [(0, 0); FEW];
         let mut count = 0;
-        places.retain(|place| {
-            let key = key(place);
-            let is_new = key.is_some() && !seen.iter().take(count).any(|one| *one == key);
+        spans.retain(|found| {
+            let key = key(found);
+            let is_new = !seen.iter().take(count).any(|one| *one == key);
             if is_new && let Some(free) = seen.get_mut(count) {
                 *free = key;
                 count += 1;
@@ -52,10 +51,9 @@ pub(super) fn in_order(index: &Index, trace: &TraceRow) -> Vec<(usize, usize)> {
             is_new
         });
     } else {
-        let mut seen = HashSet::with_capacity(places.len());
-        places.retain(|place| key(place).is_some_and(|key| seen.insert(key)));
+        let mut seen = HashSet::with_capacity(spans.len());
+        spans.retain(|found| seen.insert(key(found)));
     }
-    places
 }
 
 /// Groups spans by resource and by scope.
@@ -67,15 +65,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn add(&mut self, segment: &'a Segment, row: usize, trace: &TraceRow) {
-        let Some(span) = span(segment, row, trace) else {
-            return;
-        };
-        let source = segment.rows().get(row).map(|row| usize::from(row.source));
-        let source = source.and_then(|source| segment.sources().get(source));
+    fn add(&mut self, segment: &'a Segment, row: &Row, trace: &TraceRow) {
+        let source = segment.sources().get(usize::from(row.source));
         let group = source.and_then(|source| self.group(segment, source));
         if let Some(group) = group {
-            group.spans.push(span);
+            group.spans.push(span(segment, row, trace));
         }
     }
 
@@ -107,8 +101,7 @@ impl<'a> Reader<'a> {
 }
 
 /// A span, put together again.
-fn span(segment: &Segment, number: usize, trace: &TraceRow) -> Option<otlp::Span> {
-    let row = segment.rows().get(number)?;
+fn span(segment: &Segment, row: &Row, trace: &TraceRow) -> otlp::Span {
     // What a sender wrote wrong in a field that is kept as it came costs the field, not the span.
     let mut span = otlp::Span::decode(segment.rest(row)).unwrap_or_default();
     span.trace_id = trace.id.to_vec();
@@ -120,8 +113,8 @@ fn span(segment: &Segment, number: usize, trace: &TraceRow) -> Option<otlp::Span
     span.kind = row.kind();
     span.start_time_unix_nano = row.start;
     span.end_time_unix_nano = row.start.saturating_add(row.duration);
-    let pairs = segment.attributes(number).iter();
+    let pairs = segment.attributes(row).iter();
     let pairs = pairs.filter_map(|entry| KeyValue::decode(segment.pair(*entry)).ok());
     span.attributes = pairs.collect();
-    Some(span)
+    span
 }

@@ -4,88 +4,18 @@
 //! kept as they came. An attribute, key and value together, is kept once in a segment: spans of one
 //! edge repeat themselves so much that this takes a quarter of their encoded size. A search answers
 //! a condition once for each attribute kept and then compares numbers. Rows are never changed, so
-//! a segment leaves as a whole and its memory with it.
+//! a segment leaves as a whole and its blocks serve the next one.
+//!
+//! Spans of one edge also repeat the order of their attributes. So what followed an attribute the
+//! last time is looked at first, which spares a hash and a look into the table for nearly each.
 
-use super::dictionary::{Dictionary, hand_on};
-use super::wire::{Content, Fields, pair_key};
+use super::blocks::{Blocks, Column};
+use super::dictionary::{Dictionary, Place};
+pub(super) use super::row::{HAS_EVENTS, HAS_LINKS, Row, SpanRef};
+use super::wire::{Content, Field, Fields, pair_key};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher as _;
-
-/// A span in a segment, wherever it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SpanRef {
-    /// The lower half of the segment's number.
-    pub(super) segment: u32,
-    /// Which row.
-    pub(super) row: u32,
-}
-
-impl SpanRef {
-    /// No span.
-    pub(super) const NONE: Self = Self {
-        segment: u32::MAX,
-        row: u32::MAX,
-    };
-}
-
-/// A span.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
-    /// Its id, as a number in network order.
-    pub(super) id: u64,
-    /// Its parent's id; 0: none.
-    pub(super) parent: u64,
-    /// Nanoseconds since 1970.
-    pub(super) start: u64,
-    /// Nanoseconds.
-    pub(super) duration: u64,
-    /// Its trace's number, counted from [`Segment::trace_base`].
-    pub(super) trace: u32,
-    /// Its name, a text of the segment.
-    pub(super) name: u32,
-    /// Where its attributes begin; they end where those of the next row begin.
-    attributes: u32,
-    /// Where the fields begin that are kept as they came; see there.
-    rest: u32,
-    /// How long these are.
-    rest_length: u32,
-    /// The span of the same trace that came before.
-    pub(super) previous: SpanRef,
-    /// Which source it is from.
-    pub(super) source: u16,
-    /// OTLP's number of its kind, and of its status in the upper half.
-    kind_and_status: u8,
-    /// What the kept fields have: [`HAS_EVENTS`], [`HAS_LINKS`].
-    has: u8,
-}
-
-/// Events among the kept fields.
-pub(super) const HAS_EVENTS: u8 = 1;
-/// Links among the kept fields.
-pub(super) const HAS_LINKS: u8 = 2;
-
-impl Row {
-    /// OTLP's number.
-    pub(super) fn kind(&self) -> i32 {
-        i32::from(self.kind_and_status & 0xf)
-    }
-
-    /// OTLP's number.
-    pub(super) fn status(&self) -> i32 {
-        i32::from(self.kind_and_status >> 4)
-    }
-
-    /// Whether it ended in an error.
-    pub(super) fn is_error(&self) -> bool {
-        self.status() == 2
-    }
-
-    /// Whether its kept fields have one of these.
-    pub(super) fn has(&self, what: u8) -> bool {
-        self.has & what != 0
-    }
-}
 
 /// Who recorded spans: a resource and a scope. All texts of the segment.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -116,12 +46,39 @@ pub(super) struct SourceBytes<'a> {
 /// Most sources of a segment; then the next begins.
 const SOURCES_MAX: usize = 60_000;
 
+/// Kinds of spans: by these it is known what their first attribute was.
+const KINDS: usize = 16;
+
+/// No attribute.
+const NOTHING: u32 = u32::MAX;
+
+/// Field 9 of a span, its length in one byte.
+const ATTRIBUTE: u8 = 9 << 3 | 2;
+
+/// An attribute and where it lies, so that it is compared without a look at what else there is.
+#[derive(Clone, Copy, Debug)]
+struct Follower {
+    entry: u32,
+    place: Place,
+}
+
+impl Follower {
+    /// Equal to nothing: no attribute is as long.
+    const NONE: Self = Self {
+        entry: NOTHING,
+        place: Place {
+            at: 0,
+            length: u32::MAX,
+        },
+    };
+}
+
 /// What a span's fields say, before it has a row.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     trace: [u8; 16],
     row: Option<Row>,
-    attributes_from: usize,
+    attributes: Vec<u32>,
     rest: Vec<u8>,
 }
 
@@ -137,6 +94,12 @@ impl Draft {
     }
 }
 
+/// What writing needs beside the segment.
+pub(super) struct Tools<'a> {
+    pub(super) blocks: &'a mut Blocks,
+    pub(super) hasher: &'a RandomState,
+}
+
 /// The segment.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -146,14 +109,19 @@ pub(super) struct Segment {
     pub(super) first_trace: u64,
     /// The oldest trace there was when it began: rows count from it.
     pub(super) trace_base: u64,
-    rows: Vec<Row>,
-    attributes: Vec<u32>,
-    heap: Vec<u8>,
+    rows: Column<Row>,
+    attributes: Column<u32>,
+    heap: Column<u8>,
     /// Attributes, each an encoded `KeyValue`.
     entries: Dictionary,
     /// The key of each entry, a text.
-    keys: Vec<u32>,
+    keys: Column<u32>,
     texts: Dictionary,
+    /// The attribute that came first in the last span of each kind; then, for each attribute, the
+    /// one that followed it last. Only while the segment is written.
+    followers: Vec<Follower>,
+    /// The kept fields of the last span: a text.
+    last_rest: u32,
     sources: Vec<Source>,
     source_table: HashTable<u16>,
     /// Attributes of each source's resource.
@@ -162,17 +130,19 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    pub(super) fn new(first_span: u64, first_trace: u64, trace_base: u64) -> Self {
+    pub(super) fn new(first_span: u64, first_trace: u64, trace_base: u64, blocks: &Blocks) -> Self {
         Self {
             first_span,
             first_trace,
             trace_base,
-            rows: Vec::new(),
-            attributes: Vec::new(),
-            heap: Vec::new(),
-            entries: Dictionary::default(),
-            keys: Vec::new(),
-            texts: Dictionary::default(),
+            rows: Column::new(blocks),
+            attributes: Column::new(blocks),
+            heap: Column::new(blocks),
+            entries: Dictionary::new(blocks),
+            keys: Column::new(blocks),
+            texts: Dictionary::new(blocks),
+            followers: vec![Follower::NONE; KINDS],
+            last_rest: NOTHING,
             sources: Vec::new(),
             source_table: HashTable::new(),
             resource_entries: Vec::new(),
@@ -181,14 +151,15 @@ impl Segment {
     }
 
     /// The number of a source here.
-    pub(super) fn source(&mut self, bytes: &SourceBytes<'_>, hasher: &RandomState) -> u16 {
-        let mut text = |bytes: &[u8]| self.texts.intern(bytes, &mut self.heap, hasher).0;
+    pub(super) fn source(&mut self, bytes: &SourceBytes<'_>, tools: &mut Tools<'_>) -> u16 {
+        let mut text = |bytes: &[u8]| self.text_number(bytes, tools);
         let source = Source {
             resource: text(bytes.resource),
             resource_schema: text(bytes.resource_schema.as_bytes()),
             scope: text(bytes.scope),
             scope_schema: text(bytes.scope_schema.as_bytes()),
         };
+        let hasher = tools.hasher;
         let hash = hasher.hash_one(&source);
         let sources = &self.sources;
         let same = |number: &u16| sources.get(usize::from(*number)) == Some(&source);
@@ -199,7 +170,7 @@ impl Segment {
         let mut entries = Vec::new();
         for field in Fields::of(bytes.resource) {
             if let (1, Content::Bytes(pair)) = (field.number, field.content) {
-                entries.push(self.entry(pair, hasher));
+                entries.push(self.entry(pair, NOTHING, tools));
             }
         }
         entries.shrink_to_fit();
@@ -213,166 +184,190 @@ impl Segment {
         number
     }
 
-    #[inline]
-    fn entry(&mut self, pair: &[u8], hasher: &RandomState) -> u32 {
-        let (number, is_new) = self.entries.intern(pair, &mut self.heap, hasher);
+    fn text_number(&mut self, text: &[u8], tools: &mut Tools<'_>) -> u32 {
+        let (heap, blocks) = (&mut self.heap, &mut *tools.blocks);
+        self.texts.intern(text, heap, blocks, tools.hasher).0
+    }
+
+    /// The number of an attribute by its hash. What followed `guessed` follows a new one, too: it
+    /// stands where that one stood.
+    fn entry(&mut self, pair: &[u8], guessed: u32, tools: &mut Tools<'_>) -> u32 {
+        let (heap, blocks) = (&mut self.heap, &mut *tools.blocks);
+        let (number, is_new) = self.entries.intern(pair, heap, blocks, tools.hasher);
         if is_new {
-            let key = self.texts.intern(pair_key(pair), &mut self.heap, hasher).0;
-            self.keys.push(key);
+            let key = self.text_number(pair_key(pair), tools);
+            self.keys.push(key, tools.blocks);
+            let follower = self.followers.get(after(guessed)).copied();
+            self.followers.push(follower.unwrap_or(Follower::NONE));
         }
         number
     }
 
-    /// Reads an encoded `Span`; false if it has no valid ids. Its attributes are taken at once, so
-    /// the next thing is [`Self::keep`] or [`Self::give_up`].
+    /// The number of an attribute that stands behind another; `place` is where it is written down
+    /// what stands there.
+    #[inline]
+    fn entry_at(&mut self, place: usize, pair: &[u8], tools: &mut Tools<'_>) -> u32 {
+        let guess = self.followers.get(place).copied();
+        let guess = guess.unwrap_or(Follower::NONE);
+        let Place { at, length } = guess.place;
+        if length as usize == pair.len() && self.heap.slice(at, length) == pair {
+            return guess.entry;
+        }
+        let entry = self.entry(pair, guess.entry, tools);
+        if let (Some(follower), Some(place)) =
+            (self.followers.get_mut(place), self.entries.place(entry))
+        {
+            *follower = Follower { entry, place };
+        }
+        entry
+    }
+
+    /// Reads an encoded `Span`; false if it has no valid ids. Then the next thing is
+    /// [`Self::keep`], or nothing.
     pub(super) fn draft(
         &mut self,
         span: &[u8],
         source: u16,
         draft: &mut Draft,
-        hasher: &RandomState,
+        tools: &mut Tools<'_>,
     ) -> bool {
         draft.rest.clear();
+        draft.attributes.clear();
         draft.row = None;
         draft.trace = [0; 16];
-        draft.attributes_from = self.attributes.len();
-        let mut row = Row {
-            id: 0,
-            parent: 0,
-            start: 0,
-            duration: 0,
-            trace: 0,
-            name: 0,
-            attributes: u32::try_from(self.attributes.len()).unwrap_or(u32::MAX),
-            rest: 0,
-            rest_length: 0,
-            previous: SpanRef::NONE,
-            source,
-            kind_and_status: 0,
-            has: 0,
-        };
+        let mut row = Row::of_source(source);
         let mut end = 0;
         let mut name: &[u8] = &[];
+        let mut place = None;
         let mut fields = Fields::of(span);
-        for field in fields.by_ref() {
-            match (field.number, field.content) {
-                (9, Content::Bytes(pair)) => {
-                    let entry = self.entry(pair, hasher);
-                    self.attributes.push(entry);
-                }
-                (1, Content::Bytes(id)) => draft.trace = id.try_into().unwrap_or_default(),
-                (2, Content::Bytes(id)) => row.id = number(id),
-                (4, Content::Bytes(id)) => row.parent = number(id),
-                (5, Content::Bytes(bytes)) => name = bytes,
-                (6, Content::Varint(kind)) => {
-                    row.kind_and_status |= u8::try_from(kind).map_or(0, |kind| kind.min(15));
-                }
-                (7, Content::Fixed64(nanos)) => row.start = nanos,
-                (8, Content::Fixed64(nanos)) => end = nanos,
-                (other, content) => {
-                    match other {
-                        11 => row.has |= HAS_EVENTS,
-                        13 => row.has |= HAS_LINKS,
-                        15 => row.kind_and_status |= status_code(content) << 4,
-                        _ => {}
+        loop {
+            let pair = if let Some(pair) = fields.next_if_short(ATTRIBUTE) {
+                pair
+            } else {
+                let Some(field) = fields.next() else { break };
+                match (field.number, field.content) {
+                    (9, Content::Bytes(pair)) => pair,
+                    (5, Content::Bytes(bytes)) => {
+                        name = bytes;
+                        continue;
                     }
-                    draft.rest.extend_from_slice(field.raw);
+                    (8, Content::Fixed64(nanos)) => {
+                        end = nanos;
+                        continue;
+                    }
+                    _ => {
+                        read_field(&field, &mut row, draft);
+                        continue;
+                    }
                 }
-            }
+            };
+            let first = usize::from(row.kind_and_status & 0xf);
+            let entry = self.entry_at(place.unwrap_or(first), pair, tools);
+            place = Some(after(entry));
+            draft.attributes.push(entry);
         }
         if fields.is_broken || draft.trace == [0; 16] || row.id == 0 {
-            self.give_up(draft);
             return false;
         }
         row.duration = end.saturating_sub(row.start);
-        row.name = self.texts.intern(name, &mut self.heap, hasher).0;
+        row.name = self.text_number(name, tools);
         draft.row = Some(row);
         true
     }
 
-    /// Takes back what was drafted.
-    pub(super) fn give_up(&mut self, draft: &mut Draft) {
-        self.attributes.truncate(draft.attributes_from);
-        draft.row = None;
-    }
-
     /// Keeps what was drafted; the number of its row.
-    pub(super) fn keep(&mut self, draft: &mut Draft, trace: u32, previous: SpanRef) -> u32 {
-        let number = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        if let Some(mut row) = draft.row.take() {
-            row.trace = trace;
-            row.previous = previous;
-            row.rest = u32::try_from(self.heap.len()).unwrap_or(u32::MAX);
-            row.rest_length = u32::try_from(draft.rest.len()).unwrap_or(0);
-            self.heap.extend_from_slice(&draft.rest);
-            self.rows.push(row);
+    pub(super) fn keep(
+        &mut self,
+        draft: &mut Draft,
+        trace: u32,
+        previous: SpanRef,
+        tools: &mut Tools<'_>,
+    ) -> u32 {
+        let Some(mut row) = draft.row.take() else {
+            return NOTHING;
+        };
+        let is_same = self.last_rest != NOTHING && self.text(self.last_rest) == draft.rest;
+        if !is_same {
+            self.last_rest = self.text_number(&draft.rest, tools);
         }
-        number
+        row.rest = self.last_rest;
+        row.trace = trace;
+        row.previous = previous;
+        row.attributes = self.attributes.append(&draft.attributes, tools.blocks);
+        row.attributes_count = u32::try_from(draft.attributes.len()).unwrap_or(0);
+        self.rows.push(row, tools.blocks)
     }
 
-    /// No room is kept for more: it goes to `next`, each part unless it is more than `room_max`
-    /// bytes. So rooms grow once and not for each segment.
+    /// Nothing more will be written. The tables that only writing needs go to `next`, each unless
+    /// it is more than `room_max` bytes.
     pub(super) fn close(&mut self, next: &mut Self, room_max: usize) {
-        hand_on(&mut self.rows, &mut next.rows, room_max);
-        hand_on(&mut self.attributes, &mut next.attributes, room_max);
-        hand_on(&mut self.heap, &mut next.heap, room_max);
         self.entries.close(&mut next.entries, room_max);
-        hand_on(&mut self.keys, &mut next.keys, room_max);
         self.texts.close(&mut next.texts, room_max);
+        let mut followers = std::mem::take(&mut self.followers);
+        if followers.capacity() * size_of::<Follower>() <= room_max {
+            followers.clear();
+            followers.resize(KINDS, Follower::NONE);
+            next.followers = followers;
+        }
         self.sources.shrink_to_fit();
         self.source_table = HashTable::new();
         self.resource_entries.shrink_to_fit();
     }
 
     /// Whether the next span belongs into another one: it has `bytes_max`, or no room for sources.
+    #[inline]
     pub(super) fn is_full(&self, bytes_max: usize) -> bool {
-        let filled = self.heap.len()
-            + self.rows.len() * size_of::<Row>()
-            + self.attributes.len() * size_of::<u32>()
-            + self.entries.len() * 3 * size_of::<u32>();
+        let filled = self.rows.bytes()
+            + self.attributes.bytes()
+            + self.heap.bytes()
+            + self.entries.bytes_in_blocks()
+            + self.keys.bytes()
+            + self.texts.bytes_in_blocks();
         filled >= bytes_max || self.sources.len() >= SOURCES_MAX
     }
 
-    /// Bytes of memory.
-    pub(super) fn memory(&self) -> usize {
+    /// Bytes of memory beside blocks.
+    pub(super) fn beside_blocks(&self) -> usize {
         size_of::<Self>()
-            + self.rows.capacity() * size_of::<Row>()
-            + self.attributes.capacity() * size_of::<u32>()
-            + self.heap.capacity()
-            + self.entries.memory()
-            + self.keys.capacity() * size_of::<u32>()
-            + self.texts.memory()
+            + self.entries.beside_blocks()
+            + self.texts.beside_blocks()
+            + self.followers.capacity() * size_of::<Follower>()
             + self.sources.capacity() * size_of::<Source>()
             + self.source_table.allocation_size()
             + self.resource_entries.capacity() * size_of::<Vec<u32>>()
             + self.resource_entries_bytes
     }
 
+    /// Gives its blocks back.
+    pub(super) fn give_back(self, blocks: &mut Blocks) {
+        self.rows.give_back(blocks);
+        self.attributes.give_back(blocks);
+        self.heap.give_back(blocks);
+        self.entries.give_back(blocks);
+        self.keys.give_back(blocks);
+        self.texts.give_back(blocks);
+    }
+
     // --- Reading ---------------------------------------------------------------------------------
 
-    pub(super) fn rows(&self) -> &[Row] {
+    pub(super) const fn rows(&self) -> &Column<Row> {
         &self.rows
     }
 
     /// The attributes of a row, by number.
     #[inline]
-    pub(super) fn attributes(&self, row: usize) -> &[u32] {
-        let begin = self.rows.get(row).map_or(0, |row| row.attributes as usize);
-        let end = self.rows.get(row + 1).map(|next| next.attributes as usize);
-        let end = end.unwrap_or(self.attributes.len());
-        self.attributes.get(begin..end).unwrap_or_default()
+    pub(super) fn attributes(&self, row: &Row) -> &[u32] {
+        self.attributes.slice(row.attributes, row.attributes_count)
     }
 
     /// The attributes of all rows, by number.
-    pub(super) fn all_attributes(&self) -> &[u32] {
-        &self.attributes
+    pub(super) fn all_attributes(&self) -> impl Iterator<Item = &u32> {
+        self.attributes.iter()
     }
 
     /// The fields of a span that are kept as they came: all that [`Row`] has not.
     pub(super) fn rest(&self, row: &Row) -> &[u8] {
-        let at = row.rest as usize;
-        let rest = self.heap.get(at..at + row.rest_length as usize);
-        rest.unwrap_or_default()
+        self.text(row.rest)
     }
 
     /// An attribute, an encoded `KeyValue`.
@@ -381,7 +376,7 @@ impl Segment {
     }
 
     /// The key of each attribute, a text.
-    pub(super) fn keys(&self) -> &[u32] {
+    pub(super) const fn keys(&self) -> &Column<u32> {
         &self.keys
     }
 
@@ -409,6 +404,34 @@ impl Segment {
     pub(super) fn resource_attributes(&self, source: u16) -> &[u32] {
         let found = self.resource_entries.get(usize::from(source));
         found.map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Where it is written down what follows an attribute.
+#[inline]
+const fn after(entry: u32) -> usize {
+    KINDS + entry as usize
+}
+
+/// A field of a span that is neither its name, nor its end, nor an attribute.
+fn read_field(field: &Field<'_>, row: &mut Row, draft: &mut Draft) {
+    match (field.number, field.content) {
+        (1, Content::Bytes(id)) => draft.trace = id.try_into().unwrap_or_default(),
+        (2, Content::Bytes(id)) => row.id = number(id),
+        (4, Content::Bytes(id)) => row.parent = number(id),
+        (6, Content::Varint(kind)) => {
+            row.kind_and_status |= u8::try_from(kind).map_or(0, |kind| kind.min(15));
+        }
+        (7, Content::Fixed64(nanos)) => row.start = nanos,
+        (other, content) => {
+            match other {
+                11 => row.has |= HAS_EVENTS,
+                13 => row.has |= HAS_LINKS,
+                15 => row.kind_and_status |= status_code(content) << 4,
+                _ => {}
+            }
+            draft.rest.extend_from_slice(field.raw);
+        }
     }
 }
 

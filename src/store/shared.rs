@@ -260,7 +260,7 @@ fn figures(index: &Index, refused: u64) -> StoreStats {
         refused_spans: index.refused_spans + refused,
         began: index
             .traces()
-            .front()
+            .get(0)
             .map(|trace| Timestamp::from_unix_nanos(trace.start)),
     }
 }
@@ -277,7 +277,7 @@ pub(super) fn since(index: &Index, sequence: u64, limit: usize) -> Changes {
         }
         let known = sequence.saturating_sub(segment.first_span);
         let known = usize::try_from(known).unwrap_or(usize::MAX);
-        for row in segment.rows().iter().skip(known) {
+        for row in segment.rows().iter_from(known) {
             let trace = index.trace_of(segment, row.trace);
             if let Some(trace) = trace.and_then(|trace| index.traces().get(trace))
                 && seen.insert(trace.id)

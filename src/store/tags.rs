@@ -90,7 +90,7 @@ fn of_spans(segment: &Segment, name: &str, all: &mut Gathered<Value>) {
         }
     });
     if !shared.is_empty() {
-        let used = segment.all_attributes().iter();
+        let used = segment.all_attributes();
         entries.extend(used.filter(|entry| shared.contains(entry)));
     }
     for entry in entries {

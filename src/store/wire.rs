@@ -41,6 +41,19 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// What the next field holds, if its tag is this one byte and its length has one, too.
+    #[inline]
+    pub(super) fn next_if_short(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let (head, tail) = self.rest.split_first_chunk::<2>()?;
+        let [found, length] = *head;
+        if found != tag || length >= 0x80 {
+            return None;
+        }
+        let (content, tail) = tail.split_at_checked(usize::from(length))?;
+        self.rest = tail;
+        Some(content)
+    }
+
     #[inline]
     fn read(&mut self) -> Option<Field<'a>> {
         let all = self.rest;

@@ -32,4 +32,4 @@ pub(crate) mod percent;
 mod wire;
 
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;

@@ -54,7 +54,7 @@ pub(super) fn attribute(span: &Span, key: &str) -> Option<Value> {
 }
 
 /// All attributes as `key=value` lines, in their order.
-pub(super) fn lines(span: &Span) -> Vec<String> {
+pub(crate) fn lines(span: &Span) -> Vec<String> {
     let line =
         |attribute: &KeyValue| format!("{}={}", attribute.key, text(attribute.value.as_ref()));
     span.attributes.iter().map(line).collect()

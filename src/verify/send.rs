@@ -1,6 +1,6 @@
 //! One request, and the account that comes back.
 
-use super::arrival::{self, Account, Inquiry, Nonce, Opened, Secret};
+use super::arrival::{self, Account, Inquiry, Nonce, Opened, SharedSecret};
 use super::compare::Line;
 use super::echo::Echo;
 use super::message;
@@ -25,7 +25,7 @@ const POSTED: &[u8] = b"edgespan verify\n";
 #[derive(Clone, Debug)]
 pub enum Behind {
     /// An edgespan with this secret.
-    Edgespan(Box<Secret>),
+    Edgespan(Box<SharedSecret>),
     /// A service that echoes.
     Echo(Echo),
 }
@@ -112,7 +112,7 @@ impl Sender {
     }
 
     /// `?redirect=1`, and then where it leads.
-    async fn redirected(&self, secret: &Secret, way: Way, headers: &HeaderMap) -> Read {
+    async fn redirected(&self, secret: &SharedSecret, way: Way, headers: &HeaderMap) -> Read {
         let query = format!("?{}=1", arrival::REDIRECT_KEY);
         let first = self.ask(secret, way, headers, &query).await;
         let (answer, _) = match first {
@@ -140,7 +140,13 @@ impl Sender {
             .await
     }
 
-    async fn account(&self, secret: &Secret, way: Way, headers: &HeaderMap, query: &str) -> Read {
+    async fn account(
+        &self,
+        secret: &SharedSecret,
+        way: Way,
+        headers: &HeaderMap,
+        query: &str,
+    ) -> Read {
         match self.ask(secret, way, headers, query).await {
             Ok((answer, nonce)) => self.read_account(secret, way, &answer, nonce),
             Err(obstacle) => Read::nothing(obstacle),
@@ -150,7 +156,7 @@ impl Sender {
     /// Asks for an account: signed, with a nonce that no cache can know.
     async fn ask(
         &self,
-        secret: &Secret,
+        secret: &SharedSecret,
         way: Way,
         headers: &HeaderMap,
         query: &str,
@@ -169,7 +175,7 @@ impl Sender {
             .map_err(|error| Obstacle::of_error(&error))
     }
 
-    fn read_account(&self, secret: &Secret, way: Way, answer: &Answer, nonce: Nonce) -> Read {
+    fn read_account(&self, secret: &SharedSecret, way: Way, answer: &Answer, nonce: Nonce) -> Read {
         let header = answer.headers.get(arrival::SIGNATURE_HEADER);
         let signature = header.and_then(|value| value.to_str().ok());
         let opened = if way == Way::WebSocket {
@@ -287,7 +293,7 @@ impl Sender {
 }
 
 impl Told {
-    fn of(account: Account, secret: &Secret) -> Self {
+    fn of(account: Account, secret: &SharedSecret) -> Self {
         Self {
             reached: Some(Reached {
                 listener: account.listener,

@@ -1,7 +1,7 @@
 //! The same check again and again, for a process that runs anyway.
 
 use super::allow::Allowance;
-use super::arrival::Secret;
+use super::arrival::SharedSecret;
 use super::changes::State;
 use super::choice;
 use super::report::Report;
@@ -25,7 +25,7 @@ pub struct WatchSettings {
     /// The public address.
     pub url: url::Url,
     /// The secret of the edgespan behind.
-    pub secret: WatchSecret,
+    pub secret: SharedSecret,
     /// From the end of one run to the next.
     pub every: Duration,
     /// For each request.
@@ -39,12 +39,6 @@ pub struct WatchSettings {
     /// Sent with every request and not looked for, such as a service token.
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
-
-/// A secret that settings can be compared by.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WatchSecret(pub Secret);
-
-impl Eq for WatchSecret {}
 
 impl WatchSettings {
     /// The run. Words of `only` that name nothing, which the configuration refuses, name nothing
@@ -63,7 +57,7 @@ impl WatchSettings {
             sender: Sender {
                 client: Client::new(&settings)?,
                 url: self.url.clone(),
-                behind: Behind::Edgespan(Box::new(self.secret.0.clone())),
+                behind: Behind::Edgespan(Box::new(self.secret.clone())),
                 always: self.headers.clone(),
                 timeout: self.timeout,
             },

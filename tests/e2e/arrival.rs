@@ -6,7 +6,7 @@ use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
 use crate::support::websocket::{Http, closed, open};
 use edgespan::verify::arrival::{
-    Account, BODY_BYTES_MAX, Fidelity, Inquiry, Nonce, Opened, PATH, Secret,
+    Account, BODY_BYTES_MAX, Fidelity, Inquiry, Nonce, Opened, PATH, SharedSecret,
 };
 use futures_util::StreamExt;
 use http::Method;
@@ -15,8 +15,8 @@ use tokio::net::TcpStream;
 
 const SECRET: &str = "a secret that both ends know";
 
-fn secret() -> Secret {
-    Secret::new(SECRET.as_bytes()).unwrap()
+fn secret() -> SharedSecret {
+    SharedSecret::new(SECRET.as_bytes()).unwrap()
 }
 
 fn now() -> u64 {
@@ -24,7 +24,7 @@ fn now() -> u64 {
 }
 
 /// The value of `x-edgespan-verify`, and the nonce within.
-fn question(secret: &Secret, method: &Method, at: u64) -> (String, String) {
+fn question(secret: &SharedSecret, method: &Method, at: u64) -> (String, String) {
     let nonce = Nonce::fresh().unwrap();
     let value = Inquiry::sign(secret, method, at, nonce).unwrap();
     (value.to_str().unwrap().to_owned(), nonce.to_string())
@@ -211,7 +211,7 @@ async fn without_a_signature_the_path_is_one_like_any_other() {
     let (told, none) = (told("").start().await, Setup::new("").start().await);
     let elsewhere = get(told.address, "/.well-known/edgespan/nothing", &[]).await;
     let (signed, _) = ask(&Method::GET);
-    let other = Secret::new(b"a secret of somebody else").unwrap();
+    let other = SharedSecret::new(b"a secret of somebody else").unwrap();
     let (foreign, _) = question(&other, &Method::GET, now());
     let (post, _) = ask(&Method::POST);
     let cut = &signed[..signed.len() - 1];
@@ -318,7 +318,7 @@ async fn too_many_questions_are_told_when_to_come_again_and_strangers_use_up_not
 #[tokio::test]
 async fn a_secret_is_replaced_without_a_moment_in_which_neither_counts() {
     let mut proxy = told("").start().await;
-    let new = Secret::new(b"the secret that comes next").unwrap();
+    let new = SharedSecret::new(b"the secret that comes next").unwrap();
     let both = Setup::new("arrival: {secrets: [{env: SECRET}, {env: NEW}]}")
         .variable("SECRET", SECRET)
         .variable("NEW", "the secret that comes next\n");

@@ -89,6 +89,18 @@ const actions = {
     const one = await tab(who, name);
     return { value: await one.page.evaluate(script) };
   },
+  // The document in the last frame of the page, after a click in it if there is one to do.
+  async frame({ who, tab: name, selector }) {
+    const { page } = await tab(who, name);
+    const frame = page.frames().at(-1);
+    if (selector) {
+      const arrived = page.waitForEvent('framenavigated', { timeout: PATIENCE });
+      await frame.locator(selector).first().click();
+      await arrived;
+    }
+    await frame.waitForLoadState('load');
+    return { value: { url: frame.url(), text: await frame.locator('body').innerText() } };
+  },
   async state({ who, tab: name }) {
     return shown(await tab(who, name));
   },

@@ -111,6 +111,11 @@ class Tab:
         """What a script of the document gives."""
         return self._ask(do="run", script=script)["value"]
 
+    def frame(self, click=None):
+        """Address and text of the last frame in it, after a click there."""
+        document = self._ask(do="frame", **({"selector": click} if click else {}))["value"]
+        return document["url"], document["text"]
+
     def look(self):
         """The document as it is now."""
         return self._shown(self._ask(do="state"))

@@ -19,8 +19,12 @@ VENV = CACHE / "venv"
 
 # The Debian package that brings each command, or a file that stands for what has no command.
 DEBIAN = {
+    "/usr/share/doc/libcrypt-openssl-bignum-perl": "libcrypt-openssl-bignum-perl",
+    "/usr/share/doc/libcrypt-openssl-rsa-perl": "libcrypt-openssl-rsa-perl",
+    "/usr/share/doc/libcrypt-openssl-x509-perl": "libcrypt-openssl-x509-perl",
     "/usr/share/lemonldap-ng/portal/htdocs/index.psgi": "liblemonldap-ng-portal-perl",
     "/usr/share/perl5/GD/SecurityImage.pm": "libgd-securityimage-perl",
+    "/usr/share/perl5/IO/String.pm": "libio-string-perl",
     "/usr/share/perl5/Image/Magick.pm": "libimage-magick-perl",
     "/usr/share/perl5/String/Random.pm": "libstring-random-perl",
     "chromium": "chromium",

@@ -4,6 +4,8 @@ use super::facts::{self, Evidence, Explanation};
 use super::{Question, hosted};
 use crate::app::build::{self, StartError};
 use crate::app::parts::{self, Clusters};
+use crate::auth::Means;
+use crate::auth::provider::{KeySource, ProviderSettings};
 use crate::clock::Stopwatch;
 use crate::config::Plan;
 use crate::listener::{ConnInfo, Dialect, ListenerSettings, Place, TlsInfo};
@@ -25,6 +27,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -202,7 +205,32 @@ fn rehearsal_of(plan: &Plan, stage: &Arc<Stage>) -> Plan {
         limit.store = RateLimitStore::Local;
     }
     plan.redis = None;
+    for policy in &mut plan.policies {
+        ask_no_issuer(&mut policy.means);
+    }
     plan
+}
+
+/// Keys in a file are read; nobody is asked for any others, nor about tokens.
+fn ask_no_issuer(means: &mut Means) {
+    let issuers: Vec<&mut ProviderSettings> = match means {
+        Means::Jwt(jwt) => {
+            let issuers = jwt.issuers.iter_mut();
+            issuers
+                .map(|one| {
+                    one.introspection = None;
+                    &mut one.provider
+                })
+                .collect()
+        }
+        Means::Oidc(oidc) => vec![&mut oidc.provider],
+        _ => Vec::new(),
+    };
+    for issuer in issuers {
+        if !matches!(issuer.keys, KeySource::File(_)) {
+            issuer.keys = KeySource::File(PathBuf::new());
+        }
+    }
 }
 
 /// What was seen behind the curtain.

@@ -23,8 +23,6 @@ use url::Url;
 const FRESH_MIN: Duration = Duration::from_mins(1);
 /// How much longer than a call may take its end is waited for.
 const GRACE: Duration = Duration::from_millis(500);
-/// Largest file of keys, in bytes.
-const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What is known of a provider.
 pub(super) struct Desk {
@@ -263,8 +261,9 @@ fn lifetime(headers: &HeaderMap, refresh: Duration) -> Duration {
 async fn from_file(path: PathBuf) -> Result<Reply, ProviderError> {
     let read = spawn_blocking(move || {
         let size = std::fs::metadata(&path)?.len();
-        if size > FILE_BYTES_MAX {
-            let text = format!("it is larger than {FILE_BYTES_MAX} bytes");
+        let most = KeySource::FILE_BYTES_MAX;
+        if size > most {
+            let text = format!("it is larger than {most} bytes");
             return Err(std::io::Error::other(text));
         }
         std::fs::read(&path)
@@ -282,4 +281,34 @@ async fn from_file(path: PathBuf) -> Result<Reply, ProviderError> {
         headers: HeaderMap::new(),
         body: body.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+    use http::header::CACHE_CONTROL;
+
+    #[track_caller]
+    fn check(control: Option<&'static str>, refresh_secs: u64, expected_secs: u64) {
+        let mut headers = HeaderMap::new();
+        if let Some(control) = control {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+        }
+        let lifetime = lifetime(&headers, Duration::from_secs(refresh_secs));
+        assert_eq!(lifetime.as_secs(), expected_secs, "{control:?}");
+    }
+
+    #[test]
+    fn keys_are_used_as_long_as_they_say_within_a_minute_and_the_setting() {
+        check(None, 3_600, 3_600);
+        check(Some("public, max-age=600"), 3_600, 600);
+        check(Some("max-age=86400"), 3_600, 3_600);
+        check(Some("max-age=60"), 3_600, 60);
+        check(Some("max-age=59"), 3_600, 60);
+        check(Some("max-age=0"), 3_600, 60);
+        check(Some("no-store"), 3_600, 60);
+        check(Some("max-age=x"), 3_600, 60);
+        check(Some("max-age=600"), 30, 30);
+    }
 }

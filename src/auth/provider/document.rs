@@ -10,9 +10,10 @@ use super::line::{Exchanged, Seen};
 use crate::auth::cache::Origin;
 use crate::clock;
 use arc_swap::ArcSwapOption;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 /// How long nobody who waits asks again after a failure while nothing is known: a provider that
@@ -28,6 +29,8 @@ const LONG: Duration = Duration::from_hours(24 * 365);
 pub(super) struct Document<T> {
     known: ArcSwapOption<Known<T>>,
     flights: Mutex<Flights<T>>,
+    /// Told whenever it was fetched.
+    came: Notify,
 }
 
 /// As it was fetched last.
@@ -129,6 +132,7 @@ impl<T> Document<T> {
                 rest_until: None,
                 failed: None,
             }),
+            came: Notify::new(),
         })
     }
 
@@ -143,6 +147,19 @@ impl<T> Document<T> {
             .load()
             .as_ref()
             .map(|known| Arc::clone(&known.value))
+    }
+
+    /// Waits until something is known.
+    pub(super) async fn came(&self) {
+        loop {
+            let mut came = pin!(self.came.notified());
+            // From here on nothing that comes is missed.
+            came.as_mut().enable();
+            if self.known.load().is_some() {
+                return;
+            }
+            came.await;
+        }
     }
 
     fn flights(&self) -> MutexGuard<'_, Flights<T>> {
@@ -205,6 +222,7 @@ impl<T> Lead<T> {
             let value = Arc::new(value);
             let known = Known::now(Arc::clone(&value), fresh_for);
             self.document.known.store(Some(known));
+            self.document.came.notify_waiters();
             value
         });
         // Before all who wait go on: what they find then is at rest.

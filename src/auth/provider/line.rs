@@ -5,7 +5,9 @@ use super::ProviderError;
 use super::settings::ProviderSettings;
 use crate::auth::call::chain;
 use crate::auth::recorder::{CallSpan, DecisionSpan};
-use crate::client::{Answer, Client, ClientError, ClientTlsSettings, Manner, Speak, Target};
+use crate::client::{
+    Answer, Client, ClientError, ClientTlsSettings, KeptClient, Manner, Speak, Target,
+};
 use crate::clock;
 use crate::telemetry::metrics::{
     ExemplarIds, ProviderCall, ProviderCounts, ProviderObservation, ProviderOutcome,
@@ -73,8 +75,9 @@ pub(super) struct Line {
     peer: Box<str>,
     tls: ClientTlsSettings,
     timeout: Duration,
-    /// With what the certificates were when it was made; None: to be made.
-    client: ArcSwapOption<Client>,
+    plain: Arc<KeptClient>,
+    /// By what the certificates were when it was made; None: to be made.
+    secured: ArcSwapOption<KeptClient>,
     pub(super) counts: Arc<ProviderCounts>,
     /// Calls of each kind that failed in a row: the first is logged, and the one that ends them.
     failing: [AtomicU64; 8],
@@ -149,7 +152,8 @@ impl Line {
             peer: host.unwrap_or_else(|| Box::from(&*settings.issuer)),
             tls: settings.tls.clone(),
             timeout: settings.timeout,
-            client: ArcSwapOption::empty(),
+            plain: Arc::new(KeptClient::new(Client::without_tls())),
+            secured: ArcSwapOption::empty(),
             counts,
             failing: Default::default(),
         }
@@ -264,11 +268,11 @@ impl Line {
 
     async fn send(&self, question: Question) -> Result<Answer, (&'static str, ProviderError)> {
         let Question {
+            call,
             method,
             url,
             mut headers,
             body,
-            ..
         } = question;
         let target = Target::of(&url).map_err(|error| {
             let text = format!("its address cannot be asked: {error}");
@@ -283,23 +287,28 @@ impl Line {
             timeout: self.timeout,
             body_bytes_max: ANSWER_BYTES_MAX,
         };
-        let asked = client.ask(&target, method, headers, body, manner).await;
-        asked.map_err(|error| {
+        let asked = client.ask(
+            &target,
+            (method, headers, body),
+            manner,
+            is_repeatable(call),
+        );
+        asked.await.map_err(|error| {
             let is_tls = matches!(error, ClientError::Tls { .. });
             if is_tls {
                 // The certificates may be others by now.
-                self.client.store(None);
+                self.secured.store(None);
             }
             (kind_of(&error), unavailable(&error))
         })
     }
 
     /// A client by the certificates as they are when it is made.
-    async fn client(&self, tls: bool) -> Result<Arc<Client>, (&'static str, ProviderError)> {
+    async fn client(&self, tls: bool) -> Result<Arc<KeptClient>, (&'static str, ProviderError)> {
         if !tls {
-            return Ok(Arc::new(Client::without_tls()));
+            return Ok(Arc::clone(&self.plain));
         }
-        if let Some(client) = self.client.load_full() {
+        if let Some(client) = self.secured.load_full() {
             return Ok(client);
         }
         let settings = self.tls.clone();
@@ -308,14 +317,14 @@ impl Line {
         let client = made
             .map_err(|panicked| unusable(&panicked))?
             .map_err(|error| unusable(&error))?;
-        let client = Arc::new(client);
-        self.client.store(Some(Arc::clone(&client)));
+        let client = Arc::new(KeptClient::new(client));
+        self.secured.store(Some(Arc::clone(&client)));
         Ok(client)
     }
 
     /// Certificates are renewed: the next call reads them again.
     pub(super) fn forget_certificates(&self) {
-        self.client.store(None);
+        self.secured.store(None);
     }
 
     /// Logs the first failure of each kind of call, and its end.
@@ -345,6 +354,14 @@ impl Line {
             }
         }
     }
+}
+
+/// Whether it does no harm twice. A code and a refresh token count once.
+const fn is_repeatable(call: ProviderCall) -> bool {
+    !matches!(
+        call,
+        ProviderCall::Token | ProviderCall::Refresh | ProviderCall::Par
+    )
 }
 
 /// Whether the provider does not take us for the client that we say we are.

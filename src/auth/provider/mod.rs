@@ -15,6 +15,9 @@ mod proof;
 mod reply;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use calls::{ProviderError, Tokens};
 pub use metadata::Metadata;
 pub use reply::error_word;
@@ -87,6 +90,11 @@ impl Provider {
             (false, true) => return None,
         };
         Some(Arc::from(what))
+    }
+
+    /// Waits until its keys are there.
+    pub async fn came(&self) {
+        self.desk.keys.came().await;
     }
 
     /// What it says of itself. Waits for whoever fetches it, if nobody has yet.

@@ -46,6 +46,11 @@ pub enum KeySource {
     File(PathBuf),
 }
 
+impl KeySource {
+    /// Largest file of keys, in bytes.
+    pub const FILE_BYTES_MAX: u64 = 1024 * 1024;
+}
+
 /// Addresses of a provider that the file gives, for one that does not tell them, or tells others
 /// than we can reach.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -14,7 +14,7 @@ mod yaml;
 pub use traffic::traffic;
 pub use yaml::config_text;
 
-use crate::idp::{Client, IdentityProvider, Proof, Redirect, Settings, SigningAlgorithm};
+use crate::idp::{Client, IdentityProvider, Proof, Redirect, Settings};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::net::TcpListener;
@@ -46,7 +46,6 @@ impl Services {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         // Cookies ignore ports: the gateway's begin with `edgespan`.
         let settings = Settings {
-            algorithms: vec![SigningAlgorithm::Es256, SigningAlgorithm::Rs256],
             cookie: "demo-provider".to_owned(),
             ..Settings::default()
         };

@@ -11,6 +11,9 @@ pub(super) fn asked_text(asked: &AskedFact) -> String {
         ..
     } = asked;
     let why = match (&asked.question, &asked.reason) {
+        (None, Some(reason)) if *means == "jwt" && reason == "unavailable" => {
+            "not verified: its issuer is not asked for keys here".to_owned()
+        }
         (Some(_), None) => format!("assumed to {decision}"),
         (_, Some(reason)) => format!("{decision}, {reason}"),
         (None, None) => decision.clone(),

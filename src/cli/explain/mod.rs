@@ -9,6 +9,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub(super) use json::schema;
+
 use super::failure::{ExitStatus, Failure};
 use super::style::Surface;
 use crate::app::explain::{ExplainError, Question, explain};

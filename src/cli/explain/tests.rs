@@ -1,6 +1,7 @@
 //! What `explain` says, literally.
 
 use super::*;
+use crate::cli::holds::check;
 use crate::cli::style::{Glyphs, Paint};
 use clap::Parser;
 use std::fs;
@@ -125,7 +126,7 @@ fn a_pasted_curl_line_is_explained_and_its_secrets_are_not_shown() {
 
     assert!(text.contains("route      all-api"), "{text}");
     assert!(!text.contains("hunter2") && !json.contains("hunter2"));
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let json = check(&json, super::schema());
     assert_eq!(json["route"]["name"], "all-api");
     assert_eq!(json["route"]["line"], 12);
     assert_eq!(json["upstream"]["endpoints"][0], "http://127.0.0.1:3000");
@@ -158,7 +159,7 @@ routes:
     let json = explained_by(guarded, 80, &["http://a.example/app", "--json"], "").unwrap();
     let refused = explained_by(guarded, 80, &["http://a.example/inside"], "").unwrap();
 
-    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let json = check(&json, super::schema());
     assert!(
         passed.contains("auth       office  ip  abstain, forbidden "),
         "{passed}"

@@ -7,12 +7,15 @@ mod tests;
 mod text;
 mod xml;
 
+pub(super) use json::schema;
+
 use super::failure::{ExitStatus, Failure};
 use super::style::process_variable;
 use super::trace::source::{SourceArgs, TOKEN_VARIABLE};
+use super::trust::TrustArgs;
 use super::{Console, answer, say};
 use crate::backend::Address;
-use crate::client::{Client, ClientTlsSettings, Target};
+use crate::client::Target;
 use crate::config::{Environment, LoadedProbe, load_probe};
 use crate::probe::{End, Outcome, Plan, RemoteSpans, Runner, SpanSource};
 use std::path::PathBuf;
@@ -35,9 +38,9 @@ pub struct ProbeArgs {
     /// file's `spans.from`] [default: http://127.0.0.1:9901]
     #[arg(long, value_name = "URL")]
     pub spans: Option<Address>,
-    /// Authorities in PEM instead of the machine's
-    #[arg(long, value_name = "FILE")]
-    pub ca: Option<PathBuf>,
+    /// Whose certificates are believed.
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Only tell what is wrong with the file; nothing is sent
     #[arg(long, conflicts_with_all = ["json", "junit"])]
     pub check: bool,
@@ -128,19 +131,7 @@ fn base(text: &str) -> Result<Url, Failure> {
 }
 
 fn runner(args: &ProbeArgs, plan: &Plan, base: Option<Url>) -> Result<Runner, Failure> {
-    let settings = ClientTlsSettings {
-        ca: args.ca.clone(),
-        identity: None,
-    };
-    let client = match Client::new(&settings) {
-        Ok(client) => client,
-        // A container may have no authorities, and plain HTTP needs none.
-        Err(_) if args.ca.is_none() => Client::without_tls(),
-        Err(error) => {
-            let message = "the authorities of --ca cannot be used";
-            return Err(Failure::new(ExitStatus::Usage, message).because(error));
-        }
-    };
+    let client = args.trust.client_or_plain()?;
     let spans: Option<Arc<dyn SpanSource>> = if plan.asks_for_spans() {
         Some(Arc::new(source(args, plan)?))
     } else {
@@ -171,7 +162,7 @@ fn source(args: &ProbeArgs, plan: &Plan) -> Result<RemoteSpans, Failure> {
         url: url.clone(),
         headers: Vec::new(),
         tenant: None,
-        ca: args.ca.clone(),
+        trust: args.trust.clone(),
     };
     let access = asked.access(process_variable(TOKEN_VARIABLE).as_deref())?;
     Ok(RemoteSpans::new(url, access))

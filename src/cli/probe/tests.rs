@@ -1,6 +1,7 @@
 //! What the report looks like: on wide and narrow terminals, with colour and without.
 
 use super::{Ran, json, progress, text, xml};
+use crate::cli::holds::check;
 use crate::cli::style::{Glyphs, Paint, Surface};
 use crate::config::{Environment, load_probe};
 use crate::probe::{End, Failed, Outcome, Place, Plan, StepOutcome};
@@ -104,7 +105,9 @@ fn what_held_is_a_line_a_step() {
 #[test]
 fn machines_get_one_document() {
     let plan = plan();
-    insta::assert_snapshot!(format!("{:#}", json::render(&ran(&plan, failed()))));
+    let document = format!("{:#}", json::render(&ran(&plan, failed())));
+    check(&document, json::schema());
+    insta::assert_snapshot!(document);
 }
 
 #[test]

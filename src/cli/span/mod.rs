@@ -47,6 +47,27 @@ pub enum Action {
     End(EndArgs),
 }
 
+/// What `start` and `end` print.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct PrintedArgs {
+    /// What is printed: for sh, for fish, or nothing but lines in $GITHUB_ENV
+    #[arg(
+        long,
+        value_name = "FORM",
+        default_value = "sh",
+        hide_possible_values = true
+    )]
+    pub format: Form,
+}
+
+/// Which open span is meant.
+#[derive(Clone, Debug, Args)]
+pub struct OpenArgs {
+    /// Which span [default: the one that EDGESPAN_SPAN names]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
+    pub span: Option<PathBuf>,
+}
+
 /// `edgespan span start`.
 #[derive(Clone, Debug, Args)]
 pub struct StartArgs {
@@ -59,14 +80,9 @@ pub struct StartArgs {
     /// What the span says, and where it goes.
     #[command(flatten)]
     pub job: JobArgs,
-    /// What is printed: for sh, for fish, or nothing but lines in $GITHUB_ENV
-    #[arg(
-        long,
-        value_name = "FORM",
-        default_value = "sh",
-        hide_possible_values = true
-    )]
-    pub format: Form,
+    /// What it prints.
+    #[command(flatten)]
+    pub printed: PrintedArgs,
     /// Folder in which open spans wait [default: $XDG_RUNTIME_DIR/edgespan]
     #[arg(long, value_name = "FOLDER", hide_short_help = true)]
     pub state: Option<PathBuf>,
@@ -80,9 +96,9 @@ pub struct EventArgs {
     /// An attribute of the event; may be repeated
     #[arg(long = "attribute", short = 'a', value_name = "KEY=VALUE", value_parser = pair)]
     pub attributes: Vec<(String, String)>,
-    /// Which span [default: the one that EDGESPAN_SPAN names]
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub span: Option<PathBuf>,
+    /// Which one.
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 /// `edgespan span end`.
@@ -97,17 +113,12 @@ pub struct EndArgs {
     /// What the span says more, and where it goes.
     #[command(flatten)]
     pub job: JobArgs,
-    /// What is printed: for sh, for fish, or nothing but lines in $GITHUB_ENV
-    #[arg(
-        long,
-        value_name = "FORM",
-        default_value = "sh",
-        hide_possible_values = true
-    )]
-    pub format: Form,
-    /// Which span [default: the one that EDGESPAN_SPAN names]
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub span: Option<PathBuf>,
+    /// What it prints.
+    #[command(flatten)]
+    pub printed: PrintedArgs,
+    /// Which one.
+    #[command(flatten)]
+    pub open: OpenArgs,
 }
 
 /// How a step went.
@@ -174,14 +185,14 @@ fn start(args: &StartArgs, environment: &Environment, console: &Console) -> Resu
         Some(record.tracestate.as_str()).filter(|s| !s.is_empty()),
     );
     set.set(VARIABLE, &file.to_string_lossy());
-    give(&set, args.format, environment)
+    give(&set, args.printed.format, environment)
 }
 
 fn event(args: &EventArgs, environment: &Environment) -> Result<(), Failure> {
     if environment.is_true("OTEL_SDK_DISABLED") {
         return Ok(());
     }
-    let file = named(args.span.as_ref(), environment)?;
+    let file = named(args.open.span.as_ref(), environment)?;
     let step = Step {
         name: args.name.clone(),
         at: clock::wall().as_unix_nanos(),
@@ -194,7 +205,7 @@ fn end(args: &EndArgs, environment: &Environment, console: &Console) -> Result<(
     if environment.is_true("OTEL_SDK_DISABLED") {
         return Ok(());
     }
-    let file = named(args.span.as_ref(), environment)?;
+    let file = named(args.open.span.as_ref(), environment)?;
     let (record, steps) = state::read(&file)?;
     let mut job = args.job.clone();
     job.service = job.service.or_else(|| record.service.clone());
@@ -206,7 +217,7 @@ fn end(args: &EndArgs, environment: &Environment, console: &Console) -> Result<(
     set.set_or_unset(VARIABLE, variable.as_deref());
     state::forget(&file)?;
     // First, so that the script goes on while the span is sent.
-    give(&set, args.format, environment)?;
+    give(&set, args.printed.format, environment)?;
     let Some(setup) = setup.filter(|_| record.recorded) else {
         return Ok(());
     };

@@ -54,10 +54,10 @@ pub struct RangeArgs {
     /// That began within this length before now [default: 1h]
     #[arg(long, value_name = "LENGTH", value_parser = length, conflicts_with_all = ["from", "to"])]
     pub last: Option<Duration>,
-    /// That began at this moment or later: 14:00, 2026-11-21T14:00
+    /// That began then or later: 14:00, 2026-11-21T14:00
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     pub from: Option<Moment>,
-    /// That began before this moment [default: now]
+    /// That began before then [default: now]
     #[arg(long, value_name = "MOMENT", value_parser = moment, hide_short_help = true)]
     pub to: Option<Moment>,
 }

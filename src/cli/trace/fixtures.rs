@@ -9,7 +9,7 @@ use opentelemetry::trace::{SpanId, TraceId};
 /// 2026-11-21 12:03:21.482 UTC.
 pub(crate) const START: u64 = 1_795_262_601_482_000_000;
 const MICRO: u64 = 1000;
-const SERVER: u64 = 0x5399_5c3f_42cd_8a00;
+pub(crate) const SERVER: u64 = 0x5399_5c3f_42cd_8a00;
 
 /// A minute after the fixtures' start, two hours east.
 pub(crate) fn zone() -> Zone {

@@ -2,10 +2,10 @@
 
 use crate::backend::{Access, Address, Backend, BackendError};
 use crate::cli::failure::{ExitStatus, Failure};
-use crate::client::{Client, ClientTlsSettings, TIMEOUT};
+use crate::cli::trust::TrustArgs;
+use crate::client::{Client, TIMEOUT};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use std::path::PathBuf;
 
 /// Credentials for a backend, as `Authorization: Bearer`. A flag would show them in every list of
 /// processes.
@@ -36,9 +36,9 @@ pub struct SourceArgs {
     /// The tenant asked about, as X-Scope-OrgID
     #[arg(long, value_name = "ID", value_parser = header_value, hide_short_help = true)]
     pub tenant: Option<HeaderValue>,
-    /// Authorities to trust, in PEM [default: the machine's]
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub ca: Option<PathBuf>,
+    /// Whose certificates are believed.
+    #[command(flatten)]
+    pub trust: TrustArgs,
 }
 
 /// `NAME: VALUE`.
@@ -91,16 +91,10 @@ impl SourceArgs {
 
     /// Plain HTTP needs no authorities: a container may have none, and reading them takes a while.
     fn client(&self) -> Result<Client, Failure> {
-        if self.url.base.scheme() == "http" && self.ca.is_none() {
+        if self.url.base.scheme() == "http" && self.trust.ca.is_none() {
             return Ok(Client::without_tls());
         }
-        let settings = ClientTlsSettings {
-            ca: self.ca.clone(),
-            identity: None,
-        };
-        Client::new(&settings).map_err(|error| {
-            Failure::new(ExitStatus::Failed, "certificates cannot be used").because(error)
-        })
+        self.trust.client()
     }
 
     /// The backend, found to be there.
@@ -175,7 +169,7 @@ mod tests {
             url: "http://127.0.0.1:1".parse().unwrap(),
             headers: headers.iter().map(|text| header(text).unwrap()).collect(),
             tenant: Some(header_value("team").unwrap()),
-            ca: None,
+            trust: TrustArgs::default(),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::VerifyArgs;
 use crate::cli::failure::{ExitStatus, Failure};
-use crate::client::{Client, ClientTlsSettings, TIMEOUT, Target};
+use crate::client::{TIMEOUT, Target};
 use crate::config;
 use crate::message::credential::is_credential;
 use crate::verify::allow::Allowance;
-use crate::verify::arrival::Secret;
+use crate::verify::arrival::SharedSecret;
 use crate::verify::check::Check;
 use crate::verify::choice;
 use crate::verify::echo::Echo;
@@ -49,12 +49,7 @@ pub(super) fn run_of(
         Some(text) => time("--timeout", text, Duration::from_millis(1))?,
         None => TIMEOUT,
     };
-    let settings = ClientTlsSettings {
-        ca: args.ca.clone(),
-        identity: None,
-    };
-    let client = Client::new(&settings)
-        .map_err(|error| usage("the authorities of --ca cannot be used").because(error))?;
+    let client = args.trust.client()?;
     let named = |column: Column| args.only.iter().any(|word| column.is_named(word.trim()));
     Ok(Run {
         sender: Sender {
@@ -130,7 +125,7 @@ fn behind(args: &VerifyArgs, variable: &dyn Fn(&str) -> Option<String>) -> Resul
             }
         },
     };
-    let secret = Secret::new(&content).map_err(|error| usage(error.to_string()))?;
+    let secret = SharedSecret::new(&content).map_err(|error| usage(error.to_string()))?;
     Ok(Behind::Edgespan(Box::new(secret)))
 }
 

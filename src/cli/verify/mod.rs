@@ -9,7 +9,10 @@ mod tests;
 mod text;
 mod xml;
 
+pub(super) use json::schema;
+
 use super::failure::{ExitStatus, Failure};
+use super::trust::TrustArgs;
 use super::{Console, answer};
 use crate::clock;
 use crate::verify::obstacle::Obstacle;
@@ -63,9 +66,9 @@ pub struct VerifyArgs {
     /// `x-seen-*`
     #[arg(long, value_name = "PATTERN", conflicts_with_all = ["secret", "echo"], hide_short_help = true)]
     pub echo_header: Option<String>,
-    /// Authorities in PEM instead of the machine's
-    #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub ca: Option<PathBuf>,
+    /// Whose certificates are believed.
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// How long each request may take [default: 10s]
     #[arg(long, value_name = "TIME", hide_short_help = true)]
     pub timeout: Option<String>,

@@ -2,6 +2,7 @@
 //! without.
 
 use super::{json, text, xml};
+use crate::cli::holds::check;
 use crate::cli::style::{Glyphs, Paint, Surface};
 use crate::verify::check::{self, Check};
 use crate::verify::compare::{Kind, compare};
@@ -146,7 +147,7 @@ fn machines_are_not_told_that_anything_survives_without_an_account() {
         row.verdicts.clear();
     }
 
-    let document = json::render(&report);
+    let document = check(&json::line(&report), json::schema());
 
     assert_eq!(document["survives"], false);
     for check in document["checks"].as_array().unwrap() {
@@ -157,7 +158,7 @@ fn machines_are_not_told_that_anything_survives_without_an_account() {
 
 #[test]
 fn machines_get_everything_under_keys_that_stay() {
-    let document = json::render(&mock_up());
+    let document = check(&json::line(&mock_up()), json::schema());
 
     assert_eq!(document["schema"], "edgespan.verify/1");
     assert_eq!(document["result"], "changed");

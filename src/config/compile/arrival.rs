@@ -7,7 +7,7 @@ use crate::config::raw;
 use crate::config::scalar::{self, Misread};
 use crate::listener::ListenerSettings;
 use crate::ratelimit::Quota;
-use crate::verify::arrival::{ArrivalSettings, RATE_PER_SECOND_MAX, Secret};
+use crate::verify::arrival::{ArrivalSettings, RATE_PER_SECOND_MAX, SharedSecret};
 use std::time::Duration;
 
 /// Questions a second if the file does not say.
@@ -19,7 +19,7 @@ pub(super) fn compile(
     compiler: &mut Compiler<'_>,
 ) -> Option<ArrivalSettings> {
     let (place, written) = written.map(|written| (&written.span, &written.value))?;
-    let mut secrets: Vec<Secret> = Vec::with_capacity(written.secrets.len());
+    let mut secrets: Vec<SharedSecret> = Vec::with_capacity(written.secrets.len());
     for source in &written.secrets {
         let Some(secret) = secret(source, compiler) else {
             continue;
@@ -41,10 +41,13 @@ pub(super) fn compile(
     })
 }
 
-fn secret(source: &Spanned<raw::SecretSource>, compiler: &mut Compiler<'_>) -> Option<Secret> {
+fn secret(
+    source: &Spanned<raw::SecretSource>,
+    compiler: &mut Compiler<'_>,
+) -> Option<SharedSecret> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
     let content = compiler.secret(&source.span, &written)?;
-    let read = Secret::new(content.expose().as_bytes()).map_err(|error| {
+    let read = SharedSecret::new(content.expose().as_bytes()).map_err(|error| {
         let misread = Misread::new("this secret can be guessed").label(error.to_string());
         misread.help("`openssl rand -hex 32` makes one")
     });

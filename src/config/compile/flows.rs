@@ -97,7 +97,8 @@ fn attributes(
     compiled
 }
 
-fn check_key(key: &Spanned<String>, compiler: &mut Compiler<'_>) {
+/// Tells what is wrong with an attribute's key.
+pub(super) fn check_key(key: &Spanned<String>, compiler: &mut Compiler<'_>) {
     let space = key.value.split('.').next().unwrap_or_default();
     let message = if !scalar::token(&key.value) {
         "this cannot be an attribute's key".to_owned()

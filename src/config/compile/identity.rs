@@ -1,9 +1,9 @@
 //! What origins learn of who a client is, and the header names that are nobody else's.
 
-use super::Compiler;
+use super::{Compiler, flows};
 use crate::auth::assertion::AssertionSettings;
 use crate::auth::{FieldPattern, IdentityPart, IdentitySettings, PolicySettings};
-use crate::config::decode::Spanned;
+use crate::config::decode::{Entries, Spanned};
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// What stands between the elements of a list if the file does not say.
 const SEPARATOR: &str = ",";
+/// Most attributes of a span that tell of an identity: they count against its bound.
+const SPAN_ATTRIBUTES_MAX: usize = 16;
 /// Longest separator, in bytes.
 const SEPARATOR_BYTES_MAX: usize = 8;
 
@@ -80,11 +82,7 @@ fn settings(written: &raw::Identity, compiler: &mut Compiler<'_>) -> IdentitySet
     let mut headers: Vec<(HeaderName, IdentityPart)> = Vec::new();
     for (name, part) in written.headers.iter() {
         let field = compiler.identity_header(&name.span, &name.value);
-        let read = IdentityPart::parse(&part.value).ok_or_else(|| {
-            let misread = Misread::new("this is no part of an identity");
-            misread.help("`subject`, `groups`, `proof`, `policy`, or `claims.NAME`")
-        });
-        let part = compiler.value(&part.span, Code::UnknownValue, read);
+        let part = self::part(part, compiler);
         let Some((field, part)) = field.zip(part) else {
             continue;
         };
@@ -106,7 +104,34 @@ fn settings(written: &raw::Identity, compiler: &mut Compiler<'_>) -> IdentitySet
             raw::SubjectAttribute::Enduser => "enduser.id",
             raw::SubjectAttribute::User => "user.id",
         }),
+        span_attributes: span_attributes(&written.span_attributes, compiler),
     }
+}
+
+fn span_attributes(
+    written: &Entries<Spanned<String>>,
+    compiler: &mut Compiler<'_>,
+) -> Vec<(Box<str>, IdentityPart)> {
+    if let Some((name, _)) = written.iter().nth(SPAN_ATTRIBUTES_MAX) {
+        let message = format!("more than {SPAN_ATTRIBUTES_MAX} attributes of an identity");
+        compiler.tell(Diagnostic::at(Code::OutOfRange, &name.span, message));
+    }
+    let mut attributes = Vec::new();
+    for (name, part) in written.iter() {
+        flows::check_key(name, compiler);
+        if let Some(part) = self::part(part, compiler) {
+            attributes.push((Box::from(name.value.as_str()), part));
+        }
+    }
+    attributes
+}
+
+fn part(written: &Spanned<String>, compiler: &mut Compiler<'_>) -> Option<IdentityPart> {
+    let read = IdentityPart::parse(&written.value).ok_or_else(|| {
+        let misread = Misread::new("this is no part of an identity");
+        misread.help("`subject`, `groups`, `proof`, `policy`, or `claims.NAME`")
+    });
+    compiler.value(&written.span, Code::UnknownValue, read)
 }
 
 fn separator(written: Option<&Spanned<String>>, compiler: &mut Compiler<'_>) -> Box<str> {

@@ -9,8 +9,9 @@ use crate::config::scalar::Misread;
 use crate::config::suggest::nearest;
 use crate::probe::{
     Generated, Place, Plan, RANDOM_LENGTH, RANDOM_LENGTH_MAX, Retry, SPANS_WITHIN, STEPS_MAX,
-    Secret, Source, Step, Template, Traces, is_name,
+    Source, Step, Template, Traces, is_name,
 };
+use crate::secret::Secret;
 use std::time::Duration;
 use url::Url;
 
@@ -159,7 +160,7 @@ fn elsewhere(
             env: written.env.clone(),
         };
         let secret = compiler.secret(place, &raw::SecretText::Elsewhere(source))?;
-        return Some(Source::Secret(Secret::new(secret.expose())));
+        return Some(Source::Secret(secret));
     };
     compiler.exactly_one(place, &keys);
     let length = written.length.as_ref();

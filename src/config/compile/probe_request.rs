@@ -8,7 +8,7 @@ use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::message::credential::may_be_credential;
-use crate::probe::{Ask, FOLLOW_MAX, JsonTemplate, Payload, Secret, TIMEOUT, Template, Whither};
+use crate::probe::{Ask, FOLLOW_MAX, JsonTemplate, Payload, TIMEOUT, Template, Whither};
 use http::{HeaderName, Method};
 use serde_json::Value;
 
@@ -106,7 +106,7 @@ fn headers(
                     let template = compiler.template(&value.span, text.expose(), names);
                     let hides = may_be_credential(&name.value);
                     if hides && template.as_ref().is_some_and(|one| !one.has_holes()) {
-                        names.secrets.push(Secret::new(text.expose()));
+                        names.secrets.push(text.clone());
                     }
                     if hides {
                         template.map(Template::hidden)
@@ -117,8 +117,9 @@ fn headers(
                 elsewhere @ raw::SecretText::Elsewhere(_) => {
                     let secret = compiler.secret(&value.span, elsewhere);
                     secret.map(|secret| {
-                        names.secrets.push(Secret::new(secret.expose()));
-                        Template::secret(secret.expose())
+                        let template = Template::secret(secret.expose());
+                        names.secrets.push(secret);
+                        template
                     })
                 }
             };

@@ -1,8 +1,8 @@
 //! Whoever issues tokens, and who we are to it.
 
-use super::Compiler;
+use super::{Compiler, files};
 use crate::auth::assertion::SigningKey;
-use crate::auth::jose::Algorithm;
+use crate::auth::jose::{Algorithm, KeySet, KeySetError};
 use crate::auth::provider::{ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
 use crate::client::ClientTlsSettings;
 use crate::config::decode::Spanned;
@@ -11,7 +11,7 @@ use crate::config::raw;
 use crate::config::scalar::Misread;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
+use url::{Host, Url};
 
 /// How long one call may take if the file does not say.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,25 +41,30 @@ pub(super) fn provider(
     compiler: &mut Compiler<'_>,
 ) -> Option<ProviderSettings> {
     let issuer = written.issuer?;
-    let found_by_issuer = written.jwks.is_none();
-    if found_by_issuer {
-        compiler.url(issuer)?;
-    }
     let keys = match written.jwks {
         Some(jwks) => keys(jwks, compiler)?,
-        None => KeySource::Discovery,
+        None => {
+            let url = compiler.asked_url(issuer)?;
+            if url.query().is_some() || url.fragment().is_some() {
+                let misread = Misread::new("this issuer does not tell where its keys are")
+                    .label("an issuer has neither query nor fragment")
+                    .help("say it with `jwks: {url: ...}`");
+                return compiler.value(&issuer.span, Code::Url, Err(misread));
+            }
+            KeySource::Discovery
+        }
     };
     let empty = raw::Endpoints::default();
     let endpoints = written.endpoints.unwrap_or(&empty);
-    let mut at = |text: Option<&Spanned<String>>| text.and_then(|text| compiler.url(text));
+    let mut at = |text: Option<&Spanned<String>>| text.and_then(|text| compiler.asked_url(text));
     let endpoints = Endpoints {
-        authorization: at(endpoints.authorization.as_ref()),
         token: at(endpoints.token.as_ref()),
         userinfo: at(endpoints.userinfo.as_ref()),
-        end_session: at(endpoints.end_session.as_ref()),
         introspection: at(endpoints.introspection.as_ref().or(written.introspection)),
         revocation: at(endpoints.revocation.as_ref()),
         pushed_authorization: at(endpoints.pushed_authorization.as_ref()),
+        authorization: at(endpoints.authorization.as_ref()),
+        end_session: at(endpoints.end_session.as_ref()),
     };
     Some(ProviderSettings {
         issuer: Arc::from(issuer.value.as_str()),
@@ -79,9 +84,18 @@ fn keys(written: &Spanned<raw::Jwks>, compiler: &mut Compiler<'_>) -> Option<Key
         &[("url", url.is_some()), ("file", file.is_some())],
     );
     if let Some(url) = url {
-        return compiler.url(url).map(KeySource::Url);
+        return compiler.asked_url(url).map(KeySource::Url);
     }
+    // It is looked at again while edgespan runs, and not by a reload.
     let path = compiler.folder.join(&file?.value.0);
+    let read = files::read(&path, KeySource::FILE_BYTES_MAX).and_then(|bytes| {
+        let no_keys = |error: KeySetError| {
+            let message = format!("{} is no set of keys", path.display());
+            Misread::new(message).label(error.to_string())
+        };
+        KeySet::parse(&bytes).map(|_| ()).map_err(no_keys)
+    });
+    compiler.value(&file?.span, Code::File, read)?;
     Some(KeySource::File(path))
 }
 
@@ -222,5 +236,26 @@ impl Compiler<'_> {
                 .map_err(|error| no_url().label(error.to_string()))
         });
         self.value(&written.span, Code::Url, read)
+    }
+
+    /// The same of a provider: tells if what is said there can be read and changed on the way.
+    fn asked_url(&mut self, written: &Spanned<String>) -> Option<Url> {
+        let url = self.url(written)?;
+        if url.scheme() == "http" && !is_of_this_machine(&url) {
+            let message = "this provider is asked without TLS";
+            let diagnostic = Diagnostic::at(Code::PlainProvider, &written.span, message);
+            self.tell(diagnostic.label("whoever is on the way can give it other keys"));
+        }
+        Some(url)
+    }
+}
+
+/// Whether what is sent there stays on this machine.
+fn is_of_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }

@@ -7,9 +7,9 @@ use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::{self, Misread, Purpose};
 use crate::verify::allow::Allowance;
-use crate::verify::arrival::Secret;
+use crate::verify::arrival::SharedSecret;
 use crate::verify::choice;
-use crate::verify::watch::{WatchSecret, WatchSettings};
+use crate::verify::watch::WatchSettings;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
@@ -58,7 +58,7 @@ fn one(
         headers: fields(&written.headers, compiler),
         // Read last: everything else of a check without them is looked at, too.
         url: url?,
-        secret: WatchSecret(secret?),
+        secret: secret?,
     };
     Some(settings)
 }
@@ -75,10 +75,10 @@ fn address(text: &str) -> Result<Url, Misread> {
 fn shared_secret(
     source: &Spanned<raw::SecretSource>,
     compiler: &mut Compiler<'_>,
-) -> Option<Secret> {
+) -> Option<SharedSecret> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
     let content = compiler.secret(&source.span, &written)?;
-    let read = Secret::new(content.expose().as_bytes()).map_err(|error| {
+    let read = SharedSecret::new(content.expose().as_bytes()).map_err(|error| {
         let misread = Misread::new("this secret can be guessed").label(error.to_string());
         misread.help("`openssl rand -hex 32` makes one")
     });

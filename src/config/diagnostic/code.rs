@@ -154,6 +154,8 @@ codes! {
         "`claims` and `identity` are empty on a route without `auth`, so that most expressions that ask for them refuse every request."
     AuthorizerLoop "W0420" Warning "An authorizer that is asked through edgespan itself."
         "The authorizer's address is that of a listener of this file. A request to a guarded route would ask a question that is a request to a route: unless that one has `auth: off` or its own policy, it would ask again, until the time is up. Name the authorizer's own address."
+    PlainProvider "W0421" Warning "A provider that is asked without TLS."
+        "Whoever is on the way can read codes, tokens and the client's secret, and can answer with keys of its own, after which every token that it signs is taken. Only on this machine (`localhost`, `127.0.0.0/8`, `::1`) is `http` as good as `https`. Within a mesh that encrypts by itself the warning may stand."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }

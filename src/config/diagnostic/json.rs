@@ -1,17 +1,56 @@
 //! Problems for machines: one array, one object each.
 
 use super::Diagnostic;
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Serialize;
+use serde_json::Value;
 use std::ops::Range;
 
-/// `[{id, severity, message, file, line, column, end, help, replacement}]`. Lines and columns
-/// count from one, columns in characters; `end` is the first place behind.
-pub(super) fn report(name: &str, text: &str, diagnostics: &[Diagnostic]) -> Value {
-    let one = |diagnostic: &Diagnostic| object(name, text, diagnostic);
-    Value::Array(diagnostics.iter().map(one).collect())
+/// An error or a warning about a configuration. What is not known is null.
+#[derive(Serialize, JsonSchema)]
+struct Problem {
+    /// Its code, such as `E0101`; `docs/errors.md` has all of them.
+    id: &'static str,
+    /// `error` or `warning`.
+    severity: &'static str,
+    /// What is wrong; secrets in it are masked.
+    message: String,
+    /// The file.
+    file: String,
+    /// Where it begins, from 1.
+    line: Option<usize>,
+    /// In characters, from 1.
+    column: Option<usize>,
+    /// The first place behind it.
+    end: Option<Position>,
+    /// What to do.
+    help: Option<String>,
+    /// What to write instead.
+    replacement: Option<String>,
 }
 
-fn object(name: &str, text: &str, diagnostic: &Diagnostic) -> Value {
+/// A place in a file.
+#[derive(Serialize, JsonSchema)]
+struct Position {
+    /// From 1.
+    line: usize,
+    /// In characters, from 1.
+    column: usize,
+}
+
+/// One array, an object a problem.
+pub(super) fn report(name: &str, text: &str, diagnostics: &[Diagnostic]) -> Value {
+    let problems = diagnostics.iter().map(|one| problem(name, text, one));
+    // Texts and numbers alone: this does not fail.
+    serde_json::to_value(problems.collect::<Vec<_>>()).unwrap_or_default()
+}
+
+/// JSON Schema of what `edgespan check --json` prints.
+pub fn report_schema() -> Schema {
+    schema_for!(Vec<Problem>)
+}
+
+fn problem(name: &str, text: &str, diagnostic: &Diagnostic) -> Problem {
     let place = diagnostic.span.as_ref().map(|span| {
         let Range { start, end } = span.clone();
         (position(text, start), position(text, end.max(start)))
@@ -20,17 +59,17 @@ fn object(name: &str, text: &str, diagnostic: &Diagnostic) -> Value {
         (Some(label), Some(help)) => Some(format!("{label}; {help}")),
         (one, other) => one.clone().or_else(|| other.clone()),
     };
-    json!({
-        "id": diagnostic.code.id(),
-        "severity": diagnostic.code.severity().name(),
-        "message": diagnostic.message,
-        "file": name,
-        "line": place.map(|((line, _), _)| line),
-        "column": place.map(|((_, column), _)| column),
-        "end": place.map(|(_, (line, column))| json!({"line": line, "column": column})),
-        "help": help,
-        "replacement": diagnostic.replacement,
-    })
+    Problem {
+        id: diagnostic.code.id(),
+        severity: diagnostic.code.severity().name(),
+        message: diagnostic.message.clone(),
+        file: name.to_owned(),
+        line: place.map(|((line, _), _)| line),
+        column: place.map(|((_, column), _)| column),
+        end: place.map(|(_, (line, column))| Position { line, column }),
+        help,
+        replacement: diagnostic.replacement.clone(),
+    }
 }
 
 /// Line and column of a byte offset, from one; an offset behind the end is the end.

@@ -10,6 +10,7 @@ mod render;
 mod report;
 
 pub use code::{Code, Severity};
+pub use json::report_schema;
 pub use render::Look;
 pub use report::Report;
 

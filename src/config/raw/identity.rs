@@ -18,6 +18,10 @@ pub(in crate::config) struct Identity {
     /// The attribute of the SERVER span that names the subject. Without it none does, since a
     /// subject may be an e-mail address.
     pub(in crate::config) span_attribute: Option<SubjectAttribute>,
+    /// Further attributes of the SERVER span by name, each a part of the identity as in `headers`;
+    /// at most 16. A list becomes a list. An e-mail address is left out unless `claims.email`
+    /// itself is asked for.
+    pub(in crate::config) span_attributes: Entries<Spanned<String>>,
 }
 
 /// An attribute of the semantic conventions for who a client is.

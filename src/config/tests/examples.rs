@@ -34,9 +34,11 @@ fn the_minimal_and_the_gateway_example_are_right() {
 fn the_examples_of_auth_are_right() {
     let forward = check(&repository("config/forward-auth.yaml")).plan;
     let decision = check(&repository("config/decision.yaml")).plan;
+    let tokens = check(&repository("config/tokens.yaml")).plan;
 
     assert_eq!(forward.policies.len(), 3);
     assert_eq!(forward.routes.len(), 7);
+    assert_eq!((tokens.policies.len(), tokens.routes.len()), (2, 2));
     assert!(decision.listeners[0].decision.is_some());
 }
 

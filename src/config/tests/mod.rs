@@ -19,6 +19,7 @@ mod message;
 mod retries;
 mod secrets;
 mod store;
+mod tokens;
 
 use super::{Environment, Loaded, Look, Overrides, Refused, compile_text};
 

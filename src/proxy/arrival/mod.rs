@@ -16,7 +16,7 @@ use crate::message::request_body::{BodyLimits, RequestBody};
 use crate::upstream::Upgrade;
 use crate::verify::arrival::{
     self, BODY_BYTES_MAX, Inquiry, PATH, REDIRECT_KEY, REDIRECTS_MAX, Refusal, SIGNATURE_HEADER,
-    Secret,
+    SharedSecret,
 };
 use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
@@ -41,7 +41,7 @@ const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control
 /// A question that is believed, with the request as it arrived.
 pub(super) struct Arriving {
     inquiry: Inquiry,
-    secret: Secret,
+    secret: SharedSecret,
     method: Method,
     path: String,
     query: Option<String>,

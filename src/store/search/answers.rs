@@ -109,7 +109,7 @@ impl<'a> Answers<'a> {
             let Some(trace) = self.index.trace_of(self.segment, row.trace) else {
                 continue;
             };
-            let mut holds = self.of_attributes(number, row, looks);
+            let mut holds = self.of_attributes(row, looks);
             holds |= of_traces.get(trace).copied().unwrap_or(0);
             holds |= self.of_row(row);
             holds |= self.of_rest(row);
@@ -127,10 +127,10 @@ impl<'a> Answers<'a> {
     }
 
     #[inline]
-    fn of_attributes(&self, number: usize, row: &Row, looks: bool) -> u64 {
+    fn of_attributes(&self, row: &Row, looks: bool) -> u64 {
         let mut span = Answer::default();
         if looks {
-            for entry in self.segment.attributes(number) {
+            for entry in self.segment.attributes(row) {
                 let telling = self.telling.get(*entry as usize / 64);
                 if telling.is_some_and(|bits| bits >> (entry % 64) & 1 == 1)
                     && let Some(one) = self.entries.get(*entry as usize)

@@ -16,24 +16,23 @@ use std::collections::BTreeMap;
 /// Most services told of a trace.
 const SERVICES_MAX: usize = 64;
 
-pub(super) fn hit(
-    index: &Index,
+pub(super) fn hit<'a>(
+    index: &'a Index,
     trace: &TraceRow,
     plan: &Plan,
     braces: &[Braces],
     spans_max: usize,
 ) -> Option<Hit> {
-    let family = Family::of(index, trace, braces, plan.relates);
+    let mut family = Family::new(index);
+    family.fill(trace, braces, plan.relates);
     let selected = family.select(plan.root.as_ref()?);
-    let mut spans: Vec<_> = family
-        .members
-        .iter()
-        .filter_map(|one| place(index, one))
-        .collect();
+    let members = family.members.iter().enumerate();
+    let members = members.filter_map(|(at, one)| Some((at, place(index, one)?)));
+    let (numbers, mut spans): (Vec<usize>, Vec<Span<'a>>) = members.unzip();
     let mut matched: Vec<_> = spans
         .iter()
-        .zip(&selected)
-        .filter(|(_, is_in)| **is_in)
+        .zip(&numbers)
+        .filter(|(_, number)| selected.has(**number))
         .map(|(span, _)| *span)
         .collect();
     matched.sort_by_key(|span| (span.row.start, span.row.id));
@@ -90,18 +89,18 @@ struct Span<'a> {
     at: (usize, usize),
 }
 
-fn place<'a>(index: &'a Index, member: &Member) -> Option<Span<'a>> {
-    let segment = index.segments().get(member.segment)?;
+fn place<'a>(index: &'a Index, member: &Member<'a>) -> Option<Span<'a>> {
+    let found = &member.found;
     Some(Span {
-        segment,
-        row: segment.rows().get(member.row)?,
-        at: (member.segment, member.row),
+        segment: index.segments().get(found.segment)?,
+        row: found.row,
+        at: (found.segment, found.number),
     })
 }
 
 impl Span<'_> {
     fn attribute(&self, key: &str) -> Option<Raw<'_>> {
-        attribute(self.segment, self.at.1, AttributeScope::Span, key)
+        attribute(self.segment, self.row, AttributeScope::Span, key)
     }
 
     fn name(&self) -> String {
@@ -111,7 +110,7 @@ impl Span<'_> {
     fn told(&self, trace: &TraceRow, plan: &Plan) -> HitSpan {
         let attributes = plan.told.iter().filter_map(|field| match field {
             Field::Attribute(scope, key) => {
-                let value = attribute(self.segment, self.at.1, *scope, key)?;
+                let value = attribute(self.segment, self.row, *scope, key)?;
                 Some((key.clone(), owned(&value)))
             }
             Field::Intrinsic(_) => None,

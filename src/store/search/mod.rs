@@ -5,6 +5,7 @@ mod compare;
 mod hits;
 mod patience;
 mod plan;
+mod set;
 mod sets;
 
 pub(super) use answers::{root_name, root_service, status_message};
@@ -158,18 +159,21 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
     });
     let somewhere = somewhere(index, &braces);
     let plan_is_plain = plan.root.as_ref().is_some_and(Pipe::is_plain);
-    let fits = |at: usize, trace: &TraceRow| {
-        let here = somewhere.get(at).copied().unwrap_or(0);
-        search.allows(trace)
-            && (plan_is_plain || !patience.is_over())
-            && plan.root.as_ref().is_some_and(|root| {
-                root.may_hold(here)
-                    && (root.is_plain() || selects(index, trace, &braces, root, plan.relates))
-            })
-    };
     let mut found: Vec<(u64, usize)> = in_parts(traces.len(), threads, |part| {
+        let mut family = Family::new(index);
         let traces = part.clone().zip(traces.range(part));
-        let fitting = traces.filter(|(at, trace)| fits(*at, trace));
+        let fitting = traces.filter(|(at, trace)| {
+            let here = somewhere.get(*at).copied().unwrap_or(0);
+            search.allows(trace)
+                && (plan_is_plain || !patience.is_over())
+                && plan.root.as_ref().is_some_and(|root| {
+                    root.may_hold(here)
+                        && (root.is_plain() || {
+                            family.fill(trace, &braces, plan.relates);
+                            !family.select(root).is_empty()
+                        })
+                })
+        });
         fitting.map(|(at, trace)| (trace.start, at)).collect()
     });
     let is_complete = found.len() <= search.limit;
@@ -223,12 +227,6 @@ fn somewhere(index: &Index, braces: &[Braces]) -> Vec<u32> {
         }
     }
     all
-}
-
-fn selects(index: &Index, trace: &TraceRow, braces: &[Braces], root: &Pipe, relates: bool) -> bool {
-    Family::of(index, trace, braces, relates)
-        .select(root)
-        .contains(&true)
 }
 
 /// The results of `work` on all of `0..count`, in order, by one thread or by two.

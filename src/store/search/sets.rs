@@ -2,9 +2,10 @@
 
 use super::answers::Braces;
 use super::plan::{Pipe, SetNode, StageNode};
-use crate::store::index::{Index, TraceRow};
+use super::set::Set;
+use crate::store::index::{Found, Index, TraceRow};
 use crate::store::read::in_order;
-use crate::store::segment::Segment;
+use crate::store::segment::{Row, Segment};
 use crate::store::traceql::ast::{
     AttributeScope, Field, Function, Intrinsic, Mode, Relation, SpansetOp,
 };
@@ -16,59 +17,52 @@ const FEW: usize = 24;
 
 /// A span of the trace.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Member {
-    /// Where its segment stands.
-    pub(super) segment: usize,
-    /// Its row there.
-    pub(super) row: usize,
+pub(super) struct Member<'a> {
+    /// Where it stands.
+    pub(super) found: Found<'a>,
     /// The braces it fits.
     braces: u32,
-    id: u64,
-    parent_id: u64,
     /// Which member is its parent.
     parent: Option<usize>,
 }
 
-/// The spans of a trace, and how they are related.
+/// The spans of a trace, and how they are related. Its room serves one trace after the other.
 pub(super) struct Family<'a> {
     index: &'a Index,
-    trace: &'a TraceRow,
+    /// Nanoseconds.
+    duration: u64,
+    found: Vec<Found<'a>>,
     /// In the order in which they came.
-    pub(super) members: Vec<Member>,
+    pub(super) members: Vec<Member<'a>>,
 }
 
-/// Which members are in it.
-type Set = Vec<bool>;
-
 impl<'a> Family<'a> {
-    /// Parents are looked for only where the query `relates` spans.
-    pub(super) fn of(
-        index: &'a Index,
-        trace: &'a TraceRow,
-        braces: &[Braces],
-        relates: bool,
-    ) -> Self {
-        let places = in_order(index, trace);
-        let mut members = Vec::with_capacity(places.len());
-        members.extend(places.into_iter().filter_map(|(segment, row)| {
-            let found = index.segments().get(segment)?.rows().get(row)?;
-            let braces = braces.get(segment).and_then(Option::as_ref);
-            Some(Member {
-                segment,
-                row,
-                braces: braces.and_then(|all| all.get(row)).copied().unwrap_or(0),
-                id: found.id,
-                parent_id: found.parent,
-                parent: None,
-            })
-        }));
-        if relates {
-            set_parents(&mut members);
-        }
+    pub(super) const fn new(index: &'a Index) -> Self {
         Self {
             index,
-            trace,
-            members,
+            duration: 0,
+            found: Vec::new(),
+            members: Vec::new(),
+        }
+    }
+
+    /// From here on the spans of this trace. Parents are looked for only where the query `relates`
+    /// spans.
+    pub(super) fn fill(&mut self, trace: &TraceRow, braces: &[Braces], relates: bool) {
+        self.duration = trace.end.saturating_sub(trace.start);
+        in_order(self.index, trace, &mut self.found);
+        self.members.clear();
+        self.members.extend(self.found.iter().map(|found| {
+            let braces = braces.get(found.segment).and_then(Option::as_ref);
+            let braces = braces.and_then(|all| all.get(found.number));
+            Member {
+                found: *found,
+                braces: braces.copied().unwrap_or(0),
+                parent: None,
+            }
+        }));
+        if relates {
+            set_parents(&mut self.members);
         }
     }
 
@@ -76,15 +70,11 @@ impl<'a> Family<'a> {
     pub(super) fn select(&self, pipe: &Pipe) -> Set {
         let mut set = self.set(&pipe.root);
         for stage in &pipe.stages {
-            if !set.contains(&true) {
+            if set.is_empty() {
                 break;
             }
             match stage {
-                StageNode::Filter(number) => {
-                    for (is_in, fits) in set.iter_mut().zip(self.filter(*number)) {
-                        *is_in &= fits;
-                    }
-                }
+                StageNode::Filter(number) => set = set.both(&self.filter(*number)),
                 StageNode::Aggregate {
                     function,
                     of,
@@ -94,7 +84,7 @@ impl<'a> Family<'a> {
                     let figure = self.figure(&set, *function, of.as_ref());
                     let order = figure.and_then(|figure| figure.partial_cmp(with));
                     if !order.is_some_and(|order| op.fits(order)) {
-                        set.fill(false);
+                        set = Set::default();
                     }
                 }
             }
@@ -102,9 +92,14 @@ impl<'a> Family<'a> {
         set
     }
 
+    fn those(&self, fits: impl Fn(usize, &Member<'a>) -> bool) -> Set {
+        let members = self.members.iter().enumerate();
+        let fitting = members.filter(|(at, member)| fits(*at, member));
+        fitting.map(|(at, _)| at).collect()
+    }
+
     fn filter(&self, number: usize) -> Set {
-        let fits = |member: &Member| member.braces >> number & 1 == 1;
-        self.members.iter().map(fits).collect()
+        self.those(|_, member| member.braces >> number & 1 == 1)
     }
 
     fn set(&self, node: &SetNode) -> Set {
@@ -114,67 +109,46 @@ impl<'a> Family<'a> {
             SetNode::Combined(left, op, right) => {
                 let (left, right) = (self.set(left), self.set(right));
                 match op {
-                    SpansetOp::And if left.contains(&true) && right.contains(&true) => {
-                        either(left, &right)
-                    }
-                    SpansetOp::And => vec![false; left.len()],
-                    SpansetOp::Or => either(left, &right),
+                    SpansetOp::And if left.is_empty() || right.is_empty() => Set::default(),
+                    SpansetOp::And | SpansetOp::Or => left.either(&right),
                     SpansetOp::Related(relation, mode) => {
-                        self.related(&left, *relation, *mode, &right)
+                        self.related(left, *relation, *mode, right)
                     }
                 }
             }
         }
     }
 
-    fn related(&self, left: &Set, relation: Relation, mode: Mode, right: &Set) -> Set {
-        let has = self.those_with(left, relation);
-        let pick = |wanted: bool| {
-            let both = right.iter().zip(&has);
-            both.map(|(is_in, has)| *is_in && *has == wanted).collect()
-        };
+    fn related(&self, left: Set, relation: Relation, mode: Mode, right: Set) -> Set {
+        let has = self.those_with(&left, relation);
         match mode {
-            Mode::Right => pick(true),
-            Mode::Without => pick(false),
+            Mode::Right => right.both(&has),
+            Mode::Without => right.without(&has),
             Mode::Both => {
-                let back = self.those_with(right, relation.back());
-                let found: Set = pick(true);
-                let other = left.iter().zip(&back);
-                let other: Set = other.map(|(is_in, has)| *is_in && *has).collect();
-                either(found, &other)
+                let back = self.those_with(&right, relation.back());
+                right.both(&has).either(&left.both(&back))
             }
         }
     }
 
     /// Which members are, to a member of `set`, what the relation says.
     fn those_with(&self, set: &Set, relation: Relation) -> Set {
-        let is_in = |member: Option<usize>| {
-            member.is_some_and(|member| set.get(member).copied().unwrap_or(false))
-        };
         match relation {
             Relation::Child => {
-                let members = self.members.iter();
-                members.map(|member| is_in(member.parent)).collect()
+                self.those(|_, member| member.parent.is_some_and(|parent| set.has(parent)))
             }
             Relation::Parent => {
-                let mut found = vec![false; self.members.len()];
-                for (_, member) in self
-                    .members
-                    .iter()
-                    .enumerate()
-                    .filter(|(at, _)| is_in(Some(*at)))
-                {
-                    mark(&mut found, member.parent);
-                }
-                found
+                let members = self.members.iter().enumerate();
+                let chosen = members.filter(|(at, _)| set.has(*at));
+                chosen.filter_map(|(_, member)| member.parent).collect()
             }
             Relation::Ancestor => {
-                let mut found = vec![false; self.members.len()];
-                for at in (0..self.members.len()).filter(|at| is_in(Some(*at))) {
+                let mut found = Set::default();
+                for at in (0..self.members.len()).filter(|at| set.has(*at)) {
                     let mut next = self.parent(at);
                     // Where somebody went before, the rest of the way is marked.
                     while let Some(ancestor) = next
-                        && mark(&mut found, next)
+                        && found.insert(ancestor)
                     {
                         next = self.parent(ancestor);
                     }
@@ -191,83 +165,80 @@ impl<'a> Family<'a> {
     }
 
     fn descendants(&self, set: &Set) -> Set {
-        let mut known: Vec<Option<bool>> = vec![None; self.members.len()];
-        let mut way = Vec::new();
+        let (mut seen, mut found) = (Set::default(), Set::default());
         for at in 0..self.members.len() {
             let mut here = at;
-            let found = loop {
-                let Some(place) = known.get_mut(here) else {
-                    break false;
-                };
-                if let Some(known) = place {
-                    break *known;
+            let is_descendant = loop {
+                // Seen is known as none until shown otherwise: a circle of parents ends here.
+                if !seen.insert(here) {
+                    break found.has(here);
                 }
-                // Known as none until shown otherwise: a circle of parents ends here.
-                *place = Some(false);
-                way.push(here);
                 match self.parent(here) {
                     None => break false,
-                    Some(parent) if set.get(parent).copied().unwrap_or(false) => break true,
+                    Some(parent) if set.has(parent) => break true,
                     Some(parent) => here = parent,
                 }
             };
-            for passed in way.drain(..) {
-                if let Some(place) = known.get_mut(passed) {
-                    *place = Some(found);
-                }
+            let mut next = Some(at).filter(|_| is_descendant);
+            while let Some(here) = next
+                && found.insert(here)
+            {
+                next = self.parent(here).filter(|parent| !set.has(*parent));
             }
         }
-        known.into_iter().map(|known| known == Some(true)).collect()
+        found
     }
 
     fn siblings(&self, set: &Set) -> Set {
-        let mut counts: HashMap<usize, usize> = HashMap::new();
-        for (member, is_in) in self.members.iter().zip(set) {
-            if let Some(parent) = member.parent.filter(|_| *is_in) {
-                *counts.entry(parent).or_default() += 1;
+        let mut counts = vec![0_usize; self.members.len()];
+        let members = self.members.iter().enumerate();
+        for (_, member) in members.filter(|(at, _)| set.has(*at)) {
+            if let Some(count) = member.parent.and_then(|parent| counts.get_mut(parent)) {
+                *count += 1;
             }
         }
-        let members = self.members.iter().zip(set);
-        let others = members.map(|(member, is_in)| {
-            let all = member.parent.and_then(|parent| counts.get(&parent));
-            all.is_some_and(|all| *all > usize::from(*is_in))
-        });
-        others.collect()
+        self.those(|at, member| {
+            let all = member.parent.and_then(|parent| counts.get(parent));
+            all.is_some_and(|all| *all > usize::from(set.has(at)))
+        })
     }
 
     fn figure(&self, set: &Set, function: Function, of: Option<&Field>) -> Option<f64> {
-        let chosen = self.members.iter().zip(set);
-        let chosen = chosen
-            .filter(|(_, is_in)| **is_in)
-            .map(|(member, _)| member);
+        let members = self.members.iter().enumerate();
+        let chosen = members
+            .filter(|(at, _)| set.has(*at))
+            .map(|(_, member)| member);
         let Some(field) = of else {
             return Some(chosen.count() as f64);
         };
-        let values: Vec<f64> = chosen
-            .filter_map(|member| self.number(member, field))
-            .collect();
-        let sum: f64 = values.iter().sum();
+        let mut values = chosen.filter_map(|member| self.number(member, field));
         match function {
-            Function::Count => Some(values.len() as f64),
-            Function::Sum => (!values.is_empty()).then_some(sum),
-            Function::Avg => (!values.is_empty()).then(|| sum / values.len() as f64),
-            Function::Min => values.into_iter().reduce(f64::min),
-            Function::Max => values.into_iter().reduce(f64::max),
+            Function::Count => Some(values.count() as f64),
+            Function::Sum => values.reduce(|sum, one| sum + one),
+            Function::Avg => {
+                let first = values.next()?;
+                let start = (first, 1_usize);
+                let (sum, count) = values.fold(start, |(sum, count), one| (sum + one, count + 1));
+                Some(sum / count as f64)
+            }
+            Function::Min => values.reduce(f64::min),
+            Function::Max => values.reduce(f64::max),
         }
     }
 
-    fn number(&self, member: &Member, field: &Field) -> Option<f64> {
-        let segment = self.index.segments().get(member.segment)?;
+    fn number(&self, member: &Member<'a>, field: &Field) -> Option<f64> {
+        let row = member.found.row;
         match field {
-            Field::Intrinsic(Intrinsic::Duration) => {
-                Some(segment.rows().get(member.row)?.duration as f64)
+            Field::Intrinsic(Intrinsic::Duration) => Some(row.duration as f64),
+            Field::Intrinsic(_) => Some(self.duration as f64),
+            Field::Attribute(scope, key) => {
+                let segment = self.index.segments().get(member.found.segment)?;
+                match attribute(segment, row, *scope, key)? {
+                    Raw::Int(number) => Some(number as f64),
+                    Raw::Float(number) => Some(number),
+                    Raw::Text(_) | Raw::Bool(_) | Raw::List(_) | Raw::Other => None,
+                }
             }
-            Field::Intrinsic(_) => Some(self.trace.end.saturating_sub(self.trace.start) as f64),
-            Field::Attribute(scope, key) => match attribute(segment, member.row, *scope, key)? {
-                Raw::Int(number) => Some(number as f64),
-                Raw::Float(number) => Some(number),
-                Raw::Text(_) | Raw::Bool(_) | Raw::List(_) | Raw::Other => None,
-            },
         }
     }
 }
@@ -275,7 +246,7 @@ impl<'a> Family<'a> {
 /// An attribute of a row, by its key.
 pub(super) fn attribute<'a>(
     segment: &'a Segment,
-    row: usize,
+    row: &Row,
     scope: AttributeScope,
     key: &str,
 ) -> Option<Raw<'a>> {
@@ -286,7 +257,7 @@ pub(super) fn attribute<'a>(
         })
     };
     let of_span = || find(segment.attributes(row));
-    let of_resource = || find(segment.resource_attributes(segment.rows().get(row)?.source));
+    let of_resource = || find(segment.resource_attributes(row.source));
     match scope {
         AttributeScope::Any => of_span().or_else(of_resource),
         AttributeScope::Span => of_span(),
@@ -308,36 +279,30 @@ impl Relation {
     }
 }
 
-/// Marks a member; false if it was marked.
-fn mark(set: &mut Set, member: Option<usize>) -> bool {
-    let place = member.and_then(|member| set.get_mut(member));
-    place.is_some_and(|place| !std::mem::replace(place, true))
-}
-
-fn either(mut left: Set, right: &Set) -> Set {
-    for (one, other) in left.iter_mut().zip(right) {
-        *one |= *other;
-    }
-    left
-}
-
-fn set_parents(members: &mut [Member]) {
-    let find: Vec<Option<usize>> = if members.len() <= FEW {
-        let by_id = |id: u64| members.iter().position(|member| member.id == id);
-        members
-            .iter()
-            .map(|member| by_id(member.parent_id))
-            .collect()
-    } else {
-        let mut by_id = HashMap::with_capacity(members.len());
-        for (at, member) in members.iter().enumerate() {
-            by_id.entry(member.id).or_insert(at);
+fn set_parents(members: &mut [Member<'_>]) {
+    if members.len() <= FEW {
+        for at in 0..members.len() {
+            let wanted = members.get(at).map(|member| member.found.row.parent);
+            let ids = || members.iter().map(|member| member.found.row.id);
+            let parent = wanted.and_then(|wanted| ids().position(|id| id == wanted));
+            set_parent(members, at, parent);
         }
-        let ids = members.iter();
-        ids.map(|member| by_id.get(&member.parent_id).copied())
-            .collect()
-    };
-    for (at, (member, parent)) in members.iter_mut().zip(find).enumerate() {
+        return;
+    }
+    let mut by_id = HashMap::with_capacity(members.len());
+    for (at, member) in members.iter().enumerate() {
+        by_id.entry(member.found.row.id).or_insert(at);
+    }
+    for at in 0..members.len() {
+        let wanted = members.get(at).map(|member| member.found.row.parent);
+        let parent = wanted.and_then(|wanted| by_id.get(&wanted).copied());
+        set_parent(members, at, parent);
+    }
+}
+
+/// Nobody is its own parent.
+fn set_parent(members: &mut [Member<'_>], at: usize, parent: Option<usize>) {
+    if let Some(member) = members.get_mut(at) {
         member.parent = parent.filter(|parent| *parent != at);
     }
 }

@@ -39,6 +39,26 @@ pub(super) struct Exemplar {
 /// Upper bounds of buckets, ascending, in nanoseconds. Above the last one is `+Inf`.
 pub(super) type Bounds = &'static [u64];
 
+pub(super) const MILLIS: u64 = 1_000_000;
+
+/// Buckets of the semantic conventions for a whole request, 5 ms to 10 s.
+pub(super) const REQUEST_BOUNDS: Bounds = &[
+    5 * MILLIS,
+    10 * MILLIS,
+    25 * MILLIS,
+    50 * MILLIS,
+    75 * MILLIS,
+    100 * MILLIS,
+    250 * MILLIS,
+    500 * MILLIS,
+    750 * MILLIS,
+    1_000 * MILLIS,
+    2_500 * MILLIS,
+    5_000 * MILLIS,
+    7_500 * MILLIS,
+    10_000 * MILLIS,
+];
+
 /// A histogram of durations.
 pub(super) struct Histogram {
     bounds: Bounds,

@@ -4,7 +4,7 @@
 //! are in Prometheus form (OpenTelemetry's "Prometheus and OpenMetrics Compatibility").
 
 use super::exposition::{Exposition, Family, Kind, Labels};
-use super::histogram::{Bounds, ExemplarIds, Histogram};
+use super::histogram::{Bounds, ExemplarIds, Histogram, MILLIS, REQUEST_BOUNDS};
 use super::series::{SeriesTable, hash_labels};
 use crate::clock::Timestamp;
 use std::sync::Arc;
@@ -15,26 +15,7 @@ use std::time::Duration;
 /// OpenTelemetry's default limit, at about a kilobyte each.
 const SERIES_MAX: usize = 4_096;
 
-const MILLIS: u64 = 1_000_000;
 const MICROS: u64 = 1_000;
-
-/// Buckets of the semantic conventions, 5 ms to 10 s.
-const REQUEST_BOUNDS: Bounds = &[
-    5 * MILLIS,
-    10 * MILLIS,
-    25 * MILLIS,
-    50 * MILLIS,
-    75 * MILLIS,
-    100 * MILLIS,
-    250 * MILLIS,
-    500 * MILLIS,
-    750 * MILLIS,
-    1_000 * MILLIS,
-    2_500 * MILLIS,
-    5_000 * MILLIS,
-    7_500 * MILLIS,
-    10_000 * MILLIS,
-];
 
 /// Buckets of our own share of a request, 10 µs to 100 ms.
 const INTERNAL_BOUNDS: Bounds = &[

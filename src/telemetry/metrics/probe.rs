@@ -1,7 +1,7 @@
 //! Probes of the configuration, and requests of probes from wherever.
 
 use super::exposition::{Exposition, Family, Kind};
-use super::histogram::{Bounds, Histogram};
+use super::histogram::{Histogram, REQUEST_BOUNDS};
 use crate::clock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,25 +12,6 @@ use std::time::Duration;
 const PROBES_MAX: usize = 256;
 /// Steps of one probe that are remembered, over reloads, too.
 const STEPS_MAX: usize = 200;
-
-const MILLIS: u64 = 1_000_000;
-/// Those of `http.server.request.duration`.
-const STEP_BOUNDS: Bounds = &[
-    5 * MILLIS,
-    10 * MILLIS,
-    25 * MILLIS,
-    50 * MILLIS,
-    75 * MILLIS,
-    100 * MILLIS,
-    250 * MILLIS,
-    500 * MILLIS,
-    750 * MILLIS,
-    1_000 * MILLIS,
-    2_500 * MILLIS,
-    5_000 * MILLIS,
-    7_500 * MILLIS,
-    10_000 * MILLIS,
-];
 
 /// How long a step took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +64,7 @@ impl ProbeMetrics {
                 continue;
             }
             let step = known.steps.entry(one.step.to_owned());
-            let step = step.or_insert_with(|| Histogram::new(STEP_BOUNDS));
+            let step = step.or_insert_with(|| Histogram::new(REQUEST_BOUNDS));
             step.observe(one.took, now, None);
         }
     }

@@ -1,7 +1,7 @@
 //! The answer: what arrived, and what edgespan made of it.
 
 use super::SCHEMA;
-use super::secret::{Secret, hex, unhex};
+use super::secret::{SharedSecret, hex, unhex};
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +137,7 @@ pub enum Opened {
 
 impl Account {
     /// The account's bytes, and the value of [`SIGNATURE_HEADER`](super::SIGNATURE_HEADER).
-    pub fn seal(&self, secret: &Secret) -> (String, String) {
+    pub fn seal(&self, secret: &SharedSecret) -> (String, String) {
         // Strings and numbers under text keys always are JSON.
         let body = serde_json::to_string(self).unwrap_or_default();
         let tag = hmac::sign(&secret.account, body.as_bytes());
@@ -146,7 +146,7 @@ impl Account {
     }
 
     /// Reads an answer and its signature header.
-    pub fn open(secret: &Secret, body: &[u8], signature: Option<&str>) -> Opened {
+    pub fn open(secret: &SharedSecret, body: &[u8], signature: Option<&str>) -> Opened {
         let Some(signature) = signature else {
             return Opened::Unsigned;
         };
@@ -174,13 +174,13 @@ impl Account {
     }
 
     /// The text message that a WebSocket gets: the signature, a line feed, the account.
-    pub fn seal_message(&self, secret: &Secret) -> String {
+    pub fn seal_message(&self, secret: &SharedSecret) -> String {
         let (body, signature) = self.seal(secret);
         format!("{signature}\n{body}")
     }
 
     /// Reads such a message.
-    pub fn open_message(secret: &Secret, message: &str) -> Opened {
+    pub fn open_message(secret: &SharedSecret, message: &str) -> Opened {
         match message.split_once('\n') {
             Some((signature, body)) => Self::open(secret, body.as_bytes(), Some(signature)),
             None => Opened::Unsigned,
@@ -198,8 +198,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn secret() -> Secret {
-        Secret::new(b"0123456789abcdef").unwrap()
+    fn secret() -> SharedSecret {
+        SharedSecret::new(b"0123456789abcdef").unwrap()
     }
 
     fn account(headers: Vec<(String, String)>) -> Account {
@@ -214,7 +214,7 @@ mod tests {
     fn an_account_that_was_touched_or_made_up_is_told_apart() {
         let (body, signature) = account(Vec::new()).seal(&secret());
         let open = |body: &str, signature| Account::open(&secret(), body.as_bytes(), signature);
-        let other = Secret::new(b"another secret of that length").unwrap();
+        let other = SharedSecret::new(b"another secret of that length").unwrap();
 
         assert_eq!(open(&body, None), Opened::Unsigned);
         assert_eq!(open(&format!("{body} "), Some(&signature)), Opened::Forged);

@@ -1,7 +1,7 @@
 //! Who gets an account: whoever has a secret, at a rate, once for each question.
 
 use super::inquiry::{Inquiry, Nonce};
-use super::secret::Secret;
+use super::secret::SharedSecret;
 use super::{VERIFY_HEADER, WINDOW};
 use crate::clock;
 use crate::ratelimit::Quota;
@@ -26,7 +26,7 @@ pub const RATE_PER_SECOND_MAX: u32 = 100;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArrivalSettings {
     /// Whose questions are answered; several while one is replaced by another. Never empty.
-    pub secrets: Vec<Secret>,
+    pub secrets: Vec<SharedSecret>,
     /// How many questions are answered in which time, of all that ask together.
     pub quota: Quota,
 }
@@ -82,7 +82,11 @@ impl Desk {
 
     /// The question of a request, if a secret of ours signed it; with that secret. None for
     /// everybody else, whatever they sent.
-    pub fn believe(&self, headers: &HeaderMap, method: &Method) -> Option<(Inquiry, &Secret)> {
+    pub fn believe(
+        &self,
+        headers: &HeaderMap,
+        method: &Method,
+    ) -> Option<(Inquiry, &SharedSecret)> {
         let mut values = headers.get_all(VERIFY_HEADER).iter();
         let (value, None) = (values.next()?, values.next()) else {
             return None;
@@ -150,7 +154,7 @@ mod tests {
     use http::HeaderValue;
 
     fn settings(secrets: &[&str], rate: u32) -> ArrivalSettings {
-        let secret = |text: &&str| Secret::new(text.as_bytes()).unwrap();
+        let secret = |text: &&str| SharedSecret::new(text.as_bytes()).unwrap();
         ArrivalSettings {
             secrets: secrets.iter().map(secret).collect(),
             quota: Quota::new(rate, Duration::from_secs(1), rate),
@@ -158,7 +162,7 @@ mod tests {
     }
 
     fn asked(secret: &str, seconds: u64, nonce: u8) -> HeaderMap {
-        let secret = Secret::new(secret.as_bytes()).unwrap();
+        let secret = SharedSecret::new(secret.as_bytes()).unwrap();
         let value = Inquiry::sign(&secret, &Method::GET, seconds, Nonce([nonce; 16]));
         HeaderMap::from_iter([(VERIFY_HEADER, value.unwrap())])
     }
@@ -175,7 +179,7 @@ mod tests {
         };
 
         assert_eq!(believed(&asked(OLD, 1, 1)).map(|one| one.id()), {
-            Some(Secret::new(OLD.as_bytes()).unwrap().id())
+            Some(SharedSecret::new(OLD.as_bytes()).unwrap().id())
         });
         assert!(believed(&asked(NEW, 1, 1)).is_some());
         assert!(believed(&asked("a secret of somebody else", 1, 1)).is_none());

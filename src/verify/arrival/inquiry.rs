@@ -4,7 +4,7 @@
 //! bytes in hex, the HMAC-SHA256 covers label, method, path, seconds and nonce. The query is not
 //! covered, since hops add to it; neither is the host, since they rewrite it.
 
-use super::secret::{Secret, hex, unhex};
+use super::secret::{SharedSecret, hex, unhex};
 use super::{PATH, WINDOW};
 use aws_lc_rs::hmac;
 use http::{HeaderValue, Method};
@@ -32,7 +32,7 @@ impl fmt::Display for Nonce {
 /// A question as it was read, not yet believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inquiry {
-    /// Which secret signed it, see [`Secret::id`].
+    /// Which secret signed it, see [`SharedSecret::id`].
     pub key_id: Box<str>,
     /// When, in seconds since 1970.
     pub unix_seconds: u64,
@@ -45,7 +45,7 @@ impl Inquiry {
     /// The value of [`VERIFY_HEADER`](super::VERIFY_HEADER) for one request. A WebSocket is signed
     /// with GET, whichever method opens it on the way.
     pub fn sign(
-        secret: &Secret,
+        secret: &SharedSecret,
         method: &Method,
         unix_seconds: u64,
         nonce: Nonce,
@@ -81,7 +81,7 @@ impl Inquiry {
     }
 
     /// Whether this secret signed it, for this method. Compared in constant time.
-    pub fn is_signed_by(&self, secret: &Secret, method: &Method) -> bool {
+    pub fn is_signed_by(&self, secret: &SharedSecret, method: &Method) -> bool {
         let covered = covered(method, self.unix_seconds, self.nonce);
         hmac::verify(&secret.inquiry, covered.as_bytes(), &self.tag).is_ok()
     }
@@ -106,8 +106,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn secret(text: &str) -> Secret {
-        Secret::new(text.as_bytes()).unwrap()
+    fn secret(text: &str) -> SharedSecret {
+        SharedSecret::new(text.as_bytes()).unwrap()
     }
 
     #[test]

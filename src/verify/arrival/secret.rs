@@ -8,7 +8,7 @@ pub const SECRET_BYTES_MIN: usize = 16;
 /// A shared secret. Only what it derives is kept: the key that signs questions, another one that
 /// signs answers, and a short name of both.
 #[derive(Clone)]
-pub struct Secret {
+pub struct SharedSecret {
     pub(super) inquiry: hmac::Key,
     pub(super) account: hmac::Key,
     id: [u8; 2],
@@ -25,7 +25,7 @@ pub enum SecretError {
     Short,
 }
 
-impl Secret {
+impl SharedSecret {
     /// Of a file's or a variable's content; space around it does not count, so that an editor's
     /// line feed at the end makes no other secret.
     ///
@@ -58,21 +58,23 @@ impl Secret {
     }
 }
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for SharedSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Secret")
+        f.debug_struct("SharedSecret")
             .field("id", &self.id())
             .finish_non_exhaustive()
     }
 }
 
 /// Two secrets are equal if they sign alike: their names are compared first, then what they sign.
-impl PartialEq for Secret {
+impl PartialEq for SharedSecret {
     fn eq(&self, other: &Self) -> bool {
         let probe = hmac::sign(&self.inquiry, b"equal");
         self.id == other.id && hmac::verify(&other.inquiry, b"equal", probe.as_ref()).is_ok()
     }
 }
+
+impl Eq for SharedSecret {}
 
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
@@ -110,24 +112,24 @@ mod tests {
 
     #[test]
     fn a_secret_has_sixteen_bytes_at_least_and_no_space_around_it() {
-        assert_eq!(Secret::new(b" \n").err(), Some(SecretError::Empty));
+        assert_eq!(SharedSecret::new(b" \n").err(), Some(SecretError::Empty));
         assert_eq!(
-            Secret::new(b"0123456789abcde").err(),
+            SharedSecret::new(b"0123456789abcde").err(),
             Some(SecretError::Short)
         );
         assert_eq!(
-            Secret::new(b"0123456789abcdef\n"),
-            Secret::new(b"0123456789abcdef")
+            SharedSecret::new(b"0123456789abcdef\n"),
+            SharedSecret::new(b"0123456789abcdef")
         );
         assert_ne!(
-            Secret::new(b"0123456789abcdeg"),
-            Secret::new(b"0123456789abcdef")
+            SharedSecret::new(b"0123456789abcdeg"),
+            SharedSecret::new(b"0123456789abcdef")
         );
     }
 
     #[test]
     fn a_secret_is_not_told_by_debug() {
-        let told = format!("{:?}", Secret::new(b"0123456789abcdef"));
+        let told = format!("{:?}", SharedSecret::new(b"0123456789abcdef"));
 
         assert!(!told.contains("0123456789"), "{told}");
     }

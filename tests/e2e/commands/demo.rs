@@ -1,6 +1,7 @@
 //! `edgespan demo`: the first ten minutes.
 
 use super::program::{Call, edgespan};
+use crate::support::browser::Browser;
 use crate::support::collector::Collector;
 use crate::support::{client, until};
 use http::Method;
@@ -40,12 +41,14 @@ async fn it_says_where_everything_is_and_what_to_try() {
     let told = program.tells("edgespan trace find").await;
 
     let gateway = program.address_behind("gateway ").await;
-    let [title, _, traces, services, export, ready, look, act, find] =
+    let [title, _, login, traces, services, export, ready, look, act, find] =
         told.lines().collect::<Vec<_>>()[..]
     else {
-        panic!("nine lines: {told}");
+        panic!("ten lines: {told}");
     };
     assert!(title.ends_with("demo: four services that know nothing of tracing, one gateway"));
+    let page = format!("http://{gateway}/account");
+    assert_eq!(login, format!("  log in    {page}   as ada or bob"));
     assert!(traces.starts_with("  traces    http://127.0.0.1:"));
     assert!(traces.ends_with("   kept here (64 MB, oldest go)"));
     for service in ["login :", "orders :", "chat :", "payout :"] {
@@ -179,4 +182,29 @@ async fn a_collector_that_is_not_there_is_told_in_plain_words() {
             .last_word()
             .starts_with("spans accepted 2 = exported 0 + rejected 0 + dropped 2 ")
     );
+}
+
+#[tokio::test]
+async fn a_browser_logs_in_with_no_other_program_and_a_second_factor_opens_more() {
+    let program = demo().argument("--no-traffic").start();
+    let gateway = program.address_behind("gateway ").await;
+    let (account, payouts) = (
+        format!("http://{gateway}/account"),
+        format!("http://{gateway}/account/payouts"),
+    );
+
+    let mut ada = Browser::new();
+    let page = ada.open(&account).await;
+    let page = ada.log_in(&page, "ada").await;
+    assert_eq!((page.status(), page.url.as_str()), (200, account.as_str()));
+    assert!(page.text().contains("Hello, Ada Example"), "{}", page.text());
+    let page = ada.open(&payouts).await;
+    let page = ada.submit(&page, &[("factor", "shown")]).await;
+    assert_eq!((page.status(), page.url.as_str()), (200, payouts.as_str()));
+    assert!(page.text().contains("urn:edgespan:mfa"), "{}", page.text());
+
+    let mut bob = Browser::new();
+    let page = bob.open(&payouts).await;
+    let page = bob.log_in(&page, "bob").await;
+    assert_eq!(page.status(), 403, "{}", page.text());
 }

@@ -5,6 +5,8 @@
 import base64
 import hashlib
 import json
+import os
+import pathlib
 import re
 import urllib.parse
 
@@ -12,7 +14,7 @@ import jwt
 import programs
 from browser import chromium
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from harness import clean_environment, expect, free_port, get, scenario, until
+from harness import certificate, clean_environment, expect, free_port, get, scenario, until
 
 CLIENT, SECRET = "edge", "a-secret-of-the-edge"
 
@@ -74,11 +76,16 @@ class OidcProvider:
 class Protected:
     """An application behind edgespan, which logs in at oidc-provider."""
 
-    def __init__(self, world, oidc=None, access_ttl=300, login=None, **client):
+    def __init__(self, world, oidc=None, access_ttl=300, login=None, host=None, **client):
+        """By TLS, if it has a name."""
         self.world, port = world, free_port()
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"https://{host}:{port}" if host else f"http://127.0.0.1:{port}"
+        # The provider reaches it by its address, and knows no authority of ours.
         self.provider = OidcProvider(world, self.url, access_ttl, **client)
         config = world.gateway(route={"auth": "people"})
+        if host:
+            pair = world.authority().issue(host)
+            config["listeners"]["web"]["tls"] = {"certificates": [certificate(pair)]}
         oidc = {
             "issuer": self.provider.issuer,
             "client_id": CLIENT,
@@ -89,6 +96,7 @@ class Protected:
         config["auth"] = {"people": {"oidc": oidc}}
         config["identity"] = {"headers": {"x-user": "subject", "x-groups": "groups"}}
         config["login"] = login or {}
+        self.config = config
         self.edge = world.edgespan(config, port=port)
 
     def told(self, name):
@@ -215,6 +223,44 @@ def a_key_of_our_own_proves_who_edgespan_is(world):
     expect(site.provider.happened("grant.success authorization_code"), 1, "codes redeemed")
 
 
+@scenario
+def over_tls_the_cookies_are_bound_to_the_host(world):
+    site = Protected(world, host="app.example.com", backchannel_logout_uri=None)
+    person = chromium().person()
+
+    signed_in(site, tab=person.tab())
+
+    ours = {name: one for name, one in person.cookies().items() if "edgespan" in name}
+    assert ours and all(name.startswith("__Host-edgespan-") for name in ours), list(ours)
+    for cookie in ours.values():
+        expect((cookie["secure"], cookie["httpOnly"], cookie["domain"], cookie["path"]),
+               (True, True, "app.example.com", "/"), cookie["name"])  # fmt: skip
+
+
+@scenario
+def two_hosts_of_a_domain_share_one_login(world):
+    first, second, login = (f"https://{name}.example.com" for name in ("one", "two", "login"))
+    site = Protected(world, host="login.example.com", backchannel_logout_uri=None)
+    site.edge.stop()
+    port = site.edge.port
+    config = {
+        **site.config,
+        "login": {"callback_origin": f"{login}:{port}", "cookie": {"domain": "example.com"}},
+    }
+    world.edgespan(config, port=port)
+    person = chromium().person()
+    tab = person.tab().open(f"{first}:{port}/page?at=one")
+    site.provider.log_in(tab, "ada")
+
+    expect((tab.status, tab.url), (200, f"{first}:{port}/page?at=one"), "where the login leads")
+    tab.open(f"{second}:{port}/page?at=two")
+    expect((tab.status, tab.url), (200, f"{second}:{port}/page?at=two"), "the second host")
+    expect(site.provider.happened("grant.success authorization_code"), 1, "logins")
+    ours = [one for name, one in person.cookies().items() if "edgespan" in name]
+    assert ours and all(one["name"].startswith("__Secure-") for one in ours), ours
+    assert all(one["domain"] == ".example.com" for one in ours), ours
+
+
 class Demo:
     """`edgespan demo`, as `make demo` starts it."""
 
@@ -310,3 +356,74 @@ def scripts_and_frames_of_a_page_get_401_and_no_redirect(world):
     )
 
     expect(told, [401, "basic"], "what a script gets")
+
+
+@scenario
+def a_frame_on_another_site_never_gets_a_session(world):
+    demo = Demo(world)
+    person = chromium().person()
+    person.tab().open(demo.url + "/account").log_in("Ada")
+    # Another site, of which the browser knows nothing: the same port under another name.
+    elsewhere = demo.url.replace("127.0.0.1", "localhost")
+    tab = person.tab("elsewhere").open(elsewhere + "/api/v1/orders/7")
+
+    told = tab.run(
+        f"""fetch('{demo.url}/account', {{credentials: 'include', mode: 'no-cors'}})
+            .then((answer) => answer.type, () => 'refused')"""
+    )
+    tab.run(
+        f"""new Promise((loaded) => {{
+            const frame = document.createElement('iframe');
+            frame.onload = loaded;
+            frame.src = '{demo.url}/account';
+            document.body.append(frame);
+        }})"""
+    )
+    url, text = tab.frame()
+
+    assert told in ("opaque", "refused"), told
+    assert "Hello" not in text, f"{url}: {text}"
+    if "Who are you?" in text:
+        url, text = tab.frame(click='button:has-text("Ada")')
+        assert "Hello" not in text, f"{url}: {text}"
+
+
+@scenario
+def every_page_fits_a_phone_and_a_desk_in_both_themes(world):
+    """Pictures of them land in the folder that EDGESPAN_PICTURES names."""
+    demo = Demo(world)
+    folder = pathlib.Path(os.environ.get("EDGESPAN_PICTURES") or world.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    wrong = []
+
+    def pictured(tab, name):
+        for width in (1280, 400):
+            for dark in (False, True):
+                theme = "dark" if dark else "light"
+                found = tab.picture(folder / f"{name}-{width}-{theme}.png", width, dark)
+                if found["overflow"] > 0 or found["small"]:
+                    wrong.append((name, width, found))
+
+    tab = chromium().person().tab("login").open(demo.url + "/account")
+    issuer = tab.url.partition("/authorize")[0]
+    pictured(tab, "login")
+    pictured(tab.log_in("Ada"), "account")
+    pictured(tab.press("Log out"), "logged-out")
+    denied = chromium().person().tab("denied").open(demo.url + "/account/payouts").log_in("Bob")
+    pictured(denied, "denied")
+    error = chromium().person().tab("error").open(demo.url + "/oauth2/callback?state=x&code=y")
+    pictured(error, "error")
+    policy = {"issuer": issuer, "client_id": "demo"}
+    config = world.gateway(route={"auth": ["people", "partners"]})
+    config["auth"] = {
+        "people": {"oidc": {**policy, "label": "Example Corp."}},
+        "partners": {"oidc": {**policy, "label": "Partner <network> & friends"}},
+    }
+    edge = world.edgespan(config)
+    chooser = chromium().person().tab("chooser").open(edge.url + "/page?x=1")
+    pictured(chooser, "chooser")
+    assert "Partner <network> & friends" in chooser.text, chooser.text
+    chooser.press("Partner").log_in("Ada")
+    expect((chooser.status, chooser.url), (200, edge.url + "/page?x=1"), "where the choice leads")
+
+    expect(wrong, [], "pages that do not fit, or have buttons too small for a thumb")

@@ -15,7 +15,7 @@ const NAME_MIN: usize = 16;
 const NAME_CUT: usize = 6;
 /// An outcome may be cut down to this before its name is cut further: a status and how the words
 /// behind it begin.
-const OUTCOME_MIN: usize = 12;
+const OUTCOME_MIN: usize = 8;
 
 /// A row before it is laid out; everything in it is safe to show.
 pub(in super::super) struct Label {

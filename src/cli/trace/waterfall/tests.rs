@@ -1,6 +1,6 @@
 //! Waterfalls as they are seen.
 
-use super::super::fixtures;
+use super::super::fixtures::{self, SERVER};
 use super::*;
 use crate::cli::escape;
 use crate::cli::style::{Glyphs, Paint, Surface};
@@ -57,6 +57,31 @@ fn the_release_at_other_widths() {
     let widths = [60, 44, 40, 120];
     let all = widths.map(|columns| format!("{columns}:\n{}", drawn(&fixtures::release(), columns)));
     insta::assert_snapshot!(all.concat());
+}
+
+#[test]
+fn a_long_error_leaves_the_name_of_its_row() {
+    use crate::view::{Kind, Value};
+    let call = fixtures::span(
+        "edgespan",
+        Kind::Internal,
+        "render the invoice of the month",
+        (2, SERVER),
+        (10, 400),
+    );
+    let error = Value::Text("java.util.concurrent.CompletionException".to_owned());
+    let call = fixtures::with(fixtures::failed(call, ""), &[("error.type", error)]);
+    let trace = fixtures::trace(vec![fixtures::server(500, 200), call]);
+
+    let row = |columns| {
+        let drawn = drawn(&trace, columns);
+        let row = drawn.lines().find(|line| line.contains("java"));
+        row.expect("the row of the call").to_owned()
+    };
+
+    for columns in [80, 60, 44] {
+        assert!(row(columns).contains("rende"), "{}", row(columns));
+    }
 }
 
 #[test]
