@@ -200,7 +200,7 @@ async fn tempo_is_asked_for_exactly_what_is_wanted() {
     assert_eq!(
         asked(search, "q").unwrap(),
         "{ span.http.route = \"/a\\\"b\" } | \
-         select(span.http.response.status_code, span.flow, status)"
+         select(span.http.response.status_code, span.flow, span.url.path, status)"
     );
     assert_eq!(asked(search, "limit").unwrap(), "7");
     assert_eq!(asked(search, "spss").unwrap(), "3");
