@@ -35,6 +35,15 @@ impl Site {
         })
     }
 
+    /// Of a request that no browser makes.
+    pub fn unseen() -> Self {
+        Self {
+            secure: true,
+            host: Box::default(),
+            port: None,
+        }
+    }
+
     /// Whether it is asked for by `https`: cookies are called and marked accordingly.
     pub const fn is_secure(&self) -> bool {
         self.secure

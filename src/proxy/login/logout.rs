@@ -74,10 +74,10 @@ fn leads_back(asking: &Asking<'_>, told: Option<&str>) -> Option<String> {
 
 /// Whether the request comes from a page of this site, or from nobody's.
 fn is_of_the_site(asking: &Asking<'_>, is_post: bool) -> bool {
-    if let Some(site) = asking.headers.get(SEC_FETCH_SITE) {
-        return ["same-origin", "same-site", "none"]
-            .iter()
-            .any(|one| site == one);
+    if asking.headers.contains_key(SEC_FETCH_SITE) {
+        let own = ["same-origin", "same-site", "none"];
+        let mut told = asking.headers.get_all(SEC_FETCH_SITE).iter();
+        return told.all(|site| own.iter().any(|one| site == one));
     }
     match asking.headers.get(ORIGIN) {
         Some(origin) => *origin == *asking.site.origin(),

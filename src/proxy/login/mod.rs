@@ -109,8 +109,11 @@ pub(super) async fn answer(
         decide::publish(&mut refused);
         return Ok(refused);
     }
-    let Ok(site) = Site::new(context.scheme, &context.host, context.server_port) else {
-        return Ok(page::failed(context, &answer::LOGIN_INSECURE, &[]));
+    let site = match Site::new(context.scheme, &context.host, context.server_port) {
+        Ok(site) => site,
+        // No browser: what counts there is signed, and nothing is kept of it on the way.
+        Err(_) if endpoint == Endpoint::BackChannel => Site::unseen(),
+        Err(_) => return Ok(page::failed(context, &answer::LOGIN_INSECURE, &[])),
     };
     let means = Means::of(context);
     context.hand_over(context.watch.elapsed());

@@ -154,7 +154,7 @@ async fn a_grpc_call_gets_its_own_kind_of_refusal() {
 
     let reply = send_h2(
         world.proxy.address,
-        request("POST", "http://127.0.0.1/pkg.Service/Call", &fields),
+        request("POST", "/pkg.Service/Call", &fields),
     )
     .await;
 
@@ -208,10 +208,7 @@ async fn a_login_over_http_is_refused_except_on_this_machine() {
 /// A host that nobody trusts cannot say where a login leads back to.
 #[tokio::test]
 async fn who_leads_back_is_told_by_trusted_peers_alone() {
-    let world = world_with("", Settings::default(), |setup| {
-        setup.with("") // Nothing else.
-    })
-    .await;
+    let world = world("").await;
     let fields = [
         ("host", "app.example.com"),
         ("x-forwarded-proto", "https"),
@@ -298,7 +295,10 @@ async fn a_path_below_ours_that_is_none_of_ours_goes_on_to_the_origin() {
 
 #[tokio::test]
 async fn while_the_provider_is_away_a_page_says_so_and_offers_to_try_again() {
-    let settings = Settings::default();
+    let settings = Settings {
+        pushed: Pushed::No,
+        ..Settings::default()
+    };
     let mut world = world_with(
         ", endpoints: {authorization: 'http://127.0.0.1:1/a'}, pushed: always",
         settings,

@@ -11,7 +11,7 @@ use crate::support::browser::{Browser, Page};
 use crate::support::origin::Origin;
 use crate::support::provider::{introduce, protected, provider_with};
 use crate::support::proxy::{Proxy, Setup};
-use edgespan::idp::{IdentityProvider, Settings};
+use edgespan::idp::{IdentityProvider, Pushed, Settings};
 
 /// The site, as browsers know it.
 pub const SITE: &str = "https://app.example.com";
@@ -25,7 +25,11 @@ pub struct World {
 }
 
 pub async fn world(further: &str) -> World {
-    world_with(further, Settings::default(), |setup| setup).await
+    let settings = Settings {
+        pushed: Pushed::No,
+        ..Settings::default()
+    };
+    world_with(further, settings, |setup| setup).await
 }
 
 pub async fn world_with(
