@@ -11,10 +11,10 @@ use super::held;
 use super::limit::limit_known;
 use super::login;
 use super::query;
+use crate::auth::oidc::cookies;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
-use crate::auth::oidc::cookies;
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
 use http::Response;

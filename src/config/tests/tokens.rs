@@ -37,7 +37,10 @@ const ISSUER: &str = "issuer: 'https://id.example.com', audiences: orders";
 fn an_issuer_and_an_audience_are_enough() {
     let settings = settings(&format!("{{{ISSUER}}}"));
 
-    assert_eq!(&*settings.issuers[0].provider.issuer, "https://id.example.com");
+    assert_eq!(
+        &*settings.issuers[0].provider.issuer,
+        "https://id.example.com"
+    );
     assert_eq!(settings.issuers[0].audiences, [Arc::from("orders")]);
     assert_eq!(settings.issuers[0].algorithms.len(), 9);
     assert_eq!(settings.from, [TokenPlace::Bearer]);
@@ -52,7 +55,10 @@ fn a_claim_is_found_by_its_path_and_a_name_with_dots_in_quotes() {
     ));
 
     assert_eq!(*settings.subject, [Box::from("a"), Box::from("b")]);
-    assert_eq!(*settings.groups[0], [Box::from("realm"), Box::from("roles")]);
+    assert_eq!(
+        *settings.groups[0],
+        [Box::from("realm"), Box::from("roles")]
+    );
     assert_eq!(*settings.groups[1], [Box::from("https://x.example/r")]);
 }
 
