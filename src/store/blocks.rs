@@ -188,7 +188,7 @@ impl<T: InBlocks> Column<T> {
     pub(super) fn append(&mut self, some: &[T], blocks: &mut Blocks) -> u32 {
         let room = 1_usize << self.shift;
         let left = self.blocks.last().map(|last| room.checked_sub(last.len()));
-        if !left.flatten().is_some_and(|left| left >= some.len()) {
+        if left.flatten().is_none_or(|left| left < some.len()) {
             let block = blocks.take(some.len());
             self.bytes += size_of_block(&block);
             self.blocks.push(block);
@@ -273,7 +273,7 @@ impl<T: InBlocks> Queue<T> {
 
     pub(super) fn push_back(&mut self, one: T, blocks: &mut Blocks) {
         let room = 1_usize << self.shift;
-        if !self.blocks.back().is_some_and(|last| last.len() < room) {
+        if self.blocks.back().is_none_or(|last| last.len() >= room) {
             self.blocks.push_back(blocks.take(1));
         }
         if let Some(last) = self.blocks.back_mut() {

@@ -1,9 +1,11 @@
 //! One trace through a login: refused request, callback, calls to the provider, repeated request.
 
+use crate::decision::{DIALECTS, ask, deciding, told};
 use crate::login::{SITE, World, cookies_of, world_with};
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, Page};
 use crate::support::collector::Collector;
-use crate::support::origin::Received;
+use crate::support::origin::{Origin, Received};
+use crate::support::provider::{CLIENT, SECRET, introduce, provider};
 use crate::support::spans::SeenSpan;
 use crate::support::until;
 use base64::Engine as _;
@@ -20,7 +22,9 @@ const STATE: &str = "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE";
 /// A world whose spans can be looked at.
 async fn traced(further: &str) -> (World, Collector) {
     let collector = Collector::start().await;
-    let world = world_with(further, Settings::default(), |setup| setup.export_to(&collector));
+    let world = world_with(further, Settings::default(), |setup| {
+        setup.export_to(&collector)
+    });
     (world.await, collector)
 }
 
@@ -70,6 +74,15 @@ async fn log_in(world: &mut World, path: &str, fields: &[(&str, &str)]) {
     let page = world.browser.open_with(&url, fields).await;
     let page = world.browser.log_in(&page, "ada").await;
     assert_eq!(page.status(), 200, "{}", page.text());
+}
+
+/// Where the provider leads back to after a login on this page of its; nobody goes there.
+async fn callback_of(world: &mut World, page: &Page) -> String {
+    let stand_in = Origin::start().await;
+    world.browser.find_at(SITE, stand_in.address);
+    world.browser.log_in(page, "ada").await;
+    world.browser.find_at(SITE, world.proxy.address);
+    world.browser.last("/oauth2/callback").url.to_string()
 }
 
 #[tokio::test]
@@ -137,7 +150,10 @@ async fn calls_to_the_provider_are_client_spans_of_the_callback_and_carry_its_tr
         .filter(|span| span.parent_id() == callback.span_id())
         .map(SeenSpan::span_id)
         .collect();
-    for (path, endpoint) in [("/token", Endpoint::Token), ("/userinfo", Endpoint::Userinfo)] {
+    for (path, endpoint) in [
+        ("/token", Endpoint::Token),
+        ("/userinfo", Endpoint::Userinfo),
+    ] {
         let call = spans
             .iter()
             .find(|span| {
@@ -181,7 +197,10 @@ async fn nobody_on_the_way_sees_the_trace() {
         for skip in 0..3 {
             // Whatever stands before it, three bytes are four characters.
             let aligned = [vec![0; skip], plain.to_vec()].concat();
-            for text in [STANDARD_NO_PAD.encode(&aligned), URL_SAFE_NO_PAD.encode(&aligned)] {
+            for text in [
+                STANDARD_NO_PAD.encode(&aligned),
+                URL_SAFE_NO_PAD.encode(&aligned),
+            ] {
                 needles.push(text[4..text.len() - 4].to_owned());
             }
         }
@@ -191,7 +210,11 @@ async fn nobody_on_the_way_sees_the_trace() {
         let mut texts = vec![hop.url.to_string()];
         texts.extend(hop.location.clone());
         texts.extend(hop.set.clone());
-        texts.extend(hop.cookies.iter().map(|(name, value)| format!("{name}={value}")));
+        texts.extend(
+            hop.cookies
+                .iter()
+                .map(|(name, value)| format!("{name}={value}")),
+        );
         for text in texts {
             seen += 1;
             for needle in &needles {
@@ -201,7 +224,9 @@ async fn nobody_on_the_way_sees_the_trace() {
     }
     assert!(seen > 10, "{seen}");
     let calls = world.provider.calls();
-    let browsed = calls.iter().filter(|call| call.endpoint == Endpoint::Authorization);
+    let browsed = calls
+        .iter()
+        .filter(|call| call.endpoint == Endpoint::Authorization);
     for call in browsed {
         assert_eq!(call.trace, [], "the browser carries none");
     }
@@ -215,7 +240,10 @@ async fn tabs_side_by_side_each_go_on_with_their_own_trace() {
     let mut pages = Vec::new();
     for tab in 0..TABS {
         let (url, parent) = (format!("{SITE}/tab/{tab}"), parent(tab));
-        let page = world.browser.open_with(&url, &[("traceparent", &parent)]).await;
+        let page = world
+            .browser
+            .open_with(&url, &[("traceparent", &parent)])
+            .await;
         pages.push(page);
     }
     // All come back before any of them goes on.
@@ -256,7 +284,10 @@ async fn a_ninth_ticket_takes_the_place_of_the_oldest() {
     world = {
         let collector = Collector::start().await;
         drop(world);
-        world_with("", Settings::default(), |one| one.with(setup).export_to(&collector)).await
+        world_with("", Settings::default(), |one| {
+            one.with(setup).export_to(&collector)
+        })
+        .await
     };
     for tab in 0..10 {
         // Each login of its own: the session of the one before is forgotten.
@@ -317,9 +348,12 @@ async fn a_callback_in_a_trace_of_its_own_keeps_it_and_the_repeated_request_goes
     let (mut world, collector) = traced("").await;
     let fields = [("traceparent", PARENT)];
     let page = world.browser.open_with(&format!("{SITE}/a"), &fields).await;
-    let back = world.callback_of(&page).await;
+    let back = callback_of(&mut world, &page).await;
 
-    let stop = world.browser.step_with(&back, &[("traceparent", OTHER)]).await;
+    let stop = world
+        .browser
+        .step_with(&back, &[("traceparent", OTHER)])
+        .await;
     let page = world.browser.follow(&stop).await;
 
     assert_eq!(page.status(), 200, "{}", page.text());
@@ -338,8 +372,14 @@ async fn a_callback_in_a_trace_of_its_own_keeps_it_and_the_repeated_request_goes
 async fn a_ticket_is_for_its_target_and_for_one_request() {
     let (mut world, collector) = traced("").await;
     let fields = [("traceparent", PARENT)];
-    let page = world.browser.open_with(&format!("{SITE}/a?b=c"), &fields).await;
-    let stop = world.browser.log_in_until(&page, "ada", "/oauth2/callback").await;
+    let page = world
+        .browser
+        .open_with(&format!("{SITE}/a?b=c"), &fields)
+        .await;
+    let stop = world
+        .browser
+        .log_in_until(&page, "ada", "/oauth2/callback")
+        .await;
     let brought = world.browser.cookies(SITE);
 
     // Others come first, as a page's pictures do.
@@ -363,7 +403,10 @@ async fn a_ticket_is_for_its_target_and_for_one_request() {
     let joined: Vec<_> = traces.iter().map(|trace| trace == TRACE).collect();
     assert_eq!(joined, [false, false, false, true, false]);
     let again = servers(&collector, "/a", 200, 4).await;
-    let words: Vec<_> = again.iter().map(|one| one.text("edgespan.login.trace")).collect();
+    let words: Vec<_> = again
+        .iter()
+        .map(|one| one.text("edgespan.login.trace"))
+        .collect();
     assert!(words.contains(&Some("used")), "{words:?}");
 }
 
@@ -372,9 +415,15 @@ async fn a_ticket_is_nothing_with_the_session_of_somebody_else() {
     let (mut world, collector) = traced("").await;
     let fields = [("traceparent", PARENT)];
     let page = world.browser.open_with(&format!("{SITE}/a"), &fields).await;
-    world.browser.log_in_until(&page, "ada", "/oauth2/callback").await;
+    world
+        .browser
+        .log_in_until(&page, "ada", "/oauth2/callback")
+        .await;
     let ticket = world.browser.cookies(SITE);
-    let ticket = ticket.into_iter().find(|(name, _)| name.contains("ticket")).unwrap();
+    let ticket = ticket
+        .into_iter()
+        .find(|(name, _)| name.contains("ticket"))
+        .unwrap();
 
     let mut bob = world.other_browser();
     let page = bob.open(&format!("{SITE}/other")).await;
@@ -400,8 +449,11 @@ async fn a_forged_trace_in_a_query_or_a_cookie_means_nothing() {
     }
 
     let page = world.browser.open(&forged).await;
-    let back = world.callback_of(&page).await;
-    let stop = world.browser.step(&format!("{back}&traceparent={OTHER}")).await;
+    let back = callback_of(&mut world, &page).await;
+    let stop = world
+        .browser
+        .step(&format!("{back}&traceparent={OTHER}"))
+        .await;
     world.browser.follow(&stop).await;
 
     let refused = server(&collector, "/a", 302).await;
@@ -418,7 +470,7 @@ async fn a_callback_that_comes_twice_joins_nothing_the_second_time() {
     let (mut world, collector) = traced("").await;
     let fields = [("traceparent", PARENT)];
     let page = world.browser.open_with(&format!("{SITE}/a"), &fields).await;
-    let back = world.callback_of(&page).await;
+    let back = callback_of(&mut world, &page).await;
     let mut copy = world.other_browser();
     for (name, value) in world.browser.cookies(SITE) {
         assert!(copy.set_cookie(SITE, &format!("{name}={value}; Path=/; Secure")));
@@ -520,13 +572,16 @@ fn audits(collector: &Collector) -> Vec<SeenSpan> {
 #[tokio::test]
 async fn logins_and_logouts_are_told_as_spans_and_to_the_webhook() {
     let collector = Collector::start().await;
-    let hook = crate::support::origin::Origin::start().await;
+    let hook = Origin::start().await;
     let login = format!(
         "login: {{webhook: {{url: 'http://{}/hook', secret: {{env: HOOK}}}}}}",
         hook.address
     );
     let change = |setup: crate::support::proxy::Setup| {
-        setup.with(&login).variable("HOOK", "s3cret").export_to(&collector)
+        setup
+            .with(&login)
+            .variable("HOOK", "s3cret")
+            .export_to(&collector)
     };
     let mut world = world_with("", Settings::default(), change).await;
 
@@ -557,10 +612,89 @@ async fn logins_and_logouts_are_told_as_spans_and_to_the_webhook() {
     }
     let callback = server(&collector, "/oauth2/callback", 302).await;
     let spans = audits(&collector);
-    let own = spans.iter().find(|span| span.parent_id() == callback.span_id()).unwrap();
+    let own = spans
+        .iter()
+        .find(|span| span.parent_id() == callback.span_id())
+        .unwrap();
     assert_eq!(own.text("edgespan.audit.event"), Some("login"));
     assert_eq!(own.text("flow"), Some("login"));
     assert_eq!(login["span_id"], own.span_id().as_str());
-    let page = Browser::new();
-    drop(page);
+}
+
+/// Where a host proxy asks, the cookies of the request asked about count, by its address and not
+/// by that of the question.
+#[tokio::test]
+async fn a_decision_about_the_repeated_request_goes_on_with_the_trace_in_every_dialect() {
+    for dialect in DIALECTS {
+        let collector = Collector::start().await;
+        let provider = provider().await;
+        let setup = deciding(&format!(
+            "auth: {{staff: {{oidc: {{issuer: '{}', client_id: {CLIENT}, \
+             client_secret: {SECRET}}}}}}}\n\
+             routes:\n\
+             - {{name: app, match: {{host: app.example.com, prefix: /}}, auth: staff}}\n",
+            provider.issuer()
+        ));
+        let proxy = setup.export_to(&collector).start().await;
+        introduce(&provider, &proxy);
+        let mut browser = Browser::new().at(SITE, proxy.address);
+        let navigates = [
+            ("accept", "text/html"),
+            ("sec-fetch-mode", "navigate"),
+            ("sec-fetch-dest", "document"),
+            ("traceparent", PARENT),
+        ];
+        let mut question = told("app.example.com", "/a?b=c", "198.51.100.1");
+        question.fields = &navigates;
+
+        let refused = ask(proxy.address, dialect, &question).await;
+        let to = refused.header("location").unwrap().to_owned();
+        let set = refused.header("set-cookie").unwrap();
+        assert!(browser.set_cookie(SITE, set));
+        let page = browser.open(&to).await;
+        let stop = browser.log_in_until(&page, "ada", "/oauth2/callback").await;
+        assert_eq!(stop.status(), 302, "{dialect}: {}", stop.text());
+        let cookies = browser.cookies(SITE);
+        let cookies: Vec<String> = cookies
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        let cookie = cookies.join("; ");
+        let fields = [("cookie", cookie.as_str())];
+        // Another request comes first, and leaves the ticket alone.
+        let mut other = told("app.example.com", "/other", "198.51.100.1");
+        other.fields = &fields;
+        assert_eq!(ask(proxy.address, dialect, &other).await.status, 200);
+        question.fields = &fields;
+        let passed = ask(proxy.address, dialect, &question).await;
+
+        assert_eq!(passed.status, 200, "{dialect}");
+        let set: Vec<_> = passed.headers.get_all("set-cookie").iter().collect();
+        let gone = set.iter().filter(|line| {
+            let line = line.to_str().unwrap();
+            line.starts_with("__Host-edgespan-ticket-") && line.contains("Max-Age=0")
+        });
+        assert_eq!(gone.count(), 1, "{dialect}: {set:?}");
+        let decided = |path: &str| {
+            let mut spans = collector.spans();
+            spans.retain(|span| {
+                span.is_server() && span.text("edgespan.original.path") == Some(path)
+            });
+            spans
+        };
+        until("three decisions", || {
+            decided("/a").len() + decided("/other").len() == 3
+        })
+        .await;
+        let about = decided("/a");
+        assert!(
+            about.iter().all(|span| span.trace_id() == TRACE),
+            "{dialect}"
+        );
+        let joined = about
+            .iter()
+            .filter(|span| span.text("edgespan.login.trace") == Some("joined"));
+        assert_eq!(joined.count(), 1, "{dialect}");
+        assert_ne!(decided("/other")[0].trace_id(), TRACE, "{dialect}");
+    }
 }

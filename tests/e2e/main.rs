@@ -51,6 +51,7 @@ mod hedging;
 mod life_cycle;
 mod limits;
 mod login;
+mod login_trace;
 mod panics;
 mod proofs;
 mod protocols;
