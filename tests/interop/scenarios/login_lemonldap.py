@@ -43,6 +43,7 @@ class Site:
             "LogoutUrl": f"{self.url}/oauth2/frontchannel",
             "LogoutType": "front",
             "LogoutSessionRequired": 1,
+            "LogoutBypassConfirm": 1,
             "IDTokenSignAlg": "RS256",
             "RequirePKCE": 1,
             "BypassConsent": 1,
