@@ -123,8 +123,10 @@ pub fn config_text(services: &Services, listen: SocketAddr, admin: Option<AdminA
     }
     let provider = format!("issuer: \"{}\", client_id: {CLIENT}", services.issuer());
     text.push_str(&format!(
-        "\nauth:\n  people: {{oidc: {{{provider}}}}}\n  people-with-second-factor:\n    \
-         oidc: {{{provider}, acr_values: [{ACR_MFA}], require: {{acr: [{ACR_MFA}]}}}}\n"
+        "\nauth:\n  people: {{oidc: {{{provider}, label: The demo}}}}\n  \
+         people-with-second-factor:\n    \
+         oidc: {{{provider}, label: \"The demo, with a second factor\",\n      \
+         acr_values: [{ACR_MFA}], require: {{acr: [{ACR_MFA}]}}}}\n"
     ));
     text.push_str(FLOWS_AND_ROUTES);
     text

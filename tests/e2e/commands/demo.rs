@@ -41,8 +41,18 @@ async fn it_says_where_everything_is_and_what_to_try() {
     let told = program.tells("edgespan trace find").await;
 
     let gateway = program.address_behind("gateway ").await;
-    let [title, _, login, traces, services, export, ready, look, act, find] =
-        told.lines().collect::<Vec<_>>()[..]
+    let [
+        title,
+        _,
+        login,
+        traces,
+        services,
+        export,
+        ready,
+        look,
+        act,
+        find,
+    ] = told.lines().collect::<Vec<_>>()[..]
     else {
         panic!("ten lines: {told}");
     };
@@ -197,7 +207,11 @@ async fn a_browser_logs_in_with_no_other_program_and_a_second_factor_opens_more(
     let page = ada.open(&account).await;
     let page = ada.log_in(&page, "ada").await;
     assert_eq!((page.status(), page.url.as_str()), (200, account.as_str()));
-    assert!(page.text().contains("Hello, Ada Example"), "{}", page.text());
+    assert!(
+        page.text().contains("Hello, Ada Example"),
+        "{}",
+        page.text()
+    );
     let page = ada.open(&payouts).await;
     let page = ada.submit(&page, &[("factor", "shown")]).await;
     assert_eq!((page.status(), page.url.as_str()), (200, payouts.as_str()));
