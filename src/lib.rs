@@ -21,6 +21,7 @@ pub mod client;
 pub mod view;
 pub mod backend;
 pub mod store;
+pub mod idp;
 pub mod verify;
 pub mod probe;
 

@@ -121,15 +121,17 @@ pub(super) fn snapshot(
     };
     let redis = redis(plan, metrics, before)?;
     let limits = rate_limits(plan, redis.as_ref(), metrics, before);
-    let providers = providers(plan, before);
+    let providers = providers(plan, metrics, before);
     let sessions = login::sessions(plan, redis.as_ref(), before);
+    let audit = login::audit(plan, sessions.as_ref(), metrics, before);
     let resources = Resources {
         cluster: None,
         providers: &providers,
         sessions: sessions.as_ref(),
+        audit: audit.as_ref(),
     };
     let policies = policies(plan, clusters, resources, metrics, before);
-    let logins = login::logins(plan, sessions.as_ref(), &policies, before);
+    let logins = login::logins(plan, sessions.as_ref().zip(audit), &policies, before);
     let routes = plan
         .routes
         .iter()
@@ -206,13 +208,13 @@ fn policies(
 }
 
 /// The issuers that the plan's policies have to know; what is known of them goes on.
-fn providers(plan: &Plan, before: Option<&Snapshot>) -> Providers {
+fn providers(plan: &Plan, metrics: &Metrics, before: Option<&Snapshot>) -> Providers {
     let wanted = plan
         .policies
         .iter()
         .flat_map(PolicySettings::providers)
         .cloned();
-    Providers::start(wanted, before.map(|snapshot| &snapshot.providers))
+    Providers::start(wanted, metrics, before.map(|snapshot| &snapshot.providers))
 }
 
 /// What signs assertions; what it signed already counts if its settings are the same.

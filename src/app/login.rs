@@ -1,12 +1,14 @@
 //! Logins at work: what seals, who is logged in, and the policies that log in.
 
 use crate::auth::Policy;
+use crate::auth::audit::{Audit, AuditSettings};
 use crate::auth::oidc::Logins;
 use crate::auth::seal::Sealer;
 use crate::auth::session::Sessions;
 use crate::config::Plan;
 use crate::proxy::Snapshot;
 use crate::shared::Line;
+use crate::telemetry::metrics::Metrics;
 use std::sync::Arc;
 
 /// Who is logged in; those of `before` go on if the settings are the same.
@@ -29,24 +31,56 @@ pub(super) fn sessions(
     });
     Some(kept.map_or_else(
         || {
-            let sealer = Arc::new(Sealer::new(&settings.keys));
-            Arc::new(Sessions::new(settings.session.clone(), sealer, redis))
+            // A key that was made at the start is not made anew: who is logged in stays so.
+            let same_keys = before.filter(|logins| logins.settings.keys == settings.keys);
+            let sealer = same_keys.map_or_else(
+                || Arc::new(Sealer::new(&settings.keys)),
+                |logins| Arc::clone(logins.sessions.sealer()),
+            );
+            let before = before.map(|logins| &*logins.sessions);
+            let session = settings.session.clone();
+            Arc::new(Sessions::new(session, sealer, redis, before))
         },
         |logins| Arc::clone(&logins.sessions),
     ))
 }
 
+/// Who is told of logins; that of `before` goes on if it is to tell in the same way.
+pub(super) fn audit(
+    plan: &Plan,
+    sessions: Option<&Arc<Sessions>>,
+    metrics: &Metrics,
+    before: Option<&Snapshot>,
+) -> Option<Arc<Audit>> {
+    let login = plan.login.as_ref()?;
+    let sealer = sessions?.sealer();
+    let settings = AuditSettings {
+        plain_subject: login.plain_subject,
+        webhook: login.webhook.clone(),
+    };
+    let before = before.and_then(|snapshot| snapshot.logins.as_ref());
+    let kept = before.filter(|logins| logins.audit.is_of(&settings, sealer));
+    let made = || {
+        Arc::new(Audit::new(
+            settings.clone(),
+            Arc::clone(sealer),
+            metrics.audit(),
+        ))
+    };
+    Some(kept.map_or_else(made, |logins| Arc::clone(&logins.audit)))
+}
+
 /// What the logins of a plan share.
 pub(super) fn logins(
     plan: &Plan,
-    sessions: Option<&Arc<Sessions>>,
+    told: Option<(&Arc<Sessions>, Arc<Audit>)>,
     policies: &[Arc<Policy>],
     before: Option<&Snapshot>,
 ) -> Option<Arc<Logins>> {
-    let (settings, sessions) = plan.login.clone().zip(sessions)?;
+    let (settings, (sessions, audit)) = plan.login.clone().zip(told)?;
     let policies = policies.iter().filter_map(|one| one.login().cloned());
     let before = before.and_then(|snapshot| snapshot.logins.as_deref());
     let sessions = Arc::clone(sessions);
-    let made = Logins::new(settings, sessions, policies.collect(), before);
+    let made = Logins::new(settings, sessions, policies.collect(), audit, before);
     Some(Arc::new(made))
 }

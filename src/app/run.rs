@@ -347,7 +347,13 @@ impl Running {
             let exporter = exporter.clone();
             flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
-        flushing.join_all().await;
+        let audit = self.behind.live.load().logins.clone();
+        let audited = async {
+            if let Some(logins) = audit {
+                logins.audit.close(FLUSH_MAX).await;
+            }
+        };
+        tokio::join!(flushing.join_all(), audited);
         self.readings.end().await;
         self.telemetry.shutdown(FLUSH_MAX).await;
         self.access_log.close(FLUSH_MAX);

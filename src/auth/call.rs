@@ -274,7 +274,7 @@ fn failed(kind: &'static str, error: &dyn std::error::Error) -> CallError {
 }
 
 /// An error and what it comes from, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

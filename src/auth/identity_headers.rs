@@ -109,8 +109,8 @@ impl IdentityPart {
     }
 }
 
-/// A path of names: `a.b`, or `"https://example.com/a".b`.
-fn claim_path(text: &str) -> Option<Box<[Box<str>]>> {
+/// A path of names: `a.b`, or `"https://example.com/a".b`. None: it is none.
+pub fn claim_path(text: &str) -> Option<Box<[Box<str>]>> {
     let mut path = Vec::new();
     let mut left = text;
     loop {

@@ -21,10 +21,12 @@ pub mod jose;
 pub mod jwt;
 mod notes;
 pub mod oidc;
+mod places;
 mod policy;
 mod proof;
 pub mod provider;
 mod recorder;
+mod require;
 mod requirement;
 pub mod seal;
 pub mod session;
@@ -38,13 +40,14 @@ pub use forward::{
     BodyRule, Dialect, FieldPattern, ForwardRules, ForwardSettings, IdentityFields, OnFailure,
 };
 pub use identity::{Identity, Proof};
-pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings};
+pub use identity_headers::{IdentityField, IdentityPart, IdentitySettings, claim_path};
 pub use policy::{Means, Policy, PolicySettings, Resources};
 pub use proof::{
     ApiKeySettings, ApiKeys, BasicSettings, ClientCertSettings, KeyEntry, LineError, Passwords,
 };
 pub use recorder::{CallSpan, DecisionSpan, Recorder};
-pub use requirement::{Requirement, RequirementSettings, Ruling};
+pub use require::{EmailPattern, Lack, Require};
+pub use requirement::{PolicyUse, Requirement, RequirementSettings, Ruling};
 pub use verdict::{
     AnswerChange, Denial, DenialAnswer, Grant, HeaderChange, LoginOffer, Reason, Verdict,
 };

@@ -1,12 +1,13 @@
 //! One policy: what is asked, and by which means.
 
+use super::audit::Audit;
 use super::forward::{BodyRule, FieldPattern, Forward, ForwardSettings};
 use super::jwt::{JwtSettings, Tokens};
 use super::oidc::{Oidc, OidcSettings};
 use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertSettings};
 use super::provider::{ProviderSettings, Providers};
 use super::session::Sessions;
-use super::{Asked, Grant, Reason, Recorder, Verdict};
+use super::{Asked, DecisionSpan, Grant, Reason, Recorder, Require, Verdict};
 use crate::clock::{self, Stopwatch};
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
@@ -23,6 +24,8 @@ pub struct PolicySettings {
     pub name: Arc<str>,
     /// How it decides.
     pub means: Means,
+    /// What has to hold of a client beside.
+    pub require: Option<Arc<Require>>,
     /// Whether it only decides and records, and never refuses.
     pub shadow: bool,
 }
@@ -107,6 +110,8 @@ pub struct Resources<'a> {
     pub providers: &'a Providers,
     /// Who is logged in, where the file has logins.
     pub sessions: Option<&'a Arc<Sessions>>,
+    /// Who is told of logins, where the file has some.
+    pub audit: Option<&'a Arc<Audit>>,
 }
 
 /// Counts a decision, also one that was given up because its client left.
@@ -148,19 +153,23 @@ impl Policy {
                 forward = cluster.map(|cluster| Forward::new(means, cluster, &counts));
             }
             Means::Basic(means) => basic = Some(BasicChecks::new(means, Arc::clone(&counts))),
-            Means::Jwt(means) => tokens = Some(Tokens::new(means, resources.providers)),
+            Means::Jwt(means) => {
+                let own = (&*settings.name, settings.require.as_deref());
+                let providers = resources.providers;
+                tokens = Some(Tokens::new(own, means, providers, Arc::clone(&counts)));
+            }
             Means::Oidc(means) => {
                 let provider = resources.providers.find(&means.provider);
-                login = provider
-                    .zip(resources.sessions)
-                    .map(|(provider, sessions)| {
-                        let oidc = Oidc {
-                            settings: OidcSettings::clone(means),
-                            provider,
-                            name: Arc::clone(&settings.name),
-                        };
-                        (Arc::new(oidc), Arc::clone(sessions))
-                    });
+                let known = resources.sessions.zip(resources.audit);
+                login = provider.zip(known).map(|(provider, (sessions, audit))| {
+                    let oidc = Oidc {
+                        settings: OidcSettings::clone(means),
+                        provider,
+                        name: Arc::clone(&settings.name),
+                        audit: Arc::clone(audit),
+                    };
+                    (Arc::new(oidc), Arc::clone(sessions))
+                });
             }
             Means::Ip(_) | Means::ApiKey(_) | Means::ClientCert(_) => {}
         }
@@ -190,6 +199,9 @@ impl Policy {
             (Some((oidc, own)), Some(sessions)) => {
                 let provider = resources.providers.find(&oidc.settings.provider);
                 Arc::ptr_eq(own, sessions)
+                    && resources
+                        .audit
+                        .is_some_and(|audit| Arc::ptr_eq(audit, &oidc.audit))
                     && provider.is_some_and(|provider| Arc::ptr_eq(&provider, &oidc.provider))
             }
             (login, _) => login.is_none(),
@@ -223,17 +235,31 @@ impl Policy {
         }
     }
 
-    /// Has the place of an API key emptied, whoever allowed. One in shadow changes nothing.
+    /// Has the place of an API key or a token emptied, whoever allowed. One in shadow changes
+    /// nothing.
     pub fn take_key_out(&self, grant: &mut Grant) {
-        if let Means::ApiKey(settings) = &self.settings.means
-            && !self.settings.shadow
-        {
-            settings.take_out(grant);
+        if self.settings.shadow {
+            return;
+        }
+        match &self.settings.means {
+            Means::ApiKey(settings) => settings.take_out(grant),
+            Means::Jwt(settings) => settings.take_out(grant),
+            _ => {}
         }
     }
 
-    /// Decides about a request, under a span of its own.
-    pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Verdict {
+    /// Whether what it allows says something of who the client is, and not only where it is.
+    pub const fn knows_clients(&self) -> bool {
+        !matches!(self.settings.means, Means::Ip(_))
+    }
+
+    /// Decides about a request, under a span of its own. `beside` is what its route requires more.
+    pub async fn check(
+        &self,
+        asked: &Asked<'_>,
+        beside: Option<&Require>,
+        recorder: &mut Recorder<'_>,
+    ) -> Verdict {
         let name = &self.settings.name;
         let watch = recorder.watch;
         let now = clock::instant();
@@ -259,7 +285,7 @@ impl Policy {
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Jwt(settings) => match &self.tokens {
-                Some(tokens) => tokens.check(name, settings, asked, &mut span).await,
+                Some(tokens) => tokens.check(name, settings, asked, now, &mut span).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Oidc(_) => match &self.login {
@@ -267,6 +293,7 @@ impl Policy {
                 None => Verdict::deny(Reason::Unavailable),
             },
         };
+        let verdict = self.held_to(verdict, beside, &mut span);
         if self.settings.shadow
             && let Some(span) = span.span()
         {
@@ -276,5 +303,28 @@ impl Policy {
         counting.decision = verdict.name();
         counting.reason = verdict.reason().map_or("", Reason::name);
         verdict
+    }
+
+    /// A permission holds if nothing is lacking of the client; else it is a refusal.
+    fn held_to(
+        &self,
+        verdict: Verdict,
+        beside: Option<&Require>,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Verdict {
+        let Verdict::Allow(grant) = &verdict else {
+            return verdict;
+        };
+        let own = self.settings.require.as_deref();
+        let all = own.into_iter().chain(beside);
+        let identity = grant.identity.as_deref();
+        let mut lacking = all.filter_map(|one| Some((one, one.lacking(identity)?)));
+        let Some((require, lack)) = lacking.next() else {
+            return verdict;
+        };
+        if let Some(span) = span.span() {
+            span.str("edgespan.auth.lacks", lack.name());
+        }
+        Verdict::Deny(require.denial(lack, &self.settings))
     }
 }

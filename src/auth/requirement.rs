@@ -2,12 +2,13 @@
 //!
 //! Sets are asked in the file's order. One that allows ends it, and so does one that refuses: a
 //! wrong credential is refused, whatever others would say. One that the request carries nothing
-//! for leaves it to the next. A policy in shadow decides and records, and changes nothing: neither
+//! for leaves it to the next; and so does one that a token is not for, which then has to be known
+//! to somebody else: a client's address does not make up for it. A policy in shadow decides and records, and changes nothing: neither
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
 use super::{
     Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Policy, Reason, Recorder,
-    Verdict,
+    Require, Verdict,
 };
 use http::HeaderValue;
 use std::sync::Arc;
@@ -17,14 +18,29 @@ use std::sync::Arc;
 pub struct RequirementSettings {
     /// Sets in the order in which they are asked; one of them has to allow. All policies of a set
     /// have to allow. Neither is empty.
-    pub any: Vec<Vec<Arc<str>>>,
+    pub any: Vec<Vec<PolicyUse>>,
     /// Whether CORS preflights, which carry no credentials, pass unasked.
     pub preflights_pass: bool,
 }
 
+/// A policy that a route names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyUse {
+    /// Its name.
+    pub policy: Arc<str>,
+    /// What has to hold of a client on this route, beside what the policy itself requires.
+    pub require: Option<Arc<Require>>,
+}
+
+/// The same at work.
+struct Used {
+    policy: Arc<Policy>,
+    require: Option<Arc<Require>>,
+}
+
 /// What a route requires, at work.
 pub struct Requirement {
-    any: Vec<Vec<Arc<Policy>>>,
+    any: Vec<Vec<Used>>,
     preflights_pass: bool,
     waits: bool,
 }
@@ -44,11 +60,16 @@ impl Requirement {
         settings: &RequirementSettings,
         named: impl Fn(&str) -> Option<Arc<Policy>>,
     ) -> Option<Self> {
-        let set = |names: &Vec<Arc<str>>| names.iter().map(|name| named(name)).collect();
-        let any: Vec<Vec<Arc<Policy>>> =
-            settings.any.iter().map(set).collect::<Option<Vec<_>>>()?;
+        let used = |one: &PolicyUse| {
+            Some(Used {
+                policy: named(&one.policy)?,
+                require: one.require.clone(),
+            })
+        };
+        let set = |uses: &Vec<PolicyUse>| uses.iter().map(used).collect();
+        let any: Vec<Vec<Used>> = settings.any.iter().map(set).collect::<Option<Vec<_>>>()?;
         Some(Self {
-            waits: any.iter().flatten().any(|policy| policy.waits()),
+            waits: any.iter().flatten().any(|one| one.policy.waits()),
             any,
             preflights_pass: settings.preflights_pass,
         })
@@ -61,8 +82,8 @@ impl Requirement {
 
     /// How much of a request's body its policies want to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
-        let policies = self.any.iter().flatten();
-        let wanted = policies.filter_map(|policy| policy.body_wanted(route));
+        let used = self.any.iter().flatten();
+        let wanted = used.filter_map(|one| one.policy.body_wanted(route));
         wanted.reduce(|one, other| BodyRule {
             bytes_max: one.bytes_max.max(other.bytes_max),
             refuses_larger: one.refuses_larger && other.refuses_larger,
@@ -76,8 +97,8 @@ impl Requirement {
 
     /// A key that nobody had to look at is a key, too: it goes no further than one that proved.
     fn without_keys(&self, mut grant: Box<Grant>) -> Box<Grant> {
-        for policy in self.any.iter().flatten() {
-            policy.take_key_out(&mut grant);
+        for one in self.any.iter().flatten() {
+            one.policy.take_key_out(&mut grant);
         }
         grant
     }
@@ -90,13 +111,15 @@ impl Requirement {
         let mut unknown = Unknown::default();
         let mut is_enforced = false;
         for set in &self.any {
-            let enforced = set.iter().any(|policy| !policy.settings().shadow);
+            let enforced = set.iter().any(|one| !one.policy.settings().shadow);
             is_enforced |= enforced;
             let (verdict, policy) = all(set, asked, recorder).await;
             if !enforced {
                 continue;
             }
             let outcome = match verdict {
+                // Where somebody is says nothing of a credential that nobody knows.
+                Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
                 Verdict::Allow(grant) => Ok(self.without_keys(grant)),
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
                 Verdict::Abstain(denial) => {
@@ -124,16 +147,21 @@ impl Ruling {
     }
 }
 
+fn knows_clients(set: &[Used]) -> bool {
+    let mut enforced = set.iter().filter(|one| !one.policy.settings().shadow);
+    enforced.any(|one| one.policy.knows_clients())
+}
+
 /// Asks every policy of a set; the first that does not allow decides. Tells who decided.
 async fn all(
-    set: &[Arc<Policy>],
+    set: &[Used],
     asked: &Asked<'_>,
     recorder: &mut Recorder<'_>,
 ) -> (Verdict, Option<Arc<str>>) {
     let mut together = Box::<Grant>::default();
     let mut last = None;
-    for policy in set {
-        let verdict = policy.check(asked, recorder).await;
+    for Used { policy, require } in set {
+        let verdict = policy.check(asked, require.as_deref(), recorder).await;
         let settings = policy.settings();
         if settings.shadow {
             continue;
@@ -156,6 +184,12 @@ struct Unknown {
 }
 
 impl Unknown {
+    /// Whether the request carries a credential that somebody looked at and did not know.
+    fn has_credential(&self) -> bool {
+        let mut refusals = self.refusals.iter();
+        refusals.any(|(denial, _)| denial.reason == Reason::BadCredential)
+    }
+
     fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
         self.refusals.push((denial, policy));
     }

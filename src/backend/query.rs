@@ -2,6 +2,7 @@
 
 use crate::clock::Timestamp;
 use opentelemetry::trace::TraceId;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Which traces are wanted. All conditions hold together.
@@ -54,6 +55,28 @@ pub struct Summary {
     pub status: Option<u16>,
     /// Flow, if the backend says.
     pub flow: Option<String>,
+    /// `url.path` of the root, if the backend says.
+    pub path: Option<String>,
+}
+
+/// Names of spans that tell nothing but the method: those of RFC 9110 and 5789, and what
+/// OpenTelemetry writes for one that is not known.
+const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "HTTP",
+];
+
+impl Summary {
+    /// By which name a person knows it. A request without a route is named by its method alone,
+    /// and one whose route takes every path by that: then the path stands beside it.
+    pub fn told_name(&self) -> Cow<'_, str> {
+        let name = self.root_name.as_str();
+        let method = name.strip_suffix("/*").map_or(name, str::trim_end);
+        let is_method = METHODS.iter().any(|one| one.eq_ignore_ascii_case(method));
+        match self.path.as_deref().filter(|path| !path.is_empty()) {
+            Some(path) if is_method => format!("{method} {path}").into(),
+            Some(_) | None => name.into(),
+        }
+    }
 }
 
 /// What a search found, newest first.
@@ -72,6 +95,40 @@ impl Found {
             self.traces.truncate(limit);
             self.incomplete
                 .get_or_insert_with(|| format!("the newest {limit}; --limit shows more"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_only_a_method_has_its_path_beside_it() {
+        for (name, path, expected) in [
+            ("GET", Some("/a"), "GET /a"),
+            ("get", Some("/a"), "get /a"),
+            ("GET /*", Some("/a"), "GET /a"),
+            ("HTTP", Some("/a"), "HTTP /a"),
+            ("GET", None, "GET"),
+            ("GET", Some(""), "GET"),
+            ("GET /orders/{id}", Some("/orders/7"), "GET /orders/{id}"),
+            ("batch", Some("/a"), "batch"),
+            ("", Some("/a"), ""),
+        ] {
+            let summary = Summary {
+                id: TraceId::INVALID,
+                root_service: String::new(),
+                root_name: name.to_owned(),
+                start: 0,
+                duration: 0,
+                spans: None,
+                is_error: None,
+                status: None,
+                flow: None,
+                path: path.map(str::to_owned),
+            };
+            assert_eq!(summary.told_name(), expected);
         }
     }
 }

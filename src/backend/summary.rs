@@ -16,6 +16,8 @@ impl Summary {
             _ => None,
         };
         let flow = trace.spans.iter().find_map(|span| span.text("flow"));
+        // Zipkin's own instrumentations have a name of their own for it.
+        let path = root.text("url.path").or_else(|| root.text("http.path"));
         let is_error = trace.spans.iter().any(|span| span.status == Status::Error);
         Some(Self {
             id: trace.id,
@@ -27,6 +29,7 @@ impl Summary {
             is_error: Some(is_error),
             status,
             flow: flow.map(str::to_owned),
+            path: path.map(str::to_owned),
         })
     }
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// What a row of the list says beside what Tempo always tells.
-const SELECT: &str = " | select(span.http.response.status_code, span.flow, status)";
+const SELECT: &str = " | select(span.http.response.status_code, span.flow, span.url.path, status)";
 /// What Tempo says for the root's name and service as long as there is none.
 const NO_ROOT: &str = "<root span not yet received>";
 const NANOS: u64 = 1_000_000_000;
@@ -101,6 +101,10 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
     let has_errors = told.or_else(|| sum("errorCount").map(|errors| errors > 0));
     let status = number(value.get("statusCode")).and_then(|code| u16::try_from(code).ok());
     let flow = value.get("flow").and_then(Value::as_str).map(str::to_owned);
+    let path = value
+        .get("urlPath")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
     // Without a root an edgespan also tells the first span, which an edge is known by.
     let known = |root: &str, first: &str| match text(value.get(root)) {
         "" | NO_ROOT => text(value.get(first)).to_owned(),
@@ -122,6 +126,7 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
         },
         status: status.or(matched.status),
         flow: flow.or(matched.flow),
+        path: path.or(matched.path),
     })
 }
 
@@ -130,6 +135,8 @@ pub(super) fn summary(value: &Value) -> Option<Summary> {
 struct Matched {
     status: Option<u16>,
     flow: Option<String>,
+    /// Of the root, as far as it can be told: services behind it have paths of their own.
+    path: Option<String>,
     is_error: bool,
 }
 
@@ -141,9 +148,11 @@ impl Matched {
             .chain(value.get("spanSet"));
         let spans = sets.flat_map(|set| list(set.get("spans")));
         let mut found = Self::default();
+        let start = number(value.get("startTimeUnixNano"));
         let mut is_roots = false;
         for span in spans {
             let is_root = text(span.get("name")) == root_name;
+            let is_first = number(span.get("startTimeUnixNano")) == start;
             for attribute in list(span.get("attributes")) {
                 let value = attribute.get("value");
                 let says = value.and_then(|value| value.get("stringValue"));
@@ -157,6 +166,9 @@ impl Matched {
                     }
                     "flow" | "span.flow" if found.flow.is_none() => {
                         found.flow = says.and_then(Value::as_str).map(str::to_owned);
+                    }
+                    "url.path" | "span.url.path" if is_root && is_first => {
+                        found.path = says.and_then(Value::as_str).map(str::to_owned);
                     }
                     "status" => found.is_error |= text(says) == "error",
                     _ => {}
@@ -291,8 +303,12 @@ mod tests {
             "spanSets": [{"matched": 2, "spans": [
                 {"spanID": "01", "name": "POST", "attributes": [
                     {"key": "http.response.status_code", "value": {"intValue": "503"}}]},
-                {"spanID": "02", "name": "POST /orders", "attributes": [
+                {"spanID": "03", "name": "POST /orders", "startTimeUnixNano": "1795262601482000001",
+                 "attributes": [{"key": "url.path", "value": {"stringValue": "/behind"}}]},
+                {"spanID": "02", "name": "POST /orders", "startTimeUnixNano": "1795262601482000000",
+                 "attributes": [
                     {"key": "http.response.status_code", "value": {"intValue": "502"}},
+                    {"key": "url.path", "value": {"stringValue": "/orders"}},
                     {"key": "flow", "value": {"stringValue": "escrow"}}]}]}],
         }))
         .unwrap();
@@ -301,6 +317,7 @@ mod tests {
         assert_eq!((found.duration, found.spans), (412_000_000, Some(6)));
         assert_eq!((found.is_error, found.status), (Some(true), Some(502)));
         assert_eq!(found.flow.as_deref(), Some("escrow"));
+        assert_eq!(found.path.as_deref(), Some("/orders"));
     }
 
     #[test]

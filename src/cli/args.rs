@@ -46,7 +46,7 @@ pub struct CommandLine {
         hide_env_values = true,
         hide_possible_values = true
     )]
-    #[arg(help_heading = "Output")]
+    #[arg(help_heading = "Output", hide_short_help = true)]
     pub color: ColourChoice,
     /// Which command; none asks for the overview.
     #[command(subcommand)]

@@ -23,6 +23,7 @@ pub mod man;
 pub mod open_line;
 pub mod probe;
 pub mod reach;
+mod reader;
 mod reloads;
 pub mod run;
 pub mod schema;

@@ -145,6 +145,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
             .listeners()
             .first()
             .map_or(listen, |(_, address)| *address);
+        services.introduce(gateway);
         let traces = running.admin.filter(|_| kept(&running).is_some());
         let (gateway, traces) = *bound.get_or_init(|| (gateway, traces));
         let banner = DemoBanner {

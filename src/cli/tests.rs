@@ -2,6 +2,7 @@
 
 use super::args::{Command, CommandLine, Grammar};
 use super::completions;
+use clap::CommandFactory as _;
 use clap::error::ErrorKind;
 use std::ffi::OsString;
 
@@ -29,17 +30,19 @@ fn without_a_command_there_are_twelve_lines() {
     assert!(short.lines().all(|line| line.chars().count() <= 80));
 }
 
+/// Every command and command of a command, each with a space behind it; the first is none.
+fn every_command(command: &clap::Command, path: &str) -> Vec<String> {
+    let below = command.get_subcommands();
+    let below = below.flat_map(|one| every_command(one, &format!("{path}{} ", one.get_name())));
+    std::iter::once(path.to_owned()).chain(below).collect()
+}
+
 #[test]
 fn short_help_fits_a_screen() {
-    for command in [
-        "-h",
-        "run -h",
-        "demo -h",
-        "check -h",
-        "schema -h",
-        "completions -h",
-    ] {
-        let help = refused(command);
+    let commands = every_command(&CommandLine::command(), "");
+    assert!(commands.iter().any(|one| one == "trace find "));
+    for command in commands {
+        let help = refused(&format!("{command}-h"));
         assert!(help.lines().count() <= 24, "{help}");
         assert!(
             help.lines().all(|line| line.chars().count() <= 80),

@@ -7,6 +7,7 @@
 mod answer;
 mod jar;
 mod matcher;
+mod origins;
 mod outcome;
 mod plan;
 mod remote;

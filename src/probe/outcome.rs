@@ -75,16 +75,8 @@ impl Outcome {
     /// Whether nothing was ever answered, because nobody was there.
     pub fn is_unreachable(&self) -> bool {
         let answered = self.steps.iter().any(|step| step.status.is_some());
-        let unreachable = |step: &StepOutcome| {
-            matches!(
-                step.end,
-                End::Unanswered {
-                    is_unreachable: true,
-                    ..
-                }
-            )
-        };
-        !answered && self.steps.iter().any(unreachable)
+        let mut steps = self.steps.iter();
+        !answered && steps.any(|step| !step.was_reached())
     }
 
     /// The first step that did not hold.
@@ -113,6 +105,18 @@ impl End {
 }
 
 impl StepOutcome {
+    /// Whether somebody took its request, as far as that is known: else nobody can have recorded
+    /// it.
+    pub const fn was_reached(&self) -> bool {
+        !matches!(
+            self.end,
+            End::Unanswered {
+                is_unreachable: true,
+                ..
+            }
+        )
+    }
+
     /// Whether it ran and did not hold.
     pub const fn failed(&self) -> bool {
         matches!(self.end, End::Failed(_) | End::Unanswered { .. })

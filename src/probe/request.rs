@@ -1,6 +1,7 @@
 //! From a step and what holes are filled with to a request that can be sent, and on along its
 //! redirects.
 
+use super::origins::Origins;
 use super::plan::{Ask, Payload, Whither};
 use super::values::{Values, encoded};
 use crate::client::{BadUrl, Target};
@@ -45,27 +46,44 @@ pub(super) enum BadRequest {
     /// There is no base.
     #[error("there is no base that the path is below")]
     NoBase,
+    /// A secret would go where the file sends nobody.
+    #[error(
+        "a secret of the request would go to {0}, which an answer named: the file names no address \
+         there"
+    )]
+    Elsewhere(String),
 }
 
 impl Prepared {
     /// Fills the holes. What goes into a header that proves who somebody is, is masked from now
-    /// on.
+    /// on. An origin that the file does not name gets no such header, and no secret in a query or
+    /// a body either.
     ///
     /// # Errors
     /// [`BadRequest`].
     pub(super) fn of(
         ask: &Ask,
         base: Option<&Url>,
+        origins: &Origins,
         values: &mut Values,
     ) -> Result<Self, BadRequest> {
         let mut url = address(&ask.to, base, values)?;
+        let is_named = origins.has(&url);
+        let mut tells_secret = false;
         if !ask.query.is_empty() {
             let mut pairs = url.query_pairs_mut();
             for (name, value) in &ask.query {
-                pairs.append_pair(name, &value.render(values));
+                let value = value.render(values);
+                tells_secret |= values.tells_secret(&value);
+                pairs.append_pair(name, &value);
             }
         }
         let (content_type, body) = body(&ask.payload, values);
+        tells_secret |= values.tells_secret(&String::from_utf8_lossy(&body));
+        if tells_secret && !is_named {
+            let origin = url.origin().ascii_serialization();
+            return Err(BadRequest::Elsewhere(values.masked(&origin)));
+        }
         let mut headers = HeaderMap::new();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
@@ -85,6 +103,9 @@ impl Prepared {
                 hide_credential(&value, values);
             }
             let is_secret = may_be_credential(name.as_str()) || values.tells_secret(&value);
+            if is_secret && !is_named {
+                continue;
+            }
             let value = HeaderValue::from_bytes(value.as_bytes());
             let mut value = value.map_err(|_| BadRequest::Header(name.clone()))?;
             value.set_sensitive(is_secret);
@@ -227,6 +248,10 @@ mod tests {
         }
     }
 
+    fn of(base: &Url) -> Origins {
+        Origins::new([base.origin()])
+    }
+
     fn values() -> Values {
         let mut values = Values::default();
         values.set("id", "a/b c".to_owned(), false);
@@ -236,7 +261,7 @@ mod tests {
 
     fn prepared(ask: &Ask) -> Prepared {
         let base: Url = "http://app.test/shop/".parse().unwrap();
-        Prepared::of(ask, Some(&base), &mut values()).unwrap()
+        Prepared::of(ask, Some(&base), &of(&base), &mut values()).unwrap()
     }
 
     #[test]
@@ -287,7 +312,7 @@ mod tests {
         asked.headers = vec![(AUTHORIZATION, template("Bearer {{id}}"))];
         let mut values = values();
         let base: Url = "http://app.test".parse().unwrap();
-        let first = Prepared::of(&asked, Some(&base), &mut values).unwrap();
+        let first = Prepared::of(&asked, Some(&base), &of(&base), &mut values).unwrap();
         assert_eq!(values.masked("it was a/b c"), "it was ***");
 
         let sent = |location: &str| {
@@ -320,7 +345,7 @@ mod tests {
         let names = ["x-door", "x-plain"];
         let sent = |asked: &Ask, status, location: &'static str| {
             let mut values = values.clone();
-            let first = Prepared::of(asked, Some(&base), &mut values).unwrap();
+            let first = Prepared::of(asked, Some(&base), &of(&base), &mut values).unwrap();
             let mut answer = HeaderMap::new();
             answer.insert(LOCATION, HeaderValue::from_static(location));
             first.redirected(status, &answer, &values)
@@ -344,13 +369,62 @@ mod tests {
     }
 
     #[test]
+    fn an_address_out_of_an_answer_gets_no_credentials_where_the_file_names_nobody() {
+        let base: Url = "https://app.test".parse().unwrap();
+        let origins = Origins::new([
+            base.origin(),
+            "https://idp.test".parse::<Url>().unwrap().origin(),
+        ]);
+        let ask_at = |there: &str, change: &dyn Fn(&mut Ask)| {
+            let mut values = Values::default();
+            values.set("pin", "pin-4711".to_owned(), true);
+            values.set("there", there.to_owned(), false);
+            let mut asked = ask(Whither::Url(template("{{there}}")));
+            asked.headers = vec![
+                (AUTHORIZATION, template("Bearer abc")),
+                (HeaderName::from_static("x-door"), template("{{pin}}")),
+                (HeaderName::from_static("x-plain"), template("1")),
+            ];
+            change(&mut asked);
+            Prepared::of(&asked, Some(&base), &origins, &mut values)
+        };
+        for (there, told) in [
+            ("/a", true),
+            ("https://app.test:443/a", true),
+            ("https://idp.test/a", true),
+            ("https://other.test/a", false),
+            ("//other.test/a", false),
+            ("http://app.test/a", false),
+            ("https://app.test:444/a", false),
+            ("https://app.test@other.test/", false),
+            ("https://app.test.other.test/", false),
+        ] {
+            let plain = ask_at(there, &|_| ()).unwrap();
+            let has =
+                ["authorization", "x-door", "x-plain"].map(|name| plain.headers.contains_key(name));
+            assert_eq!(has, [told, told, true], "{there}");
+
+            let with_query = ask_at(there, &|asked| {
+                asked.query = vec![("p".to_owned(), template("{{pin}}"))]
+            });
+            let with_body = ask_at(there, &|asked| {
+                asked.payload = Payload::Text(template("{{pin}}"))
+            });
+            for asked in [with_query, with_body] {
+                let refused = matches!(asked, Err(BadRequest::Elsewhere(_)));
+                assert_eq!(refused, !told, "{there}");
+            }
+        }
+    }
+
+    #[test]
     fn a_line_break_gets_into_no_header() {
         let mut asked = ask(Whither::Path(template("/")));
         asked.headers = vec![(HeaderName::from_static("x-a"), template("{{bad}}"))];
         let mut values = Values::default();
         values.set("bad", "1\r\nx-b: 2".to_owned(), false);
         let base: Url = "http://app.test".parse().unwrap();
-        let refused = Prepared::of(&asked, Some(&base), &mut values);
+        let refused = Prepared::of(&asked, Some(&base), &of(&base), &mut values);
         assert!(matches!(refused, Err(BadRequest::Header(_))));
     }
 

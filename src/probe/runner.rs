@@ -3,6 +3,7 @@
 use super::answer::Answered;
 use super::jar::Jar;
 use super::matcher;
+use super::origins::Origins;
 use super::outcome::{End, Failed, Outcome, StepOutcome};
 use super::plan::{Plan, Source, Step, Traces};
 use super::request::Prepared;
@@ -51,6 +52,7 @@ pub enum Progress<'a> {
 /// What a run carries from step to step.
 struct Run {
     base: Option<Url>,
+    origins: Origins,
     values: Values,
     jar: Jar,
     trace: TraceId,
@@ -101,8 +103,10 @@ impl Runner {
         }
         let of_file = plan.base.as_ref();
         let of_file = of_file.and_then(|base| Url::parse(&base.render(&values)).ok());
+        let base = self.base.clone().or(of_file);
         Run {
-            base: self.base.clone().or(of_file),
+            origins: Origins::of(plan, base.as_ref(), &values),
+            base,
             values,
             jar: Jar::default(),
             trace: ids::trace_id(),
@@ -157,7 +161,8 @@ impl Runner {
     async fn send(&self, step: &Step, id: TraceId, run: &mut Run) -> Tried {
         let mut outcome = blank(step, End::Held);
         let base = run.base.clone();
-        let mut prepared = match Prepared::of(&step.request, base.as_ref(), &mut run.values) {
+        let (origins, values) = (&run.origins, &mut run.values);
+        let mut prepared = match Prepared::of(&step.request, base.as_ref(), origins, values) {
             Ok(prepared) => prepared,
             Err(error) => {
                 outcome.end = unanswered(&error, false, &run.values);

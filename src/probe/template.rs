@@ -99,6 +99,22 @@ impl Template {
         self.render_with(values, str::to_owned)
     }
 
+    /// What stands before the first hole for which there is no value yet, and whether that is all.
+    pub fn known(&self, values: &Values) -> (String, bool) {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(text),
+                Part::Secret(secret) => out.push_str(secret.expose()),
+                Part::Hole(name) => match values.get(name) {
+                    Some(value) => out.push_str(value),
+                    None => return (out, false),
+                },
+            }
+        }
+        (out, true)
+    }
+
     /// The same, with what fills a hole changed by `encode` first. A hole that is all there is
     /// stays as it is: `url: "{{location}}"` means the whole.
     pub fn render_encoded(&self, values: &Values, encode: fn(&str) -> String) -> String {

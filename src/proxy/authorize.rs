@@ -9,6 +9,7 @@ use super::error::ProxyError;
 use super::gate::Gated;
 use super::held;
 use super::limit::limit_known;
+use super::login;
 use super::query;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
@@ -16,6 +17,7 @@ use crate::auth::{
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
 use http::Response;
+use http::header::SET_COOKIE;
 use http::request::Parts;
 use std::sync::Arc;
 
@@ -29,17 +31,33 @@ pub(super) struct Decided {
 /// Lets the request pass, with what was proved of its client; or not.
 pub(super) async fn authorize(
     context: &mut RequestContext,
-    gated: Gated,
+    mut gated: Gated,
 ) -> Result<Gated, ProxyError> {
     if context
         .route
         .as_ref()
         .is_none_or(|route| route.auth.is_none() && route.plan.allow.is_none())
     {
+        take_cookies_out(context, &mut gated);
         return Ok(gated);
     }
     // In a box: most requests never wait here, and all would carry the room for it.
     Box::pin(decide(context, gated)).await
+}
+
+/// Cookies of logins go to no origin, whether its route asks who a client is or not.
+fn take_cookies_out(context: &RequestContext, gated: &mut Gated) {
+    match gated {
+        Gated::Forward(onward) => take_login_out(context, &mut onward.parts),
+        Gated::Decide(asking) => take_login_out(context, &mut asking.parts),
+        Gated::Guarded(_) | Gated::Answer(_) | Gated::Arrival(_) | Gated::Login(_) => {}
+    }
+}
+
+fn take_login_out(context: &RequestContext, parts: &mut Parts) {
+    if let Some(logins) = &context.live.logins {
+        logins.take_out(&mut parts.headers);
+    }
 }
 
 async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated, ProxyError> {
@@ -47,28 +65,37 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     let upgrades = match &gated {
         Gated::Forward(onward) => onward.upgrade.is_some(),
         Gated::Decide(asking) => asking.upgrades,
-        Gated::Guarded(_) | Gated::Answer(_) | Gated::Arrival(_) => false,
+        Gated::Guarded(_) | Gated::Answer(_) | Gated::Arrival(_) | Gated::Login(_) => false,
     };
     let parts = match &mut gated {
         Gated::Forward(onward) => &mut onward.parts,
         Gated::Guarded(guarded) => &mut guarded.parts,
         Gated::Decide(asking) => &mut asking.parts,
-        Gated::Answer(_) | Gated::Arrival(_) => return Ok(gated),
+        Gated::Answer(_) | Gated::Arrival(_) | Gated::Login(_) => return Ok(gated),
     };
     let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
     };
+    let ruling = match log_in(context, parts, upgrades, ruling).await {
+        Ok(ruling) => ruling,
+        Err(begun) => return Ok(Gated::Answer(begun)),
+    };
     note(context, &ruling);
     match ruling.outcome {
-        Ok(grant) => {
+        Ok(mut grant) => {
+            if let Some(cookie) = login::carry::spent(context) {
+                grant.answer.push((SET_COOKIE, cookie));
+            }
             apply(context, parts, *grant)?;
+            take_login_out(context, parts);
             limit_known(context, &parts.headers).await?;
             Ok(match gated {
                 Gated::Guarded(guarded) => Gated::Answer(Box::new(guarded.response)),
                 gated @ (Gated::Forward(_)
                 | Gated::Decide(_)
                 | Gated::Answer(_)
-                | Gated::Arrival(_)) => gated,
+                | Gated::Arrival(_)
+                | Gated::Login(_)) => gated,
             })
         }
         Err(denial) => {
@@ -76,6 +103,39 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             refused.map(|response| Gated::Answer(Box::new(response)))
         }
     }
+}
+
+/// Where a login would help, one begins, or is told of; else it is the ruling as it was.
+async fn log_in(
+    context: &mut RequestContext,
+    parts: &Parts,
+    upgrades: bool,
+    ruling: Ruling,
+) -> Result<Ruling, Box<Response<Body>>> {
+    let Ruling { outcome, policy } = ruling;
+    let denial = match outcome {
+        Err(denial) => *denial,
+        Ok(grant) => {
+            let outcome = Ok(grant);
+            return Ok(Ruling { outcome, policy });
+        }
+    };
+    let reason = denial.reason;
+    let (offers, challenges) = match denial.answer {
+        DenialAnswer::Login { offers, challenges } => (offers, challenges),
+        answer => {
+            let outcome = Err(Box::new(Denial { answer, ..denial }));
+            return Ok(Ruling { outcome, policy });
+        }
+    };
+    let response = login::refused(context, parts, upgrades, offers, challenges).await;
+    let is_sent_on = response.status().is_redirection();
+    let decided = Decided {
+        decision: if is_sent_on { "redirect" } else { "deny" },
+        reason: Some(reason.name()),
+    };
+    tell(context, decided, policy.as_deref());
+    Err(Box::new(response))
 }
 
 /// None: its route requires nothing.
@@ -161,11 +221,15 @@ fn note(context: &mut RequestContext, ruling: &Ruling) {
             reason: Some(denial.reason.name()),
         },
     };
+    tell(context, decided, ruling.policy.as_deref());
+}
+
+fn tell(context: &mut RequestContext, decided: Decided, policy: Option<&str>) {
     context.note("edgespan.auth.decision", decided.decision);
     if let Some(reason) = decided.reason {
         context.note("edgespan.auth.reason", reason);
     }
-    if let Some(policy) = &ruling.policy {
+    if let Some(policy) = policy {
         context.note("edgespan.auth.policy", policy);
     }
     context.decided = Some(decided);

@@ -3,10 +3,12 @@
 use super::attempts::Attempt;
 use super::authorize::Decided;
 use super::decide::Decision;
+use super::login::{self, Recognised};
 use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
 use super::upgrade::Splice;
+use crate::auth::oidc::Redeemed;
 use crate::auth::{Grant, Identity};
 use crate::clock::Stopwatch;
 use crate::listener::ConnInfo;
@@ -103,6 +105,10 @@ pub(super) struct RequestContext {
     pub(super) granted: Option<Box<Grant>>,
     /// Who asks, where a host proxy asks about it.
     pub(super) decision: Option<Box<Decision>>,
+    /// Which of our own paths it is for, if it is for one of a login.
+    pub(super) login: Option<Box<Recognised>>,
+    /// The request before a login that it repeats, if it says so.
+    pub(super) repeated: Option<Box<Redeemed>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -173,6 +179,8 @@ impl RequestContext {
             decided: None,
             granted: None,
             decision: None,
+            login: None,
+            repeated: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
@@ -198,8 +206,11 @@ impl RequestContext {
         }
     }
 
-    /// The flow of this request's route.
+    /// The flow of this request's route, or of our own path.
     pub(super) fn flow(&self) -> Option<&str> {
+        if self.login.is_some() {
+            return Some(login::FLOW);
+        }
         let plan = &self.route.as_ref()?.plan;
         plan.flow.as_ref().map(|flow| flow.name.as_ref())
     }

@@ -4,14 +4,14 @@ use super::body::{Body, TracedBody};
 use super::context::RequestContext;
 use super::error::ProxyError;
 use super::outcome::Outcome;
-use super::{call, compress, cors, decide, edit, limit, upgrade};
+use super::{call, compress, cors, decide, edit, limit, login, upgrade};
 use crate::message::{forwarded, respond};
 use crate::ratelimit;
 use crate::server::Drain;
 use crate::telemetry::access_log::AccessRecord;
 use crate::telemetry::metrics::{ExemplarIds, ServerObservation};
 use crate::trace::server_span::{SYNTHETIC_AGENT, ServerEnd, end_server};
-use http::header::WWW_AUTHENTICATE;
+use http::header::{SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version};
 use http_body::Body as _;
 use std::error::Error;
@@ -31,6 +31,9 @@ pub(super) fn finish(
     drain: &Drain,
 ) -> Response<TracedBody> {
     let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
+    if let Some(cookie) = login::carry::spent(&mut context) {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     if context.conn.listener.decision.is_some() {
         response = decide::in_dialect(&mut context, response);
     }
@@ -140,7 +143,7 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     response
 }
 
-fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
+pub(super) fn server_timing(context: &RequestContext) -> Option<HeaderValue> {
     let head = context.head.as_ref()?;
     let (trace, span, flags) = (head.trace_id, context.server_id, head.flags);
     HeaderValue::try_from(format!("trace;desc=00-{trace}-{span}-{flags:02x}")).ok()
@@ -225,9 +228,10 @@ fn observe(context: &RequestContext, end: &ServerEnd<'_>, duration: Duration) {
 /// The route's template; of a decision, the endpoint that it was asked at.
 fn http_route(context: &RequestContext) -> Option<&Arc<str>> {
     let route = context.route.as_ref().map(|route| &route.template);
-    match &context.decision {
-        Some(decision) => Some(&decision.endpoint),
-        None => route,
+    match (&context.decision, &context.login) {
+        (Some(decision), _) => Some(&decision.endpoint),
+        (None, Some(login)) => Some(&login.template),
+        (None, None) => route,
     }
 }
 

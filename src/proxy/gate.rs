@@ -1,6 +1,7 @@
 //! Who may pass, and where to: normalise, route, open the span, admit.
 
 use super::arrival::{self, Asked};
+use super::asked;
 use super::body::Body;
 use super::context::RequestContext;
 use super::decide::{self, Asking};
@@ -11,10 +12,10 @@ use super::limit;
 use super::plan::{Redirect, Rewrite};
 use super::redirect;
 use super::snapshot::{LiveAction, LiveRoute, Snapshot};
-use super::{call, compress, cors, upgrade, well_known};
+use super::{call, compress, cors, login, upgrade, well_known};
 use crate::listener::ListenerSettings;
 use crate::message::authority::Authority;
-use crate::message::forwarded::{self, ForwardedPolicy};
+use crate::message::forwarded;
 use crate::message::hop_by_hop;
 use crate::message::normalize::{NormalizePolicy, Normalized, normalize};
 use crate::message::refusal::Refusal;
@@ -40,6 +41,8 @@ pub(super) enum Gated {
     Guarded(Box<Guarded>),
     /// It is only decided about.
     Decide(Box<Asking>),
+    /// It is for one of our own paths of logins.
+    Login(Box<login::Call>),
     /// It asks for an account of itself.
     Arrival(Box<Asked>),
     /// It is answered here.
@@ -109,7 +112,10 @@ fn admit(
     let preflight = cors::preflight_method(&parts.method, &parts.headers);
     context.is_preflight = preflight.is_some();
     let published = well_known::answer(&context.live, &parts.method, parts.uri.path());
-    let is_ours = published.is_some() || arriving.is_some();
+    if published.is_none() && arriving.is_none() && normalized.is_ok() {
+        context.login = login::recognise(context, &parts);
+    }
+    let is_ours = published.is_some() || arriving.is_some() || context.login.is_some();
     let routed = normalized.as_ref().ok().filter(|_| !is_ours);
     let found = look_up(context, &parts, routed, preflight.as_ref());
     limit::begin(context, &parts.headers);
@@ -122,6 +128,9 @@ fn admit(
     }
     if let Some(arriving) = arriving {
         return Ok(arrival::pass(context, arriving, parts, body, upgrade));
+    }
+    if context.login.is_some() {
+        return Ok(Gated::Login(Box::new(login::Call { parts, body })));
     }
     let found = found.ok_or(ProxyError::NoRoute)?;
     let (route, prefix) = (Arc::clone(&found.route), found.prefix);
@@ -167,15 +176,14 @@ pub fn normalize_policy(listener: &ListenerSettings) -> NormalizePolicy {
 
 /// Who the client is, as far as whom we trust can tell. What others say of themselves is gone
 /// from the headers afterwards.
-fn read_client(context: &mut RequestContext, parts: &mut Parts, normalized: Option<&Normalized>) {
+pub(super) fn read_client(
+    context: &mut RequestContext,
+    parts: &mut Parts,
+    normalized: Option<&Normalized>,
+) {
     strip_reserved(context, &mut parts.headers);
     let listener = Arc::clone(&context.conn.listener);
-    let policy = ForwardedPolicy {
-        trusted: &listener.trusted_proxies,
-        client_address_header: listener.client_address_header.as_ref(),
-        cloudflare: listener.cloudflare.as_ref(),
-        peer_text: context.conn.peer_text.as_ref(),
-    };
+    let policy = asked::forwarded_policy(&context.conn);
     let host = normalized
         .and_then(Normalized::authority)
         .map(Authority::header);
@@ -290,6 +298,7 @@ pub(super) fn open_span(
         return;
     }
     let inbound = live.propagators.extract(&parts.headers);
+    let inbound = login::carry::joined(context, inbound);
     let root = edge::root_of(&live, &context.conn, &parts.headers, inbound.as_ref());
     let id = root.map(|(id, _)| id);
     let sampler = &context.trace_rule().sampler;
@@ -313,7 +322,10 @@ pub(super) fn open_span(
                 .user_agent
                 .as_ref()
                 .and_then(|agent| agent.to_str().ok()),
-            route_template: route.map(|route| &*route.template),
+            route_template: match (&context.login, route) {
+                (Some(login), _) => Some(&*login.template),
+                (None, route) => route.map(|route| &*route.template),
+            },
             route_name: route.map(|route| &*route.plan.name),
             span_name: route.and_then(|route| route.plan.span_name.as_ref()),
             flow: context.flow(),
@@ -347,6 +359,7 @@ pub(super) fn open_span(
             span.int("edgespan.identity.stripped", names);
         }
         context.server = Some(span);
+        login::carry::tell(context, parts);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod answer;
 mod arrival;
+mod asked;
 mod attempt;
 mod attempts;
 mod authorize;
@@ -23,6 +24,7 @@ mod held;
 mod informational;
 mod mirror;
 mod limit;
+mod login;
 mod outcome;
 mod pipeline;
 pub mod plan;

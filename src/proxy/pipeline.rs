@@ -9,6 +9,7 @@ use super::error::ProxyError;
 use super::finish::finish;
 use super::gate::{Gated, gate};
 use super::limit::{limit, within};
+use super::login;
 use super::snapshot::Live;
 use crate::listener::ConnInfo;
 use crate::server::{Drain, Handle, InFlight, RequestCount};
@@ -48,11 +49,16 @@ impl Handle for Pipeline {
         &self,
         conn: Arc<ConnInfo>,
         place: InFlight,
-        incoming: Request<Incoming>,
+        mut incoming: Request<Incoming>,
     ) -> Response<TracedBody> {
         let (counted, admitted) = self.requests.enter(conn.listener.limits.requests_max);
         let mut context = RequestContext::begin(self.live.load(), conn, place, counted, &incoming);
 
+        let logins = context.live.logins.as_ref();
+        if logins.is_some_and(|logins| logins.brings_ticket(incoming.headers())) {
+            // In a box: only the first request after a login waits here.
+            Box::pin(login::carry::take_back(&mut context, &mut incoming)).await;
+        }
         let gated = if decide::is_call(&context, &incoming) {
             // In a box: only decisions over gRPC wait for a message here.
             Box::pin(decide::call(&mut context, incoming)).await
@@ -71,6 +77,10 @@ impl Handle for Pipeline {
                     Ok(Gated::Arrival(asked)) => {
                         // In a box: nothing else waits here.
                         Box::pin(arrival::answer(&mut context, *asked)).await
+                    }
+                    Ok(Gated::Login(call)) => {
+                        // In a box: nothing else waits here.
+                        Box::pin(login::answer(&mut context, *call)).await
                     }
                     Ok(Gated::Guarded(guarded)) => Ok(guarded.response),
                     Ok(Gated::Decide(asking)) => Ok(decide::allow(&mut context, &asking)),

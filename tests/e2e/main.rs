@@ -46,6 +46,7 @@ mod headers;
 mod health;
 mod hostile;
 mod identity;
+mod identity_provider;
 mod hedging;
 mod life_cycle;
 mod limits;

@@ -148,8 +148,8 @@ class Account:
 class Edgespan(Program):
     """The program under test."""
 
-    def __init__(self, world, config, env=None):
-        self.port = free_port()
+    def __init__(self, world, config, env=None, port=None):
+        self.port = port or free_port()
         self.admin = f"http://127.0.0.1:{free_port()}"
         listener = config.setdefault("listeners", {}).setdefault("web", {})
         listener["address"] = f"127.0.0.1:{self.port}"
@@ -210,10 +210,10 @@ class World:
         self.programs.append(started)
         return started
 
-    def edgespan(self, config=None, env=None, **changes):
+    def edgespan(self, config=None, env=None, port=None, **changes):
         """Starts edgespan; by default one route to the origin, everything traced."""
         config = {**(config or self.gateway()), **changes}
-        started = self.keep(Edgespan(self, config, env))
+        started = self.keep(Edgespan(self, config, env, port))
         self.programs.append(started)
         return started
 

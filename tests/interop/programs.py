@@ -22,6 +22,8 @@ DEBIAN = {
     "/usr/share/lemonldap-ng/portal/htdocs/index.psgi": "liblemonldap-ng-portal-perl",
     "/usr/share/perl5/GD/SecurityImage.pm": "libgd-securityimage-perl",
     "/usr/share/perl5/Image/Magick.pm": "libimage-magick-perl",
+    "/usr/share/perl5/String/Random.pm": "libstring-random-perl",
+    "chromium": "chromium",
     "curl": "curl",
     "h2load": "nghttp2-client",
     "haproxy": "haproxy",

@@ -6,10 +6,10 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fmt;
 
 /// A private key, of which nothing but its public half is ever shown.
@@ -99,6 +99,13 @@ impl SigningKey {
     /// By what assertions name it.
     pub const fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// A token of these claims. None: it cannot be signed.
+    pub(in crate::auth) fn sign(&self, claims: &Map<String, Value>) -> Option<String> {
+        let mut header = Header::new(self.algorithm);
+        header.kid = Some(self.kid.to_string());
+        jsonwebtoken::encode(&header, claims, &self.encoding).ok()
     }
 
     /// What is published of it: a JWK (RFC 7517).

@@ -13,20 +13,14 @@ pub use event::{AuditEvent, AuditKind, AuditResult, LogoutKind};
 
 use super::Recorder;
 use super::oidc::WebhookSettings;
+use super::seal::Sealer;
 use crate::clock;
-use crate::secret::Secret;
 use crate::telemetry::metrics::AuditCounts;
 use crate::trace::ids;
-use aws_lc_rs::{hmac, rand};
 use event::Told;
 use post::Post;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a digest of a subject is made for. Part of the key, so that nobody else's digests fit.
-const DIGEST_LABEL: &[u8] = b"edgespan audit 1";
-/// Bytes of a digest that are told: enough to tell subjects apart.
-const DIGEST_BYTES: usize = 16;
 
 /// How events are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,43 +34,28 @@ pub struct AuditSettings {
 /// Who tells.
 pub struct Audit {
     settings: AuditSettings,
-    digest: hmac::Key,
+    sealer: Arc<Sealer>,
     counts: Arc<AuditCounts>,
     post: Option<Post>,
 }
 
 impl Audit {
-    /// Makes it. Digests of subjects are the same wherever `key` is the same; without one they are
-    /// those of this process alone. Has to run inside the runtime.
-    pub fn new(settings: AuditSettings, key: Option<&Secret>, counts: Arc<AuditCounts>) -> Self {
-        let digest = key.map_or_else(random_key, |key| {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
-            let derived = hmac::sign(&key, DIGEST_LABEL);
-            hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref())
-        });
-        let post = settings
-            .webhook
-            .clone()
-            .map(|webhook| Post::start(webhook, Arc::clone(&counts)));
+    /// Makes it. Digests of subjects are the same wherever `sealer` has the same newest key. Has to
+    /// run inside the runtime.
+    pub fn new(settings: AuditSettings, sealer: Arc<Sealer>, counts: Arc<AuditCounts>) -> Self {
+        let webhook = settings.webhook.clone();
+        let post = webhook.map(|webhook| Post::start(&webhook, Arc::clone(&counts)));
         Self {
             settings,
-            digest,
+            sealer,
             counts,
             post,
         }
     }
 
     /// Whether it was made of these, so that a reload may keep it.
-    pub fn is_of(&self, settings: &AuditSettings, key: Option<&Secret>) -> bool {
-        // Without a key there is nothing that could have changed.
-        let probe = |digest: &hmac::Key| hmac::sign(digest, DIGEST_LABEL);
-        let same_key = key.is_none_or(|key| {
-            let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose().as_bytes());
-            let derived = hmac::sign(&key, DIGEST_LABEL);
-            let digest = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
-            probe(&digest).as_ref() == probe(&self.digest).as_ref()
-        });
-        self.settings == *settings && same_key
+    pub fn is_of(&self, settings: &AuditSettings, sealer: &Arc<Sealer>) -> bool {
+        self.settings == *settings && Arc::ptr_eq(&self.sealer, sealer)
     }
 
     /// Tells what happened, everywhere. `recorder` is that of the request it happened in.
@@ -113,17 +92,8 @@ impl Audit {
     }
 
     fn digest(&self, text: &str) -> String {
-        let tag = hmac::sign(&self.digest, text.as_bytes());
-        hex(tag.as_ref().get(..DIGEST_BYTES).unwrap_or_default())
+        hex(&self.sealer.digest(text))
     }
-}
-
-/// A key that nobody knows. Where the system's generator fails, nothing that matters more works
-/// either; an id of ours is hard enough to guess for a digest.
-fn random_key() -> hmac::Key {
-    let mut key = ids::trace_id().to_bytes();
-    let _drawn: Result<(), _> = rand::fill(&mut key);
-    hmac::Key::new(hmac::HMAC_SHA256, &key)
 }
 
 /// The name of one event, by which a receiver knows one that comes twice.

@@ -58,9 +58,9 @@ enum Attempt {
 
 impl Post {
     /// Has to run inside the runtime.
-    pub(super) fn start(settings: WebhookSettings, counts: Arc<AuditCounts>) -> Self {
+    pub(super) fn start(settings: &WebhookSettings, counts: Arc<AuditCounts>) -> Self {
         let (sender, events) = mpsc::channel(settings.events_max.max(1));
-        let worker = Receiver::new(&settings, &counts).map(|receiver| {
+        let worker = Receiver::new(settings, &counts).map(|receiver| {
             let receiver = Arc::new(receiver);
             tokio::spawn(deliver_all(receiver, events))
         });

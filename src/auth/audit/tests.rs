@@ -1,8 +1,11 @@
 //! What the audit tells, and how it reaches a webhook.
 
 use super::*;
+use crate::auth::seal::SealKey;
 use crate::clock::Timestamp;
+use crate::secret::Secret;
 use crate::telemetry::metrics::{Metrics, WebhookOutcome};
+use aws_lc_rs::hmac;
 use opentelemetry::trace::{SpanId, TraceId};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -75,9 +78,13 @@ fn login() -> AuditEvent<'static> {
 
 fn audit(settings: AuditSettings) -> (Audit, Arc<AuditCounts>) {
     let counts = Metrics::new().audit();
-    let key = Secret::new("key");
-    let audit = Audit::new(settings, Some(&key), Arc::clone(&counts));
+    let audit = Audit::new(settings, sealer(b'a'), Arc::clone(&counts));
     (audit, counts)
+}
+
+fn sealer(letter: u8) -> Arc<Sealer> {
+    let key = format!("{}AAA=", String::from_utf8(vec![letter; 40]).unwrap());
+    Arc::new(Sealer::new(&[SealKey::parse(&key).unwrap()]))
 }
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
@@ -200,12 +207,18 @@ async fn a_subject_is_plain_only_where_the_file_asks_for_it() {
     assert_ne!(hashed.subject("ada"), hashed.subject("bob"));
     assert_eq!(plain.0.subject("ada"), "ada");
 
-    let keyless = || Audit::new(AuditSettings::default(), None, Metrics::new().audit());
+    let no_keys = || Arc::new(Sealer::new(&[]));
+    let keyless = || Audit::new(AuditSettings::default(), no_keys(), Metrics::new().audit());
     assert_ne!(keyless().subject("ada"), keyless().subject("ada"));
-    let (key, other) = (Secret::new("key"), Secret::new("other"));
-    assert!(hashed.is_of(&AuditSettings::default(), Some(&key)));
-    assert!(!hashed.is_of(&AuditSettings::default(), Some(&other)));
-    assert!(!plain.0.is_of(&AuditSettings::default(), Some(&key)));
+    let other = Audit::new(
+        AuditSettings::default(),
+        sealer(b'b'),
+        Metrics::new().audit(),
+    );
+    assert_ne!(hashed.subject("ada"), other.subject("ada"));
+    assert!(!plain.0.is_of(&AuditSettings::default(), &plain.0.sealer));
+    assert!(hashed.is_of(&AuditSettings::default(), &hashed.sealer));
+    assert!(!hashed.is_of(&AuditSettings::default(), &other.sealer));
 }
 
 #[test]
@@ -227,7 +240,7 @@ fn the_fields_of_an_event_are_these_in_this_order() {
     assert_eq!(
         json,
         concat!(
-            r#"{"id":"e1","time":"2023-11-14T22:13:20.000000Z","event":"login","result":"success","#,
+            r#"{"id":"e1","time":"2023-11-14T22:13:20.000Z","event":"login","result":"success","#,
             r#""reason":"access_denied","logout":"back_channel","policy":"staff","#,
             r#""issuer":"https://id.example.com","subject":"s1","session":"d1","#,
             r#""auth_method":"oidc","mfa_enabled":true,"user_type":"staff","#,

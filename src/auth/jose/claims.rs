@@ -38,7 +38,7 @@ pub(super) fn check(
     if text(claims, "iss")? != Some(expected.issuer) {
         return Err(TokenError::Claim("iss"));
     }
-    if !is_for(claims.get("aud"), expected.audiences) {
+    if !is_among(claims.get("aud"), expected.audiences) {
         return Err(TokenError::Claim("aud"));
     }
     text(claims, "sub")?;
@@ -98,7 +98,7 @@ fn time(claims: &Claims, name: &'static str) -> Result<Option<f64>, TokenError> 
 }
 
 /// A text, or a list of nothing but texts; one of ours is in it.
-fn is_for(audience: Option<&Value>, ours: &[Arc<str>]) -> bool {
+pub(in crate::auth) fn is_among(audience: Option<&Value>, ours: &[Arc<str>]) -> bool {
     let is_ours = |one: &str| ours.iter().any(|own| **own == *one);
     match audience {
         Some(Value::String(one)) => is_ours(one),

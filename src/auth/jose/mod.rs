@@ -20,6 +20,9 @@ pub use claims::{Claims, Expected};
 pub use keys::{KeySet, KeySetError};
 pub use token::{TokenError, TokenHeader, Unverified};
 
+pub(super) use claims::is_among;
+pub(super) use token::is_signed;
+
 use crate::clock::Timestamp;
 
 /// Largest token that is looked at, in bytes.

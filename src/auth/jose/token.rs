@@ -152,6 +152,14 @@ fn decode(encoded: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(encoded).ok()
 }
 
+/// Whether it is meant to be a signed token, well written or not: three parts, the first of which
+/// is JSON. Anything else only whoever made it can read.
+pub(in crate::auth) fn is_signed(token: &str) -> bool {
+    let parts = Parts::of(token);
+    let header = parts.ok().and_then(|parts| decode(parts.header));
+    header.is_some_and(|json| serde_json::from_slice::<serde::de::IgnoredAny>(&json).is_ok())
+}
+
 /// A token that was read, and says nothing yet: neither is its signature known to hold, nor are its
 /// claims looked at.
 #[derive(Clone)]

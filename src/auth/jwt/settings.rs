@@ -2,7 +2,9 @@
 
 use crate::auth::jose::Algorithm;
 use crate::auth::provider::{OidcClient, ProviderSettings};
+use crate::auth::{Grant, HeaderChange};
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,51 @@ pub struct JwtSettings {
     pub forward: bool,
 }
 
+impl JwtSettings {
+    /// What takes the token out of a request that it let pass.
+    pub(super) fn removals(&self) -> Grant {
+        let mut grant = Grant::default();
+        if !self.forward {
+            self.empty(&mut grant, true);
+        }
+        grant
+    }
+
+    /// Has its places emptied where another policy allowed. `Authorization` is left alone: it may
+    /// hold that one's credential.
+    pub(in crate::auth) fn take_out(&self, grant: &mut Grant) {
+        if !self.forward {
+            self.empty(grant, false);
+        }
+    }
+
+    fn empty(&self, grant: &mut Grant, with_authorization: bool) {
+        for place in &self.from {
+            match place {
+                TokenPlace::Bearer if !with_authorization => {}
+                TokenPlace::Bearer => take(grant, AUTHORIZATION),
+                TokenPlace::Header(name) => take(grant, name.clone()),
+                TokenPlace::Cookie(name) => add(&mut grant.cookies_remove, name),
+                TokenPlace::Query(name) => add(&mut grant.query_remove, name),
+            }
+        }
+    }
+}
+
+/// Before what others write there.
+fn take(grant: &mut Grant, name: HeaderName) {
+    let remove = HeaderChange::Remove(name);
+    if !grant.request.contains(&remove) {
+        grant.request.insert(0, remove);
+    }
+}
+
+fn add(names: &mut Vec<Box<str>>, name: &str) {
+    if !names.iter().any(|one| **one == *name) {
+        names.push(name.into());
+    }
+}
+
 /// One issuer whose tokens are taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JwtIssuer {
@@ -51,6 +98,11 @@ pub struct Introspection {
     pub ttl: Duration,
     /// How long a refusal counts.
     pub negative_ttl: Duration,
+    /// Whether a JWT is asked about as well, once it is verified, so that one that was revoked is
+    /// refused.
+    pub jwts_too: bool,
+    /// Whether an answer has to say whom the token is for; else it may, and then it is checked.
+    pub audience_required: bool,
 }
 
 /// Where a request carries a token.

@@ -2,6 +2,7 @@
 
 use super::complete::{LoginError, seconds};
 use super::{Oidc, person};
+use crate::auth::audit::{AuditEvent, AuditKind, AuditResult};
 use crate::auth::provider::{ProviderError, Tokens};
 use crate::auth::session::{Found, RefreshFailure, RefreshRules, Session, Sessions};
 use crate::auth::{
@@ -93,7 +94,9 @@ impl Oidc {
         let subject = Arc::clone(&session.subject);
         let ask = async |token: &Secret| self.ask(token, &subject, now, span).await;
         let secure = asked.scheme == "https";
-        match sessions.refresh(&session, asked.headers, secure, ask).await {
+        let renewed = sessions.refresh(&session, asked.headers, secure, ask).await;
+        self.tell_renewed(&session, renewed.as_ref().err(), span);
+        match renewed {
             Ok((session, cookies)) => Renewed::Goes(session, cookies),
             Err(ProviderError::Refused(_)) => Renewed::Over,
             Err(error) => match rules.on_failure {
@@ -104,6 +107,25 @@ impl Oidc {
                 RefreshFailure::KeepUntilExpiry => Renewed::Goes(session, Vec::new()),
             },
         }
+    }
+
+    /// Tells that tokens were renewed, or were to be; each request that waited for it does.
+    fn tell_renewed(
+        &self,
+        session: &Session,
+        fault: Option<&ProviderError>,
+        span: &mut DecisionSpan<'_, '_>,
+    ) {
+        let result = match fault {
+            None => AuditResult::Success,
+            Some(ProviderError::Refused(_)) => AuditResult::Denied,
+            Some(_) => AuditResult::Error,
+        };
+        let mut event = AuditEvent::new(AuditKind::Refresh, result, &self.name);
+        event.issuer = Some(&session.issuer);
+        event.subject = Some(&session.subject);
+        event.session = Some(&session.id);
+        self.audit.tell(&event, Some(span.recorder_mut()));
     }
 
     /// New tokens. An ID token among them has to be of the same subject (OpenID Connect Core 1.0,

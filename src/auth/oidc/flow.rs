@@ -10,8 +10,6 @@ use super::site::Site;
 use crate::auth::LoginOffer;
 use crate::auth::seal::Purpose;
 use crate::trace::carried::Carried;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -72,8 +70,6 @@ struct Written {
     a: u32,
     #[serde(default)]
     r: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    c: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -118,6 +114,37 @@ impl Flow {
         id_of(&self.handle).unwrap_or_default()
     }
 
+    /// Leaves out what a login can do without: baggage, then everything of the trace but its ids,
+    /// then those. False: there is nothing left to leave out.
+    fn leave_out(&mut self) -> bool {
+        let Some(carried) = self.carried.take() else {
+            return false;
+        };
+        let size = carried.byte_len();
+        let (less, _) = carried.within(size.saturating_sub(1));
+        self.carried = (less.byte_len() < size).then_some(less);
+        true
+    }
+
+    /// JSON, and behind a zero byte, which JSON has none of, the trace as it is.
+    fn to_bytes(&self) -> Option<Vec<u8>> {
+        let mut bytes = self.to_json()?;
+        if let Some(carried) = &self.carried {
+            bytes.push(0);
+            bytes.extend(carried.to_bytes());
+        }
+        Some(bytes)
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut parts = bytes.splitn(2, |byte| *byte == 0);
+        let mut flow = Self::from_json(parts.next()?)?;
+        if let Some(carried) = parts.next() {
+            flow.carried = Some(Carried::from_bytes(carried)?);
+        }
+        Some(flow)
+    }
+
     fn to_json(&self) -> Option<Vec<u8>> {
         let offers = self.offers.iter().map(|offer| WrittenOffer {
             p: offer.policy.to_string(),
@@ -135,10 +162,6 @@ impl Flow {
             b: self.began,
             a: self.attempt,
             r: self.restarted,
-            c: self
-                .carried
-                .as_ref()
-                .map(|carried| STANDARD_NO_PAD.encode(carried.to_bytes())),
         })
         .ok()
     }
@@ -149,10 +172,6 @@ impl Flow {
             policy: Arc::from(offer.p),
             acr_values: offer.a.into_iter().map(Arc::from).collect(),
             age_max: offer.m.map(Duration::from_secs),
-        });
-        let carried = written.c.and_then(|text| {
-            let bytes = STANDARD_NO_PAD.decode(text).ok()?;
-            Carried::from_bytes(&bytes)
         });
         let flow = Self {
             handle: written.h,
@@ -165,7 +184,7 @@ impl Flow {
             began: written.b,
             attempt: written.a,
             restarted: written.r,
-            carried,
+            carried: None,
         };
         (!flow.offers.is_empty()).then_some(flow)
     }
@@ -207,13 +226,13 @@ impl Logins {
     }
 
     fn seal(&self, flow: &mut Flow) -> Option<String> {
-        for _ in 0..3 {
-            let plain = flow.to_json()?;
+        for _ in 0..6 {
+            let plain = flow.to_bytes()?;
             let sealed = self.sealer.seal(Purpose::Flow, flow.id(), &plain);
             if !sealed.is_empty() && sealed.len() <= COOKIE_BYTES_MAX {
                 return Some(sealed);
             }
-            if flow.carried.take().is_none() {
+            if !flow.leave_out() {
                 let path = flow.target.split(['?', '#']).next();
                 flow.target = path.unwrap_or_default().to_owned();
             }
@@ -238,7 +257,7 @@ impl Logins {
             return None;
         }
         let plain = self.sealer.open(Purpose::Flow, id, sealed.as_bytes())?;
-        Flow::from_json(&plain)
+        Flow::from_bytes(&plain)
     }
 
     /// The login that a `state` names, if this browser began it. Whether it is still in time, and
@@ -256,6 +275,11 @@ impl Logins {
     /// Whether a login has not taken too long.
     pub fn is_in_time(&self, flow: &Flow, now: u64) -> bool {
         now.saturating_sub(flow.began) <= self.settings.flow_ttl.as_secs()
+    }
+
+    /// Whether a login could still come to something: in time, and not used yet.
+    pub fn is_fresh(&self, flow: &Flow, now: u64) -> bool {
+        self.is_in_time(flow, now) && !self.used.holds(&flow.handle)
     }
 
     /// Takes a login for its one use. False: somebody has taken it before.
@@ -295,7 +319,7 @@ mod tests {
             age_max: Some(Duration::from_secs(60)),
         });
 
-        let read = Flow::from_json(&written.to_json().unwrap());
+        let read = Flow::from_bytes(&written.to_bytes().unwrap());
 
         assert_eq!(read, Some(written));
     }
@@ -324,7 +348,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_under_the_seal_is_read_without_a_panic(json in ".{0,200}") {
-            drop(Flow::from_json(json.as_bytes()));
+            drop(Flow::from_bytes(json.as_bytes()));
         }
 
         #[test]
@@ -332,7 +356,7 @@ mod tests {
             let mut flow = flow();
             flow.target = target;
             flow.began = began;
-            prop_assert_eq!(Flow::from_json(&flow.to_json().unwrap()), Some(flow));
+            prop_assert_eq!(Flow::from_bytes(&flow.to_bytes().unwrap()), Some(flow));
         }
     }
 }

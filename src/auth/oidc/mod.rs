@@ -8,6 +8,7 @@ mod check;
 mod choice;
 mod complete;
 pub mod cookies;
+mod facts;
 mod flow;
 mod logout_token;
 mod paths;
@@ -17,9 +18,12 @@ mod request;
 mod settings;
 mod site;
 mod target;
+pub mod ticket;
+mod tickets;
 mod used;
 
 pub use complete::LoginError;
+pub use facts::LoginFacts;
 pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
 pub use paths::{Endpoint, Paths};
@@ -29,12 +33,15 @@ pub use settings::{
 };
 pub use site::{Insecure, Site};
 pub use target::TARGET_BYTES_MAX;
+pub use tickets::{Redeemed, Unusable};
 
+use super::audit::Audit;
 use super::provider::Provider;
 use super::seal::Sealer;
 use super::session::{Session, Sessions};
 use http::HeaderMap;
 use std::sync::Arc;
+use tickets::TicketSearch;
 use url::Url;
 use used::Used;
 
@@ -46,6 +53,8 @@ pub struct Oidc {
     pub provider: Arc<Provider>,
     /// The policy's name.
     pub name: Arc<str>,
+    /// Who is told of it.
+    pub audit: Arc<Audit>,
 }
 
 /// What the logins of a file share, at work.
@@ -60,7 +69,10 @@ pub struct Logins {
     pub policies: Vec<Arc<Oidc>>,
     /// Our own paths.
     pub paths: Paths,
+    /// Who is told of logins.
+    pub audit: Arc<Audit>,
     used: Arc<Used>,
+    tickets: TicketSearch,
 }
 
 impl Logins {
@@ -69,15 +81,18 @@ impl Logins {
         settings: LoginSettings,
         sessions: Arc<Sessions>,
         policies: Vec<Arc<Oidc>>,
+        audit: Arc<Audit>,
         before: Option<&Self>,
     ) -> Self {
         Self {
             sealer: Arc::clone(sessions.sealer()),
             paths: Paths::new(&settings.path),
+            tickets: TicketSearch::new(&settings.session.cookie.name),
             used: before.map_or_else(Arc::default, |before| Arc::clone(&before.used)),
             settings,
             sessions,
             policies,
+            audit,
         }
     }
 

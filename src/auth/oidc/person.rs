@@ -55,7 +55,8 @@ pub(super) fn groups(settings: &OidcSettings, claims: &Map<String, Value>) -> Ve
     groups
 }
 
-fn at<'a>(claims: &'a Map<String, Value>, path: &[Box<str>]) -> Option<&'a Value> {
+/// The claim at a path.
+pub(super) fn at<'a>(claims: &'a Map<String, Value>, path: &[Box<str>]) -> Option<&'a Value> {
     let (first, rest) = path.split_first()?;
     rest.iter()
         .try_fold(claims.get(&**first)?, |value, name| value.get(&**name))

@@ -90,6 +90,10 @@ pub struct LoginSettings {
     pub attempts_max: u32,
     /// The pages.
     pub pages: PageSettings,
+    /// The claim that says what kind of user somebody is, by its path.
+    pub user_type: Option<Box<[Box<str>]>>,
+    /// Whether subjects are told as they are, where logins are told of; else as digests.
+    pub plain_subject: bool,
     /// Who is told of logins.
     pub webhook: Option<WebhookSettings>,
 }

@@ -40,8 +40,15 @@ impl Used {
         true
     }
 
+    /// Whether it was used before.
+    pub(super) fn holds(&self, what: &str) -> bool {
+        let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        key(what).is_some_and(|key| own.known.contains(&key))
+    }
+
     /// How many were forgotten before their time, for want of room.
-    pub(super) fn forgotten(&self) -> u64 {
+    #[cfg(test)]
+    fn forgotten(&self) -> u64 {
         let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         own.forgotten
     }

@@ -7,8 +7,8 @@ use super::basic::quoted;
 use super::keys::{ApiKeys, KeyHolder};
 use super::{Asked, Grant, Identity, Proof, Reason, Verdict, challenged};
 use crate::auth::HeaderChange;
-use crate::trace::percent::decoded_bytes;
-use http::header::{AUTHORIZATION, COOKIE};
+use crate::auth::places::{in_cookies, in_query};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Map;
 use std::borrow::Cow;
@@ -137,34 +137,6 @@ fn carried<'a>(
         (Some(key), None) => Carried::Key(key),
         (Some(_), Some(_)) => Carried::Several,
     }
-}
-
-/// Values of a query parameter, under every spelling of its name.
-fn in_query<'a>(name: &str, query: Option<&'a str>) -> impl Iterator<Item = Cow<'a, [u8]>> {
-    let pairs = query.unwrap_or_default().split('&');
-    pairs.filter_map(move |pair| {
-        let (key, value) = pair.split_once('=')?;
-        let key = decoded_bytes(key).map(plus_is_space);
-        key.eq(name.bytes()).then(|| {
-            let value = decoded_bytes(value).map(plus_is_space);
-            Cow::Owned(value.collect())
-        })
-    })
-}
-
-const fn plus_is_space(byte: u8) -> u8 {
-    if byte == b'+' { b' ' } else { byte }
-}
-
-/// Values of a cookie (RFC 6265 section 5.4 has the form; names are case-sensitive).
-fn in_cookies<'a>(name: &str, headers: &'a HeaderMap) -> impl Iterator<Item = Cow<'a, [u8]>> {
-    let lines = headers.get_all(COOKIE).into_iter();
-    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| {
-        let pair = pair.trim_ascii();
-        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(Cow::Borrowed(value))
-    })
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl BasicSettings {
 }
 
 /// A quoted string (RFC 9110 section 5.6.4). None if it has what no field may hold.
-pub(super) fn quoted(text: &str) -> Option<String> {
+pub(in crate::auth) fn quoted(text: &str) -> Option<String> {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for character in text.chars() {

@@ -19,7 +19,7 @@ pub use keys::{ApiKeys, KeyEntry};
 pub use lines::LineError;
 pub use passwords::Passwords;
 
-pub(super) use basic::BasicChecks;
+pub(super) use basic::{BasicChecks, quoted};
 
 use super::{Asked, Denial, DenialAnswer, Grant, Identity, Proof, Reason, Verdict};
 use crate::net::TrustedPeers;

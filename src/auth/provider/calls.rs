@@ -1,10 +1,17 @@
 //! Calls to a provider: each under a CLIENT span of its own, with a deadline and a bounded answer.
 
-use super::{OidcClient, Provider};
+use super::line::Question;
+use super::settings::{ClientAuth, OidcClient};
+use super::{Provider, proof, reply};
 use crate::auth::DecisionSpan;
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderCall;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use serde_json::{Map, Value};
 use std::time::Duration;
+use url::Url;
+use url::form_urlencoded::Serializer;
 
 /// Why a provider was of no help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,13 +59,21 @@ impl Provider {
     /// [`ProviderError`]
     pub async fn redeem(
         &self,
-        _client: &OidcClient,
-        _code: &str,
-        _verifier: &str,
-        _redirect_uri: &str,
-        _span: Option<&mut DecisionSpan<'_, '_>>,
+        client: &OidcClient,
+        code: &str,
+        verifier: &str,
+        redirect_uri: &str,
+        mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Tokens, ProviderError> {
-        std::future::ready(Err(ProviderError::NoEndpoint("token endpoint"))).await
+        let url = self.token_endpoint(span.as_deref_mut()).await?;
+        let pairs = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", verifier),
+        ];
+        let question = self.form(ProviderCall::Token, url, client, &pairs)?;
+        self.desk.line.ask(question, span, reply::tokens).await
     }
 
     /// New tokens for a refresh token (RFC 6749 section 6).
@@ -67,11 +82,17 @@ impl Provider {
     /// [`ProviderError`]
     pub async fn refresh(
         &self,
-        _client: &OidcClient,
-        _refresh: &Secret,
-        _span: Option<&mut DecisionSpan<'_, '_>>,
+        client: &OidcClient,
+        refresh: &Secret,
+        mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Tokens, ProviderError> {
-        std::future::ready(Err(ProviderError::NoEndpoint("token endpoint"))).await
+        let url = self.token_endpoint(span.as_deref_mut()).await?;
+        let pairs = [
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh.expose()),
+        ];
+        let question = self.form(ProviderCall::Refresh, url, client, &pairs)?;
+        self.desk.line.ask(question, span, reply::tokens).await
     }
 
     /// Leaves a request for authorization beforehand (RFC 9126): its `request_uri`.
@@ -80,40 +101,78 @@ impl Provider {
     /// [`ProviderError`]
     pub async fn push(
         &self,
-        _client: &OidcClient,
-        _parameters: &[(&str, &str)],
-        _span: Option<&mut DecisionSpan<'_, '_>>,
+        client: &OidcClient,
+        parameters: &[(&str, &str)],
+        mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<String, ProviderError> {
-        std::future::ready(Err(ProviderError::NoEndpoint(
-            "endpoint for pushed requests",
-        )))
-        .await
+        let url = match &self.settings().endpoints.pushed_authorization {
+            Some(url) => url.clone(),
+            None => {
+                let metadata = self.metadata(span.as_deref_mut()).await?;
+                let url = metadata.pushed_authorization.clone();
+                url.ok_or(ProviderError::NoEndpoint("endpoint for pushed requests"))?
+            }
+        };
+        // `client_id` stands in the form in any case, and there once: with the proof.
+        let is_proved_elsewhere = matches!(client.auth, ClientAuth::Basic(_));
+        let pairs: Vec<(&str, &str)> = parameters
+            .iter()
+            .filter(|(name, _)| *name != "client_id" || is_proved_elsewhere)
+            .copied()
+            .collect();
+        let question = self.form(ProviderCall::Par, url, client, &pairs)?;
+        self.desk.line.ask(question, span, reply::request_uri).await
     }
 
     /// What it knows of who logged in (OpenID Connect Core 1.0, section 5.3). The caller compares
-    /// `sub`.
+    /// `sub`, which is there.
     ///
     /// # Errors
     /// [`ProviderError`]
     pub async fn userinfo(
         &self,
-        _access: &Secret,
-        _span: Option<&mut DecisionSpan<'_, '_>>,
+        access: &Secret,
+        mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Map<String, Value>, ProviderError> {
-        std::future::ready(Err(ProviderError::NoEndpoint("userinfo endpoint"))).await
+        let url = match &self.settings().endpoints.userinfo {
+            Some(url) => url.clone(),
+            None => {
+                let metadata = self.metadata(span.as_deref_mut()).await?;
+                let url = metadata.userinfo.clone();
+                url.ok_or(ProviderError::NoEndpoint("userinfo endpoint"))?
+            }
+        };
+        let mut question = Question::get(ProviderCall::Userinfo, url);
+        let proof = proof::bearing("Bearer", access.expose())?;
+        question.headers.insert(AUTHORIZATION, proof);
+        self.desk.line.ask(question, span, reply::userinfo).await
     }
 
-    /// What it says of a token (RFC 7662, section 2.2). `active` is looked at by the caller.
+    /// What it says of a token (RFC 7662, section 2.2). `active` is there, true or false, and
+    /// looked at by the caller.
     ///
     /// # Errors
     /// [`ProviderError`]
     pub async fn introspect(
         &self,
-        _client: &OidcClient,
-        _token: &str,
-        _span: Option<&mut DecisionSpan<'_, '_>>,
+        client: &OidcClient,
+        token: &str,
+        mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Map<String, Value>, ProviderError> {
-        std::future::ready(Err(ProviderError::NoEndpoint("introspection endpoint"))).await
+        let url = match &self.settings().endpoints.introspection {
+            Some(url) => url.clone(),
+            None => {
+                let metadata = self.metadata(span.as_deref_mut()).await?;
+                let url = metadata.introspection.clone();
+                url.ok_or(ProviderError::NoEndpoint("introspection endpoint"))?
+            }
+        };
+        let pairs = [("token", token)];
+        let question = self.form(ProviderCall::Introspection, url, client, &pairs)?;
+        self.desk
+            .line
+            .ask(question, span, reply::introspection)
+            .await
     }
 
     /// Gives a token back (RFC 7009).
@@ -122,10 +181,47 @@ impl Provider {
     /// [`ProviderError`]
     pub async fn revoke(
         &self,
-        _client: &OidcClient,
-        _token: &Secret,
-        _span: Option<&mut DecisionSpan<'_, '_>>,
+        client: &OidcClient,
+        token: &Secret,
+        mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<(), ProviderError> {
-        std::future::ready(Err(ProviderError::NoEndpoint("revocation endpoint"))).await
+        let url = match &self.settings().endpoints.revocation {
+            Some(url) => url.clone(),
+            None => {
+                let metadata = self.metadata(span.as_deref_mut()).await?;
+                let url = metadata.revocation.clone();
+                url.ok_or(ProviderError::NoEndpoint("revocation endpoint"))?
+            }
+        };
+        let pairs = [("token", token.expose())];
+        let question = self.form(ProviderCall::Revocation, url, client, &pairs)?;
+        self.desk.line.ask(question, span, reply::revocation).await
+    }
+
+    async fn token_endpoint(
+        &self,
+        span: Option<&mut DecisionSpan<'_, '_>>,
+    ) -> Result<Url, ProviderError> {
+        if let Some(url) = &self.settings().endpoints.token {
+            return Ok(url.clone());
+        }
+        let metadata = self.metadata(span).await?;
+        let url = metadata.token.clone();
+        url.ok_or(ProviderError::NoEndpoint("token endpoint"))
+    }
+
+    /// A form with the proof of who we are.
+    fn form(
+        &self,
+        call: ProviderCall,
+        url: Url,
+        client: &OidcClient,
+        pairs: &[(&str, &str)],
+    ) -> Result<Question, ProviderError> {
+        let mut headers = HeaderMap::new();
+        let mut form = Serializer::new(String::new());
+        form.extend_pairs(pairs);
+        proof::prove(client, &self.settings().issuer, &mut headers, &mut form)?;
+        Ok(Question::form(call, url, headers, form.finish()))
     }
 }

@@ -26,6 +26,15 @@ pub struct ProviderSettings {
     pub cooldown: Duration,
 }
 
+impl ProviderSettings {
+    /// Whether it need not be asked what it says of itself: for keys and for logins all is told.
+    pub fn tells_all(&self) -> bool {
+        self.keys != KeySource::Discovery
+            && self.endpoints.authorization.is_some()
+            && self.endpoints.token.is_some()
+    }
+}
+
 /// Where keys are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeySource {

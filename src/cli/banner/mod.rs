@@ -195,7 +195,7 @@ pub struct DemoBanner<'a> {
 const DEMO_INDENT: usize = 12;
 
 impl DemoBanner<'_> {
-    /// At most seven lines, where the terminal is as wide as usual.
+    /// At most eight lines, where the terminal is as wide as usual.
     pub fn render(&self, surface: &Surface) -> String {
         let paint = surface.paint;
         let (version, count) = (env!("CARGO_PKG_VERSION"), number_word(self.services.len()));
@@ -203,19 +203,21 @@ impl DemoBanner<'_> {
             "edgespan {version} demo: {count} services that know nothing of tracing, one gateway"
         );
         let mut lines = vec![Line::new(2).text(&title)];
-        let mut place = |what: &str, address: SocketAddr, note: &str| {
-            let url = format!("http://{address}");
+        let mut place = |what: &str, address: SocketAddr, path: &str, note: &str| {
+            let url = format!("http://{address}{path}");
             let line = Line::new(DEMO_INDENT).text(what).whole(paint.bold(&url));
             lines.push(line.text(note));
         };
-        place("  gateway   ", self.gateway, "   send requests here");
+        place("  gateway   ", self.gateway, "", "   send requests here");
+        let people = "   as ada or bob";
+        place("  log in    ", self.gateway, "/account", people);
         if let Some(admin) = self.admin {
             match self.kept {
                 Some(bytes) => {
                     let note = format!("   {}", kept_text(bytes));
-                    place("  traces    ", admin, &note);
+                    place("  traces    ", admin, "", &note);
                 }
-                None => place("  admin     ", admin, "   metrics, health"),
+                None => place("  admin     ", admin, "", "   metrics, health"),
             }
         }
         let mut services = Line::new(DEMO_INDENT).text("  services");

@@ -4,7 +4,7 @@
 use crate::telemetry::plain_io;
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::Incoming;
@@ -40,6 +40,7 @@ pub(super) trait Service: Send + Sync + 'static {
 pub(super) struct Ask {
     pub(super) method: Method,
     pub(super) path: String,
+    headers: HeaderMap,
     /// `null` where no JSON came.
     pub(super) body: Value,
 }
@@ -48,6 +49,11 @@ impl Ask {
     /// The path's segments, to be matched on.
     pub(super) fn segments(&self) -> Vec<&str> {
         self.path.trim_matches('/').split('/').collect()
+    }
+
+    /// A header field that is text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
     }
 
     /// A member of the body as text.
@@ -66,6 +72,8 @@ pub(super) struct Reply {
 
 enum Content {
     Json(Value),
+    /// A whole page.
+    Page(String),
     /// Server-sent events, one each time.
     Events(VecDeque<Value>, Duration),
 }
@@ -74,6 +82,11 @@ impl Reply {
     /// JSON after this many milliseconds.
     pub(super) const fn json(status: StatusCode, after_ms: u64, body: Value) -> Self {
         Self::new(status, after_ms, Content::Json(body))
+    }
+
+    /// A page after this many milliseconds.
+    pub(super) const fn page(after_ms: u64, html: String) -> Self {
+        Self::new(StatusCode::OK, after_ms, Content::Page(html))
     }
 
     /// Server-sent events, one every so many milliseconds.
@@ -123,6 +136,10 @@ impl Reply {
             Content::Json(value) => {
                 let text = Bytes::from(format!("{value}\n"));
                 ("application/json", Either::Left(Full::new(text)))
+            }
+            Content::Page(html) => {
+                let body = Either::Left(Full::new(Bytes::from(html)));
+                ("text/html; charset=utf-8", body)
             }
             Content::Events(events, every) => (
                 "text/event-stream",
@@ -234,6 +251,7 @@ async fn answer<S: Service>(
     let ask = Ask {
         method: head.method,
         path: head.uri.path().to_owned(),
+        headers: head.headers,
         body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
     };
     let reply = service.answer(&ask);

@@ -101,6 +101,30 @@ async fn events_come_one_by_one() {
 }
 
 #[tokio::test]
+async fn the_page_tells_what_the_gateway_said_and_nothing_of_it_is_markup() {
+    let services = Services::start().await.unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", port(&services, "login")))
+        .await
+        .unwrap();
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::builder()
+        .uri("/account")
+        .header("host", "demo")
+        .header("x-name", "<b>Ada</b>")
+        .header("x-groups", "staff");
+    let request = request.body(Full::<Bytes>::default()).unwrap();
+
+    let answer = sender.send_request(request).await.unwrap();
+
+    let page = answer.into_body().collect().await.unwrap().to_bytes();
+    let page = String::from_utf8(page.to_vec()).unwrap();
+    assert!(page.contains("Hello, &lt;b&gt;Ada&lt;/b&gt;"), "{page}");
+    assert!(page.contains("<td>staff</td>"), "{page}");
+    assert!(page.contains("<td>nothing</td>"), "{page}");
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_404_and_what_cannot_be_done_405() {
     let services = Services::start().await.unwrap();
     let orders = port(&services, "orders");
@@ -173,6 +197,7 @@ async fn the_configuration_names_the_real_ports() {
     for (_, port) in services.ports() {
         assert!(text.contains(&format!("http://127.0.0.1:{port}")));
     }
+    assert!(text.contains(&format!("issuer: \"{}\"", services.issuer())));
     assert!(text.contains("admin: {address: off}"));
     assert!(!config_text(&services, listen, None).contains("admin"));
 }

@@ -98,7 +98,7 @@ fn request(
 }
 
 /// Where to connect to reach what listens there.
-fn reachable(listens: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(listens: SocketAddr) -> SocketAddr {
     let ip = match listens.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -1,11 +1,20 @@
 //! The demo's configuration, as text: what `run --config` would be given for the same services.
 
-use super::Services;
+use super::{CLIENT, Services};
 use crate::cli::addresses::AdminAddress;
+use crate::idp::ACR_MFA;
 use std::net::SocketAddr;
 
 /// Everything but the addresses.
 const FLOWS_AND_ROUTES: &str = r#"
+identity:
+  headers:
+    x-user: subject
+    x-name: claims.name
+    x-email: claims.email
+    x-groups: groups
+    x-acr: claims.acr
+
 flows:
   login:
     attributes:
@@ -40,6 +49,14 @@ routes:
     upstream: login
     flow: login
     span_name: api.login
+  - name: account
+    match: {path: /account}
+    upstream: login
+    auth: people
+  - name: account-payouts
+    match: {path: /account/payouts}
+    upstream: login
+    auth: people-with-second-factor
   - name: orders
     match: {path: /api/v1/orders, methods: [GET]}
     upstream: orders
@@ -104,6 +121,11 @@ pub fn config_text(services: &Services, listen: SocketAddr, admin: Option<AdminA
             "  {name}: {{service: {name}, endpoints: [\"http://127.0.0.1:{port}\"]}}\n"
         ));
     }
+    let provider = format!("issuer: \"{}\", client_id: {CLIENT}", services.issuer());
+    text.push_str(&format!(
+        "\nauth:\n  people: {{oidc: {{{provider}}}}}\n  people-with-second-factor:\n    \
+         oidc: {{{provider}, acr_values: [{ACR_MFA}], require: {{acr: [{ACR_MFA}]}}}}\n"
+    ));
     text.push_str(FLOWS_AND_ROUTES);
     text
 }

@@ -31,13 +31,13 @@ pub struct JobArgs {
     #[arg(long = "link", value_name = "TRACEPARENT", value_parser = context::remote)]
     pub links: Vec<context::Remote>,
     /// Take exporters and resource from this configuration
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub config: Option<PathBuf>,
     /// Longest wait for the collector after the end [default: 2s]
     #[arg(long, value_name = "TIME", value_parser = setup::patience, hide_short_help = true)]
     pub flush: Option<std::time::Duration>,
     /// Say on stderr what kept a span from being exported, also where nobody watches
-    #[arg(long, short)]
+    #[arg(long, short, hide_short_help = true)]
     pub verbose: bool,
 }
 

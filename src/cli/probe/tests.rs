@@ -129,6 +129,20 @@ fn names_and_values_from_elsewhere_drive_no_terminal() {
 }
 
 #[test]
+fn a_trace_is_named_only_where_somebody_may_have_recorded_it() {
+    for (is_unreachable, named) in [(true, false), (false, true)] {
+        let mut outcome = failed();
+        outcome.steps[1].status = None;
+        outcome.steps[1].end = End::Unanswered {
+            why: "127.0.0.1:1 cannot be reached".to_owned(),
+            is_unreachable,
+        };
+        let text = shown(outcome, 80, false, Glyphs::UNICODE);
+        assert_eq!(text.contains("trace show"), named, "{text}");
+    }
+}
+
+#[test]
 fn progress_is_one_line_of_any_terminal() {
     let plan = plan();
     for columns in [80, 40, 24] {

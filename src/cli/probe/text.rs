@@ -117,8 +117,9 @@ fn last(ran: &Ran<'_>, program: &str, surface: &Surface) -> String {
         format!("{failed} of {total} failed in {took}")
     };
     let mut out = format!("\n{text}\n");
-    let trace = outcome.first_failed();
-    if let Some(trace) = trace.and_then(|step| step.trace.as_ref()) {
+    // What nobody answered is in no trace.
+    let asked = outcome.first_failed().filter(|step| step.was_reached());
+    if let Some(trace) = asked.and_then(|step| step.trace.as_ref()) {
         let line = Line::new(5)
             .text("see  ")
             .whole(surface.paint.bold(program))

@@ -39,7 +39,7 @@ pub struct OutputArgs {
     #[arg(long)]
     pub json: bool,
     /// Times in UTC, not in the zone of this machine
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub utc: bool,
 }
 

@@ -35,12 +35,13 @@ pub struct FilterArgs {
     #[arg(long, value_name = "LENGTH", value_parser = length)]
     pub min: Option<Duration>,
     /// That lasted this long at most
-    #[arg(long, value_name = "LENGTH", value_parser = length)]
+    #[arg(long, value_name = "LENGTH", value_parser = length, hide_short_help = true)]
     pub max: Option<Duration>,
     /// In TraceQL instead, of an edgespan or Tempo
     #[arg(
         long,
         value_name = "TRACEQL",
+        hide_short_help = true,
         conflicts_with_all = ["service", "route", "flow", "tags", "error", "min", "max"]
     )]
     pub query: Option<String>,
@@ -48,16 +49,16 @@ pub struct FilterArgs {
 
 /// When they began.
 #[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "When they began")]
+#[command(next_help_heading = "Which traces")]
 pub struct RangeArgs {
-    /// Within this length before now [default: 1h]
+    /// That began within this length before now [default: 1h]
     #[arg(long, value_name = "LENGTH", value_parser = length, conflicts_with_all = ["from", "to"])]
     pub last: Option<Duration>,
-    /// At this moment or later: 14:00, 2026-11-21T14:00
+    /// That began at this moment or later: 14:00, 2026-11-21T14:00
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     pub from: Option<Moment>,
-    /// Before this moment [default: now]
-    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    /// That began before this moment [default: now]
+    #[arg(long, value_name = "MOMENT", value_parser = moment, hide_short_help = true)]
     pub to: Option<Moment>,
 }
 

@@ -34,7 +34,7 @@ pub struct FindArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub limit: u16,
     /// Go on with those that come: oldest first, until Ctrl-C
-    #[arg(long, short, conflicts_with = "to")]
+    #[arg(long, short, conflicts_with = "to", hide_short_help = true)]
     pub follow: bool,
     /// How they are told.
     #[command(flatten)]

@@ -51,7 +51,8 @@ pub fn ids(current: &OsStr) -> Vec<CompletionCandidate> {
 }
 
 fn about(trace: &Summary) -> String {
-    let name = escape::shown(&trace.root_name);
+    let name = trace.told_name();
+    let name = escape::shown(&name);
     let outcome = match (trace.status, trace.is_error) {
         (Some(status), _) => format!(" {status}"),
         (None, Some(true)) => " error".to_owned(),

@@ -81,7 +81,7 @@ fn piped(trace: &Summary) -> String {
         rfc3339(Timestamp::from_unix_nanos(trace.start)),
         trace.duration,
         known(&trace.root_service),
-        known(&trace.root_name),
+        known(&trace.told_name()),
         trace.id
     )
 }
@@ -262,7 +262,7 @@ fn name(trace: &Summary) -> String {
     if trace.root_name.is_empty() {
         NO_ROOT.to_owned()
     } else {
-        escape::shown(&trace.root_name).into_owned()
+        escape::shown(&trace.told_name()).into_owned()
     }
 }
 
@@ -339,6 +339,7 @@ mod tests {
             is_error: Some(status >= 500),
             status: Some(status),
             flow: Some("escrow".to_owned()),
+            path: Some("/favicon.ico".to_owned()),
         }
     }
 
@@ -371,7 +372,7 @@ mod tests {
         let day = Duration::from_secs(86_400);
         let mut found = two();
         found.traces.extend([
-            summary(3, day, 0.000_02, "GET /favicon.ico", 404),
+            summary(3, day, 0.000_02, "GET", 404),
             summary(4, day, 86_400.0, "GET\t/\u{1b}[2J\u{202e}\n", 200),
             Summary {
                 root_service: String::new(),

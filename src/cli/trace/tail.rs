@@ -5,7 +5,7 @@ use super::source::{SourceArgs, failure};
 use super::{Canvas, json, table, waiting};
 use crate::backend::{Backend, BackendError, Found, Kind, Query, Summary, Tailed};
 use crate::cli::failure::{ExitStatus, Failure};
-use crate::cli::{Console, say};
+use crate::cli::{Console, reader, say};
 use crate::clock::{self, Timestamp};
 use http::StatusCode;
 use std::collections::{HashMap, VecDeque};
@@ -100,6 +100,7 @@ pub(super) async fn follow(
     };
     tokio::select! {
         done = following => done,
+        () = reader::gone() => Ok(()),
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
@@ -244,6 +245,7 @@ mod tests {
             is_error: None,
             status: None,
             flow: None,
+            path: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Policies of who may pass, and what routes require.
 
-use super::{Compiler, forward, jwt, oidc, proofs};
-use crate::auth::{Means, PolicySettings, RequirementSettings};
+use super::{Compiler, forward, jwt, oidc, proofs, require};
+use crate::auth::{Means, PolicySettings, PolicyUse, RequirementSettings};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
@@ -58,9 +58,17 @@ fn one(
         Some(Means::Oidc(Box::new(settings)))
     });
     let proof = proof(name, written, compiler);
+    let require = written
+        .jwt
+        .as_ref()
+        .and_then(|jwt| jwt.value.require.as_ref());
+    let of_login = written.oidc.as_ref();
+    let require = require.or(of_login.and_then(|oidc| oidc.value.require.as_ref()));
+    let require = require.and_then(|written| require::compile(written, compiler));
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
         means: forward.or(jwt).or(oidc).or(proof)?,
+        require,
         shadow: written.shadow.as_ref().is_some_and(|shadow| shadow.value),
     })
 }
@@ -110,7 +118,7 @@ pub(super) fn requirement(
     {
         return None;
     }
-    let any: Vec<Vec<Arc<str>>> = sets
+    let any: Vec<Vec<PolicyUse>> = sets
         .iter()
         .map(|set| match &set.value {
             raw::PolicySet::One(name) => {
@@ -118,7 +126,10 @@ pub(super) fn requirement(
                     span: set.span.clone(),
                     value: name.clone(),
                 };
-                vec![known(&name, config, compiler)]
+                vec![PolicyUse {
+                    policy: known(&name, config, compiler),
+                    require: None,
+                }]
             }
             raw::PolicySet::Use(written) => {
                 let given = [
@@ -127,9 +138,14 @@ pub(super) fn requirement(
                 ];
                 compiler.exactly_one(&set.span, &given);
                 forward::check_use(written, config, compiler);
+                let require = written.require.as_ref();
+                let require = require.and_then(|one| require::compile(one, compiler));
                 let all = written.all.iter().flatten();
                 all.chain(&written.policy)
-                    .map(|name| known(name, config, compiler))
+                    .map(|name| PolicyUse {
+                        policy: known(name, config, compiler),
+                        require: require.clone(),
+                    })
                     .collect()
             }
         })

@@ -6,7 +6,7 @@ use crate::auth::jwt::{Introspection, JwtIssuer, JwtSettings, TokenPlace};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
-use crate::config::scalar::Purpose;
+use crate::config::scalar::{self, Misread, Purpose};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,10 +40,15 @@ pub(super) fn compile(
     });
     let several = jwt.issuers.iter().map(|one| one.value.clone());
     let issuers: Vec<raw::JwtIssuer> = own.into_iter().chain(several).collect();
+    check_issuers(&issuers, compiler);
     let issuers = issuers
         .iter()
         .filter_map(|one| issuer(one, compiler))
         .collect();
+    let paths = jwt.subject.iter().chain(&jwt.groups.0);
+    for path in paths {
+        check_path(path, compiler);
+    }
     let from: Vec<TokenPlace> = jwt
         .from
         .iter()
@@ -75,6 +80,36 @@ pub(super) fn compile(
         groups: provider::claim_paths(&jwt.groups.0, "groups"),
         forward: jwt.forward.as_ref().is_none_or(|one| one.value),
     })
+}
+
+/// A token is of one issuer, and only one of them is shown a token that nobody else can read.
+fn check_issuers(issuers: &[raw::JwtIssuer], compiler: &mut Compiler<'_>) {
+    let (mut named, mut asked): (Vec<&str>, bool) = (Vec::new(), false);
+    for one in issuers {
+        let Some(issuer) = &one.issuer else { continue };
+        if named.contains(&issuer.value.as_str()) {
+            let message = format!("`{}` stands here twice", issuer.value);
+            let diagnostic = Diagnostic::at(Code::DuplicateName, &issuer.span, message);
+            compiler.tell(diagnostic.label("all its `audiences` belong in one place"));
+        }
+        named.push(&issuer.value);
+        if let Some(introspection) = one.introspection.as_ref().filter(|_| asked) {
+            let message = "a second issuer to ask about opaque tokens";
+            let diagnostic = Diagnostic::at(Code::Unfit, &introspection.span, message);
+            let diagnostic = diagnostic.label("each would see the tokens of the other");
+            compiler.tell(diagnostic.help("a policy of its own, with a header of its own"));
+        }
+        asked |= one.introspection.is_some();
+    }
+}
+
+fn check_path(path: &Spanned<String>, compiler: &mut Compiler<'_>) {
+    if crate::auth::claim_path(&path.value).is_none() {
+        let message = "this is no path of a claim";
+        let diagnostic = Diagnostic::at(Code::Unfit, &path.span, message);
+        let label = "such as `realm_access.roles`, or `\"https://example.com/roles\"`";
+        compiler.tell(diagnostic.label(label));
+    }
 }
 
 fn issuer(written: &raw::JwtIssuer, compiler: &mut Compiler<'_>) -> Option<JwtIssuer> {
@@ -110,7 +145,11 @@ fn issuer(written: &raw::JwtIssuer, compiler: &mut Compiler<'_>) -> Option<JwtIs
                 one.client_auth.as_ref(),
                 compiler,
             )?;
+            let tokens = one.tokens.as_ref().map(|one| one.value);
+            let audience = one.audience.as_ref().map(|one| one.value);
             Some(Introspection {
+                jwts_too: tokens == Some(raw::AskedTokens::All),
+                audience_required: audience != Some(raw::ToldAudience::IfTold),
                 client,
                 ttl: compiler.duration_or(one.ttl.as_ref(), INTROSPECTION_TTL),
                 negative_ttl: compiler
@@ -138,17 +177,24 @@ fn place(written: &Spanned<raw::TokenPlace>, compiler: &mut Compiler<'_>) -> Opt
     ];
     compiler.exactly_one(&written.span, &given);
     if let Some(header) = &named.header {
+        if header.value.0.eq_ignore_ascii_case("authorization") {
+            let message = "`authorization` holds a scheme beside its token";
+            let diagnostic = Diagnostic::at(Code::Unfit, &header.span, message);
+            compiler.tell(diagnostic.label("written as a word: `from: [authorization]`"));
+            return None;
+        }
         let fields = [header.clone()];
         let name = super::headers::names(&fields, Purpose::Read, compiler);
         return name.into_iter().next().map(TokenPlace::Header);
     }
-    let cookie = named
-        .cookie
-        .as_ref()
-        .map(|one| TokenPlace::Cookie(one.value.as_str().into()));
-    let query = named
-        .query
-        .as_ref()
-        .map(|one| TokenPlace::Query(one.value.as_str().into()));
-    cookie.or(query)
+    let mut name = |written: &Option<Spanned<String>>| {
+        let written = written.as_ref()?;
+        let read = scalar::token(&written.value).then(|| Box::from(written.value.as_str()));
+        let misread = || Misread::new("this is no name").label("letters, digits, `_`, `-` and `.`");
+        compiler.value(&written.span, Code::Unfit, read.ok_or_else(misread))
+    };
+    let (cookie, query) = (name(&named.cookie), name(&named.query));
+    cookie
+        .map(TokenPlace::Cookie)
+        .or(query.map(TokenPlace::Query))
 }

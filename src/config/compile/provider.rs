@@ -195,9 +195,9 @@ pub(super) fn leeway(
     leeway
 }
 
-/// A dotted path of a claim.
+/// A dotted path of a claim, a name with dots of its own in quotes.
 pub(super) fn claim_path(text: &str) -> Box<[Box<str>]> {
-    text.split('.').map(Box::from).collect()
+    crate::auth::claim_path(text).unwrap_or_else(|| [Box::from(text)].into())
 }
 
 /// Paths of claims, or the one that is usual.

@@ -154,6 +154,10 @@ codes! {
         "`claims` and `identity` are empty on a route without `auth`, so that most expressions that ask for them refuse every request."
     AuthorizerLoop "W0420" Warning "An authorizer that is asked through edgespan itself."
         "The authorizer's address is that of a listener of this file. A request to a guarded route would ask a question that is a request to a route: unless that one has `auth: off` or its own policy, it would ask again, until the time is up. Name the authorizer's own address."
+    LoginAlone "W0430" Warning "Logins that hold within one process."
+        "Without `login.keys`, what browsers keep is sealed by a key that is made at the start: sessions end with the process, and no replica knows those of another one. Without `redis`, that a login was used, or that a provider ended a session, is known to the process alone that saw it. One process that starts seldom may do without both; replicas need them."
+    LoginCookies "W0431" Warning "nginx passes on one cookie."
+        "An answer that nginx' `auth_request` gets may set one cookie, and a session that lies in cookies may need several. Sessions in Redis need one: `login: {session: {store: redis}}`."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }

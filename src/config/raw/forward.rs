@@ -1,7 +1,8 @@
 //! External authorizers, as they are written.
 
 use super::{
-    AuthCache, DurationText, EndpointText, HeaderName, OneOrMany, PathText, SizeOrOff, Status,
+    AuthCache, DurationText, EndpointText, HeaderName, OneOrMany, PathText, Require, SizeOrOff,
+    Status,
 };
 use crate::config::decode::{Entries, Spanned};
 use schemars::JsonSchema;
@@ -67,9 +68,11 @@ pub(in crate::config) struct PolicyUse {
     /// Names of policies of which all have to allow.
     #[schemars(length(min = 1))]
     pub(in crate::config) all: Option<Vec<Spanned<String>>>,
-    /// The name of one policy, an external authorizer; what stands beside it holds on this route
-    /// in place of what the policy says.
+    /// The name of one policy; what stands beside it holds on this route. All but `require` is for
+    /// external authorizers, and holds in place of what the policy says.
     pub(in crate::config) policy: Option<Spanned<String>>,
+    /// What has to hold of a client on this route, beside what its policy requires.
+    pub(in crate::config) require: Option<Require>,
     /// How long a decision may take.
     pub(in crate::config) timeout: Option<Spanned<DurationText>>,
     /// How much of a request's body it sees; `{bytes: off}` for nothing.

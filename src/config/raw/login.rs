@@ -40,6 +40,11 @@ pub(in crate::config) struct Login {
     pub(in crate::config) attempts_max: Option<Spanned<Count>>,
     /// Its pages.
     pub(in crate::config) pages: LoginPages,
+    /// The claim that says what kind of user somebody is, such as `employee_type`: a dotted path.
+    /// Spans and audit events tell it as `user_type`.
+    pub(in crate::config) user_type: Option<Spanned<String>>,
+    /// How logins, refusals, renewals and logouts are told of.
+    pub(in crate::config) audit: LoginAudit,
     /// Who is told of logins, refusals, renewals and logouts.
     pub(in crate::config) webhook: Option<Spanned<LoginWebhook>>,
 }
@@ -105,6 +110,27 @@ pub(in crate::config) struct LoginPages {
     pub(in crate::config) template: Option<Spanned<FileText>>,
     /// Whose site it is, as pages name it. Without it its host.
     pub(in crate::config) site: Option<Spanned<String>>,
+}
+
+/// How logins are told of.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct LoginAudit {
+    /// Whom an event is about: `hashed`, a keyed digest that is the same for the same subject, or
+    /// `plain`.
+    #[schemars(extend("default" = "hashed"))]
+    pub(in crate::config) subject: Option<Spanned<AuditSubject>>,
+}
+
+/// How a subject is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "`hashed` or `plain`")]
+pub(in crate::config) enum AuditSubject {
+    /// A keyed digest.
+    Hashed,
+    /// As it is.
+    Plain,
 }
 
 /// Who is told of logins.

@@ -56,7 +56,7 @@ pub(in crate::config) use jwt::{Jwt, JwtIssuer, TokenPlace};
 pub(in crate::config) use listener::{
     EmptySegment, EncodedSlash, Listener, ListenerLimits, ListenerMode, ListenerTimeouts,
 };
-pub(in crate::config) use login::{Login, LoginStore, LoginWebhook, SameSite};
+pub(in crate::config) use login::{AuditSubject, Login, LoginStore, LoginWebhook, SameSite};
 pub(in crate::config) use matcher::{CountText, Json, MatchText};
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
@@ -68,7 +68,9 @@ pub(in crate::config) use probe::{
 };
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
-pub(in crate::config) use provider::{ClientAuth, Endpoints, Jwks, ProviderTls};
+pub(in crate::config) use provider::{
+    AskedTokens, ClientAuth, Endpoints, Jwks, ProviderTls, Require, ToldAudience,
+};
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,
 };

@@ -99,4 +99,34 @@ pub(in crate::config) struct Introspection {
     /// How long a refusal counts.
     #[schemars(extend("default" = "5s"))]
     pub(in crate::config) negative_ttl: Option<Spanned<DurationText>>,
+    /// Which tokens are asked about: those that are no JWT (`opaque`), or JWTs as well once they
+    /// are verified (`all`), so that one that was revoked is refused.
+    #[schemars(extend("default" = "opaque"))]
+    pub(in crate::config) tokens: Option<Spanned<AskedTokens>>,
+    /// Whether an answer has to say whom the token is for (`required`), or is only held to it
+    /// (`if_told`).
+    #[schemars(extend("default" = "required"))]
+    pub(in crate::config) audience: Option<Spanned<ToldAudience>>,
+}
+
+/// Which tokens are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "kind of tokens")]
+pub(in crate::config) enum AskedTokens {
+    /// Those that are no JWT.
+    Opaque,
+    /// JWTs, too.
+    All,
+}
+
+/// Whether an answer has to say whom a token is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "way with audiences")]
+pub(in crate::config) enum ToldAudience {
+    /// It has to.
+    Required,
+    /// It may.
+    IfTold,
 }

@@ -3,7 +3,7 @@
 use super::rebuilt::Reading;
 use super::told::{self, Outer, Told};
 use super::{Asking, Decision, Original, Published};
-use crate::listener::Dialect;
+use crate::listener::{Dialect, ListenerSettings};
 use crate::message::authority::Authority;
 use crate::message::normalize::{Normalized, normalize};
 use crate::message::respond::Form;
@@ -12,14 +12,14 @@ use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated, Guarded};
 use crate::proxy::snapshot::{LiveAction, LiveRoute};
-use crate::proxy::{cors, limit, well_known};
+use crate::proxy::{asked, cors, limit, login, well_known};
 use crate::route::RouteRequest;
 use http::header::{FORWARDED, TRANSFER_ENCODING, USER_AGENT};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Request, Response, Version};
 use hyper::body::Incoming;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 /// Reads what a host asks, routes and traces it, and lets it go on to be decided.
@@ -38,10 +38,13 @@ pub(in crate::proxy) fn gate(
     let ends = chunked || context.place.is_last();
     context.close_after = ends && context.version < Version::HTTP_2;
     // Nobody is asked about a body: what a host sends of it is left where it is.
-    let (mut parts, _) = incoming.into_parts();
+    let (mut parts, body) = incoming.into_parts();
     let upgrades = told::upgrades(&mut parts.headers);
     if let Some(response) = published(context, &parts, normalized.is_ok()) {
         return Ok(Gated::Answer(Box::new(response)));
+    }
+    if is_of_a_login(context, &parts) && normalized.is_ok() {
+        return Ok(log_in(context, parts, body, normalized.ok().as_ref()));
     }
     let told = begin(
         context,
@@ -66,6 +69,65 @@ pub(in crate::proxy) fn gate(
         }
         Err(error) => Err(refuse(context, &parts, error)),
     }
+}
+
+/// The address that is asked about, absolute; None if nothing is told, or by nobody who may. Of a
+/// call it is in the message.
+pub(in crate::proxy) fn asked_about(
+    context: &RequestContext,
+    mut head: Request<()>,
+) -> Option<String> {
+    let listener = &context.conn.listener;
+    let raw = head.uri().path_and_query().cloned()?;
+    let normalized = normalize(&mut head, &gate::normalize_policy(listener)).ok()?;
+    let (parts, ()) = head.into_parts();
+    let settings = listener.decision.as_ref()?;
+    let (dialect, endpoint) = settings.find(parts.uri.path())?;
+    if !listener.trusted_proxies.trusts(context.conn.ends.peer.ip()) {
+        return None;
+    }
+    let outer = Outer {
+        parts: &parts,
+        raw: &raw,
+        host: normalized.authority().map(Authority::header),
+        scheme: context.scheme,
+    };
+    let told = told::read(dialect, endpoint, &outer).ok()?;
+    address_of(listener, &told)
+}
+
+/// The address of a request that is told of, by its one reading.
+pub(super) fn address_of(listener: &ListenerSettings, told: &Told) -> Option<String> {
+    let nobody = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+    let rebuilt = Reading::of(listener).rebuild(HeaderMap::new(), told, nobody);
+    let normalized = rebuilt.normalized.ok()?;
+    let target = rebuilt.parts.uri.path_and_query()?;
+    asked::address_told(told.scheme, &normalized, target.as_str())
+}
+
+/// Whether a host passes on what its client asked of one of our own paths of logins.
+fn is_of_a_login(context: &RequestContext, parts: &Parts) -> bool {
+    let Some(logins) = &context.live.logins else {
+        return false;
+    };
+    let path = parts.uri.path();
+    let settings = context.conn.listener.decision.as_ref();
+    let is_endpoint = settings.is_some_and(|settings| settings.find(path).is_some());
+    !is_endpoint && logins.paths.find(path).is_some()
+}
+
+/// Such a request is the client's own: read as one that a proxy before us has passed on.
+fn log_in(
+    context: &mut RequestContext,
+    mut parts: Parts,
+    body: Incoming,
+    normalized: Option<&Normalized>,
+) -> Gated {
+    gate::read_client(context, &mut parts, normalized);
+    context.login = login::recognise(context, &parts);
+    gate::open_span(context, &parts, None);
+    limit::begin(context, &parts.headers);
+    Gated::Login(Box::new(login::Call { parts, body }))
 }
 
 /// Keys for whoever verifies assertions. They are nobody's leave to pass: no endpoint is there.

@@ -3,7 +3,7 @@
 //! Before its message is read a call can only fail, which Envoy takes for a failure of ours and
 //! by default refuses; nothing that goes wrong here looks like an answer, least of all like leave.
 
-use super::gate::{arrive, ask};
+use super::gate::{address_of, arrive, ask};
 use super::told::{self, Told, Untold};
 use super::{Asking, Decision};
 use crate::auth::ext_authz::messages::{CheckRequest, CheckResponse};
@@ -18,6 +18,7 @@ use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
 use crate::proxy::error::ProxyError;
 use crate::proxy::gate::{self, Gated};
+use crate::proxy::login;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
@@ -68,7 +69,24 @@ pub(in crate::proxy) async fn gate(
         decision.call = Some(Call::Read);
     }
     context.form = form(&subject.headers);
+    let mut subject = subject;
+    take_back(context, &parts, &mut subject).await;
     decide_about(context, &parts, subject)
+}
+
+/// A ticket among the cookies asked about brings back the trace of before a login.
+async fn take_back(context: &mut RequestContext, outer: &Parts, subject: &mut Subject) {
+    let logins = context.live.logins.as_ref();
+    if !logins.is_some_and(|logins| logins.brings_ticket(&subject.headers)) {
+        return;
+    }
+    let told = tell(subject).ok();
+    let address = told.and_then(|told| address_of(&context.conn.listener, &told));
+    if let Some(address) = address {
+        let outer = context.live.propagators.extract(&outer.headers);
+        let headers = &mut subject.headers;
+        login::carry::take_back_for(context, headers, &address, outer.is_some()).await;
+    }
 }
 
 /// How far a call has come.

@@ -12,16 +12,17 @@ mod rebuilt;
 mod told;
 
 pub(super) use answer::{allow, in_dialect};
-pub(super) use gate::gate;
+pub(super) use gate::{asked_about, gate};
 pub(super) use grpc::{gate as call, is_call};
 
+use super::body::Body;
 use crate::listener::Dialect;
 use crate::trace::redact::Redaction;
 use crate::trace::server_span::ServerStart;
 use crate::trace::span::OpenSpan;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, Method, Response};
 use std::sync::Arc;
 
 /// A request that is asked about, on its way through the stages.
@@ -39,6 +40,12 @@ pub(super) struct Asking {
 /// Marks an answer that decides nothing.
 #[derive(Clone, Copy)]
 struct Published;
+
+/// Marks an answer to a request of a browser's own that came by way of its host: no host takes it
+/// for a decision.
+pub(super) fn publish(response: &mut Response<Body>) {
+    response.extensions_mut().insert(Published);
+}
 
 /// What is known of a decision beside the request that it is about.
 pub(super) struct Decision {

@@ -168,7 +168,7 @@ fn services(hit: &Hit) -> Value {
 }
 
 /// A trace with what the store knows of it beyond Tempo: duration to the nanosecond, spans,
-/// whether one is an error, status and flow. What is not known is left out.
+/// whether one is an error, status and path of the root, flow. What is not known is left out.
 pub(super) fn summary(hit: &Hit) -> Value {
     let summary = &hit.summary;
     let mut members = Map::new();
@@ -195,6 +195,7 @@ pub(super) fn summary(hit: &Hit) -> Value {
     put("error", summary.is_error.map(Value::from));
     put("statusCode", summary.status.map(Value::from));
     put("flow", summary.flow.as_deref().map(Value::from));
+    put("urlPath", summary.path.as_deref().map(Value::from));
     put("matched", Some(hit.matched.into()));
     put("serviceStats", Some(services(hit)));
     Value::Object(members)

@@ -49,6 +49,10 @@ pub(super) fn hit(
         Some(Raw::Int(status)) => u16::try_from(status).ok(),
         _ => None,
     });
+    let path = match head.attribute("url.path") {
+        Some(Raw::Text(path)) => Some(path.to_owned()),
+        _ => None,
+    };
     let flow = spans.iter().find_map(|span| match span.attribute("flow") {
         Some(Raw::Text(flow)) => Some(flow.to_owned()),
         _ => None,
@@ -64,6 +68,7 @@ pub(super) fn hit(
             is_error: Some(spans.iter().any(|span| span.row.is_error())),
             status,
             flow,
+            path,
         },
         first_service: service(first.segment, first.row.source),
         first_name: first.name(),

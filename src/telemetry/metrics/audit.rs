@@ -30,6 +30,7 @@ const OUTCOMES: [(WebhookOutcome, &str); 4] = [
 /// The numbers of the audit.
 pub struct AuditCounts {
     events: SeriesTable<((&'static str, &'static str), AtomicU64)>,
+    traces: SeriesTable<(&'static str, AtomicU64)>,
     webhook: [AtomicU64; OUTCOMES.len()],
     waiting: AtomicU64,
 }
@@ -38,6 +39,7 @@ impl AuditCounts {
     pub(super) fn new() -> Self {
         Self {
             events: SeriesTable::new(EVENTS_MAX),
+            traces: SeriesTable::new(EVENTS_MAX),
             webhook: Default::default(),
             waiting: AtomicU64::new(0),
         }
@@ -50,6 +52,17 @@ impl AuditCounts {
         let place = self
             .events
             .find_or_insert(hash_labels(key), |held| held.0 == key, made);
+        if let Some((_, count)) = place {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The trace of a refused request came back, or did not: a word in the source.
+    pub(super) fn trace(&self, outcome: &'static str) {
+        let made = || (outcome, AtomicU64::new(0));
+        let place =
+            self.traces
+                .find_or_insert(hash_labels(outcome), |held| held.0 == outcome, made);
         if let Some((_, count)) = place {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -94,6 +107,16 @@ impl AuditCounts {
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {
+        if self.traces.iter().next().is_some() {
+            page.family(Family {
+                name: "edgespan_login_traces",
+                kind: Kind::Counter,
+                help: "Callbacks and repeated requests, by what became of the refused request's trace.",
+            });
+            for (outcome, count) in self.traces.iter() {
+                page.sample(&[("outcome", *outcome)], count.load(Ordering::Relaxed));
+            }
+        }
         if self.events.iter().next().is_none() {
             return;
         }

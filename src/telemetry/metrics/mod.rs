@@ -17,6 +17,7 @@ mod message;
 mod overload;
 mod probe;
 mod process;
+mod provider;
 mod reloads;
 mod ratelimit;
 mod reading;
@@ -37,6 +38,7 @@ pub use http::{ClientObservation, ServerObservation};
 pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use probe::StepTime;
+pub use provider::{KeyMiss, ProviderCall, ProviderCounts, ProviderObservation, ProviderOutcome};
 pub use ratelimit::{RateLimitCounts, RateLimitOutcome, StoreCounts, StoreFault};
 pub use reading::{ExemplarReading, FamilyReading, HistogramReading, PointReading, Value};
 pub use reloads::ReloadOutcome;
@@ -53,6 +55,7 @@ use http::HttpMetrics;
 use message::MessageMetrics;
 use overload::AdaptiveMetrics;
 use probe::ProbeMetrics;
+use provider::ProviderMetrics;
 use ratelimit::RateLimitMetrics;
 use reloads::ReloadMetrics;
 use series::{SeriesTable, hash_labels};
@@ -77,6 +80,7 @@ pub struct Metrics {
     attempts: AttemptMetrics,
     audit: Arc<AuditCounts>,
     auth: AuthMetrics,
+    providers: ProviderMetrics,
     upstreams: UpstreamMetrics,
     rate_limits: RateLimitMetrics,
     memory: Arc<MemoryGauges>,
@@ -104,6 +108,7 @@ impl Metrics {
             attempts: AttemptMetrics::new(),
             audit: Arc::new(AuditCounts::new()),
             auth: AuthMetrics::new(),
+            providers: ProviderMetrics::new(),
             upstreams: UpstreamMetrics::new(),
             rate_limits: RateLimitMetrics::new(),
             memory: Arc::default(),
@@ -255,9 +260,20 @@ impl Metrics {
         self.auth.policy(name)
     }
 
+    /// The numbers of whoever issues tokens under this name.
+    pub fn provider(&self, issuer: &Arc<str>) -> Arc<ProviderCounts> {
+        self.providers.issuer(issuer)
+    }
+
     /// The numbers of what is told of logins.
     pub fn audit(&self) -> Arc<AuditCounts> {
         Arc::clone(&self.audit)
+    }
+
+    /// The trace of a refused request came back after a login, or did not: `joined`, `linked`,
+    /// `partial`, or why a ticket was of no use.
+    pub fn login_trace(&self, outcome: &'static str) {
+        self.audit.trace(outcome);
     }
 
     /// A question for what arrived, signed with a secret, came to `result`: `answered`, `stale`,
@@ -349,6 +365,7 @@ impl Metrics {
         self.upstreams.render(page);
         self.rate_limits.render(page);
         self.auth.render(page);
+        self.providers.render(page);
         self.audit.render(page);
         self.memory.render(page);
         self.adaptive.render(page);

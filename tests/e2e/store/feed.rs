@@ -85,6 +85,7 @@ async fn a_summary_tells_what_tempo_does_not() {
         (&2.into(), &200.into())
     );
     assert_eq!(trace["error"], false);
+    assert_eq!(trace["urlPath"], "/");
     let nanos: u64 = trace["durationNano"].as_str().unwrap().parse().unwrap();
     assert_eq!(
         u64::from(trace["durationMs"].as_u64().unwrap() as u32),

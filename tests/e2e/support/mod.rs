@@ -3,12 +3,14 @@
 
 pub mod authelia;
 pub mod backends;
+pub mod browser;
 pub mod client;
 pub mod collector;
 pub mod dns;
 pub mod fleet;
 pub mod origin;
 pub mod otlp_client;
+pub mod provider;
 pub mod proxy;
 pub mod script;
 pub mod spans;

@@ -41,6 +41,8 @@ pub struct FoundTrace {
     status_code: Option<u16>,
     /// The flow.
     flow: Option<String>,
+    /// `url.path` of the root.
+    url_path: Option<String>,
 }
 
 impl FoundTrace {
@@ -57,6 +59,7 @@ impl FoundTrace {
             error: trace.is_error,
             status_code: trace.status,
             flow: trace.flow.clone(),
+            url_path: trace.path.clone(),
         }
     }
 }

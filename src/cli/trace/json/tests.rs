@@ -17,6 +17,7 @@ fn summary(status: Option<u16>) -> Summary {
         is_error: Some(true),
         status,
         flow: Some("escrow".to_owned()),
+        path: Some("/api/v1/orders/7/release".to_owned()),
     }
 }
 
@@ -111,6 +112,7 @@ fn what_is_not_known_is_null() {
         is_error: None,
         status: None,
         flow: None,
+        path: None,
         ..summary(None)
     };
     let value = check(&find(&found), find_schema());

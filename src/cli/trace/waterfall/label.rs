@@ -6,12 +6,16 @@ use super::super::super::style::Surface;
 use super::Picture;
 use super::head::painted;
 use crate::view::{Alike, Gap, Kind, Outcome, Reason, Row, Span, Subject, Weight, covered_by};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// A name may be cut down to this before anything else of its row goes.
 const NAME_MIN: usize = 16;
 /// And down to this before its end is cut instead.
 const NAME_CUT: usize = 6;
+/// An outcome may be cut down to this before its name is cut further: a status and how the words
+/// behind it begin.
+const OUTCOME_MIN: usize = 12;
 
 /// A row before it is laid out; everything in it is safe to show.
 pub(in super::super) struct Label {
@@ -208,17 +212,34 @@ impl Label {
         attempt + outcome
     }
 
+    /// What is told of the outcome on a row of so many columns: a long error leaves the name its
+    /// least.
+    fn outcome_within<'a>(&'a self, columns: usize, surface: &Surface) -> Cow<'a, str> {
+        let outcome = escape::columns(&self.outcome);
+        let name = escape::columns(&self.name).min(NAME_MIN);
+        let wanted = self.kind_columns() + name + self.tail_columns();
+        let over = wanted.saturating_sub(columns);
+        if over == 0 || outcome <= OUTCOME_MIN {
+            return Cow::Borrowed(&self.outcome);
+        }
+        let room = outcome.saturating_sub(over).max(OUTCOME_MIN);
+        Cow::Owned(surface.cut(&self.outcome, room))
+    }
+
     const fn outcome_gap(&self) -> usize {
         if self.is_status { 1 } else { 2 }
     }
 
     /// `branch`, kind, name, attempt and outcome on exactly `columns` columns. The name is
-    /// shortened first, then the kind goes, then the end is cut.
+    /// shortened first, then the outcome, then the name again; then the kind goes, then the end is
+    /// cut.
     pub(in super::super) fn text(&self, branch: &str, columns: usize, surface: &Surface) -> String {
         let branch = surface.cut(branch, columns);
         let mut line = Fitted::new(columns, surface);
         line.push(&branch, 0, &str::to_owned);
-        let tail = self.tail_columns();
+        let outcome = self.outcome_within(line.room, surface);
+        let cut = escape::columns(&self.outcome).saturating_sub(escape::columns(&outcome));
+        let tail = self.tail_columns().saturating_sub(cut);
         let room = line.room.saturating_sub(tail);
         let least = escape::columns(&self.name).min(5);
         let kind = self.kind_columns();
@@ -244,7 +265,7 @@ impl Label {
         }
         let is_first = name.is_empty() && !has_kind;
         line.push(&self.attempt, usize::from(!is_first), &str::to_owned);
-        line.push(&self.outcome, self.outcome_gap(), &|text| {
+        line.push(&outcome, self.outcome_gap(), &|text| {
             painted(text, self.weight, surface)
         });
         line.filled()

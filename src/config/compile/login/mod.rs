@@ -1,6 +1,9 @@
 //! What logins share.
 
+mod shared;
+
 use super::Compiler;
+use super::provider::claim_path;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -54,6 +57,7 @@ pub(super) fn compile(
     }
     let usual = raw::Login::default();
     let login = written.map_or(&usual, |written| &written.value);
+    shared::check(config, login, compiler);
     let origin = login.callback_origin.as_ref();
     let count =
         |written: Option<&Spanned<raw::Count>>, usual| written.map_or(usual, |one| one.value.0);
@@ -79,6 +83,12 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
+        user_type: login.user_type.as_ref().map(|path| claim_path(&path.value)),
+        plain_subject: login
+            .audit
+            .subject
+            .as_ref()
+            .is_some_and(|subject| subject.value == raw::AuditSubject::Plain),
         webhook: login
             .webhook
             .as_ref()
@@ -86,13 +96,9 @@ pub(super) fn compile(
     })
 }
 
-/// Whether sessions are to be kept in Redis.
-pub(super) fn wants_redis(config: &raw::Config) -> bool {
-    let store = config
-        .login
-        .as_ref()
-        .and_then(|login| login.value.session.store.as_ref());
-    store.is_some_and(|store| store.value == raw::LoginStore::Redis)
+/// Whether a Redis has an effect on logins: sessions, or what ended of them, are shared there.
+pub(super) fn uses_redis(config: &raw::Config) -> bool {
+    config.auth.iter().any(|(_, policy)| policy.oidc.is_some())
 }
 
 /// 32 bytes in base64, as text.
@@ -128,16 +134,12 @@ fn session(
         idle: compiler.duration_or(session.idle.as_ref(), IDLE),
         absolute: compiler.duration_or(session.absolute.as_ref(), ABSOLUTE),
         cookie: CookieSettings {
-            name: Arc::from(
-                cookie
-                    .name
-                    .as_ref()
-                    .map_or(COOKIE, |name| name.value.as_str()),
-            ),
+            name: shared::cookie_name(cookie.name.as_ref(), compiler)
+                .unwrap_or_else(|| COOKIE.into()),
             domain: cookie
                 .domain
                 .as_ref()
-                .map(|domain| Arc::from(domain.value.as_str())),
+                .and_then(|domain| shared::domain(domain, compiler)),
             same_site: match cookie.same_site.as_ref().map(|one| one.value) {
                 Some(raw::SameSite::Strict) => "Strict",
                 Some(raw::SameSite::None) => "None",

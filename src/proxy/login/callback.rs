@@ -1,0 +1,306 @@
+//! A provider leads a browser back.
+//!
+//! The browser has to show the cookie of the login before anything is redeemed: a code that
+//! somebody else got is never taken for the one that this browser asked for.
+
+use super::page::{self, Action};
+use super::{Asking, Parameters, begin, carry, now, told};
+use crate::auth::audit::AuditResult;
+use crate::auth::oidc::{Endpoint, Flow, LoginError, Oidc, is_restarted};
+use crate::auth::session::{Found, Session, SessionError};
+use crate::auth::{Reason, Verdict};
+use crate::proxy::answer::{self, Answer};
+use crate::proxy::body::Body;
+use crate::proxy::context::RequestContext;
+use http::{HeaderValue, Response, StatusCode};
+use std::sync::Arc;
+use tracing::{error, info, warn};
+
+/// Longest code, in bytes.
+const CODE_BYTES_MAX: usize = 4 * 1024;
+
+/// Answers it.
+pub(super) async fn answer(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    flow: Option<Flow>,
+    parameters: &Parameters<'_>,
+) -> Response<Body> {
+    let Some(flow) = flow else {
+        return unknown(context, asking, parameters).await;
+    };
+    let logins = asking.logins;
+    let gone = logins.forget(&flow, asking.site);
+    let (now, in_time) = (now(context), logins.is_in_time(&flow, now(context)));
+    let response = if in_time && logins.take(&flow, now) {
+        once(context, asking, flow, parameters).await
+    } else {
+        again(context, asking, flow).await
+    };
+    page::with_cookies(response, gone)
+}
+
+/// No login of this browser: another browser's, one that is over, or cookies are not kept.
+async fn unknown(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    parameters: &Parameters<'_>,
+) -> Response<Body> {
+    let logins = asking.logins;
+    for policy in &logins.policies {
+        if is_logged_in(context, asking, policy).await {
+            // Most likely the way back in a browser's history.
+            return page::redirect(&asking.site.origin(), false)
+                .unwrap_or_else(|| page::failed(context, &answer::INTERNAL, &[]));
+        }
+    }
+    let state = parameters.one("state");
+    let front = asking.site.origin();
+    let start = begin::start_url(logins, asking.site, &[], &front);
+    if state.is_none_or(is_restarted) {
+        return over(context, start);
+    }
+    let policies = logins.policies.iter().take(crate::auth::oidc::OFFERS_MAX);
+    let offers = policies.map(|policy| crate::auth::LoginOffer::of(Arc::clone(&policy.name)));
+    match Flow::begin(offers.collect(), front, now(context)) {
+        Some(mut flow) => {
+            flow.restarted = true;
+            begin::go(context, asking, flow).await
+        }
+        None => over(context, start),
+    }
+}
+
+async fn is_logged_in(context: &RequestContext, asking: &Asking<'_>, policy: &Arc<Oidc>) -> bool {
+    let sessions = &asking.logins.sessions;
+    let now = context.watch.now();
+    let secure = asking.site.is_secure();
+    let found = sessions.find(asking.headers, &policy.name, secure, now);
+    matches!(found.await, Found::Live { .. })
+}
+
+/// A login that took too long, or came back before. It begins anew by itself, once.
+async fn again(context: &mut RequestContext, asking: &Asking<'_>, flow: Flow) -> Response<Body> {
+    let logins = asking.logins;
+    let offer = flow.offers.first();
+    let policy = offer.and_then(|offer| logins.policy(&offer.policy));
+    if let Some(policy) = policy
+        && is_logged_in(context, asking, policy).await
+    {
+        return page::redirect(&flow.target, false)
+            .unwrap_or_else(|| page::failed(context, &answer::INTERNAL, &[]));
+    }
+    let start = begin::start_url(logins, asking.site, &flow.offers, &flow.target);
+    if flow.restarted {
+        return over(context, start);
+    }
+    match Flow::begin(flow.offers, flow.target, now(context)) {
+        Some(mut next) => {
+            next.restarted = true;
+            next.carried = flow.carried;
+            next.prompt = flow.prompt;
+            begin::go(context, asking, next).await
+        }
+        None => over(context, start),
+    }
+}
+
+fn over(context: &mut RequestContext, start: String) -> Response<Body> {
+    told::result(context, AuditResult::Expired);
+    let again = Action::link("Try again", start);
+    page::failed(context, &answer::LOGIN_EXPIRED, &[again])
+}
+
+/// A login that comes back for the first time, in time.
+async fn once(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    flow: Flow,
+    parameters: &Parameters<'_>,
+) -> Response<Body> {
+    let logins = asking.logins;
+    let offer = flow.offers.first();
+    let Some(policy) = offer
+        .and_then(|offer| logins.policy(&offer.policy))
+        .cloned()
+    else {
+        // A reload has taken the policy away meanwhile.
+        let start = begin::start_url(logins, asking.site, &[], &flow.target);
+        return over(context, start);
+    };
+    if let Some(told) = parameters.one("error") {
+        return denied(context, asking, &flow, &policy, told);
+    }
+    let code = parameters.one("code");
+    let Some(code) = code.filter(|code| !code.is_empty() && code.len() <= CODE_BYTES_MAX) else {
+        return failed(
+            context,
+            asking,
+            &flow,
+            &policy,
+            &answer::LOGIN_FAILED,
+            "no_code",
+        );
+    };
+    match complete(context, asking, &flow, &policy, code, parameters.one("iss")).await {
+        Ok(session) => begin_session(context, asking, &flow, &policy, session).await,
+        Err(fault) => {
+            warn!(policy = &*policy.name, fault = %fault, "a login came to nothing");
+            let told = match &fault {
+                fault if fault.is_temporary() => &answer::LOGIN_UNAVAILABLE,
+                LoginError::Acr | LoginError::TooOld => &answer::LOGIN_TOO_WEAK,
+                LoginError::Random => &answer::INTERNAL,
+                _ => &answer::LOGIN_FAILED,
+            };
+            failed(context, asking, &flow, &policy, told, fault.name())
+        }
+    }
+}
+
+async fn complete(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    flow: &Flow,
+    policy: &Arc<Oidc>,
+    code: &str,
+    iss: Option<&str>,
+) -> Result<Session, LoginError> {
+    let now = context.watch.now();
+    let mut recorder = asking.means.recorder(context);
+    let mut span = recorder.decision(&policy.name);
+    let session = policy.complete(flow, code, iss, now, &mut span).await;
+    let verdict = match &session {
+        Ok(_) => Verdict::Allow(Box::default()),
+        Err(fault) if fault.is_temporary() => Verdict::deny(Reason::Unavailable),
+        Err(_) => Verdict::deny(Reason::BadCredential),
+    };
+    span.decide(&verdict);
+    session
+}
+
+/// Somebody is logged in: on to where the login began.
+async fn begin_session(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    flow: &Flow,
+    policy: &Arc<Oidc>,
+    session: Session,
+) -> Response<Body> {
+    let (logins, site) = (asking.logins, asking.site);
+    let tickets = carry::ticket(context, asking, flow, &session).await;
+    let whose = session.clone();
+    let begun = logins
+        .sessions
+        .begin(session, asking.headers, site.is_secure())
+        .await;
+    let cookies = match begun {
+        Ok(cookies) => cookies,
+        Err(fault) => {
+            error!(policy = &*policy.name, fault = %fault, "no session could be kept");
+            let told = match fault {
+                SessionError::Unavailable => &answer::LOGIN_UNAVAILABLE,
+                SessionError::TooLarge(_) => &answer::INTERNAL,
+            };
+            return failed(context, asking, flow, policy, told, "session");
+        }
+    };
+    info!(policy = &*policy.name, "somebody has logged in");
+    context.note("edgespan.auth.policy", &policy.name);
+    told::login(
+        context,
+        asking,
+        policy,
+        Some(&whose),
+        (AuditResult::Success, None),
+    );
+    let response = onward(context, asking, &flow.target);
+    let further: [Option<HeaderValue>; 2] = [
+        logins.count(flow.attempt, site, now(context)),
+        logins.remember_choice(&policy.name, site),
+    ];
+    let further = further.into_iter().flatten();
+    page::with_cookies(response, cookies.into_iter().chain(tickets).chain(further))
+}
+
+/// To the page that was asked for. A `Strict` cookie would not be sent by a redirect that began at
+/// another site, so that there the page itself has to go on.
+fn onward(context: &RequestContext, asking: &Asking<'_>, target: &str) -> Response<Body> {
+    if asking.logins.settings.session.cookie.same_site == "Strict" {
+        let href = page::escape(target);
+        let content = format!(
+            "<meta http-equiv=\"refresh\" content=\"0;url={href}\">\n<h1>Signed in</h1>\n\
+             <a class=\"button\" href=\"{href}\">Go on</a>\n"
+        );
+        return page::whole(context, "Signed in", &content);
+    }
+    page::redirect(target, false).unwrap_or_else(|| page::failed(context, &answer::INTERNAL, &[]))
+}
+
+/// The provider says no. Words of its register are told apart; what else it writes is nobody's to
+/// show.
+fn denied(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    flow: &Flow,
+    policy: &Arc<Oidc>,
+    told: &str,
+) -> Response<Body> {
+    let word = match told {
+        "access_denied" => "access_denied",
+        "login_required" => "login_required",
+        "interaction_required" => "interaction_required",
+        "consent_required" => "consent_required",
+        "account_selection_required" => "account_selection_required",
+        "unmet_authentication_requirements" => "unmet_authentication_requirements",
+        "temporarily_unavailable" => "temporarily_unavailable",
+        "server_error" => "server_error",
+        "invalid_request" => "invalid_request",
+        "invalid_scope" => "invalid_scope",
+        "unauthorized_client" => "unauthorized_client",
+        _ => "other",
+    };
+    info!(policy = &*policy.name, word, "a provider refused a login");
+    let answer = match word {
+        "temporarily_unavailable" | "server_error" => &answer::LOGIN_UNAVAILABLE,
+        "unmet_authentication_requirements" => &answer::LOGIN_TOO_WEAK,
+        "access_denied"
+        | "login_required"
+        | "interaction_required"
+        | "consent_required"
+        | "account_selection_required" => &answer::LOGIN_DENIED,
+        _ => &answer::LOGIN_FAILED,
+    };
+    failed(context, asking, flow, policy, answer, word)
+}
+
+/// What the audit makes of an answer.
+fn result_of(told: &Answer) -> AuditResult {
+    if told.status == StatusCode::FORBIDDEN {
+        AuditResult::Denied
+    } else {
+        AuditResult::Error
+    }
+}
+
+/// No dead end: once more, another account, or out.
+fn failed(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    flow: &Flow,
+    policy: &Arc<Oidc>,
+    told: &Answer,
+    word: &'static str,
+) -> Response<Body> {
+    context.note("edgespan.auth.policy", &policy.name);
+    context.note("edgespan.login.error", word);
+    told::login(context, asking, policy, None, (result_of(told), Some(word)));
+    let start = begin::start_url(asking.logins, asking.site, &flow.offers, &flow.target);
+    let other = format!("{start}&prompt=select_account");
+    let actions = [
+        Action::link("Try again", start),
+        Action::link("Use another account", other),
+        Action::link("Log out", asking.logins.paths.of(Endpoint::Logout)),
+    ];
+    let provider = format!("You were sent to: {}.", policy.settings.label);
+    page::failed_at(context, told, &[&provider], &actions)
+}
