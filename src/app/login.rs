@@ -31,8 +31,15 @@ pub(super) fn sessions(
     });
     Some(kept.map_or_else(
         || {
-            let sealer = Arc::new(Sealer::new(&settings.keys));
-            Arc::new(Sessions::new(settings.session.clone(), sealer, redis))
+            // A key that was made at the start is not made anew: who is logged in stays so.
+            let same_keys = before.filter(|logins| logins.settings.keys == settings.keys);
+            let sealer = same_keys.map_or_else(
+                || Arc::new(Sealer::new(&settings.keys)),
+                |logins| Arc::clone(logins.sessions.sealer()),
+            );
+            let before = before.map(|logins| &*logins.sessions);
+            let session = settings.session.clone();
+            Arc::new(Sessions::new(session, sealer, redis, before))
         },
         |logins| Arc::clone(&logins.sessions),
     ))

@@ -5,6 +5,7 @@
 
 mod codec;
 mod cookie;
+mod held;
 mod kept;
 mod opened;
 mod refresh;
@@ -14,6 +15,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub use held::{Session, SessionTokens};
 pub use settings::{CookieSettings, RefreshFailure, RefreshRules, SessionSettings, SessionStore};
 
 use super::provider::{ProviderError, Tokens};
@@ -28,7 +30,6 @@ use kept::Kept;
 use opened::Opened;
 use refresh::Flights;
 use revoked::{Mark, Of, Revoked};
-use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
@@ -36,49 +37,6 @@ use tracing::warn;
 
 /// Into how many parts the idle time is cut: a session that is in use is written once a part.
 const RENEWALS: u32 = 10;
-
-/// One login of one browser. Its `Debug` text says nothing of whose it is.
-#[derive(Clone)]
-pub struct Session {
-    /// Random, 128 bits; new with each login.
-    pub id: Arc<str>,
-    /// The policy that it was logged in by.
-    pub policy: Arc<str>,
-    /// `iss`
-    pub issuer: Arc<str>,
-    /// `sub`
-    pub subject: Arc<str>,
-    /// `sid` of the provider, by which it ends sessions.
-    pub sid: Option<Arc<str>>,
-    /// Claims of the ID token, and of userinfo where it is asked; `email`, `groups`, `acr`, `amr`
-    /// and `auth_time` among them.
-    pub claims: Map<String, Value>,
-    /// What the provider gave.
-    pub tokens: SessionTokens,
-    /// When it was logged in, as Unix seconds.
-    pub began: u64,
-    /// When it was last used, as Unix seconds; told anew only now and then.
-    pub seen: u64,
-}
-
-impl std::fmt::Debug for Session {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Session({})", self.policy)
-    }
-}
-
-/// Tokens of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionTokens {
-    /// For the origin, where it is told to get it, and for userinfo.
-    pub access: Option<Secret>,
-    /// Until when the access token is valid, as Unix seconds; None: not told.
-    pub access_until: Option<u64>,
-    /// For the logout at the provider.
-    pub id: Option<Secret>,
-    /// For new ones.
-    pub refresh: Option<Secret>,
-}
 
 /// What a request brings of a session.
 #[derive(Clone, Debug)]
@@ -147,14 +105,23 @@ impl Drop for Sessions {
 }
 
 impl Sessions {
-    /// Makes it. Has to run inside the runtime.
-    pub fn new(settings: SessionSettings, sealer: Arc<Sealer>, redis: Option<&Arc<Line>>) -> Self {
+    /// Makes it. What `before` knows to be over stays over. Has to run inside the runtime.
+    pub fn new(
+        settings: SessionSettings,
+        sealer: Arc<Sealer>,
+        redis: Option<&Arc<Line>>,
+        before: Option<&Self>,
+    ) -> Self {
         let store = match settings.store {
             SessionStore::Redis => Store::Redis(
                 redis.map(|line| Kept::new(line, &sealer, settings.idle, settings.absolute)),
             ),
             SessionStore::Cookie => {
-                let revoked = Arc::new(Revoked::new(settings.absolute));
+                let revoked = match before.map(|before| &before.store) {
+                    Some(Store::Cookie { revoked, .. }) => Arc::clone(revoked),
+                    Some(Store::Redis(_)) | None => Arc::default(),
+                };
+                revoked.count_for(settings.absolute);
                 let learns = redis.map(|line| {
                     let learning = revoked::learn(Arc::clone(&revoked), Arc::clone(line));
                     tokio::spawn(learning).abort_handle()

@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{Value, cmd};
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -100,7 +100,7 @@ pub(super) struct Revoked {
     /// Whether nothing was ever revoked, so that nobody has to look.
     is_empty: AtomicBool,
     /// How long sessions last at most, in seconds: as long as marks count.
-    absolute: u64,
+    absolute: AtomicU64,
 }
 
 #[derive(Default)]
@@ -111,20 +111,32 @@ struct List {
     floor: u64,
 }
 
-impl Revoked {
-    pub(super) fn new(absolute: Duration) -> Self {
+impl Default for Revoked {
+    fn default() -> Self {
         Self {
             list: Mutex::default(),
             is_empty: AtomicBool::new(true),
-            absolute: absolute.as_secs(),
+            absolute: AtomicU64::new(0),
         }
+    }
+}
+
+impl Revoked {
+    /// Marks count for as long as this, or as ever was said.
+    pub(super) fn count_for(&self, absolute: Duration) {
+        self.absolute
+            .fetch_max(absolute.as_secs(), Ordering::Relaxed);
+    }
+
+    fn absolute(&self) -> u64 {
+        self.absolute.load(Ordering::Relaxed)
     }
 
     /// Sessions of this mark that began until `at`, in Unix seconds, are over.
     pub(super) fn revoke(&self, mark: Mark, at: u64) {
         let mut list = self.list();
         while let Some((oldest, since)) = list.order.front().copied() {
-            let is_over = since.saturating_add(self.absolute) < at;
+            let is_over = since.saturating_add(self.absolute()) < at;
             if !is_over && list.order.len() < MARKS_MAX {
                 break;
             }
@@ -177,7 +189,7 @@ impl Revoked {
             entry.arg("MAXLEN").arg("~").arg(MARKS_MAX).arg("*");
             entry.arg("mark").arg(mark.text()).arg("at").arg(at);
         }
-        let ttl = u64::try_from(Duration::from_secs(self.absolute).as_millis());
+        let ttl = u64::try_from(Duration::from_secs(self.absolute()).as_millis());
         news.cmd("PEXPIRE")
             .arg(&key)
             .arg(ttl.unwrap_or(u64::MAX >> 1));
@@ -263,7 +275,8 @@ mod tests {
             ..session.clone()
         };
         let dead = |marks: Vec<Mark>, at| {
-            let revoked = Revoked::new(Duration::from_secs(3_600));
+            let revoked = Revoked::default();
+            revoked.count_for(Duration::from_secs(3_600));
             for mark in marks {
                 revoked.revoke(mark, at);
             }
@@ -285,7 +298,8 @@ mod tests {
     #[test]
     fn one_mark_too_many_ends_more_sessions_and_never_fewer() {
         let session = session();
-        let revoked = Revoked::new(Duration::from_secs(3_600));
+        let revoked = Revoked::default();
+        revoked.count_for(Duration::from_secs(3_600));
         let mark = |text: &str| Mark::new("i", Of::Id(text));
         for at in 0..MARKS_MAX {
             revoked.revoke(mark(&at.to_string()), 1_000);

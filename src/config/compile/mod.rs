@@ -25,7 +25,6 @@ mod identity;
 mod jwt;
 mod listeners;
 mod login;
-mod login_places;
 mod message;
 mod oidc;
 pub(in crate::config) mod probe;
@@ -94,10 +93,9 @@ pub(in crate::config) fn compile(
     let resource = resource::compile(&config.service, &variables, overrides, compiler);
     let default = sampling::default(&config.sampling, &resource, &variables);
     let flags = sampling::flags(&[&config.feature_flags], compiler);
-    let keeps_sessions = login::wants_redis(config);
+    let logs_in = login::uses_redis(config);
     let redis = config.redis.as_ref();
-    let (rate_limits, redis) =
-        ratelimit::compile(&config.rate_limits, redis, keeps_sessions, compiler);
+    let (rate_limits, redis) = ratelimit::compile(&config.rate_limits, redis, logs_in, compiler);
     let mut listeners = listeners::compile(&config.listeners, overrides, compiler);
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);

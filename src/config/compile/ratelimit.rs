@@ -26,10 +26,10 @@ const IPV6_PREFIX: u8 = 64;
 pub(super) fn compile(
     limits: &Entries<raw::RateLimit>,
     redis: Option<&Spanned<raw::Redis>>,
-    keeps_sessions: bool,
+    logs_in: bool,
     compiler: &mut Compiler<'_>,
 ) -> (Vec<RateLimitSettings>, Option<RedisSettings>) {
-    let mut used = keeps_sessions;
+    let mut used = logs_in;
     let mut compiled = Vec::with_capacity(limits.0.len());
     for (name, limit) in limits.iter() {
         let settings = one(name, limit, compiler);
@@ -49,7 +49,7 @@ pub(super) fn compile(
     if let Some(redis) = redis.filter(|_| !used) {
         let message = "`redis` has no effect";
         let diagnostic = Diagnostic::at(Code::NoEffect, &redis.span, message);
-        compiler.tell(diagnostic.label("no rate limit has `store: redis`, nor have sessions"));
+        compiler.tell(diagnostic.label("no rate limit has `store: redis`, and nobody logs in"));
     }
     let redis = redis.and_then(|redis| self::redis(&redis.value, compiler));
     (compiled, redis.filter(|_| used))

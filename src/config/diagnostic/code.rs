@@ -156,6 +156,10 @@ codes! {
         "The authorizer's address is that of a listener of this file. A request to a guarded route would ask a question that is a request to a route: unless that one has `auth: off` or its own policy, it would ask again, until the time is up. Name the authorizer's own address."
     PlainProvider "W0421" Warning "A provider that is asked without TLS."
         "Whoever is on the way can read codes, tokens and the client's secret, and can answer with keys of its own, after which every token that it signs is taken. Only on this machine (`localhost`, `127.0.0.0/8`, `::1`) is `http` as good as `https`. Within a mesh that encrypts by itself the warning may stand."
+    LoginAlone "W0430" Warning "Logins that hold within one process."
+        "Without `login.keys`, what browsers keep is sealed by a key that is made at the start: sessions end with the process, and no replica knows those of another one. Without `redis`, that a login was used, or that a provider ended a session, is known to the process alone that saw it. One process that starts seldom may do without both; replicas need them."
+    LoginCookies "W0431" Warning "nginx passes on one cookie."
+        "An answer that nginx' `auth_request` gets may set one cookie, and a session that lies in cookies may need several. Sessions in Redis need one: `login: {session: {store: redis}}`."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }

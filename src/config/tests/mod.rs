@@ -12,6 +12,7 @@ mod health;
 mod identity;
 mod examples;
 mod limits;
+mod login;
 mod meaning;
 mod probe;
 mod proofs;

@@ -1,9 +1,11 @@
 //! Sessions in both stores: what begins, lasts and ends.
 
+mod real;
 mod refresh;
 
 use super::*;
 use crate::auth::seal::SealKey;
+use crate::shared::RedisSettings;
 use crate::shared::fake::FakeRedis;
 use http::header::COOKIE;
 use proptest::prelude::*;
@@ -72,7 +74,7 @@ fn sealer() -> Arc<Sealer> {
 }
 
 fn in_cookies() -> Sessions {
-    Sessions::new(settings(SessionStore::Cookie), sealer(), None)
+    Sessions::new(settings(SessionStore::Cookie), sealer(), None, None)
 }
 
 async fn line(redis: &FakeRedis) -> Arc<Line> {
@@ -83,7 +85,7 @@ async fn line(redis: &FakeRedis) -> Arc<Line> {
 
 async fn in_redis(redis: &FakeRedis) -> Sessions {
     let line = line(redis).await;
-    Sessions::new(settings(SessionStore::Redis), sealer(), Some(&line))
+    Sessions::new(settings(SessionStore::Redis), sealer(), Some(&line), None)
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -299,10 +301,25 @@ async fn a_providers_word_ends_the_sessions_it_means() {
 }
 
 #[tokio::test]
+async fn what_is_over_before_a_reload_is_over_after_it() {
+    let before = in_cookies();
+    let headers = login(&before, fresh()).await;
+    before.end(&headers, "web", true).await;
+
+    let shorter = SessionSettings {
+        idle: IDLE / 2,
+        ..settings(SessionStore::Cookie)
+    };
+    let after = Sessions::new(shorter, sealer(), None, Some(&before));
+
+    assert!(!live(&after, &headers, later(0)).await);
+}
+
+#[tokio::test]
 async fn another_replica_hears_of_a_session_in_a_cookie_that_ended() {
     let redis = FakeRedis::start("").await;
     let (one, two) = (line(&redis).await, line(&redis).await);
-    let replica = |line| Sessions::new(settings(SessionStore::Cookie), sealer(), Some(line));
+    let replica = |line| Sessions::new(settings(SessionStore::Cookie), sealer(), Some(line), None);
     let (one, two) = (replica(&one), replica(&two));
     let headers = login(&one, fresh()).await;
     assert!(live(&two, &headers, later(0)).await);

@@ -1,7 +1,10 @@
 //! What logins share.
 
+mod places;
+mod shared;
+
 use super::provider::claim_path;
-use super::{Compiler, login_places};
+use super::Compiler;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -53,12 +56,13 @@ pub(super) fn compile(
     }
     let usual = raw::Login::default();
     let login = written.map_or(&usual, |written| &written.value);
+    shared::check(config, login, compiler);
     let count =
         |written: Option<&Spanned<raw::Count>>, usual| written.map_or(usual, |one| one.value.0);
     let attempts = count(login.attempts_max.as_ref(), ATTEMPTS_MAX as usize);
     Some(LoginSettings {
-        path: login_places::path(login, compiler),
-        callback_origin: login_places::callback_origin(login, compiler),
+        path: places::path(login, compiler),
+        callback_origin: places::callback_origin(login, compiler),
         keys: login
             .keys
             .iter()
@@ -70,7 +74,7 @@ pub(super) fn compile(
         flow_ttl: compiler.duration_or(login.flow_ttl.as_ref(), FLOW_TTL),
         attempts_max: u32::try_from(attempts).unwrap_or(u32::MAX),
         pages: PageSettings {
-            template: login_places::template(login.pages.template.as_ref(), compiler),
+            template: places::template(login.pages.template.as_ref(), compiler),
             site: login
                 .pages
                 .site
@@ -90,13 +94,9 @@ pub(super) fn compile(
     })
 }
 
-/// Whether sessions are to be kept in Redis.
-pub(super) fn wants_redis(config: &raw::Config) -> bool {
-    let store = config
-        .login
-        .as_ref()
-        .and_then(|login| login.value.session.store.as_ref());
-    store.is_some_and(|store| store.value == raw::LoginStore::Redis)
+/// Whether a Redis has an effect on logins: sessions, or what ended of them, are shared there.
+pub(super) fn uses_redis(config: &raw::Config) -> bool {
+    config.auth.iter().any(|(_, policy)| policy.oidc.is_some())
 }
 
 /// 32 bytes in base64, as text.
@@ -132,16 +132,12 @@ fn session(
         idle: compiler.duration_or(session.idle.as_ref(), IDLE),
         absolute: compiler.duration_or(session.absolute.as_ref(), ABSOLUTE),
         cookie: CookieSettings {
-            name: Arc::from(
-                cookie
-                    .name
-                    .as_ref()
-                    .map_or(COOKIE, |name| name.value.as_str()),
-            ),
+            name: shared::cookie_name(cookie.name.as_ref(), compiler)
+                .unwrap_or_else(|| COOKIE.into()),
             domain: cookie
                 .domain
                 .as_ref()
-                .map(|domain| Arc::from(domain.value.as_str())),
+                .and_then(|domain| shared::domain(domain, compiler)),
             same_site: match cookie.same_site.as_ref().map(|one| one.value) {
                 Some(raw::SameSite::Strict) => "Strict",
                 Some(raw::SameSite::None) => "None",

@@ -1,0 +1,134 @@
+//! What cannot be, and what holds within one process only: cookies, their keys, and Redis.
+
+use super::super::decision;
+use crate::config::compile::Compiler;
+use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic, Span};
+use crate::config::raw;
+use crate::config::scalar::Misread;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Longest name that a cookie's own is made of: two of them and a mark fit beside a value into
+/// what browsers take.
+const NAME_CHARS_MAX: usize = 64;
+/// Most keys that seal and open.
+const KEYS_MAX: usize = 8;
+/// What the names of other cookies of a login begin with.
+const TAKEN: [&str; 4] = ["flow-", "ticket-", "tries", "choice"];
+/// What stands for no endpoint.
+const OFF: &str = "off";
+
+/// Tells what does not fit together, once for all policies.
+pub(super) fn check(config: &raw::Config, login: &raw::Login, compiler: &mut Compiler<'_>) {
+    let policies = config.auth.iter();
+    let logging_in: Vec<_> = policies
+        .filter(|(_, policy)| policy.oidc.is_some())
+        .map(|(name, _)| name)
+        .collect();
+    for name in &logging_in {
+        policy_name(name, compiler);
+    }
+    let Some(first) = logging_in.first() else {
+        return;
+    };
+    if let Some(key) = login.keys.get(KEYS_MAX) {
+        let message = format!("more than {KEYS_MAX} keys");
+        let diagnostic = Diagnostic::at(Code::OutOfRange, &key.span, message);
+        compiler.tell(diagnostic.label("old ones leave after `session.absolute`"));
+    }
+    let place = config.login.as_ref().map_or(&first.span, |one| &one.span);
+    alone(config, login, place, compiler);
+    behind_nginx(config, login, compiler);
+}
+
+fn alone(config: &raw::Config, login: &raw::Login, place: &Span, compiler: &mut Compiler<'_>) {
+    if login.keys.is_empty() {
+        let message = "sessions end with the process";
+        let diagnostic = Diagnostic::at(Code::LoginAlone, place, message)
+            .label("no `login.keys`: a key is made at the start");
+        let help = "`openssl rand -base64 32` makes one; `login: {keys: [{env: NAME}]}` names it";
+        compiler.tell(diagnostic.help(help));
+    }
+    if config.redis.is_none() {
+        let message = "single use and logout at the provider hold within one process";
+        let diagnostic = Diagnostic::at(Code::LoginAlone, place, message)
+            .label("no `redis` that replicas share");
+        compiler.tell(diagnostic.help("give `redis: {url: \"redis://host:6379\"}`"));
+    }
+}
+
+/// nginx hands one `Set-Cookie` of an answer on to the browser.
+fn behind_nginx(config: &raw::Config, login: &raw::Login, compiler: &mut Compiler<'_>) {
+    let in_redis = |store: &Spanned<raw::LoginStore>| store.value == raw::LoginStore::Redis;
+    if login.session.store.as_ref().is_some_and(in_redis) {
+        return;
+    }
+    for (name, listener) in config.listeners.iter() {
+        let written = listener.decision.as_ref();
+        let nginx = written.and_then(|written| written.value.nginx.as_ref());
+        let is_off = nginx.is_some_and(|path| path.value.0 == OFF);
+        if decision::is_decision(listener) && !is_off {
+            let message = "a session in cookies may be too large for nginx";
+            let diagnostic = Diagnostic::at(Code::LoginCookies, &name.span, message)
+                .label("nginx asks here, and passes on one cookie of an answer");
+            let help =
+                "`login: {session: {store: redis}}`, or `decision: {nginx: off}` if it does not";
+            compiler.tell(diagnostic.help(help));
+        }
+    }
+}
+
+/// The name of a policy is part of a cookie's.
+fn policy_name(name: &Spanned<String>, compiler: &mut Compiler<'_>) {
+    let taken = TAKEN.iter().find(|taken| name.value.starts_with(**taken));
+    let label = match taken {
+        _ if !fits(&name.value) => {
+            format!("letters, digits, `_` and `-`, at most {NAME_CHARS_MAX}")
+        }
+        Some(taken) => format!("cookies of logins begin with `{taken}`"),
+        None => return,
+    };
+    let message = "this name cannot be part of a cookie's";
+    compiler.tell(Diagnostic::at(Code::Header, &name.span, message).label(label));
+}
+
+/// What cookies are called; None if the file does not say, or says what cannot be.
+pub(super) fn cookie_name(
+    written: Option<&Spanned<String>>,
+    compiler: &mut Compiler<'_>,
+) -> Option<Arc<str>> {
+    let written = written?;
+    let misread = || {
+        let label = format!("letters, digits, `_` and `-`, at most {NAME_CHARS_MAX}");
+        Misread::new("this cannot be a cookie's name").label(label)
+    };
+    let read = fits(&written.value)
+        .then(|| Arc::from(written.value.as_str()))
+        .ok_or_else(misread);
+    compiler.value(&written.span, Code::Header, read)
+}
+
+fn fits(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=NAME_CHARS_MAX).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// The domain whose hosts share cookies.
+pub(super) fn domain(written: &Spanned<String>, compiler: &mut Compiler<'_>) -> Option<Arc<str>> {
+    let domain = written.value.to_ascii_lowercase();
+    let label_fits = |label: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        !label.is_empty() && label.len() <= 63 && label.bytes().all(fits)
+    };
+    let is_domain = domain.len() <= 253
+        && domain.contains('.')
+        && domain.split('.').all(label_fits)
+        && domain.parse::<IpAddr>().is_err();
+    let misread = || {
+        Misread::new("hosts cannot share a cookie by this")
+            .label("a domain of two labels or more, such as `example.com`")
+    };
+    let read = is_domain.then(|| Arc::from(domain)).ok_or_else(misread);
+    compiler.value(&written.span, Code::Host, read)
+}

@@ -1,0 +1,99 @@
+//! Logins: what a file means, what it cannot mean, and what it should know.
+
+use super::*;
+
+const OIDC: &str = "{oidc: {issuer: 'https://id.example', client: {id: app}}}";
+const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn document(policy: &str, login: &str) -> String {
+    let name = policy;
+    format!("{BASE}auth: {{{name}: {OIDC}}}\nlogin: {login}\n")
+}
+
+/// Ids of all that is told of a file, the environment holding a key.
+fn ids(text: &str) -> Vec<&'static str> {
+    let variables = [("KEY", KEY), ("SHORT", "AAAA"), ("WORD", "hunter2!")];
+    let report = match compile_with(text, &variables) {
+        Ok(loaded) => loaded.warnings,
+        Err(refused) => refused.report,
+    };
+    let diagnostics = report.diagnostics().iter();
+    diagnostics.map(|one| one.code.id()).collect()
+}
+
+#[track_caller]
+fn check(policy: &str, login: &str, expected: &[&str]) {
+    let redis = "redis: {url: 'redis://127.0.0.1'}\n";
+    let text = format!("{}{redis}", document(policy, login));
+    assert_eq!(ids(&text), expected, "{text}");
+}
+
+#[test]
+fn keys_are_32_bytes_of_base64_and_nothing_else() {
+    check("web", "{keys: [{env: KEY}]}", &[]);
+    check("web", "{keys: [{env: KEY}, {env: SHORT}]}", &["E0313"]);
+    check("web", "{keys: [{env: WORD}]}", &["E0313"]);
+    check("web", "{keys: [{env: MISSING}]}", &["E0313"]);
+    let keys = |count: usize| format!("{{keys: [{}]}}", vec!["{env: KEY}"; count].join(", "));
+    check("web", &keys(8), &[]);
+    check("web", &keys(9), &["E0105"]);
+}
+
+#[test]
+fn names_are_such_as_cookies_have() {
+    let keys = "keys: [{env: KEY}]";
+    for (policy, expected) in [
+        ("web-0", &[][..]),
+        ("'a b'", &["E0306"]),
+        ("a.0", &["E0306"]),
+        ("flow-1", &["E0306"]),
+        ("ticket-1", &["E0306"]),
+    ] {
+        check(policy, &format!("{{{keys}}}"), expected);
+    }
+    for (cookie, expected) in [
+        ("{name: app_1}", &[][..]),
+        ("{name: 'a=b'}", &["E0306"]),
+        ("{name: ''}", &["E0306"]),
+        ("{domain: Example.com}", &[]),
+        ("{domain: .example.com}", &["E0310"]),
+        ("{domain: localhost}", &["E0310"]),
+        ("{domain: 127.0.0.1}", &["E0310"]),
+        ("{domain: 'example.com; Secure'}", &["E0310"]),
+    ] {
+        check("web", &format!("{{{keys}, cookie: {cookie}}}"), expected);
+    }
+}
+
+#[test]
+fn what_holds_within_one_process_is_told() {
+    let alone = document("web", "{}");
+    assert_eq!(ids(&alone), ["W0430", "W0430"]);
+    check("web", "{}", &["W0430"]);
+    let keys = document("web", "{keys: [{env: KEY}]}");
+    assert_eq!(ids(&keys), ["W0430"]);
+    check(
+        "web",
+        "{keys: [{env: KEY}], callback_origin: 'https://login.example.com'}",
+        &["E0318"],
+    );
+}
+
+#[test]
+fn sessions_in_cookies_behind_nginx_are_told_of() {
+    let redis = "redis: {url: 'redis://127.0.0.1'}\n";
+    for (decision, store, expected) in [
+        ("", "cookie", &["W0431"][..]),
+        ("", "redis", &[]),
+        (", decision: {nginx: off}", "cookie", &[]),
+    ] {
+        let text = format!(
+            "listeners: {{ask: {{address: '127.0.0.1:0', mode: decision, \
+             trusted_proxies: [127.0.0.1]{decision}}}}}\n\
+             auth: {{web: {OIDC}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, auth: web}}]\n\
+             login: {{keys: [{{env: KEY}}], session: {{store: {store}}}}}\n{redis}"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
