@@ -3,6 +3,8 @@
 use super::*;
 use crate::auth::jwt::{JwtSettings, TokenPlace};
 use crate::auth::{EmailPattern, Means};
+use crate::config::Plan;
+use std::sync::Arc;
 
 fn text(jwt: &str, rest: &str) -> String {
     format!("{BASE}auth: {{api: {{jwt: {jwt}}}}}\n{rest}\n")
