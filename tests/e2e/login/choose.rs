@@ -22,7 +22,7 @@ async fn two() -> (IdentityProvider, IdentityProvider, Origin, Proxy, Browser) {
          auth:\n{}{}\
          login: {{pages: {{site: 'Acme & Co'}}}}\n\
          routes: [{{name: all, match: {{prefix: /}}, upstream: origin, \
-         auth: {{any: [[staff], [guests]]}}}}]\n",
+         auth: [staff, guests]}}]\n",
         policy("staff", one.issuer(), "Staff <b>directory</b>"),
         policy("guests", other.issuer(), "Guests"),
     ))
