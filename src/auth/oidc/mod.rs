@@ -33,7 +33,6 @@ pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,
 };
-pub use refreshes::Refreshes;
 pub use site::{Insecure, Site};
 pub use target::TARGET_BYTES_MAX;
 pub use tickets::{Redeemed, Unusable};
