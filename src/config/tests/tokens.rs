@@ -21,7 +21,7 @@ fn take(jwt: &str, rest: &str) -> Plan {
 fn settings(jwt: &str) -> JwtSettings {
     let plan = take(jwt, "");
     match &plan.policies[0].means {
-        Means::Jwt(settings) => JwtSettings::clone(settings),
+        Means::Jwt(settings) => (**settings).clone(),
         other => panic!("{other:?}"),
     }
 }
