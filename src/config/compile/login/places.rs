@@ -2,7 +2,7 @@
 //! their pages.
 
 use super::Compiler;
-use super::files::read;
+use super::super::files::read;
 use crate::auth::oidc::Site;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
