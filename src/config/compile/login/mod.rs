@@ -3,8 +3,8 @@
 mod places;
 mod shared;
 
-use super::provider::claim_path;
 use super::Compiler;
+use super::provider::claim_path;
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};

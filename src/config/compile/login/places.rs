@@ -1,8 +1,8 @@
 //! Where logins are: their own paths, the origin that providers lead back to, the template of
 //! their pages.
 
-use super::Compiler;
 use super::super::files::read;
+use super::Compiler;
 use crate::auth::oidc::Site;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
