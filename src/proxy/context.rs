@@ -3,7 +3,7 @@
 use super::attempts::Attempt;
 use super::authorize::Decided;
 use super::decide::Decision;
-use super::login::{self, Recognised};
+use super::login::{self, CameBack, Recognised};
 use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
@@ -109,6 +109,8 @@ pub(super) struct RequestContext {
     pub(super) login: Option<Box<Recognised>>,
     /// The request before a login that it repeats, if it says so.
     pub(super) repeated: Option<Box<Redeemed>>,
+    /// The login that it goes on with.
+    pub(super) came_back: Option<Box<CameBack>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -181,6 +183,7 @@ impl RequestContext {
             decision: None,
             login: None,
             repeated: None,
+            came_back: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),
