@@ -165,9 +165,8 @@ impl Running {
         let store = StoreAtWork::start(store, &metrics);
         let doorways = bound.into_iter().map(|one| one.open(&behind)).collect();
         let readiness = Readiness::new();
-        let drain_asked = Arc::new(Notify::new());
+        let (drain_asked, last_reload) = (Arc::new(Notify::new()), LastReload::default());
         let (admin, probes) = (doors.admin_address(), doors.probes_address());
-        let last_reload = LastReload::default();
         let state = AdminState {
             metrics,
             readiness: readiness.clone(),

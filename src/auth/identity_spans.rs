@@ -40,9 +40,11 @@ fn told(part: &IdentityPart, identity: &Identity) -> Option<Told> {
         IdentityPart::Proof => (Told::Text(identity.proof.name().to_owned()), false),
         IdentityPart::Policy => (Told::Text(identity.policy.to_string()), false),
         IdentityPart::Claim(path) => {
-            let told = match at(identity, path)? {
-                Value::Array(all) => Told::Texts(all.iter().map(scalar).collect::<Option<_>>()?),
-                one => Told::Text(scalar(one)?),
+            let claim = at(identity, path)?;
+            let told = if let Value::Array(all) = claim {
+                Told::Texts(all.iter().map(scalar).collect::<Option<_>>()?)
+            } else {
+                Told::Text(scalar(claim)?)
             };
             (told, path.last().is_some_and(|name| **name == *"email"))
         }

@@ -69,7 +69,12 @@ impl PolicySettings {
     pub fn upstream(&self) -> Option<&Arc<str>> {
         match &self.means {
             Means::Forward(forward) => Some(&forward.upstream),
-            _ => None,
+            Means::Ip(_)
+            | Means::ApiKey(_)
+            | Means::Basic(_)
+            | Means::ClientCert(_)
+            | Means::Jwt(_)
+            | Means::Oidc(_) => None,
         }
     }
 
@@ -78,7 +83,11 @@ impl PolicySettings {
         match &self.means {
             Means::Jwt(jwt) => jwt.issuers.iter().map(|one| &one.provider).collect(),
             Means::Oidc(oidc) => vec![&oidc.provider],
-            _ => Vec::new(),
+            Means::Ip(_)
+            | Means::ApiKey(_)
+            | Means::Basic(_)
+            | Means::ClientCert(_)
+            | Means::Forward(_) => Vec::new(),
         }
     }
 
@@ -86,7 +95,12 @@ impl PolicySettings {
     pub fn identity_headers(&self) -> &[FieldPattern] {
         match &self.means {
             Means::Forward(forward) => &forward.identity_headers,
-            _ => &[],
+            Means::Ip(_)
+            | Means::ApiKey(_)
+            | Means::Basic(_)
+            | Means::ClientCert(_)
+            | Means::Jwt(_)
+            | Means::Oidc(_) => &[],
         }
     }
 }
@@ -232,7 +246,12 @@ impl Policy {
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
         match &self.settings.means {
             Means::Forward(settings) => settings.rules(route).body,
-            _ => None,
+            Means::Ip(_)
+            | Means::ApiKey(_)
+            | Means::Basic(_)
+            | Means::ClientCert(_)
+            | Means::Jwt(_)
+            | Means::Oidc(_) => None,
         }
     }
 
@@ -245,7 +264,11 @@ impl Policy {
         match &self.settings.means {
             Means::ApiKey(settings) => settings.take_out(grant),
             Means::Jwt(settings) => settings.take_out(grant),
-            _ => {}
+            Means::Ip(_)
+            | Means::Basic(_)
+            | Means::ClientCert(_)
+            | Means::Forward(_)
+            | Means::Oidc(_) => {}
         }
     }
 
@@ -290,7 +313,8 @@ impl Policy {
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Oidc(_) => match &self.login {
-                Some((oidc, sessions)) => oidc.check(sessions, asked, &mut span).await,
+                // In a box: a renewal needs much room, and hardly any request one.
+                Some((oidc, sessions)) => Box::pin(oidc.check(sessions, asked, &mut span)).await,
                 None => Verdict::deny(Reason::Unavailable),
             },
         };

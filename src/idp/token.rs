@@ -158,10 +158,7 @@ impl Provider {
             "amr": amr,
             "sid": login.sid,
         });
-        match claims {
-            Value::Object(claims) => claims,
-            _ => Map::new(),
-        }
+        claims.as_object().cloned().unwrap_or_default()
     }
 
     /// What is told of whoever logged in.

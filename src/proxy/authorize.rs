@@ -130,12 +130,9 @@ async fn log_in(
         }
     };
     let reason = denial.reason;
-    let (offers, challenges) = match denial.answer {
-        DenialAnswer::Login { offers, challenges } => (offers, challenges),
-        answer => {
-            let outcome = Err(Box::new(Denial { answer, ..denial }));
-            return Ok(Ruling { outcome, policy });
-        }
+    let DenialAnswer::Login { offers, challenges } = denial.answer else {
+        let outcome = Err(Box::new(denial));
+        return Ok(Ruling { outcome, policy });
     };
     let response = login::refused(context, parts, upgrades, offers, challenges).await;
     let is_sent_on = response.status().is_redirection();

@@ -81,9 +81,11 @@ impl Locking {
     ) -> Result<bool, StoreFault> {
         let mut call = script.prepare_invoke();
         call.key(key).arg(owner).arg(millis(ttl));
-        let read = |value| match value {
-            Value::Int(changed) => Some(changed == 1),
-            _ => None,
+        let read = |value| {
+            let Value::Int(changed) = value else {
+                return None;
+            };
+            Some(changed == 1)
         };
         self.line.call(Call::Script(&call), PATIENCE, read).await
     }

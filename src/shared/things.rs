@@ -41,17 +41,17 @@ impl Line {
     pub async fn get_with_ttl(&self, key: &str) -> Result<Option<(Vec<u8>, Duration)>, StoreFault> {
         let mut both = redis::pipe();
         both.cmd("GET").arg(key).cmd("PTTL").arg(key);
-        let read = |value| match value {
-            Value::Array(values) => match <[Value; 2]>::try_from(values).ok()? {
-                [Value::BulkString(bytes), Value::Int(left)] => {
-                    // Negative: it was gone or without an end by the time it was asked.
-                    let left = u64::try_from(left).unwrap_or_default();
-                    Some(Some((bytes, Duration::from_millis(left))))
-                }
-                [Value::Nil, Value::Int(_)] => Some(None),
-                _ => None,
-            },
-            _ => None,
+        let read = |value| {
+            let Value::Array(values) = value else {
+                return None;
+            };
+            let [bytes, left] = <[Value; 2]>::try_from(values).ok()?;
+            let Value::Int(left) = left else {
+                return None;
+            };
+            // Negative: it was gone or without an end by the time it was asked.
+            let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
+            text(bytes).map(|bytes| bytes.map(|bytes| (bytes, left)))
         };
         self.call(Call::Pipeline(&both), PATIENCE, read).await
     }
@@ -82,10 +82,9 @@ impl Line {
             Write::IfNew => drop(command.arg("NX")),
             Write::IfThere => drop(command.arg("XX")),
         }
-        let read = |value| match value {
-            Value::Okay => Some(true),
-            Value::Nil => Some(false),
-            _ => None,
+        let read = |value| {
+            let is_kept = matches!(value, Value::Okay);
+            (is_kept || matches!(value, Value::Nil)).then_some(is_kept)
         };
         self.call(Call::Command(&command), PATIENCE, read).await
     }
@@ -130,21 +129,26 @@ impl Line {
     }
 
     async fn bytes(&self, command: &Cmd) -> Result<Option<Vec<u8>>, StoreFault> {
-        let read = |value| match value {
-            Value::BulkString(bytes) => Some(Some(bytes)),
-            Value::Nil => Some(None),
-            _ => None,
-        };
-        self.call(Call::Command(command), PATIENCE, read).await
+        self.call(Call::Command(command), PATIENCE, text).await
     }
 
     async fn count(&self, command: &Cmd) -> Result<usize, StoreFault> {
-        let read = |value| match value {
-            Value::Int(count) => usize::try_from(count).ok(),
-            _ => None,
+        let read = |value| {
+            let Value::Int(count) = value else {
+                return None;
+            };
+            usize::try_from(count).ok()
         };
         self.call(Call::Command(command), PATIENCE, read).await
     }
+}
+
+/// What is kept under a key, or that nothing is; None: it is no answer to that.
+fn text(value: Value) -> Option<Option<Vec<u8>>> {
+    if let Value::BulkString(bytes) = value {
+        return Some(Some(bytes));
+    }
+    matches!(value, Value::Nil).then_some(None)
 }
 
 /// Redis refuses a life of nothing.

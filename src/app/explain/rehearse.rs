@@ -224,7 +224,11 @@ fn ask_no_issuer(means: &mut Means) {
                 .collect()
         }
         Means::Oidc(oidc) => vec![&mut oidc.provider],
-        _ => Vec::new(),
+        Means::Ip(_)
+        | Means::ApiKey(_)
+        | Means::Basic(_)
+        | Means::ClientCert(_)
+        | Means::Forward(_) => Vec::new(),
     };
     for issuer in issuers {
         if !matches!(issuer.keys, KeySource::File(_)) {

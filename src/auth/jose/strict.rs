@@ -12,9 +12,10 @@ pub(super) fn object(json: &[u8]) -> Option<Map<String, Value>> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let value = One.deserialize(&mut reader).ok()?;
     reader.end().ok()?;
-    match value {
-        Value::Object(members) => Some(members),
-        _ => None,
+    if let Value::Object(members) = value {
+        Some(members)
+    } else {
+        None
     }
 }
 

@@ -190,14 +190,15 @@ fn identity(policy: &Arc<str>, settings: &JwtSettings, claims: Claims) -> Identi
     let subject = at(&claims, &settings.subject).and_then(|subject| match subject {
         Value::String(text) if !text.is_empty() => Some(Arc::from(text.as_str())),
         Value::Number(number) => Some(Arc::from(number.to_string())),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     });
     let mut groups: Vec<Arc<str>> = Vec::new();
     for path in &settings.groups {
-        let named = match at(&claims, path) {
+        let named: Vec<&str> = match at(&claims, path) {
             Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-            Some(Value::String(one)) => vec![one.as_str()],
-            _ => Vec::new(),
+            one => one.and_then(Value::as_str).into_iter().collect(),
         };
         let fresh = named.into_iter().map(Arc::from);
         groups.extend(fresh);
@@ -235,12 +236,12 @@ pub(super) fn bound_to_its_holder(
     let Some(confirmation) = claims.and_then(|claims| claims.get("cnf")) else {
         return verdict;
     };
-    let wanted = match confirmation {
-        Value::Object(members) if members.len() == 1 => {
-            members.get("x5t#S256").and_then(Value::as_str)
-        }
-        _ => None,
-    };
+    let members = confirmation
+        .as_object()
+        .filter(|members| members.len() == 1);
+    let wanted = members
+        .and_then(|members| members.get("x5t#S256"))
+        .and_then(Value::as_str);
     let shown = asked.certificate.and_then(|one| thumbprint(&one.sha256));
     if wanted.is_some() && wanted == shown.as_deref() {
         return verdict;

@@ -99,7 +99,7 @@ impl Oidc {
             self.ask(token, &subject, now, span).await
         };
         let secure = asked.scheme == "https";
-        let renewed = sessions.refresh(&session, asked.headers, secure, ask).await;
+        let renewed = Box::pin(sessions.refresh(&session, asked.headers, secure, ask)).await;
         if asks {
             self.tell_renewed(&session, renewed.as_ref().err(), span);
         } else {
@@ -171,9 +171,12 @@ impl Oidc {
             .await?;
         if tokens.id.is_some() {
             let claims = self.id_claims(&tokens, None, now, span).await;
-            let claims = claims.map_err(|error| match error {
-                LoginError::Provider(error) => error,
-                other => ProviderError::BadAnswer(other.to_string().into()),
+            let claims = claims.map_err(|error| {
+                if let LoginError::Provider(error) = error {
+                    error
+                } else {
+                    ProviderError::BadAnswer(error.to_string().into())
+                }
             })?;
             if claims.get("sub").and_then(serde_json::Value::as_str) != Some(subject) {
                 return Err(ProviderError::BadAnswer("another subject".into()));

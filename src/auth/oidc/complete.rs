@@ -83,9 +83,10 @@ impl LoginError {
 
     /// Whether trying again may help.
     pub const fn is_temporary(&self) -> bool {
-        match self {
-            Self::Provider(error) => error.is_temporary(),
-            _ => false,
+        if let Self::Provider(error) = self {
+            error.is_temporary()
+        } else {
+            false
         }
     }
 }

@@ -46,10 +46,9 @@ impl Logins {
 
 /// A short word. What could name somebody is none: no `@`, no space, nothing that is long.
 fn user_type(claims: &Map<String, Value>, path: &[Box<str>]) -> Option<Box<str>> {
-    let text = match person::at(claims, path)? {
-        Value::Array(list) => list.first()?.as_str()?,
-        other => other.as_str()?,
-    };
+    let claim = person::at(claims, path)?;
+    let text = claim.as_array().map_or(Some(claim), |list| list.first())?;
+    let text = text.as_str()?;
     let is_word = |one: char| one.is_alphanumeric() || matches!(one, '-' | '_' | '.' | ':' | '/');
     let fits = (1..=USER_TYPE_CHARS_MAX).contains(&text.chars().count());
     (fits && text.chars().all(is_word)).then(|| text.into())

@@ -262,7 +262,7 @@ mod tests {
             plain_subject: false,
             webhook: None,
         };
-        let audit = Arc::new(Audit::new(audit, sealer, Arc::default()));
+        let audit = Arc::new(Audit::new(audit, sealer, crate::telemetry::metrics::Metrics::new().audit()));
         Logins::new(settings, Arc::new(sessions), Vec::new(), audit, None)
     }
 

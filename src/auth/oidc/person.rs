@@ -30,7 +30,9 @@ pub(super) fn subject(settings: &OidcSettings, claims: &Map<String, Value>) -> O
     match at(claims, &settings.subject)? {
         Value::String(text) if !text.is_empty() => Some(Arc::from(text.as_str())),
         Value::Number(number) => Some(Arc::from(number.to_string())),
-        _ => None,
+        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            None
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Desk {
 
 /// What is fetched.
 enum Source {
-    Web(Question),
+    Web(Box<Question>),
     File(PathBuf),
 }
 
@@ -126,7 +126,7 @@ impl Desk {
             let metadata = metadata.overridden(&desk.settings.endpoints);
             Ok((metadata, desk.settings.refresh))
         };
-        let source = Source::Web(question);
+        let source = Source::Web(Box::new(question));
         let fetch = self.fetch(&self.metadata, need, source, read, span);
         Box::pin(fetch).await.outcome
     }
@@ -139,7 +139,9 @@ impl Desk {
     ) -> Result<Arc<KeySet>, ProviderError> {
         let source = match &self.settings.keys {
             KeySource::File(path) => Source::File(path.clone()),
-            KeySource::Url(url) => Source::Web(Question::get(ProviderCall::Jwks, url.clone())),
+            KeySource::Url(url) => {
+                Source::Web(Box::new(Question::get(ProviderCall::Jwks, url.clone())))
+            }
             KeySource::Discovery => {
                 let metadata = match self.metadata.value() {
                     Some(metadata) => metadata,
@@ -147,7 +149,7 @@ impl Desk {
                 };
                 let url = metadata.jwks.clone();
                 let url = url.ok_or(ProviderError::NoEndpoint("place for its keys"))?;
-                Source::Web(Question::get(ProviderCall::Jwks, url))
+                Source::Web(Box::new(Question::get(ProviderCall::Jwks, url)))
             }
         };
         let desk = Arc::clone(self);
@@ -216,7 +218,7 @@ impl Desk {
                     let _begun = flight.origin.set(Origin { trace_id, span_id });
                 }
                 tokio::spawn(async move {
-                    lead.land(desk.line.exchange(question, exemplar, read).await);
+                    lead.land(desk.line.exchange(*question, exemplar, read).await);
                 });
             }
             Source::File(path) => {

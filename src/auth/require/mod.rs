@@ -66,12 +66,12 @@ impl EmailPattern {
     pub fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.split_once('@')?;
         let is_host = |domain: &str| {
-            let labels = domain.split('.');
+            let mut labels = domain.split('.');
             let is_label = |label: &str| {
                 let mut bytes = label.bytes();
                 !label.is_empty() && bytes.all(|one| one.is_ascii_alphanumeric() || one == b'-')
             };
-            labels.map(is_label).all(|is| is)
+            labels.all(is_label)
         };
         let is_text = |local: &str| {
             let mut characters = local.chars();

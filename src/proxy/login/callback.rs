@@ -146,11 +146,15 @@ async fn once(
         Ok(session) => begin_session(context, asking, &flow, &policy, session).await,
         Err(fault) => {
             warn!(policy = &*policy.name, fault = %fault, "a login came to nothing");
-            let told = match &fault {
-                fault if fault.is_temporary() => &answer::LOGIN_UNAVAILABLE,
-                LoginError::Acr | LoginError::TooOld => &answer::LOGIN_TOO_WEAK,
-                LoginError::Random => &answer::INTERNAL,
-                _ => &answer::LOGIN_FAILED,
+            let is_too_weak = matches!(fault, LoginError::Acr | LoginError::TooOld);
+            let told = if fault.is_temporary() {
+                &answer::LOGIN_UNAVAILABLE
+            } else if is_too_weak {
+                &answer::LOGIN_TOO_WEAK
+            } else if matches!(fault, LoginError::Random) {
+                &answer::INTERNAL
+            } else {
+                &answer::LOGIN_FAILED
             };
             failed(context, asking, &flow, &policy, told, fault.name())
         }

@@ -5,6 +5,7 @@ use crate::auth::audit::{AuditEvent, AuditKind, AuditResult, LogoutKind};
 use crate::auth::oidc::Oidc;
 use crate::auth::session::Session;
 use crate::proxy::context::RequestContext;
+use std::sync::Arc;
 
 /// A login has come to its end: to a session, if there is one, or to nothing.
 pub(super) fn login(
@@ -89,7 +90,7 @@ fn tell(
             span.bool("mfa_enabled", mfa);
         }
     }
-    let audit = asking.logins.audit.clone();
+    let audit = Arc::clone(&asking.logins.audit);
     let mut recorder = asking.means.recorder(context);
     audit.tell(&event, Some(&mut recorder));
 }
