@@ -282,10 +282,12 @@ impl Logins {
         self.is_in_time(flow, now) && !self.used.holds(&flow.handle)
     }
 
-    /// Takes a login for its one use. False: somebody has taken it before.
-    pub fn take(&self, flow: &Flow, now: u64) -> bool {
+    /// Takes a login for its one use, of all replicas where they share a Redis. False: somebody has
+    /// taken it before.
+    pub async fn take(&self, flow: &Flow, now: u64) -> bool {
         let until = flow.began.saturating_add(self.settings.flow_ttl.as_secs());
-        self.used.take(&flow.handle, until, now)
+        let line = self.sessions.redis().map(|line| &**line);
+        self.used.take_of_all(&flow.handle, until, now, line).await
     }
 
     /// `Set-Cookie` that takes a login from its browser.
