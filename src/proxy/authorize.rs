@@ -103,6 +103,11 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             })
         }
         Err(denial) => {
+            if let (Reason::Forbidden | Reason::NotAllowed, DenialAnswer::Own(_), Some(policy)) =
+                (denial.reason, &denial.answer, &ruling.policy)
+            {
+                context.denied = login::denied(context, parts, upgrades, policy).await;
+            }
             let refused = refuse(*denial, ruling.policy);
             refused.map(|response| Gated::Answer(Box::new(response)))
         }

@@ -2,6 +2,7 @@
 
 use super::attempts::Attempt;
 use super::authorize::Decided;
+use super::body::Body;
 use super::decide::Decision;
 use super::login::{self, Recognised};
 use super::outcome::Outcome;
@@ -27,7 +28,7 @@ use crate::trace::span::OpenSpan;
 use crate::upstream::{AdaptivePlace, Admission};
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Frame;
 use opentelemetry::trace::SpanId;
 use std::net::IpAddr;
@@ -109,6 +110,8 @@ pub(super) struct RequestContext {
     pub(super) login: Option<Box<Recognised>>,
     /// The request before a login that it repeats, if it says so.
     pub(super) repeated: Option<Box<Redeemed>>,
+    /// The page for somebody who is logged in and may not.
+    pub(super) denied: Option<Box<Response<Body>>>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -181,6 +184,7 @@ impl RequestContext {
             decision: None,
             login: None,
             repeated: None,
+            denied: None,
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

@@ -130,8 +130,12 @@ fn answer_error(context: &mut RequestContext, error: &ProxyError) -> Response<Bo
     } else {
         debug!(error, fault, trace_id = trace, span_id, "request refused");
     }
-    let mut response =
-        respond::failure(&answer.failure(trace_id.as_deref()), context.form).map(Body::from);
+    let mut response = match context.denied.take() {
+        Some(page) => *page,
+        None => {
+            respond::failure(&answer.failure(trace_id.as_deref()), context.form).map(Body::from)
+        }
+    };
     for challenge in challenges {
         response
             .headers_mut()

@@ -76,7 +76,7 @@ pub(in crate::proxy) async fn refused(
 }
 
 /// The page that was asked for, absolute. Of one too long to be kept the query is lost.
-fn here(context: &RequestContext, logins: &Logins, site: &Site) -> String {
+pub(super) fn here(context: &RequestContext, logins: &Logins, site: &Site) -> String {
     let origin = site.origin();
     let target = &context.target;
     let whole = format!("{origin}{target}");
@@ -89,7 +89,8 @@ fn here(context: &RequestContext, logins: &Logins, site: &Site) -> String {
     target.map_or(origin, String::from)
 }
 
-fn came_from(parts: &Parts, logins: &Logins, site: &Site) -> String {
+/// The page that a form was on, if it is of the site; else the front page.
+pub(super) fn came_from(parts: &Parts, logins: &Logins, site: &Site) -> String {
     let referer = parts.headers.get(http::header::REFERER);
     let referer = referer.and_then(|value| value.to_str().ok());
     let target = logins.target(referer, site);

@@ -11,6 +11,10 @@ use http::{Response, StatusCode};
 use std::sync::Arc;
 use url::form_urlencoded;
 
+/// Why somebody who came back from a provider is here again.
+const OVER: &str = "That sign-in is over: it took too long, was used before, or began in another \
+                    browser.";
+
 /// Shows it. The one that was chosen last comes first.
 pub(super) fn answer(
     context: &RequestContext,
@@ -43,11 +47,10 @@ pub(super) fn answer(
         .collect();
     let name = logins.settings.pages.site.as_deref();
     let title = format!("Sign in to {}", name.unwrap_or_else(|| site.host()));
-    page::said(
-        context,
-        StatusCode::OK,
-        &title,
-        &["Choose by whom."],
-        &actions,
-    )
+    let sentences: &[&str] = if flow.restarted {
+        &[OVER, "Choose by whom."]
+    } else {
+        &["Choose by whom."]
+    };
+    page::said(context, StatusCode::OK, &title, sentences, &actions)
 }

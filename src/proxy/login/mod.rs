@@ -9,6 +9,7 @@ mod begin;
 mod callback;
 pub(super) mod carry;
 mod choose;
+mod denied;
 mod logout;
 mod page;
 mod revoked;
@@ -16,6 +17,7 @@ mod told;
 mod userinfo;
 
 pub(super) use begin::refused;
+pub(super) use denied::denied;
 
 use super::answer;
 use super::body::Body;

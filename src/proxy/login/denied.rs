@@ -1,0 +1,74 @@
+//! Somebody who is logged in may not: the page says as whom, and what can be done about it.
+
+use super::asker::Asker;
+use super::begin::{came_from, here, start_url};
+use super::page::{self, Action};
+use crate::auth::LoginOffer;
+use crate::auth::oidc::{Endpoint, Site};
+use crate::auth::session::{Found, Session};
+use crate::proxy::answer;
+use crate::proxy::body::Body;
+use crate::proxy::context::RequestContext;
+use http::Response;
+use http::request::Parts;
+use std::sync::Arc;
+
+/// Longest name of an account on a page, in characters.
+const NAME_CHARS_MAX: usize = 100;
+/// Claims that a person knows an account by, the best first.
+const NAMES: [&str; 4] = ["email", "preferred_username", "name", "sub"];
+
+/// The page, if a browser asked and has a session by this policy. Another account may be the
+/// answer, so there is a way to one: without it a person with two accounts is stuck.
+pub(in crate::proxy) async fn denied(
+    context: &RequestContext,
+    parts: &Parts,
+    upgrades: bool,
+    policy: &str,
+) -> Option<Box<Response<Body>>> {
+    // To a host proxy the answer is told in its own dialect.
+    let logins = context
+        .live
+        .logins
+        .clone()
+        .filter(|_| context.decision.is_none())?;
+    let policy = logins.policy(policy)?;
+    let site = Site::new(context.scheme, &context.host, context.server_port).ok()?;
+    let back = match Asker::of(parts, upgrades) {
+        Asker::Navigation => here(context, &logins, &site),
+        Asker::Form => came_from(parts, &logins, &site),
+        Asker::Program => return None,
+    };
+    let found = logins.sessions.find(
+        &parts.headers,
+        &policy.name,
+        site.is_secure(),
+        context.watch.now(),
+    );
+    let Found::Live { session, .. } = found.await else {
+        return None;
+    };
+    let whom = format!("You are signed in as {}.", name(&session));
+    let offer = LoginOffer::of(Arc::clone(&policy.name));
+    let start = start_url(&logins, &site, &[offer], &back);
+    let actions = [
+        Action::link(
+            "Use another account",
+            format!("{start}&prompt=select_account"),
+        ),
+        Action::link("Log out", logins.paths.of(Endpoint::Logout)),
+    ];
+    let page = page::failed_at(context, &answer::FORBIDDEN, &[&whom], &actions);
+    Some(Box::new(page))
+}
+
+/// What a person knows the account by.
+fn name(session: &Session) -> String {
+    let told = NAMES
+        .iter()
+        .filter_map(|claim| session.claims.get(*claim)?.as_str());
+    let told = told.map(str::trim).find(|text| !text.is_empty());
+    let told = told.unwrap_or(&session.subject);
+    let shown = told.chars().filter(|one| !one.is_control());
+    shown.take(NAME_CHARS_MAX).collect()
+}
