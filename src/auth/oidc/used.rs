@@ -1,23 +1,11 @@
-//! What may be used once and has been: handles of logins, `jti` of logout tokens. In this process,
-//! and where replicas share a Redis, logins in all of them.
+//! What may be used once and has been: handles of logins, `jti` of logout tokens. In this process.
 
-use crate::shared::{Line, Write};
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-use tracing::warn;
 
 /// Most of them that are remembered; then the oldest is forgotten, and counted.
 const ENTRIES_MAX: usize = 100_000;
-
-/// The kind of their keys in Redis.
-const KIND: &str = "used";
-
-/// How far the clocks of replicas may be apart, in seconds.
-const SKEW: u64 = 60;
 
 /// What has been used.
 #[derive(Debug, Default)]
@@ -52,34 +40,6 @@ impl Used {
         true
     }
 
-    /// The same among all replicas, where they share a Redis. While that cannot be asked it holds
-    /// in this process, as without one; a provider takes its code once in any case.
-    pub(super) async fn take_of_all(
-        &self,
-        what: &str,
-        until: u64,
-        now: u64,
-        redis: Option<&Line>,
-    ) -> bool {
-        if !self.take(what, until, now) {
-            return false;
-        }
-        let (Some(line), Some(digest)) = (redis, key(what)) else {
-            return true;
-        };
-        // Whoever reads Redis learns no handle.
-        let key = line.key(KIND, &URL_SAFE_NO_PAD.encode(digest));
-        let ttl = Duration::from_secs(until.saturating_sub(now).saturating_add(SKEW));
-        let put = line.put(&key, b"1", ttl, Write::IfNew).await;
-        put.unwrap_or_else(|fault| {
-            warn!(
-                reason = fault.name(),
-                "other replicas do not know that a login was used"
-            );
-            true
-        })
-    }
-
     /// Whether it was used before.
     pub(super) fn holds(&self, what: &str) -> bool {
         let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,9 +63,6 @@ fn key(what: &str) -> Option<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock;
-    use crate::shared::fake::FakeRedis;
-    use std::sync::Arc;
 
     #[test]
     fn nothing_is_used_twice_while_it_means_something() {
@@ -129,28 +86,5 @@ mod tests {
         assert_eq!(used.forgotten(), 1);
         assert!(used.take("0", 100, 1), "the oldest");
         assert!(!used.take(&ENTRIES_MAX.to_string(), 100, 1));
-    }
-
-    #[tokio::test]
-    async fn what_one_replica_has_used_no_other_one_uses() {
-        let redis = FakeRedis::start("").await;
-        let line = Line::start(&redis.settings(), Arc::default()).unwrap();
-        let began = clock::instant();
-        while !line.is_up() {
-            assert!(began.elapsed() < Duration::from_secs(20), "no connection");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let (one, other) = (Used::default(), Used::default());
-
-        assert!(one.take_of_all("handle", 100, 50, Some(&line)).await);
-        assert!(!other.take_of_all("handle", 100, 50, Some(&line)).await);
-        assert!(other.take_of_all("another", 100, 50, Some(&line)).await);
-        let said = format!("{:?}", redis.scripted.commands.lock());
-        assert!(!said.contains("handle"), "{said}");
-
-        drop(redis);
-        let alone = Used::default();
-        assert!(alone.take_of_all("later", 100, 50, Some(&line)).await);
-        assert!(!alone.take_of_all("later", 100, 50, Some(&line)).await);
     }
 }
