@@ -12,7 +12,7 @@ use super::{Console, say};
 use crate::app::{Door, Hangups, Inherited, Running, StartError};
 use crate::clock;
 use crate::config::{
-    self, Environment, Loaded, Overrides, Plan, ReadFiles, Refused, Report, TerminalExport,
+    self, Code, Environment, Loaded, Overrides, Plan, ReadFiles, Refused, Report, TerminalExport,
 };
 use crate::telemetry::log;
 use crate::trace::resource::ResourceValue;
@@ -116,7 +116,9 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let environment = Environment::of_process();
         let loaded = config::compile_text("demo.yaml", &text, &environment, &Overrides::default())
             .map_err(|refused| refuse(&refused, console))?;
-        tell(&loaded.warnings, form, console);
+        // Its logins are one process's, and end with it.
+        let warnings = loaded.warnings.clone().without(Code::LoginAlone);
+        tell(&warnings, form, console);
         let prints = !args.output.quiet;
         let export = destinations(&loaded.plan, prints);
         // The printer starts before there is an address, and shows nothing before there is one.

@@ -227,24 +227,6 @@ impl Scripted {
                 }
                 number(i64::from(held))
             }
-            ["ZADD", key, score, member] => {
-                let set = kept.sets.entry(key.to_owned()).or_default();
-                set.insert(member.to_owned(), score.parse().unwrap());
-                number(1)
-            }
-            ["ZREM", key, member] => {
-                let set = kept.sets.entry(key.to_owned()).or_default();
-                number(i64::from(set.remove(member).is_some()))
-            }
-            ["ZRANGE", key, "0", "-1"] => {
-                list(kept.sets.get(key).into_iter().flat_map(BTreeMap::keys))
-            }
-            ["ZREMRANGEBYSCORE", key, "-inf", until] => {
-                let until: f64 = until.parse().unwrap();
-                let set = kept.sets.entry(key.to_owned()).or_default();
-                set.retain(|_, score| *score > until);
-                number(0)
-            }
             ["XADD", _, "MAXLEN", "~", _, "*", ref fields @ ..] => {
                 let id = kept.stream.last().map_or(1, |(id, _)| id + 1);
                 let fields = fields.iter().map(|field| (*field).to_owned()).collect();
@@ -263,13 +245,40 @@ impl Scripted {
                 }
                 reply
             }
-            _ => return None,
+            _ => return kept.sorted(words),
         })
     }
 
     fn now(&self) -> u64 {
         let now = crate::clock::wall().as_unix_nanos() / 1_000_000;
         now + self.ahead.load(Ordering::Relaxed)
+    }
+}
+
+impl Kept {
+    /// What is asked of sorted sets.
+    fn sorted(&mut self, words: &[&str]) -> Option<Vec<u8>> {
+        Some(match *words {
+            ["ZADD", key, score, member] => {
+                let set = self.sets.entry(key.to_owned()).or_default();
+                set.insert(member.to_owned(), score.parse().unwrap());
+                number(1)
+            }
+            ["ZREM", key, member] => {
+                let set = self.sets.entry(key.to_owned()).or_default();
+                number(i64::from(set.remove(member).is_some()))
+            }
+            ["ZRANGE", key, "0", "-1"] => {
+                list(self.sets.get(key).into_iter().flat_map(BTreeMap::keys))
+            }
+            ["ZREMRANGEBYSCORE", key, "-inf", until] => {
+                let until: f64 = until.parse().unwrap();
+                let set = self.sets.entry(key.to_owned()).or_default();
+                set.retain(|_, score| *score > until);
+                number(0)
+            }
+            _ => return None,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::json;
 use super::render::{self, Look};
-use super::{Diagnostic, Mask};
+use super::{Code, Diagnostic, Mask};
 use std::sync::Arc;
 
 /// What a document's check found. Holds the document's text with every secret masked, so that
@@ -46,6 +46,14 @@ impl Report {
     /// How many of them are warnings.
     pub fn warnings(&self) -> usize {
         self.diagnostics.len().saturating_sub(self.errors())
+    }
+
+    /// The same without what is told of by this code.
+    #[must_use]
+    pub fn without(mut self, code: Code) -> Self {
+        self.diagnostics
+            .retain(|diagnostic| diagnostic.code != code);
+        self
     }
 
     /// The problems as a person reads them, each line ended; empty if there are none. The summary

@@ -47,7 +47,7 @@ fn alone(config: &raw::Config, login: &raw::Login, place: &Span, compiler: &mut 
         let message = "sessions end with the process";
         let diagnostic = Diagnostic::at(Code::LoginAlone, place, message)
             .label("no `login.keys`: a key is made at the start");
-        let help = "`openssl rand -base64 32` makes one; `login: {keys: [{env: NAME}]}` names it";
+        let help = "`login: {keys: [{env: NAME}]}`; `openssl rand -base64 32` makes one";
         compiler.tell(diagnostic.help(help));
     }
     if config.redis.is_none() {
