@@ -53,6 +53,8 @@ const fn is_own(folded: &[u8]) -> bool {
             | b"secret"
             | b"session"
             | b"sessionid"
+            | b"sessionstate"
+            | b"sid"
             | b"signature"
             | b"state"
             | b"token"

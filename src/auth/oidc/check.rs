@@ -1,8 +1,9 @@
 //! A request by its session: who it is, tokens that are due, and what the origin gets of them.
 
-use super::complete::{LoginError, seconds};
-use super::{Oidc, person};
+use super::complete::{LoginError, add_userinfo, forget_moment, seconds};
+use super::{Oidc, Site, person};
 use crate::auth::audit::{AuditEvent, AuditKind, AuditResult};
+use crate::auth::jose::Claims;
 use crate::auth::provider::{ProviderError, Tokens};
 use crate::auth::session::{Found, RefreshFailure, RefreshRules, Session, Sessions};
 use crate::auth::{
@@ -35,6 +36,11 @@ impl Oidc {
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
         let secure = asked.scheme == "https";
+        if Site::check(asked.scheme, asked.host).is_err() {
+            // Cookies without `__Host-` are those of loopback hosts: elsewhere anybody on the way
+            // may have put one there, or read it.
+            return self.offer();
+        }
         let now = clock::wall();
         let found = sessions.find(asked.headers, &self.name, secure, now).await;
         let (session, mut cookies) = match found {
@@ -155,8 +161,8 @@ impl Oidc {
         self.audit.tell(&event, Some(span.recorder_mut()));
     }
 
-    /// New tokens. An ID token among them has to be of the same subject (OpenID Connect Core 1.0,
-    /// section 12.2).
+    /// New tokens, and what is known anew of their subject. An ID token among them has to be of the
+    /// same one (OpenID Connect Core 1.0, section 12.2).
     async fn ask(
         &self,
         token: &Secret,
@@ -165,7 +171,7 @@ impl Oidc {
         span: &mut DecisionSpan<'_, '_>,
     ) -> Result<Tokens, ProviderError> {
         let client = &self.settings.client;
-        let tokens = self
+        let mut tokens = self
             .provider
             .refresh(client, token, Some(&mut *span))
             .await?;
@@ -181,7 +187,20 @@ impl Oidc {
             if claims.get("sub").and_then(serde_json::Value::as_str) != Some(subject) {
                 return Err(ProviderError::BadAnswer("another subject".into()));
             }
+            tokens.claims = claims;
         }
+        if self.settings.userinfo {
+            // The old refresh token may be used up: tokens are not thrown away for want of this.
+            let told = self.provider.userinfo(&tokens.access, Some(span)).await;
+            tokens.claims.insert("sub".to_owned(), subject.into());
+            match told.map(|told| add_userinfo(&mut tokens.claims, told)) {
+                Ok(Ok(())) => {}
+                Ok(Err(other)) => return Err(ProviderError::BadAnswer(other.to_string().into())),
+                // Half of what is known would be told as if it were all.
+                Err(_) => tokens.claims = Claims::new(),
+            }
+        }
+        forget_moment(&mut tokens.claims);
         Ok(tokens)
     }
 

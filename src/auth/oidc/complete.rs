@@ -14,6 +14,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Claims that were for the moment of the login, or are kept elsewhere.
 const OF_THE_MOMENT: [&str; 11] = [
@@ -179,9 +180,7 @@ impl Oidc {
         if person::subject(&self.settings, &claims).is_none() {
             return Err(LoginError::Claim("subject"));
         }
-        for name in OF_THE_MOMENT {
-            claims.remove(name);
-        }
+        forget_moment(&mut claims);
         let seconds = seconds(now);
         Ok(Session {
             id: Arc::from(session_id().ok_or(LoginError::Random)?),
@@ -241,6 +240,14 @@ fn check_hash(claims: &Claims, algorithm: Algorithm, access: &str) -> Result<(),
     }
 }
 
+/// How old the login at the provider may be. A link may ask for a newer one than the file does,
+/// never for an older one.
+pub(super) fn age_max(settings: &OidcSettings, flow: &Flow) -> Option<Duration> {
+    let asked = flow.offers.first().and_then(|offer| offer.age_max);
+    let both = [asked, settings.login_age_max];
+    both.into_iter().flatten().min()
+}
+
 /// `auth_time` is within what was asked for.
 fn check_age(
     settings: &OidcSettings,
@@ -248,11 +255,9 @@ fn check_age(
     claims: &Claims,
     now: Timestamp,
 ) -> Result<(), LoginError> {
-    let offer = flow.offers.first();
-    let asked = offer
-        .and_then(|offer| offer.age_max)
-        .or(settings.login_age_max);
-    let Some(age_max) = asked else { return Ok(()) };
+    let Some(age_max) = age_max(settings, flow) else {
+        return Ok(());
+    };
     let at = claims.get("auth_time").and_then(Value::as_f64);
     let at = at.ok_or(LoginError::Claim("auth_time"))?;
     let oldest = seconds(now)
@@ -281,8 +286,15 @@ fn check_class(flow: &Flow, claims: &Claims) -> Result<(), LoginError> {
     }
 }
 
+/// Leaves out what is of no use once a login is complete.
+pub(super) fn forget_moment(claims: &mut Claims) {
+    for name in OF_THE_MOMENT {
+        claims.remove(name);
+    }
+}
+
 /// What userinfo adds. Whoever it is of has to be the token's subject (section 5.3.2).
-fn add_userinfo(claims: &mut Claims, told: Claims) -> Result<(), LoginError> {
+pub(super) fn add_userinfo(claims: &mut Claims, told: Claims) -> Result<(), LoginError> {
     if told.get("sub").and_then(Value::as_str) != claims.get("sub").and_then(Value::as_str) {
         return Err(LoginError::Userinfo);
     }

@@ -31,6 +31,8 @@ pub struct LoggedOut {
     pub subject: Option<String>,
     /// `sid`
     pub sid: Option<String>,
+    /// `jti`
+    pub jti: String,
 }
 
 /// Why a logout token is refused.
@@ -72,24 +74,29 @@ impl Logins {
         policies.cloned().collect()
     }
 
-    /// Whether a token comes for the first time.
-    ///
-    /// # Errors
-    /// [`LogoutTokenError::Replayed`]
-    pub fn take_logout(&self, jti: &str, now: Timestamp) -> Result<(), LogoutTokenError> {
+    /// Whether a token was taken before. One that could not be followed was not: its provider is
+    /// told to send it again.
+    pub fn knows_logout(&self, left: &LoggedOut) -> bool {
+        self.used.holds(&left.used_as())
+    }
+
+    /// From now on this token is one that was taken before.
+    pub fn done_logout(&self, left: &LoggedOut, now: Timestamp) {
         let now = seconds(now);
-        let first = self.used.take(&format!("jti {jti}"), now + REMEMBERED, now);
-        if first {
-            Ok(())
-        } else {
-            Err(LogoutTokenError::Replayed)
-        }
+        self.used
+            .take(&left.used_as(), now.saturating_add(REMEMBERED), now);
+    }
+}
+
+impl LoggedOut {
+    /// By what it is remembered. With its issuer, so that no provider uses up another one's.
+    fn used_as(&self) -> String {
+        format!("jti {} {} {}", self.issuer.len(), self.issuer, self.jti)
     }
 }
 
 impl Oidc {
-    /// Verifies a logout token of this policy's provider: who has logged out, and the token's
-    /// `jti`.
+    /// Verifies a logout token of this policy's provider: who has logged out.
     ///
     /// # Errors
     /// [`LogoutTokenError`]
@@ -98,7 +105,7 @@ impl Oidc {
         token: &str,
         now: Timestamp,
         span: &mut DecisionSpan<'_, '_>,
-    ) -> Result<(LoggedOut, String), LogoutTokenError> {
+    ) -> Result<LoggedOut, LogoutTokenError> {
         let header = TokenHeader::read(token)?;
         if header
             .typ
@@ -119,13 +126,13 @@ impl Oidc {
         };
         let claims = jose::verify(token, &keys, &expected, now)?;
         let (subject, sid, jti) = read(&claims)?;
-        let told = LoggedOut {
+        Ok(LoggedOut {
             policy: Arc::clone(&self.name),
             issuer: Arc::clone(&self.provider.settings().issuer),
             subject,
             sid,
-        };
-        Ok((told, jti))
+            jti,
+        })
     }
 }
 
@@ -183,6 +190,21 @@ mod tests {
         let told = read_value(&good()).unwrap();
 
         assert_eq!(told, (Some("ada".into()), Some("s".into()), "a".into()));
+    }
+
+    #[test]
+    fn no_provider_uses_up_the_logout_tokens_of_another_one() {
+        let of = |issuer: &str, jti: &str| LoggedOut {
+            policy: "web".into(),
+            issuer: issuer.into(),
+            subject: None,
+            sid: None,
+            jti: jti.into(),
+        };
+        let names =
+            [of("a", "1"), of("b", "1"), of("a", "1 1"), of("a 1", "1")].map(|left| left.used_as());
+        let different: std::collections::HashSet<_> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{names:?}");
     }
 
     #[test]

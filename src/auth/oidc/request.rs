@@ -1,6 +1,7 @@
 //! The request for authorization (OpenID Connect Core 1.0 section 3.1.2.1; PKCE, RFC 7636; pushed,
 //! RFC 9126).
 
+use super::complete::age_max;
 use super::flow::Flow;
 use super::{Logins, Oidc, random};
 use crate::auth::DecisionSpan;
@@ -85,8 +86,7 @@ impl Oidc {
         if !acr_values.is_empty() {
             parameters.push(("acr_values".into(), acr_values.join(" ").into()));
         }
-        let age_max = offer.and_then(|offer| offer.age_max);
-        if let Some(age) = age_max.or(settings.login_age_max) {
+        if let Some(age) = age_max(settings, flow) {
             parameters.push(("max_age".into(), age.as_secs().to_string().into()));
         }
         if let Some(prompt) = flow.prompt.as_deref().or(settings.prompt.as_deref()) {

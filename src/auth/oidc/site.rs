@@ -23,16 +23,26 @@ impl Site {
     /// # Errors
     /// [`Insecure`]
     pub fn new(scheme: &str, host: &str, port: Option<u16>) -> Result<Self, Insecure> {
+        Self::check(scheme, host)?;
         let secure = scheme == "https";
-        if !secure && !is_loopback(host) {
-            return Err(Insecure);
-        }
         let usual = if secure { 443 } else { 80 };
         Ok(Self {
             secure,
             host: host.into(),
             port: port.filter(|port| *port != usual),
         })
+    }
+
+    /// Whether there may be logins, and sessions, over this scheme with this host.
+    ///
+    /// # Errors
+    /// [`Insecure`]
+    pub fn check(scheme: &str, host: &str) -> Result<(), Insecure> {
+        if scheme == "https" || is_loopback(host) {
+            Ok(())
+        } else {
+            Err(Insecure)
+        }
     }
 
     /// Of a request that no browser makes.

@@ -4,6 +4,7 @@ use super::line::Question;
 use super::settings::{ClientAuth, OidcClient};
 use super::{Provider, proof, reply};
 use crate::auth::DecisionSpan;
+use crate::auth::jose::Claims;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderCall;
 use http::HeaderMap;
@@ -37,8 +38,8 @@ impl ProviderError {
     }
 }
 
-/// What the token endpoint gave.
-#[derive(Clone, Debug)]
+/// What the token endpoint gave. Its `Debug` text says nothing of whose it is.
+#[derive(Clone)]
 pub struct Tokens {
     /// `access_token`
     pub access: Secret,
@@ -50,6 +51,14 @@ pub struct Tokens {
     pub expires_in: Option<Duration>,
     /// `scope`, if it differs from what was asked for.
     pub scope: Option<Box<str>>,
+    /// What is known anew of whoever they are of, by whoever has verified it. An answer has none.
+    pub claims: Claims,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Tokens(...)")
+    }
 }
 
 impl Provider {

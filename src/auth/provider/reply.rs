@@ -63,6 +63,7 @@ pub(super) fn tokens(reply: &Reply) -> Result<Tokens, ProviderError> {
         refresh: token(&members, "refresh_token")?,
         expires_in: life(&members)?,
         scope: text(&members, "scope")?.map(Box::from),
+        claims: Map::new(),
     })
 }
 

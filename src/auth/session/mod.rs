@@ -386,19 +386,40 @@ impl Sessions {
         subject: Option<&str>,
         sid: Option<&str>,
     ) -> Result<(), SessionError> {
-        let marks = Mark::of_word(issuer, subject, sid);
+        self.revoke_marks(&Mark::of_word(issuer, subject, sid))
+            .await
+    }
+
+    /// The same for the session of a `sid`, at a word that nobody has signed. So that whoever makes
+    /// such words up does not crowd out what providers have signed, or end the sessions of others,
+    /// they are taken only while there is plenty of room.
+    ///
+    /// # Errors
+    /// [`SessionError::Unavailable`]: not everybody could be told, or there is no room.
+    pub async fn revoke_unsigned(&self, issuer: &str, sid: &str) -> Result<(), SessionError> {
+        let now = Self::seconds(clock::wall());
+        if let Store::Cookie { revoked, .. } = &self.store
+            && !revoked.has_plenty_of_room(now)
+        {
+            return Err(SessionError::Unavailable);
+        }
+        self.revoke_marks(&Mark::of_word(issuer, None, Some(sid)))
+            .await
+    }
+
+    async fn revoke_marks(&self, marks: &[Mark]) -> Result<(), SessionError> {
         let told = match &self.store {
             Store::Cookie { revoked, .. } => {
                 let at = Self::seconds(clock::wall());
-                for mark in &marks {
+                for mark in marks {
                     revoked.revoke(*mark, at);
                 }
                 match &self.redis {
-                    Some(line) => revoked.tell(line, &marks, at).await,
+                    Some(line) => revoked.tell(line, marks, at).await,
                     None => true,
                 }
             }
-            Store::Redis(Some(kept)) => kept.revoke(&marks).await.is_ok(),
+            Store::Redis(Some(kept)) => kept.revoke(marks).await.is_ok(),
             Store::Redis(None) => false,
         };
         if told {

@@ -185,9 +185,11 @@ where
     let Some(token) = &session.tokens.refresh else {
         return Err(ProviderError::NoEndpoint("refresh token"));
     };
-    let given = ask(token).await?;
+    let mut given = ask(token).await?;
     let now = Sessions::seconds(clock::wall());
     let mut renewed = Session::clone(session);
+    // Somebody may have lost a group. What is not told anew stays as it was.
+    renewed.claims.extend(std::mem::take(&mut given.claims));
     renewed.tokens = session.tokens.renewed(given, now);
     renewed.seen = now;
     Ok(Arc::new(renewed))

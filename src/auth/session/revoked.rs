@@ -111,6 +111,24 @@ struct List {
     floor: u64,
 }
 
+impl List {
+    /// Forgets the oldest marks for as long as they are over.
+    fn forget(&mut self, is_over: impl Fn(u64) -> bool) {
+        while self.order.front().is_some_and(|(_, since)| is_over(*since)) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Since when the one counted that is forgotten.
+    fn forget_oldest(&mut self) -> Option<u64> {
+        let (oldest, since) = self.order.pop_front()?;
+        if self.marks.get(&oldest) == Some(&since) {
+            self.marks.remove(&oldest);
+        }
+        Some(since)
+    }
+}
+
 impl Default for Revoked {
     fn default() -> Self {
         Self {
@@ -132,22 +150,22 @@ impl Revoked {
         self.absolute.load(Ordering::Relaxed)
     }
 
+    /// Whether at most half of the marks that are remembered are taken.
+    pub(super) fn has_plenty_of_room(&self, now: u64) -> bool {
+        let mut list = self.list();
+        list.forget(|since| since.saturating_add(self.absolute()) < now);
+        list.order.len() < MARKS_MAX / 2
+    }
+
     /// Sessions of this mark that began until `at`, in Unix seconds, are over.
     pub(super) fn revoke(&self, mark: Mark, at: u64) {
         let mut list = self.list();
-        while let Some((oldest, since)) = list.order.front().copied() {
-            let is_over = since.saturating_add(self.absolute()) < at;
-            if !is_over && list.order.len() < MARKS_MAX {
-                break;
-            }
-            if !is_over {
-                list.floor = list.floor.max(since);
-                warn!("more sessions were revoked than are remembered: older ones end, too");
-            }
-            list.order.pop_front();
-            if list.marks.get(&oldest) == Some(&since) {
-                list.marks.remove(&oldest);
-            }
+        list.forget(|since| since.saturating_add(self.absolute()) < at);
+        while list.order.len() >= MARKS_MAX
+            && let Some(since) = list.forget_oldest()
+        {
+            list.floor = list.floor.max(since);
+            warn!("more sessions were revoked than are remembered: older ones end, too");
         }
         let known = list.marks.get(&mark).copied();
         if known.is_none_or(|known| known < at) {
@@ -312,5 +330,24 @@ mod tests {
         // Marks that no session is old enough for leave without a word.
         revoked.revoke(mark("later"), 4_602);
         assert!(revoked.list().order.len() <= 2);
+    }
+
+    /// Anybody may call the address of a front-channel logout, with any `sid`.
+    #[test]
+    fn words_that_nobody_signed_end_no_session_of_anybody_else() {
+        let session = session();
+        let revoked = Revoked::default();
+        revoked.count_for(Duration::from_secs(3_600));
+        let mut taken = 0;
+        for sid in 0..2 * MARKS_MAX {
+            if revoked.has_plenty_of_room(2_000) {
+                revoked.revoke(Mark::new("i", Of::Sid(&sid.to_string())), 2_000);
+                taken += 1;
+            }
+        }
+        assert_eq!(taken, MARKS_MAX / 2);
+        assert!(!revoked.is_dead(&session));
+
+        assert!(revoked.has_plenty_of_room(5_601), "they are over then");
     }
 }

@@ -60,8 +60,10 @@ async fn verified(
             break;
         }
     }
-    let (left, jti) = outcome?;
-    asking.logins.take_logout(&jti, now)?;
+    let left = outcome?;
+    if asking.logins.knows_logout(&left) {
+        return Err(LogoutTokenError::Replayed);
+    }
     Ok(left)
 }
 
@@ -71,10 +73,13 @@ async fn end(
     left: &LoggedOut,
 ) -> Response<Body> {
     let sessions = &asking.logins.sessions;
-    // With a `sid` it is that one session, whoever else is the same person elsewhere.
-    let subject = left.subject.as_deref().filter(|_| left.sid.is_none());
-    let ended = sessions.revoke(&left.issuer, subject, left.sid.as_deref());
-    let ended = ended.await;
+    // With a `sid` it is that one session, whoever else is the same person elsewhere, and those of
+    // which nobody can tell whether they are it.
+    let (subject, sid) = (left.subject.as_deref(), left.sid.as_deref());
+    let ended = sessions.revoke(&left.issuer, subject, sid).await;
+    if ended.is_ok() {
+        asking.logins.done_logout(left, context.watch.now());
+    }
     if let Some(policy) = asking.logins.policy(&left.policy) {
         let whose = Whose::Subject(left.subject.as_deref());
         let result = result_of(ended.is_ok());
@@ -145,7 +150,7 @@ pub(super) async fn front(
         return told(StatusCode::BAD_REQUEST, "iss_sid");
     };
     let issuer = &policy.provider.settings().issuer;
-    let ended = asking.logins.sessions.revoke(issuer, None, Some(sid)).await;
+    let ended = asking.logins.sessions.revoke_unsigned(issuer, sid).await;
     let (kind, whose) = (LogoutKind::FrontChannel, Whose::Subject(None));
     audit::logout(
         context,

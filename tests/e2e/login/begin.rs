@@ -320,3 +320,40 @@ async fn while_the_provider_is_away_a_page_says_so_and_offers_to_try_again() {
     assert!(page.reply.header("retry-after").is_some());
     assert!(cookies_of(&world.browser, "flow-").is_empty());
 }
+
+/// A link of somebody else's making asks for less than the file does.
+#[tokio::test]
+async fn a_link_asks_for_a_newer_login_than_the_file_and_never_for_an_older_one() {
+    let mut world = world(", login_age_max: 1h").await;
+    for (asked, expected) in [("99999999", "3600"), ("60", "60"), ("-1", "3600")] {
+        let start = format!("{SITE}/oauth2/start?policy=staff&max_age={asked}");
+        let page = world.browser.step(&start).await;
+
+        let to = Url::parse(page.reply.header("location").unwrap()).unwrap();
+        assert_eq!(parameter(&to, "max_age").as_deref(), Some(expected));
+    }
+}
+
+/// Names without `__Host-` are those of loopback hosts: over http anybody on the way may put a
+/// cookie there, and a session of his own in it.
+#[tokio::test]
+async fn a_session_moved_to_the_names_of_http_counts_on_no_host_but_this_machine() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    let cookies = world.browser.cookies(SITE);
+    let all: Vec<String> = cookies
+        .iter()
+        .map(|(name, value)| format!("{}={value}", name.trim_start_matches("__Host-")))
+        .collect();
+    let cookies = all.join("; ");
+    let before = world.origin.received().len();
+
+    let fields = [("host", "app.example.com"), ("cookie", &*cookies), HTML];
+    let over_http = get(world.proxy.address, "/a", &fields).await;
+    let fields = [&fields[..], &[("x-forwarded-proto", "https")]].concat();
+    let over_https = get(world.proxy.address, "/a", &fields).await;
+
+    assert_eq!(over_http.status, 403, "{}", over_http.text());
+    assert_ne!(over_https.status, 200, "another name");
+    assert_eq!(world.origin.received().len(), before);
+}

@@ -1,10 +1,12 @@
 //! Sessions end: here, at the provider, and at its word.
 
 use super::{SITE, World, world};
+use crate::support::browser::parameter;
 use crate::support::client::{Reply, request, send, with_body};
 use edgespan::idp::Endpoint;
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
+use url::Url;
 
 const LOGOUT: &str = "https://app.example.com/oauth2/logout";
 
@@ -176,4 +178,56 @@ async fn garbage_in_place_of_a_logout_token_is_refused() {
         let reply = send(world.proxy.address, with_body(asked, body.to_owned())).await;
         assert_eq!(reply.status, expected, "{:.40}", body);
     }
+}
+
+#[tokio::test]
+async fn the_end_of_one_session_at_the_provider_is_not_the_end_of_the_others_of_that_person() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    let mut claims = logout_claims(&world);
+    claims["sid"] = json!("of another browser");
+
+    let reply = tell(&world, "logout+jwt", &claims).await;
+
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert!(is_in(&mut world).await);
+}
+
+/// Whoever may leave an ID token lying about has not said that somebody left.
+#[tokio::test]
+async fn an_id_token_is_no_logout_token() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    let page = world.browser.step(LOGOUT).await;
+    let to = Url::parse(page.reply.header("location").unwrap()).unwrap();
+    let token = parameter(&to, "id_token_hint").unwrap();
+    // The provider still knows who it is.
+    world.browser.open(&format!("{SITE}/a")).await;
+
+    let fields = [("content-type", "application/x-www-form-urlencoded")];
+    let asked = request("POST", "/oauth2/backchannel", &fields);
+    let body = with_body(asked, format!("logout_token={token}"));
+    let reply = send(world.proxy.address, body).await;
+
+    assert_eq!(reply.status, 400, "{}", reply.text());
+    assert!(is_in(&mut world).await);
+}
+
+#[tokio::test]
+async fn nobody_is_logged_out_by_the_browser_at_the_word_of_a_stranger() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    let issuer = world.provider.issuer().to_owned();
+    let large = "s".repeat(513);
+    for (iss, sid, expected) in [
+        ("https://other.example", "s", 400),
+        (&*issuer, "", 400),
+        (&*issuer, &*large, 400),
+        (&*issuer, "s", 200),
+    ] {
+        let address = format!("{SITE}/oauth2/frontchannel?iss={iss}&sid={sid}");
+        let page = world.browser.step(&address).await;
+        assert_eq!(page.status(), expected, "{iss} {sid}");
+    }
+    assert!(is_in(&mut world).await);
 }

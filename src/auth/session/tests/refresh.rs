@@ -11,6 +11,7 @@ pub(super) fn tokens(refresh: &str) -> Tokens {
         refresh: Some(Secret::new(refresh)),
         expires_in: Some(Duration::from_secs(300)),
         scope: None,
+        claims: serde_json::Map::new(),
     }
 }
 
@@ -156,4 +157,34 @@ async fn a_session_that_ended_while_its_tokens_were_renewed_stays_ended() {
 
     assert_eq!(renewed.unwrap_err(), ProviderError::Refused("other"));
     assert!(!live(&sessions, &headers, later(0)).await);
+}
+
+/// Somebody who lost a group at the provider keeps it here until the tokens are due, and no longer.
+#[tokio::test]
+async fn what_a_refresh_tells_of_somebody_takes_the_place_of_what_was_known() {
+    let redis = FakeRedis::start("").await;
+    for sessions in [in_cookies(), in_redis(&redis).await] {
+        let headers = login(&sessions, fresh()).await;
+        let ask = async |_: &Secret| {
+            let claims = json!({"sub": "u-1", "groups": []});
+            Ok(Tokens {
+                claims: claims.as_object().unwrap().clone(),
+                ..tokens("refresh-2")
+            })
+        };
+
+        let session = Arc::new(fresh());
+        let renewed = sessions.refresh(&session, &headers, true, ask).await;
+
+        let (renewed, cookies) = renewed.unwrap();
+        assert_eq!(renewed.claims["groups"], json!([]));
+        assert_eq!(renewed.claims["email"], "ada@example.com", "was not told");
+        let found = sessions
+            .find(&browser(&cookies), "web", true, later(0))
+            .await;
+        let Found::Live { session, .. } = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(session.claims, renewed.claims);
+    }
 }
