@@ -38,6 +38,13 @@ impl Report {
         &self.diagnostics
     }
 
+    /// The same without what has this id, where whoever wrote the document means it so.
+    #[must_use]
+    pub fn without(mut self, id: &str) -> Self {
+        self.diagnostics.retain(|one| one.code.id() != id);
+        self
+    }
+
     /// How many of them refuse the document.
     pub fn errors(&self) -> usize {
         self.diagnostics.iter().filter(|one| one.is_error()).count()
