@@ -2,7 +2,7 @@
 
 use super::*;
 
-const OIDC: &str = "{oidc: {issuer: 'https://id.example', client: {id: app}}}";
+const OIDC: &str = "{oidc: {issuer: 'https://id.example', client_id: app}}";
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
 fn document(policy: &str, login: &str) -> String {

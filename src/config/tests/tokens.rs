@@ -74,7 +74,6 @@ fn what_makes_no_policy_of_tokens_is_refused() {
         assert!(!told(&text(jwt, "")).is_empty(), "{jwt}");
     }
     for more in [
-        "from: [cookie]",
         "from: [{header: Authorization}]",
         "from: [{cookie: 'a b'}]",
         "algorithms: [HS256]",
@@ -85,6 +84,7 @@ fn what_makes_no_policy_of_tokens_is_refused() {
     ] {
         refuse(&format!("{{{ISSUER}, {more}}}"), "", "E0318");
     }
+    refuse(&format!("{{{ISSUER}, from: [cookie]}}"), "", "E0104");
     let twice = format!("{{issuers: [{{{ISSUER}}}, {{{ISSUER}}}]}}");
     assert!(!told(&text(&twice, "")).is_empty());
     let two = "{issuers: [\

@@ -76,7 +76,9 @@ class OidcProvider:
 class Protected:
     """An application behind edgespan, which logs in at oidc-provider."""
 
-    def __init__(self, world, oidc=None, access_ttl=300, login=None, host=None, **client):
+    def __init__(
+        self, world, oidc=None, access_ttl=300, login=None, host=None, further=None, **client
+    ):
         """By TLS, if it has a name."""
         self.world, port = world, free_port()
         self.url = f"https://{host}:{port}" if host else f"http://127.0.0.1:{port}"
@@ -96,6 +98,7 @@ class Protected:
         config["auth"] = {"people": {"oidc": oidc}}
         config["identity"] = {"headers": {"x-user": "subject", "x-groups": "groups"}}
         config["login"] = login or {}
+        config.update(further or {})
         self.config = config
         self.edge = world.edgespan(config, port=port)
 
