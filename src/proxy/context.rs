@@ -4,7 +4,7 @@ use super::attempts::Attempt;
 use super::authorize::Decided;
 use super::body::Body;
 use super::decide::Decision;
-use super::login::{self, Recognised};
+use super::login::{self, CameBack, Recognised};
 use super::outcome::Outcome;
 use super::snapshot::{LiveRoute, Snapshot, TraceRule};
 use super::split::LiveBranch;
@@ -110,6 +110,8 @@ pub(super) struct RequestContext {
     pub(super) login: Option<Box<Recognised>>,
     /// The request before a login that it repeats, if it says so.
     pub(super) repeated: Option<Box<Redeemed>>,
+    /// The login that it goes on with.
+    pub(super) came_back: Option<Box<CameBack>>,
     /// The page for somebody who is logged in and may not.
     pub(super) denied: Option<Box<Response<Body>>>,
     /// Its buckets, where rate limits apply.
@@ -184,6 +186,7 @@ impl RequestContext {
             decision: None,
             login: None,
             repeated: None,
+            came_back: None,
             denied: None,
             charges: None,
             response_bytes: 0,

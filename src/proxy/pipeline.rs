@@ -59,6 +59,11 @@ impl Handle for Pipeline {
             // In a box: only the first request after a login waits here.
             Box::pin(login::carry::take_back(&mut context, &mut incoming)).await;
         }
+        let logins = context.live.logins.as_ref();
+        if logins.is_some_and(|logins| logins.paths.find(incoming.uri().path()).is_some()) {
+            // In a box: only logins wait here.
+            Box::pin(login::look_back(&mut context, &incoming)).await;
+        }
         let gated = if decide::is_call(&context, &incoming) {
             // In a box: only decisions over gRPC wait for a message here.
             Box::pin(decide::call(&mut context, incoming)).await

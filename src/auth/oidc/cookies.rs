@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
 /// Most cookies of one kind that are looked at in a request.
-const LOOKED_AT_MAX: usize = 64;
+const LOOKED_AT_MAX: usize = 180;
 
 /// The whole name of a cookie. `__Host-` binds it to its host and to `https`, `__Secure-` to
 /// `https` alone, where a domain shares it; over `http`, which is for loopback hosts, browsers take

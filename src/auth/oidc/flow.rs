@@ -1,16 +1,11 @@
-//! A login that began: everything about it, sealed, in a cookie of its browser.
+//! A login that began: everything about it, as it lies under a seal.
 //!
 //! `state` is a random handle that names the cookie. The provider sees nothing but the handle, the
 //! browser nothing but the seal, and neither can change what lies under it.
 
-use super::Logins;
-use super::cookies;
 use super::random;
-use super::site::Site;
 use crate::auth::LoginOffer;
-use crate::auth::seal::Purpose;
 use crate::trace::carried::Carried;
-use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +14,8 @@ use std::time::Duration;
 const HANDLE_BYTES: usize = 24;
 /// Characters of a handle that name its cookie.
 const ID_CHARS: usize = 8;
-/// What the cookie's name goes on with.
-const COOKIE: &str = "flow-";
-/// Longest value of the cookie; browsers hold 4 KiB of name, value and attributes.
-const COOKIE_BYTES_MAX: usize = 3_800;
 /// What `state` begins with after a restart.
-const RESTARTED: &str = "r.";
+pub(super) const RESTARTED: &str = "r.";
 /// Most policies that a login may be chosen of.
 pub const OFFERS_MAX: usize = 16;
 
@@ -110,13 +101,13 @@ impl Flow {
     }
 
     /// What names its cookie.
-    fn id(&self) -> &str {
+    pub(super) fn id(&self) -> &str {
         id_of(&self.handle).unwrap_or_default()
     }
 
     /// Leaves out what a login can do without: baggage, then everything of the trace but its ids,
     /// then those. False: there is nothing left to leave out.
-    fn leave_out(&mut self) -> bool {
+    pub(super) fn leave_out(&mut self) -> bool {
         let Some(carried) = self.carried.take() else {
             return false;
         };
@@ -127,7 +118,7 @@ impl Flow {
     }
 
     /// JSON, and behind a zero byte, which JSON has none of, the trace as it is.
-    fn to_bytes(&self) -> Option<Vec<u8>> {
+    pub(super) fn to_bytes(&self) -> Option<Vec<u8>> {
         let mut bytes = self.to_json()?;
         if let Some(carried) = &self.carried {
             bytes.push(0);
@@ -136,7 +127,7 @@ impl Flow {
         Some(bytes)
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut parts = bytes.splitn(2, |byte| *byte == 0);
         let mut flow = Self::from_json(parts.next()?)?;
         if let Some(carried) = parts.next() {
@@ -196,107 +187,12 @@ pub fn is_restarted(state: &str) -> bool {
 }
 
 /// The part of a handle that names its cookie; None if it is no handle.
-fn id_of(handle: &str) -> Option<&str> {
+pub(super) fn id_of(handle: &str) -> Option<&str> {
     let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     if handle.len() != HANDLE_BYTES.div_ceil(3) * 4 || !handle.bytes().all(is_ours) {
         return None;
     }
     handle.get(..ID_CHARS)
-}
-
-impl Logins {
-    /// `Set-Cookie` values of a login that begins; the oldest ones of the browser give way to it.
-    /// What does not fit into a cookie is left out: first of the trace, then of the target's query.
-    pub fn keep(&self, flow: &mut Flow, site: &Site, headers: &HeaderMap) -> Vec<HeaderValue> {
-        let Some(sealed) = self.seal(flow) else {
-            return Vec::new();
-        };
-        let settings = &self.settings.session.cookie;
-        let rest = format!("{COOKIE}{}", flow.id());
-        let ttl = self.settings.flow_ttl;
-        let own = cookies::set(settings, site.is_secure(), &rest, &sealed, ttl);
-        let mut kept: Vec<HeaderValue> = own.into_iter().collect();
-        let mut others = self.begun(site, headers);
-        others.retain(|(id, _)| *id != flow.id());
-        others.sort_by_key(|(_, began)| *began);
-        let too_many = (others.len() + 1).saturating_sub(self.settings.flows_max.max(1));
-        let gone = others.iter().take(too_many);
-        kept.extend(gone.filter_map(|(id, _)| self.forget_id(id, site)));
-        kept
-    }
-
-    fn seal(&self, flow: &mut Flow) -> Option<String> {
-        for _ in 0..6 {
-            let plain = flow.to_bytes()?;
-            let sealed = self.sealer.seal(Purpose::Flow, flow.id(), &plain);
-            if !sealed.is_empty() && sealed.len() <= COOKIE_BYTES_MAX {
-                return Some(sealed);
-            }
-            if !flow.leave_out() {
-                let path = flow.target.split(['?', '#']).next();
-                flow.target = path.unwrap_or_default().to_owned();
-            }
-        }
-        None
-    }
-
-    /// The logins that a browser has begun: what names their cookies, and when. One that does not
-    /// open is as old as can be.
-    fn begun<'h>(&self, site: &Site, headers: &'h HeaderMap) -> Vec<(&'h str, u64)> {
-        let settings = &self.settings.session.cookie;
-        let found = cookies::all(headers, settings, site.is_secure(), COOKIE);
-        let began = found.into_iter().map(|(id, sealed)| {
-            let flow = self.open_sealed(id, sealed);
-            (id, flow.map_or(0, |flow| flow.began))
-        });
-        began.collect()
-    }
-
-    fn open_sealed(&self, id: &str, sealed: &str) -> Option<Flow> {
-        if sealed.len() > COOKIE_BYTES_MAX {
-            return None;
-        }
-        let plain = self.sealer.open(Purpose::Flow, id, sealed.as_bytes())?;
-        Flow::from_bytes(&plain)
-    }
-
-    /// The login that a `state` names, if this browser began it. Whether it is still in time, and
-    /// was not used before, is another question: [`Self::is_in_time`], [`Self::take`].
-    pub fn flow(&self, state: &str, secure: bool, headers: &HeaderMap) -> Option<Flow> {
-        let handle = state.strip_prefix(RESTARTED).unwrap_or(state);
-        let id = id_of(handle)?;
-        let settings = &self.settings.session.cookie;
-        let sealed = cookies::value(headers, settings, secure, &format!("{COOKIE}{id}"))?;
-        let flow = self.open_sealed(id, sealed)?;
-        // Under a seal of ours, so that nobody learns anything by how long this takes.
-        (flow.handle == handle).then_some(flow)
-    }
-
-    /// Whether a login has not taken too long.
-    pub fn is_in_time(&self, flow: &Flow, now: u64) -> bool {
-        now.saturating_sub(flow.began) <= self.settings.flow_ttl.as_secs()
-    }
-
-    /// Whether a login could still come to something: in time, and not used yet.
-    pub fn is_fresh(&self, flow: &Flow, now: u64) -> bool {
-        self.is_in_time(flow, now) && !self.used.holds(&flow.handle)
-    }
-
-    /// Takes a login for its one use. False: somebody has taken it before.
-    pub fn take(&self, flow: &Flow, now: u64) -> bool {
-        let until = flow.began.saturating_add(self.settings.flow_ttl.as_secs());
-        self.used.take(&flow.handle, until, now)
-    }
-
-    /// `Set-Cookie` that takes a login from its browser.
-    pub fn forget(&self, flow: &Flow, site: &Site) -> Option<HeaderValue> {
-        self.forget_id(flow.id(), site)
-    }
-
-    fn forget_id(&self, id: &str, site: &Site) -> Option<HeaderValue> {
-        let settings = &self.settings.session.cookie;
-        cookies::clear(settings, site.is_secure(), &format!("{COOKIE}{id}"))
-    }
 }
 
 #[cfg(test)]

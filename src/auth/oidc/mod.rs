@@ -10,6 +10,7 @@ mod complete;
 pub mod cookies;
 mod facts;
 mod flow;
+mod flows;
 mod logout_token;
 mod paths;
 mod person;

@@ -169,7 +169,7 @@ pub(super) async fn start(
     parameters: &Parameters<'_>,
 ) -> Response<Body> {
     let logins = asking.logins;
-    if let Some(flow) = chosen(context, asking, parameters) {
+    if let Some(flow) = chosen(context, asking, parameters).await {
         return go(context, asking, flow).await;
     }
     let names = parameters.one("policy");
@@ -223,14 +223,15 @@ fn offers(logins: &Logins, names: Option<&str>) -> Vec<LoginOffer> {
 }
 
 /// A login that waits for a choice, with the choice made.
-fn chosen(
+async fn chosen(
     context: &RequestContext,
     asking: &Asking<'_>,
     parameters: &Parameters<'_>,
 ) -> Option<Flow> {
     let handle = parameters.one("flow")?;
     let secure = asking.site.is_secure();
-    let mut flow = asking.logins.flow(handle, secure, asking.headers)?;
+    let logins = asking.logins;
+    let mut flow = logins.flow(handle, secure, asking.headers).await?;
     if !asking.logins.is_in_time(&flow, now(context)) {
         return None;
     }
@@ -292,7 +293,7 @@ async fn begun(
         }
     };
     let had = flow.carried.clone();
-    let cookies = logins.keep(&mut flow, site, asking.headers);
+    let cookies = logins.keep(&mut flow, site, asking.headers).await;
     carry::note_room(context, flow.carried == had);
     match page::redirect(&to, false) {
         Some(response) if !cookies.is_empty() => page::with_cookies(response, cookies),

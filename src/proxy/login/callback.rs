@@ -32,7 +32,7 @@ pub(super) async fn answer(
     let logins = asking.logins;
     let gone = logins.forget(&flow, asking.site);
     let (now, in_time) = (now(context), logins.is_in_time(&flow, now(context)));
-    let response = if in_time && logins.take(&flow, now) {
+    let response = if in_time && logins.take(&flow, now).await {
         once(context, asking, flow, parameters).await
     } else {
         again(context, asking, flow).await

@@ -16,14 +16,14 @@ const OVER: &str = "That sign-in is over: it took too long, was used before, or 
                     browser.";
 
 /// Shows it. The one that was chosen last comes first.
-pub(super) fn answer(
+pub(super) async fn answer(
     context: &RequestContext,
     asking: &Asking<'_>,
     parameters: &Parameters<'_>,
 ) -> Response<Body> {
     let (logins, site) = (asking.logins, asking.site);
     let handle = parameters.one("flow").unwrap_or_default();
-    let flow = logins.flow(handle, site.is_secure(), asking.headers);
+    let flow = logins.flow(handle, site.is_secure(), asking.headers).await;
     let flow = flow.filter(|flow| logins.is_in_time(flow, now(context)));
     let Some(flow) = flow else {
         let again = begin::start_url(logins, site, &[], &site.origin());

@@ -33,7 +33,7 @@ use crate::trace::sampler::Head;
 use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -65,6 +65,37 @@ pub(super) struct Call {
     pub(super) body: Incoming,
 }
 
+/// A login of a browser that came with a request.
+pub(super) struct CameBack {
+    flow: Flow,
+    /// Whether by a cookie of `https`.
+    secure: bool,
+}
+
+/// Before anything else of a request is read, if it may be for a path of ours: the login that it
+/// goes on with, which may lie in Redis. The SERVER span goes on with the trace that is in there.
+pub(super) async fn look_back(context: &mut RequestContext, head: &Request<Incoming>) {
+    let Some(logins) = context.live.logins.clone() else {
+        return;
+    };
+    let handle = match logins.paths.find(head.uri().path()) {
+        Some((Endpoint::Callback, _)) => "state",
+        Some((Endpoint::Start | Endpoint::Choose, _)) => "flow",
+        Some(_) | None => return,
+    };
+    let parameters = Parameters::of(head.uri().query());
+    let Some(handle) = parameters.one(handle) else {
+        return;
+    };
+    // Nobody has read yet by which scheme the client came.
+    for secure in [true, false] {
+        if let Some(flow) = logins.flow(handle, secure, head.headers()).await {
+            context.came_back = Some(Box::new(CameBack { flow, secure }));
+            return;
+        }
+    }
+}
+
 /// Whether a request is for a path of ours. One look where the file has no logins.
 pub(super) fn recognise(context: &RequestContext, parts: &Parts) -> Option<Box<Recognised>> {
     let logins = context.live.logins.as_ref()?;
@@ -77,19 +108,11 @@ pub(super) fn recognise(context: &RequestContext, parts: &Parts) -> Option<Box<R
         is_fresh: false,
         told: false,
     };
-    let handle = match endpoint {
-        Endpoint::Callback => "state",
-        Endpoint::Start | Endpoint::Choose => "flow",
-        Endpoint::Logout | Endpoint::Userinfo | Endpoint::BackChannel | Endpoint::FrontChannel => {
-            return Some(Box::new(recognised));
-        }
-    };
-    // Before the SERVER span opens, which goes on with the trace that lies in there.
-    let parameters = Parameters::of(parts.uri.query());
+    // A `__Host-` cookie counts for `https` alone, and a plain one for `http` alone.
     let secure = context.scheme == "https";
-    recognised.flow = parameters
-        .one(handle)
-        .and_then(|handle| logins.flow(handle, secure, &parts.headers));
+    let came_back = context.came_back.as_deref();
+    let flow = came_back.filter(|came_back| came_back.secure == secure);
+    recognised.flow = flow.map(|came_back| came_back.flow.clone());
     let flow = recognised.flow.as_ref();
     recognised.is_fresh = flow.is_some_and(|flow| logins.is_fresh(flow, now(context)));
     Some(Box::new(recognised))
@@ -130,7 +153,7 @@ pub(super) async fn answer(
     let answered = match endpoint {
         Endpoint::Start => Ok(begin::start(context, &asking, &parameters).await),
         Endpoint::Callback => Ok(callback::answer(context, &asking, flow, &parameters).await),
-        Endpoint::Choose => Ok(choose::answer(context, &asking, &parameters)),
+        Endpoint::Choose => Ok(choose::answer(context, &asking, &parameters).await),
         Endpoint::Userinfo => Ok(userinfo::answer(context, &asking, &parameters).await),
         Endpoint::FrontChannel => Ok(revoked::front(context, &asking, &parameters).await),
         Endpoint::Logout | Endpoint::BackChannel => {

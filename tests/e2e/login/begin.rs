@@ -4,6 +4,7 @@ use super::{SITE, World, cookies_of, world, world_with};
 use crate::support::browser::parameter;
 use crate::support::client::{get, request, send, send_h2};
 use crate::support::provider::CLIENT;
+use crate::support::proxy::Setup;
 use edgespan::idp::{Endpoint, Pushed, Settings};
 use url::Url;
 
@@ -208,11 +209,17 @@ async fn a_login_over_http_is_refused_except_on_this_machine() {
 /// A host that nobody trusts cannot say where a login leads back to.
 #[tokio::test]
 async fn who_leads_back_is_told_by_trusted_peers_alone() {
-    let world = world("").await;
+    let settings = Settings {
+        pushed: Pushed::No,
+        ..Settings::default()
+    };
+    let nobody = |setup: Setup| setup.replace("127.0.0.1/32", "192.0.2.1/32");
+    let world = world_with("", settings, nobody).await;
     let fields = [
-        ("host", "app.example.com"),
+        ("host", "app.localhost"),
         ("x-forwarded-proto", "https"),
-        ("forwarded", "host=evil.example;proto=http"),
+        ("x-forwarded-host", "evil.example"),
+        ("forwarded", "host=evil.example;proto=https"),
         ("x-original-host", "evil.example"),
         HTML,
     ];
@@ -222,7 +229,7 @@ async fn who_leads_back_is_told_by_trusted_peers_alone() {
     let to = Url::parse(reply.header("location").unwrap()).unwrap();
     assert_eq!(
         parameter(&to, "redirect_uri").as_deref(),
-        Some("https://app.example.com/oauth2/callback")
+        Some("http://app.localhost/oauth2/callback")
     );
 }
 

@@ -32,7 +32,6 @@ pub struct Browser {
 /// One request and what came of it.
 #[derive(Clone, Debug)]
 pub struct Hop {
-    pub method: Method,
     pub url: Url,
     /// Cookies that went along: names and values.
     pub cookies: Vec<(String, String)>,
@@ -336,7 +335,6 @@ impl Browser {
             .filter_map(|line| Some((line.clone(), self.take(url, line).err()?)))
             .collect();
         self.hops.push(Hop {
-            method,
             url: url.clone(),
             cookies,
             status: reply.status.as_u16(),

@@ -51,6 +51,12 @@ impl Setup {
         self
     }
 
+    /// Another text in place of one that is there.
+    pub fn replace(mut self, this: &str, by: &str) -> Self {
+        self.text = self.text.replace(this, by);
+        self
+    }
+
     /// Adds lines at the top level.
     pub fn with(mut self, text: &str) -> Self {
         self.text.push('\n');

@@ -163,7 +163,13 @@ def a_hundred_tabs_at_once_each_keep_a_trace_of_their_own(world):
     def go(url):
         """As a tab does it, with the cookies of all tabs."""
         parts = urllib.parse.urlsplit(url)
-        cookie = "; ".join(f"{name}={value}" for name, value in list(jar.items()))
+        # Cookies ignore ports, so that the two have to be told apart here, as by their hosts.
+        is_ours = url.startswith(site.url)
+        cookie = "; ".join(
+            f"{name}={value}"
+            for name, value in list(jar.items())
+            if name.startswith("edgespan") == is_ours
+        )
         path = parts.path + ("?" + parts.query if parts.query else "")
         status, location, lines = ask(parts.port, path, cookie)
         for line in lines:
@@ -194,5 +200,15 @@ def a_hundred_tabs_at_once_each_keep_a_trace_of_their_own(world):
     expect(collections.Counter(status for status, _ in ends), {200: TABS}, "where tabs end")
     wanted = {f"/page?tab={at}" for at in range(TABS)}
     expect({one["path"] for one in site.pages()}, wanted, "what the application got")
+    def of_a_page(span):
+        path = span.attributes.get("url.path")
+        return span.service == "edge" and (span.kind, path) == ("SERVER", "/page")
+
+    traces = collections.defaultdict(set)
+    for span in world.receiver.wait(lambda one: of_a_page(one) and "tab=" in str(
+            one.attributes.get("url.query")), 2 * TABS, 20):  # fmt: skip
+        traces[span.attributes["url.query"]].add(span.trace_id)
+    expect({len(one) for one in traces.values()}, {1}, "traces of a tab's page, before and after")
+    expect(len(set().union(*traces.values())), TABS, "traces of all tabs")
     left = [name for name in jar if "-flow-" in name or "-ticket-" in name]
     expect(left, [], "cookies of logins that ended")
