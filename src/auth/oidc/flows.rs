@@ -262,7 +262,11 @@ mod tests {
             plain_subject: false,
             webhook: None,
         };
-        let audit = Arc::new(Audit::new(audit, sealer, crate::telemetry::metrics::Metrics::new().audit()));
+        let audit = Arc::new(Audit::new(
+            audit,
+            sealer,
+            crate::telemetry::metrics::Metrics::new().audit(),
+        ));
         Logins::new(settings, Arc::new(sessions), Vec::new(), audit, None)
     }
 

@@ -37,7 +37,8 @@ pub(in crate::config) struct Jwt {
     /// `{query: NAME}`.
     #[schemars(extend("default" = ["authorization"]))]
     pub(in crate::config) from: Vec<Spanned<TokenPlace>>,
-    /// `typ` that tokens have to have, such as `at+jwt`. Without it whatever.
+    /// `typ` that tokens have to have, such as `at+jwt`. Without it any but those of another kind of
+    /// token, such as `logout+jwt`.
     pub(in crate::config) types: OneOrMany<Spanned<String>>,
     /// How far clocks may be apart, up to 5 minutes.
     #[schemars(extend("default" = "30s"))]

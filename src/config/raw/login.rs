@@ -125,7 +125,7 @@ pub(in crate::config) struct LoginAudit {
 /// How a subject is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(title = "`hashed` or `plain`")]
+#[schemars(title = "way to tell a subject", extend("x-plural" = "ways"))]
 pub(in crate::config) enum AuditSubject {
     /// A keyed digest.
     Hashed,

@@ -101,7 +101,7 @@ pub(in crate::config) struct Refresh {
 /// What becomes of a session whose tokens cannot be renewed because the provider is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(title = "`keep_until_expiry` or `log_out`")]
+#[schemars(title = "way to go on", extend("x-plural" = "ways"))]
 pub(in crate::config) enum OnRefreshFailure {
     /// It goes on until its access token has expired.
     KeepUntilExpiry,

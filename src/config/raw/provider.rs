@@ -50,7 +50,7 @@ pub(in crate::config) struct ProviderTls {
 /// How edgespan proves to a provider who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-#[schemars(title = "way of a client to prove itself")]
+#[schemars(title = "way of a client to prove itself", extend("x-plural" = "ways"))]
 pub(in crate::config) enum ClientAuth {
     /// The secret in `Authorization`.
     Basic,
@@ -67,15 +67,20 @@ pub(in crate::config) enum ClientAuth {
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Require {
     /// Scopes of its token: all of them.
+    #[schemars(length(min = 1))]
     pub(in crate::config) scopes: Vec<Spanned<String>>,
     /// Groups: one of them.
+    #[schemars(length(min = 1))]
     pub(in crate::config) groups: Vec<Spanned<String>>,
     /// E-mail addresses and `@domain.example`s: one of them. Only an address counts that its
     /// provider calls verified (`email_verified`).
+    #[schemars(length(min = 1))]
     pub(in crate::config) emails: Vec<Spanned<String>>,
     /// How it logged in, by `acr`: one of them. A browser is asked to log in so (step-up).
+    #[schemars(length(min = 1))]
     pub(in crate::config) acr: Vec<Spanned<String>>,
     /// How it logged in, by `amr`: all of them.
+    #[schemars(length(min = 1))]
     pub(in crate::config) amr: Vec<Spanned<String>>,
 }
 

@@ -42,6 +42,26 @@ fn the_examples_of_auth_are_right() {
     assert!(decision.listeners[0].decision.is_some());
 }
 
+/// They run as they stand, for one process: that alone is warned of, and what nginx asks for.
+#[test]
+fn the_examples_of_logins_run_as_they_stand() {
+    for (path, expected) in [
+        ("config/login.yaml", &["W0430", "W0430"][..]),
+        ("deploy/login/edgespan.yaml", &["W0431", "W0430", "W0430"]),
+    ] {
+        let loaded = load(
+            &repository(path),
+            &Environment::default(),
+            &Overrides::default(),
+        );
+        let loaded = loaded.map_err(|refused| refused.report.render(Look::default()));
+        let warnings = loaded.unwrap().warnings;
+        let told = warnings.diagnostics().iter();
+        let told: Vec<_> = told.map(|one| one.code.id()).collect();
+        assert_eq!(told, expected, "{path}");
+    }
+}
+
 #[test]
 fn the_tls_example_is_right_beside_its_files() {
     let folder = tempfile::tempdir().unwrap();

@@ -97,3 +97,12 @@ fn sessions_in_cookies_behind_nginx_are_told_of() {
         assert_eq!(ids(&text), expected, "{text}");
     }
 }
+
+#[test]
+fn a_login_leads_back_to_no_whole_top_level() {
+    let back = |to: &str| format!("{{keys: [{{env: KEY}}], return_to: ['{to}']}}");
+    check("web", &back("*.example.com"), &[]);
+    check("web", &back("*.localhost"), &[]);
+    check("web", &back("*.com"), &["E0318"]);
+    check("web", &back("*."), &["E0318"]);
+}

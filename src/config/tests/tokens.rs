@@ -107,6 +107,24 @@ fn a_route_requires_beside_its_policy() {
     assert_eq!(*emails, [EmailPattern::Domain("example.com".into())]);
 }
 
+/// A list that somebody empties, or a template fills with nothing, must not let everybody pass.
+#[test]
+fn an_empty_list_is_no_requirement_and_is_refused() {
+    for list in ["scopes", "groups", "emails", "acr", "amr"] {
+        let require = format!("require: {{{list}: []}}");
+        assert!(
+            !told(&text(&format!("{{{ISSUER}, {require}}}"), "")).is_empty(),
+            "{list}"
+        );
+        let route =
+            format!("routes: [{{name: a, upstream: app, auth: [{{policy: api, {require}}}]}}]");
+        assert!(
+            !told(&text(&format!("{{{ISSUER}}}"), &route)).is_empty(),
+            "{list}"
+        );
+    }
+}
+
 #[test]
 fn attributes_of_an_identity_are_bounded_and_keep_off_the_names_of_others() {
     let attributes = |all: &str| format!("identity: {{span_attributes: {{{all}}}}}");

@@ -200,7 +200,7 @@ fn title_of(answer: &Answer) -> &'static str {
         "login_loop" => "Sign-in goes round in circles",
         "login_too_weak" => "A stronger sign-in is needed",
         "unauthenticated" => "Sign in first",
-        "forbidden" => "You may not do this",
+        "forbidden" => "Not for this account",
         _ => answer.status.canonical_reason().unwrap_or("Error"),
     }
 }

@@ -5,6 +5,7 @@ mod callback;
 mod choose;
 mod decision;
 mod logout;
+mod pages;
 mod refused;
 
 use crate::support::browser::{Browser, Page};

@@ -151,6 +151,11 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
     let mut targets = ReturnTargets::default();
     for target in written {
         if let Some(domain) = target.value.strip_prefix("*.") {
+            if !domain.contains('.') && domain != "localhost" {
+                let misread = Misread::new("a login could lead back to anybody")
+                    .label("a domain of two labels or more, such as `*.example.com`");
+                let _told: Option<()> = compiler.value(&target.span, Code::Unfit, Err(misread));
+            }
             targets.domains.push(domain.to_ascii_lowercase().into());
         } else if let Some(url) = compiler.url(target) {
             if url.path() != "/" || url.query().is_some() {
