@@ -84,6 +84,7 @@ fn policy(written: &str) -> Arc<Policy> {
         cluster: cluster.as_ref(),
         providers: &Providers::start(issuers, &metrics, None),
         sessions: None,
+        audit: None,
     };
     Policy::new(settings, resources, counts)
 }

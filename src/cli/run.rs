@@ -95,7 +95,7 @@ pub fn run(args: &RunArgs, console: &Console) -> Result<(), Failure> {
             log_start(&running, &export, prints);
             log_store(&running);
         }
-        until_stopped(running, ending, shows_itself, console).await
+        Box::pin(until_stopped(running, ending, shows_itself, console)).await
     })
 }
 
@@ -117,8 +117,7 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         let loaded = config::compile_text("demo.yaml", &text, &environment, &Overrides::default())
             .map_err(|refused| refuse(&refused, console))?;
         // Its logins are one process's, and end with it.
-        let warnings = loaded.warnings.clone().without(Code::LoginAlone);
-        tell(&warnings, form, console);
+        tell(&loaded.warnings.without(Code::LoginAlone), form, console);
         let prints = !args.output.quiet;
         let export = destinations(&loaded.plan, prints);
         // The printer starts before there is an address, and shows nothing before there is one.
@@ -167,7 +166,13 @@ pub fn demo(args: &DemoArgs, console: &Console) -> Result<(), Failure> {
         if !args.no_traffic {
             tokio::spawn(demo::traffic(gateway, traffic.clone()));
         }
-        let ended = until_stopped(running, ending.also_cancel(traffic), true, console).await;
+        let ended = Box::pin(until_stopped(
+            running,
+            ending.also_cancel(traffic),
+            true,
+            console,
+        ))
+        .await;
         drop(services);
         ended
     })

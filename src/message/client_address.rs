@@ -16,22 +16,22 @@ const HOPS_MAX: usize = 64;
 /// neither says more. An element that is no address ends the walk: what stands left of it was
 /// written by somebody who writes what is no address.
 pub(super) fn client_of_chain(headers: &HeaderMap, peer: IpAddr, trusted: &TrustedPeers) -> IpAddr {
-    let chain: &mut dyn Iterator<Item = Option<IpAddr>> =
-        if headers.contains_key(super::forwarded::X_FORWARDED_FOR) {
-            &mut headers
-                .get_all(super::forwarded::X_FORWARDED_FOR)
-                .iter()
-                .rev()
-                .flat_map(|value| value.to_str().unwrap_or_default().rsplit(','))
-                .map(parse_node)
-        } else {
-            &mut headers
-                .get_all(FORWARDED)
-                .iter()
-                .rev()
-                .flat_map(|value| forwarded_elements(value).into_iter().rev())
-                .map(|element| parse_node(&parameter(element, "for")?))
-        };
+    let chain: &mut dyn Iterator<Item = Option<IpAddr>> = if super::forwarded::speaks_older(headers)
+    {
+        &mut headers
+            .get_all(super::forwarded::X_FORWARDED_FOR)
+            .iter()
+            .rev()
+            .flat_map(|value| value.to_str().unwrap_or_default().rsplit(','))
+            .map(parse_node)
+    } else {
+        &mut headers
+            .get_all(FORWARDED)
+            .iter()
+            .rev()
+            .flat_map(|value| forwarded_elements(value).into_iter().rev())
+            .map(|element| parse_node(&parameter(element, "for")?))
+    };
     let mut client = peer;
     for address in chain.take(HOPS_MAX).map_while(|address| address) {
         client = address;

@@ -22,7 +22,12 @@ fn settings(jwt: &str) -> JwtSettings {
     let plan = take(jwt, "");
     match &plan.policies[0].means {
         Means::Jwt(settings) => (**settings).clone(),
-        other => panic!("{other:?}"),
+        other @ (Means::Ip(_)
+        | Means::ApiKey(_)
+        | Means::Basic(_)
+        | Means::ClientCert(_)
+        | Means::Forward(_)
+        | Means::Oidc(_)) => panic!("{other:?}"),
     }
 }
 

@@ -16,7 +16,15 @@ const DOMAIN: &str = "example.com";
 pub const COOKIE: &str = "authelia_session";
 
 /// Name, password, groups, display name, e-mail addresses.
-const PEOPLE: [(&str, &str, &[&str], &str, &[&str]); 2] = [
+type Known = (
+    &'static str,
+    &'static str,
+    &'static [&'static str],
+    &'static str,
+    &'static [&'static str],
+);
+
+const PEOPLE: [Known; 2] = [
     (
         "john",
         "correct horse",
@@ -27,13 +35,7 @@ const PEOPLE: [(&str, &str, &[&str], &str, &[&str]); 2] = [
     ("harry", "battery", &["dev"], "Harry Potter", &[]),
 ];
 
-type Person = &'static (
-    &'static str,
-    &'static str,
-    &'static [&'static str],
-    &'static str,
-    &'static [&'static str],
-);
+type Person = &'static Known;
 
 #[derive(Clone)]
 pub struct Authelia {

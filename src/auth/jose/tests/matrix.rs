@@ -27,7 +27,12 @@ fn a_good_token_is_good_by_every_algorithm_and_its_claims_are_told() {
             Algorithm::Es256 => "p",
             Algorithm::Es384 => "q",
             Algorithm::EdDsa => "e",
-            _ => "r",
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => "r",
         };
         let header = json!({"alg": algorithm.name(), "kid": kid}).to_string();
         let signer = Signer::for_algorithm(algorithm);

@@ -72,7 +72,12 @@ impl Signer {
             Algorithm::Es256 => &P256,
             Algorithm::Es384 => &P384,
             Algorithm::EdDsa => &ED25519,
-            _ => &RSA,
+            Algorithm::Rs256
+            | Algorithm::Rs384
+            | Algorithm::Rs512
+            | Algorithm::Ps256
+            | Algorithm::Ps384
+            | Algorithm::Ps512 => &RSA,
         }
     }
 
@@ -115,7 +120,9 @@ impl Signer {
                     Algorithm::Ps256 => &RSA_PSS_SHA256,
                     Algorithm::Ps384 => &RSA_PSS_SHA384,
                     Algorithm::Ps512 => &RSA_PSS_SHA512,
-                    _ => &RSA_PKCS1_SHA256,
+                    Algorithm::Rs256 | Algorithm::Es256 | Algorithm::Es384 | Algorithm::EdDsa => {
+                        &RSA_PKCS1_SHA256
+                    }
                 };
                 let mut signature = vec![0; pair.public_modulus_len()];
                 pair.sign(encoding, &random, message, &mut signature)

@@ -26,7 +26,7 @@ impl Traced {
     pub(super) fn new() -> Self {
         Self {
             settings: TraceSettings::default(),
-            propagators: Propagators::from_names(["tracecontext"].into_iter()),
+            propagators: Propagators::from_names(["tracecontext"]),
             head: Head {
                 trace_id: TraceId::from(0xabc),
                 parent_span_id: None,
