@@ -365,8 +365,10 @@ fn all_files() -> Vec<PathBuf> {
             let entry = entry.unwrap();
             let name = entry.file_name();
             let kind = entry.file_type().unwrap();
-            let ignored = [".git", "target", ".cache", "__pycache__", "results.json"];
-            if ignored.iter().any(|ignored| name == *ignored) {
+            let ignored = [".git", ".cache", "__pycache__", "results.json"];
+            // Where things are built, and not a folder of that name further in.
+            let is_built = folder.as_os_str().is_empty() && name == "target";
+            if is_built || ignored.iter().any(|ignored| name == *ignored) {
                 continue;
             }
             let path = folder.join(name);

@@ -24,7 +24,7 @@ pub enum KeySetError {
     /// No JSON, or no `keys`.
     #[error("no JSON Web Key Set")]
     Malformed,
-    /// More than [`KEYS_MAX`].
+    /// More than 100.
     #[error("more than {KEYS_MAX} keys")]
     TooMany,
     /// None that verifies signatures by an algorithm of ours.

@@ -71,7 +71,7 @@ pub fn value<'h>(
 }
 
 /// Cookies whose name goes on with `rest`: what follows, and the value. At most
-/// [`LOOKED_AT_MAX`].
+/// `LOOKED_AT_MAX`.
 pub fn all<'h>(
     headers: &'h HeaderMap,
     settings: &CookieSettings,

@@ -237,7 +237,8 @@ async fn logins_that_lead_to_logins_end_with_a_page() {
         sent_on += 1;
         assert!(sent_on < 10, "it never ends: {:#?}", world.browser.hops);
         let mut page = world.browser.follow(&page).await;
-        while page.status() == 302 && page.url.path() != "/oauth2/callback" {
+        // The provider answers 303.
+        while matches!(page.status(), 302 | 303) && page.url.path() != "/oauth2/callback" {
             page = world.browser.follow(&page).await;
         }
     };

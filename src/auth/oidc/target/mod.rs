@@ -44,4 +44,6 @@ fn is_listed(target: &Url, listed: &ReturnTargets) -> bool {
 }
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;

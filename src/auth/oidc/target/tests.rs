@@ -1,10 +1,7 @@
 //! Nothing leads astray.
 
-#[path = "corpus.rs"]
-mod corpus;
-
+use super::corpus::CORPUS;
 use super::*;
-use corpus::CORPUS;
 use proptest::prelude::*;
 
 fn site() -> Site {
