@@ -145,7 +145,7 @@ fn measure(
     let flags = FeatureFlags::new(&[], &settings.limits);
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
     bencher
-        .with_inputs(|| headers())
+        .with_inputs(headers)
         .bench_local_refs(|headers| {
             let asked = Asked {
                 method: &method,
