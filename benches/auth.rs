@@ -126,7 +126,7 @@ fn measure(
     bencher: Bencher<'_, '_>,
     runtime: &Runtime,
     policy: &Policy,
-    mut headers: impl FnMut() -> HeaderMap,
+    headers: impl FnMut() -> HeaderMap,
 ) {
     let method = Method::GET;
     let target = PathAndQuery::from_static("/api/v1/orders/7?page=2");
