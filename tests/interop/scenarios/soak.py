@@ -210,6 +210,8 @@ def configuration(world, origin, echo, tls_port, shown):
     )
     config["upstreams"]["echo"] = {"endpoints": [echo.url]}
     config["routes"].append({"name": "ws", "match": {"path": "/ws"}, "upstream": "echo"})
+    # Full before the first round that counts: what it still may take is no leak.
+    config["store"] = {"memory": "4MiB"}
     config["rate_limits"] = {"plenty": {"rate": "1000000/s", "burst": 1000000}}
     config["drain"] = {"timeout": "2s"}
     config["listeners"]["secure"] = {
