@@ -144,40 +144,38 @@ fn measure(
     let propagators = Propagators::from_names(["tracecontext"]);
     let flags = FeatureFlags::new(&[], &settings.limits);
     let client = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    bencher
-        .with_inputs(headers)
-        .bench_local_refs(|headers| {
-            let asked = Asked {
-                method: &method,
-                scheme: "https",
-                host: "app.example.com",
-                port: None,
-                target: &target,
-                version: Version::HTTP_11,
-                headers,
-                client,
-                peer: (client, 1).into(),
-                certificate: None,
-                route: "orders",
-                listener: "web",
-                upgrades: false,
-                is_preflight: false,
-                body: None,
-            };
-            let mut spans = FinishedSpans::default();
-            let mut recorder = Recorder {
-                settings: &settings,
-                propagators: &propagators,
-                head: None,
-                server_id: SpanId::INVALID,
-                watch: Stopwatch::start(),
-                flow: None,
-                flags: &flags,
-                spans: &mut spans,
-            };
-            let verdict = runtime.block_on(policy.check(black_box(&asked), None, &mut recorder));
-            assert!(matches!(verdict, Verdict::Allow(_)), "{verdict:?}");
-        });
+    bencher.with_inputs(headers).bench_local_refs(|headers| {
+        let asked = Asked {
+            method: &method,
+            scheme: "https",
+            host: "app.example.com",
+            port: None,
+            target: &target,
+            version: Version::HTTP_11,
+            headers,
+            client,
+            peer: (client, 1).into(),
+            certificate: None,
+            route: "orders",
+            listener: "web",
+            upgrades: false,
+            is_preflight: false,
+            body: None,
+        };
+        let mut spans = FinishedSpans::default();
+        let mut recorder = Recorder {
+            settings: &settings,
+            propagators: &propagators,
+            head: None,
+            server_id: SpanId::INVALID,
+            watch: Stopwatch::start(),
+            flow: None,
+            flags: &flags,
+            spans: &mut spans,
+        };
+        let verdict = runtime.block_on(policy.check(black_box(&asked), None, &mut recorder));
+        assert!(matches!(verdict, Verdict::Allow(_)), "{verdict:?}");
+    });
 }
 
 #[divan::bench]

@@ -12,6 +12,8 @@ use crate::clock::{self, Stopwatch};
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +91,22 @@ impl PolicySettings {
             | Means::ClientCert(_)
             | Means::Forward(_) => Vec::new(),
         }
+    }
+
+    /// The header fields in which its tokens go to origins, less `Authorization`, by which clients
+    /// that others know prove who they are.
+    pub fn token_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let pass = match &self.means {
+            Means::Oidc(oidc) => oidc.pass.as_slice(),
+            Means::Ip(_)
+            | Means::ApiKey(_)
+            | Means::Basic(_)
+            | Means::ClientCert(_)
+            | Means::Forward(_)
+            | Means::Jwt(_) => &[],
+        };
+        let headers = pass.iter().map(|pass| &pass.header);
+        headers.filter(|header| **header != AUTHORIZATION)
     }
 
     /// The header fields that come from it and from nobody else, beside those made of an identity.

@@ -191,7 +191,8 @@ pub(super) fn reserved(
         FieldPattern::Name(_) | FieldPattern::All => None,
     });
     let signed = assertion.map(|assertion| &assertion.header);
-    let reserved = Reserved::new(made.chain(names).chain(signed).cloned());
+    let passed = policies.iter().flat_map(PolicySettings::token_headers);
+    let reserved = Reserved::new(made.chain(names).chain(signed).chain(passed).cloned());
     Arc::new(reserved.with_prefixes(prefixes))
 }
 

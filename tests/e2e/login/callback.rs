@@ -2,7 +2,9 @@
 
 use super::{SITE, cookies_of, world, world_with};
 use crate::support::browser::parameter;
+use crate::support::client::get;
 use crate::support::provider::CLIENT;
+use crate::support::proxy::Setup;
 use edgespan::idp::{Endpoint, Settings};
 use url::Url;
 
@@ -268,6 +270,30 @@ async fn tokens_go_to_the_origin_where_the_file_says_so_and_never_the_clients_ow
     let bearer = last.one("authorization");
     assert!(bearer.starts_with("Bearer ") && bearer != "Bearer mine");
     assert_eq!(last.one("x-id-token").split('.').count(), 3);
+    assert!(last.all("x_id_token").is_empty());
+}
+
+/// The origin believes the field, whatever the route.
+#[tokio::test]
+async fn nobody_writes_the_field_of_a_token_where_no_login_is_asked_for() {
+    let open = |setup: Setup| {
+        let more = "auth: staff}, {name: open, match: {path: /open}, upstream: origin}]";
+        setup.replace("auth: staff}]", more)
+    };
+    let settings = Settings::default();
+    let world = world_with(", pass: {id_token: x-id-token}", settings, open).await;
+    let fields = [
+        ("host", "app.example.com"),
+        ("x-id-token", "mine"),
+        ("x_id_token", "mine"),
+    ];
+
+    let reply = get(world.proxy.address, "/open", &fields).await;
+
+    assert_eq!(reply.status, 200);
+    let received = world.origin.received();
+    let last = received.last().unwrap();
+    assert!(last.all("x-id-token").is_empty());
     assert!(last.all("x_id_token").is_empty());
 }
 
