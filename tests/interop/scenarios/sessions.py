@@ -152,6 +152,23 @@ def a_logout_at_one_replica_is_one_at_all(world):
 
 
 @scenario
+def a_logout_at_one_replica_ends_a_session_in_cookies_at_all_within_seconds(world):
+    """The session itself is with the browser; what Redis tells replicas is that it has ended."""
+    site = Shared(world, login={"session": {"store": "cookie"}})
+    other = site.replica()
+    person = chromium().person()
+    tab = signed_in(site, tab=person.tab())
+    stolen = cookies_of(person)
+    expect(ask(other.port, "/page", stolen)[0], 200, "the page at the other replica")
+    expect(cli(site.redis_port, "KEYS", "*session:*"), "", "sessions in Redis")
+
+    tab.open(site.url + "/oauth2/logout")
+
+    refused = lambda: ask(other.port, "/page", stolen, "*/*", "cors")[0] == 401
+    until(refused, "401 at the other replica, for whoever has a copy of the cookie", seconds=5)
+
+
+@scenario
 def a_hundred_tabs_at_once_each_keep_a_trace_of_their_own(world):
     """One browser, whose tabs were all open when the session ended; at the provider it goes on."""
     site = Shared(world)

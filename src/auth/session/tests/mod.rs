@@ -1,6 +1,5 @@
 //! Sessions in both stores: what begins, lasts and ends.
 
-mod real;
 mod refresh;
 
 use super::*;
