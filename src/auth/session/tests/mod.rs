@@ -4,7 +4,6 @@ mod refresh;
 
 use super::*;
 use crate::auth::seal::SealKey;
-use crate::shared::RedisSettings;
 use crate::shared::fake::FakeRedis;
 use http::header::COOKIE;
 use proptest::prelude::*;
