@@ -3,28 +3,31 @@
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 
-/// Removes every cookie of this name; names are case-sensitive. What else a `Cookie` field holds
-/// stays as it is, byte for byte, and a field without anything else goes.
+/// Removes every cookie of this name; names are case-sensitive.
 pub fn remove(headers: &mut HeaderMap, name: &str) {
-    let is_meant = |pair: &[u8]| {
-        let (own, rest) = pair.trim_ascii().split_at_checked(name.len())?;
-        (own == name.as_bytes() && rest.first().is_none_or(|byte| *byte == b'=')).then_some(())
-    };
-    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-    let has_it = |line: &HeaderValue| pairs(line).any(|pair| is_meant(pair).is_some());
-    if !lines.iter().any(has_it) {
+    remove_if(headers, |pair| {
+        let behind = pair.trim_ascii().strip_prefix(name.as_bytes());
+        behind.is_some_and(|behind| behind.first().is_none_or(|byte| *byte == b'='))
+    });
+}
+
+/// Removes every cookie that is meant, told by its pair of name and value. What else a `Cookie`
+/// field holds stays as it is, byte for byte, and a field without anything else goes.
+pub fn remove_if(headers: &mut HeaderMap, is_meant: impl Fn(&[u8]) -> bool) {
+    let has_one = |line: &HeaderValue| pairs(line).any(&is_meant);
+    if !headers.get_all(COOKIE).iter().any(has_one) {
         return;
     }
+    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
     headers.remove(COOKIE);
     for line in lines {
-        let kept: Vec<&[u8]> = pairs(&line)
-            .filter(|pair| is_meant(pair).is_none())
-            .collect();
+        let kept: Vec<&[u8]> = pairs(&line).filter(|pair| !is_meant(pair)).collect();
         let kept = kept.join(&b';');
         let kept = kept.trim_ascii();
         if !kept.is_empty()
-            && let Ok(kept) = HeaderValue::from_bytes(kept)
+            && let Ok(mut kept) = HeaderValue::from_bytes(kept)
         {
+            kept.set_sensitive(line.is_sensitive());
             headers.append(COOKIE, kept);
         }
     }

@@ -1,6 +1,7 @@
 //! Cookies of a login, as browsers are told them (RFC 6265bis) and as they send them.
 
 use crate::auth::session::CookieSettings;
+use crate::message::cookie;
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
@@ -95,27 +96,7 @@ pub fn take_out(headers: &mut HeaderMap, settings: &CookieSettings) {
         let behind = bare.strip_prefix(settings.name.as_bytes());
         behind.is_some_and(|behind| behind.first() == Some(&b'-'))
     };
-    let has_ours = |line: &HeaderValue| line.as_bytes().split(|byte| *byte == b';').any(ours);
-    if !headers.get_all(COOKIE).iter().any(has_ours) {
-        return;
-    }
-    let lines: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
-    headers.remove(COOKIE);
-    for line in lines {
-        let kept: Vec<&[u8]> = line
-            .as_bytes()
-            .split(|byte| *byte == b';')
-            .filter(|pair| !ours(pair))
-            .collect();
-        let kept = kept.join(&b';');
-        let kept = kept.trim_ascii();
-        if !kept.is_empty()
-            && let Ok(mut kept) = HeaderValue::from_bytes(kept)
-        {
-            kept.set_sensitive(line.is_sensitive());
-            headers.append(COOKIE, kept);
-        }
-    }
+    cookie::remove_if(headers, ours);
 }
 
 /// Makes one `Cookie` field of several (RFC 6265 section 5.4): a host proxy that is told of them
