@@ -193,11 +193,7 @@ impl Require {
             }
             _ => (Reason::Forbidden, DenialAnswer::Own(Vec::new())),
         };
-        Box::new(Denial {
-            reason,
-            answer,
-            fault: None,
-        })
+        Box::new(Denial::new(reason, answer))
     }
 
     fn insufficient(&self, policy: &str) -> HeaderValue {

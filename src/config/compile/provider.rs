@@ -1,9 +1,10 @@
 //! Whoever issues tokens, and who we are to it.
 
 use super::{Compiler, files};
-use crate::auth::assertion::SigningKey;
 use crate::auth::jose::{Algorithm, KeySet, KeySetError};
-use crate::auth::provider::{ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
+use crate::auth::provider::{
+    Audience, ClientAuth, ClientKey, Endpoints, KeySource, OidcClient, ProviderSettings,
+};
 use crate::client::ClientTlsSettings;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
@@ -110,14 +111,25 @@ fn tls(written: Option<&raw::ProviderTls>, compiler: &mut Compiler<'_>) -> Clien
     }
 }
 
+/// What a file says of who we are to a provider.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Prover<'a> {
+    pub(super) id: Option<&'a Spanned<String>>,
+    pub(super) secret: Option<&'a Spanned<raw::SecretText>>,
+    pub(super) key: Option<&'a Spanned<raw::SecretSource>>,
+    pub(super) auth: Option<&'a Spanned<raw::ClientAuth>>,
+    pub(super) audience: Option<&'a Spanned<raw::ClientAudience>>,
+}
+
 /// Who we are to a provider.
-pub(super) fn client(
-    id: Option<&Spanned<String>>,
-    secret: Option<&Spanned<raw::SecretText>>,
-    key: Option<&Spanned<raw::SecretSource>>,
-    auth: Option<&Spanned<raw::ClientAuth>>,
-    compiler: &mut Compiler<'_>,
-) -> Option<OidcClient> {
+pub(super) fn client(written: &Prover<'_>, compiler: &mut Compiler<'_>) -> Option<OidcClient> {
+    let Prover {
+        id,
+        secret,
+        key,
+        auth,
+        audience,
+    } = *written;
     let id = id?;
     let secret_value = secret.and_then(|one| compiler.secret(&one.span, &one.value));
     let key_value = key.and_then(|one| signing_key(one, compiler));
@@ -129,6 +141,11 @@ pub(super) fn client(
         },
         |auth| auth.value,
     );
+    if let Some(audience) = audience.filter(|_| way != raw::ClientAuth::PrivateKeyJwt) {
+        let message = "`client_audience` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &audience.span, message);
+        compiler.tell(diagnostic.label("no token is signed: that takes a `client_key`"));
+    }
     let mut lacks = |what: &str, span: &Span| {
         let message = format!("this way needs `{what}`");
         compiler.tell(Diagnostic::at(Code::Unfit, span, message));
@@ -156,16 +173,20 @@ pub(super) fn client(
     Some(OidcClient {
         id: Arc::from(id.value.as_str()),
         auth,
+        audience: match audience.map(|one| one.value) {
+            Some(raw::ClientAudience::TokenEndpoint) => Audience::TokenEndpoint,
+            Some(raw::ClientAudience::Issuer) | None => Audience::Issuer,
+        },
     })
 }
 
 fn signing_key(
     source: &Spanned<raw::SecretSource>,
     compiler: &mut Compiler<'_>,
-) -> Option<Arc<SigningKey>> {
+) -> Option<Arc<ClientKey>> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
     let pem = compiler.secret(&source.span, &written)?;
-    let read = SigningKey::from_pem(pem.expose().as_bytes())
+    let read = ClientKey::from_pem(pem.expose().as_bytes())
         .map_err(|error| Misread::new("this is no key of a client").label(error.to_string()));
     compiler
         .value(&source.span, Code::SigningKey, read)
