@@ -145,11 +145,6 @@ pub(super) fn client(
         },
         |auth| auth.value,
     );
-    let mut lacks = |what: &str, span: &Span| {
-        let message = format!("this way needs `{what}`");
-        compiler.tell(Diagnostic::at(Code::Unfit, span, message));
-    };
-    let span = auth.map_or(&id.span, |auth| &auth.span);
     let uses_key = way == raw::ClientAuth::PrivateKeyJwt;
     let uses_secret = matches!(way, raw::ClientAuth::Basic | raw::ClientAuth::Post);
     let given = [
@@ -163,6 +158,11 @@ pub(super) fn client(
             compiler.tell(diagnostic.label("by `client_auth`, or beside a key, it is not shown"));
         }
     }
+    let mut lacks = |what: &str, span: &Span| {
+        let message = format!("this way needs `{what}`");
+        compiler.tell(Diagnostic::at(Code::Unfit, span, message));
+    };
+    let span = auth.map_or(&id.span, |auth| &auth.span);
     let auth = match way {
         raw::ClientAuth::PrivateKeyJwt => {
             if key.is_none() {
