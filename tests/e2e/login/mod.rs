@@ -10,6 +10,7 @@ mod logout;
 mod pages;
 mod refused;
 mod renewal;
+mod step_up;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::origin::Origin;

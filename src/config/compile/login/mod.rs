@@ -4,7 +4,7 @@ mod places;
 mod shared;
 
 use super::Compiler;
-use super::provider::claim_path;
+use super::provider::{check_claim_path, claim_path};
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -16,7 +16,6 @@ use crate::config::scalar::Misread;
 use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
 
 /// What cookies are called if the file does not say.
 const COOKIE: &str = "edgespan";
@@ -82,7 +81,10 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
-        user_type: login.user_type.as_ref().map(|path| claim_path(&path.value)),
+        user_type: login.user_type.as_ref().map(|path| {
+            check_claim_path(path, compiler);
+            claim_path(&path.value)
+        }),
         plain_subject: login
             .audit
             .subject
@@ -120,18 +122,26 @@ fn session(
     let store = match session.store.as_ref() {
         Some(store) if store.value == raw::LoginStore::Redis => {
             if redis.is_none() {
-                let diagnostic = Diagnostic::at(Code::Unfit, &store.span, "no Redis is there");
-                compiler.tell(diagnostic.label("the file's `redis` says where it is"));
+                let message = "sessions cannot lie in a Redis that the file does not name";
+                let diagnostic = Diagnostic::at(Code::Unfit, &store.span, message);
+                compiler.tell(diagnostic.help("`redis: {url: \"redis://host:6379\"}` names it"));
             }
             SessionStore::Redis
         }
         Some(_) | None => SessionStore::Cookie,
     };
     let cookie = &login.cookie;
+    let idle = compiler.days_or(session.idle.as_ref(), IDLE);
+    let absolute = compiler.days_or(session.absolute.as_ref(), ABSOLUTE);
+    if let Some(written) = session.idle.as_ref().filter(|_| idle > absolute) {
+        let message = "`idle` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, message);
+        compiler.tell(diagnostic.label("`absolute` ends a session before"));
+    }
     SessionSettings {
         store,
-        idle: compiler.duration_or(session.idle.as_ref(), IDLE),
-        absolute: compiler.duration_or(session.absolute.as_ref(), ABSOLUTE),
+        idle,
+        absolute,
         cookie: CookieSettings {
             name: shared::cookie_name(cookie.name.as_ref(), compiler)
                 .unwrap_or_else(|| COOKIE.into()),
@@ -158,23 +168,17 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
                 let _told: Option<()> = compiler.value(&target.span, Code::Unfit, Err(misread));
             }
             targets.domains.push(domain.to_ascii_lowercase().into());
+        } else if let Some((_, domain)) = target.value.split_once("://*.") {
+            let misread = Misread::new("`*` stands for all hosts of a domain, by https")
+                .write(format!("*.{domain}"));
+            let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
         } else {
-            let read = places::origin(&target.value).and_then(without_star);
+            let read = places::origin(&target.value);
             let url = compiler.value(&target.span, Code::Url, read);
             targets.origins.extend(url.map(|url| url.origin()));
         }
     }
     targets
-}
-
-/// All hosts of a domain are written in another way.
-fn without_star(url: Url) -> Result<Url, Misread> {
-    let host = url.host_str().unwrap_or_default();
-    if !host.contains('*') {
-        return Ok(url);
-    }
-    let misread = Misread::new("this is no origin").label("all hosts of a domain have no scheme");
-    Err(misread.write(host))
 }
 
 fn webhook(written: &raw::LoginWebhook, compiler: &mut Compiler<'_>) -> Option<WebhookSettings> {
