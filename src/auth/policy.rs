@@ -338,18 +338,24 @@ impl Policy {
         verdict
     }
 
-    /// A permission holds if nothing is lacking of the client; else it is a refusal.
+    /// A permission holds if nothing is lacking of the client; else it is a refusal. A login that
+    /// may begin is asked at once for what is required of it, so that nobody logs in twice.
     fn held_to(
         &self,
-        verdict: Verdict,
+        mut verdict: Verdict,
         beside: Option<&Require>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let Verdict::Allow(grant) = &verdict else {
-            return verdict;
-        };
         let own = self.settings.require.as_deref();
         let all = own.into_iter().chain(beside);
+        let grant = match &mut verdict {
+            Verdict::Allow(grant) => grant,
+            Verdict::Abstain(denial) => {
+                all.for_each(|one| one.ask_at_once(denial));
+                return verdict;
+            }
+            Verdict::Deny(_) => return verdict,
+        };
         let identity = grant.identity.as_deref();
         let mut lacking = all.filter_map(|one| Some((one, one.lacking(identity)?)));
         let Some((require, lack)) = lacking.next() else {

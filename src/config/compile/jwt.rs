@@ -46,9 +46,8 @@ pub(super) fn compile(
         .iter()
         .filter_map(|one| issuer(one, compiler))
         .collect();
-    let paths = jwt.subject.iter().chain(&jwt.groups.0);
-    for path in paths {
-        check_path(path, compiler);
+    for path in jwt.subject.iter().chain(&jwt.groups.0) {
+        provider::check_claim_path(path, compiler);
     }
     let from: Vec<TokenPlace> = jwt
         .from
@@ -125,15 +124,6 @@ fn check_issuers(issuers: &[raw::JwtIssuer], compiler: &mut Compiler<'_>) {
             compiler.tell(diagnostic.help("a policy of its own, with a header of its own"));
         }
         asked |= one.introspection.is_some();
-    }
-}
-
-fn check_path(path: &Spanned<String>, compiler: &mut Compiler<'_>) {
-    if crate::auth::claim_path(&path.value).is_none() {
-        let message = "this is no path of a claim";
-        let diagnostic = Diagnostic::at(Code::Unfit, &path.span, message);
-        let label = "such as `realm_access.roles`, or `\"https://example.com/roles\"`";
-        compiler.tell(diagnostic.label(label));
     }
 }
 

@@ -91,7 +91,7 @@ codes! {
     DuplicateName "E0202" Error "A name or an address is given twice."
         "Route names are unique, since logs and spans tell routes apart by them. Two listeners cannot have one address."
     Duration "E0301" Error "A duration cannot be read."
-        "A duration is a number and its unit, `ms`, `s`, `m` or `h`: `250ms`, `1.5s`, `2m`. A bare number is refused: half of its readers would take it for seconds, the other half for milliseconds. Most have to be longer than zero; the longest is 24 hours."
+        "A duration is a number and its unit, `ms`, `s`, `m` or `h`: `250ms`, `1.5s`, `2m`. A bare number is refused: half of its readers would take it for seconds, the other half for milliseconds. Most have to be longer than zero; the longest is 24 hours, of sessions 720 hours."
     Size "E0302" Error "A number of bytes cannot be read."
         "A size is a whole number of bytes, or one with a unit: `KiB`, `MiB`, `GiB` (powers of 1024), `kB`, `MB`, `GB` (powers of 1000)."
     Address "E0303" Error "An address cannot be read."
@@ -160,6 +160,8 @@ codes! {
         "Without `login.keys`, what browsers keep is sealed by a key that is made at the start: sessions end with the process, and no replica knows those of another one. Without `redis`, that a login was used, or that a provider ended a session, is known to the process alone that saw it. One process that starts seldom may do without both; replicas need them."
     LoginCookies "W0431" Warning "nginx passes on one cookie."
         "An answer that nginx' `auth_request` gets may set one cookie, and a session that lies in cookies may need several. Sessions in Redis need one: `login: {session: {store: redis}}`."
+    LoginInsecure "W0432" Warning "A login that can begin nowhere."
+        "A login needs https, or http on a loopback host. Every listener of the file takes http from elsewhere, and trusts nobody to say that a browser came by https: each login would end at a page that says so. Give a listener `tls`, or name in `trusted_proxies` who ends TLS in front of it."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }

@@ -53,6 +53,14 @@ pub(super) struct Answers<'a> {
     of_name: u64,
 }
 
+/// What the attributes of a row answered. Spans that follow each other often share their list.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    /// Where its attributes are, how many, and of whom.
+    of: Option<(u32, u32, u16)>,
+    holds: u64,
+}
+
 impl<'a> Answers<'a> {
     pub(super) fn of(
         plan: &'a Plan,
@@ -78,6 +86,7 @@ impl<'a> Answers<'a> {
             let compare = plan.compares.get(**number);
             compare.is_some_and(|one| one.field == Field::Intrinsic(Intrinsic::Name))
         });
+        let of_name = of_name.fold(0, |bits, number| bits | 1 << number);
         let tells = |answer: &Answer| u64::from(answer.found & plan.of_span != 0);
         let telling = entries.chunks(64).map(|some| {
             let bits = some.iter().map(tells).enumerate();
@@ -90,15 +99,52 @@ impl<'a> Answers<'a> {
             patience,
             telling: telling.collect(),
             sources: sources.collect(),
-            names: vec![None; segment.texts()],
-            of_name: of_name.fold(0, |bits, number| bits | 1 << number),
+            names: if of_name == 0 {
+                Vec::new()
+            } else {
+                vec![None; segment.texts()]
+            },
+            of_name,
             entries,
         }
     }
 
+    /// The comparisons that some span of the segment may fit; the others none does.
+    fn possible(&self) -> u64 {
+        let plan = self.plan;
+        let of_attributes = plan.of_span | plan.of_resource;
+        let found = self.entries.iter().fold(0, |all, one| all | one.holds);
+        let mut possible = !of_attributes | found | plan.equal_nil;
+        for number in &plan.of_row {
+            let Some(compare) = plan.compares.get(*number) else {
+                continue;
+            };
+            let may = match (&compare.field, compare.op) {
+                (Field::Intrinsic(Intrinsic::Status), _) => {
+                    let mut all = self.segment.statuses();
+                    all.any(|status| status_fits(compare, Status::of(status)))
+                }
+                (Field::Intrinsic(Intrinsic::Duration), Op::Greater | Op::GreaterEqual) => {
+                    let longest = i64::try_from(self.segment.longest()).unwrap_or(i64::MAX);
+                    int_fits(compare, longest)
+                }
+                _ => true,
+            };
+            if !may {
+                possible &= !(1 << number);
+            }
+        }
+        possible
+    }
+
     /// The braces that each row fits. `of_traces` has the answers that all spans of a trace share.
     pub(super) fn braces(mut self, of_traces: &[u64]) -> Braces {
+        if self.plan.braces_that_may_hold(self.possible()) == 0 {
+            return None;
+        }
         let rows = self.segment.rows();
+        // The two ends of a call take turns.
+        let (mut even, mut odd) = (Last::default(), Last::default());
         // Where nothing was found, no span's attributes have to be looked at.
         let looks = self.telling.iter().any(|bits| *bits != 0);
         let mut all = Vec::new();
@@ -110,7 +156,17 @@ impl<'a> Answers<'a> {
             let Some(trace) = self.index.trace_of(self.segment, row.trace) else {
                 continue;
             };
-            let mut holds = self.of_attributes(row, looks);
+            let last = if row.kind() % 2 == 0 {
+                &mut even
+            } else {
+                &mut odd
+            };
+            let of = Some((row.attributes, row.attributes_count, row.source));
+            if last.of != of {
+                let holds = self.of_attributes(row, looks);
+                *last = Last { of, holds };
+            }
+            let mut holds = last.holds;
             holds |= of_traces.get(trace).copied().unwrap_or(0);
             holds |= self.of_row(row);
             holds |= self.of_rest(row);

@@ -7,6 +7,7 @@ mod decision;
 mod logout;
 mod pages;
 mod refused;
+mod step_up;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::origin::Origin;
