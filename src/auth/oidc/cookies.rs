@@ -87,16 +87,32 @@ pub fn all<'h>(
 /// Takes every cookie of a login out of a request, under each prefix: origins have no use for
 /// them, and whoever has one has the session. What else stands there stays, byte for byte.
 pub fn take_out(headers: &mut HeaderMap, settings: &CookieSettings) {
-    let ours = |pair: &[u8]| {
-        let pair = pair.trim_ascii_start();
-        let bare = [&b"__Host-"[..], b"__Secure-"]
-            .iter()
-            .find_map(|mark| pair.strip_prefix(*mark))
-            .unwrap_or(pair);
-        let behind = bare.strip_prefix(settings.name.as_bytes());
-        behind.is_some_and(|behind| behind.first() == Some(&b'-'))
+    cookie::remove_if(headers, |pair| is_ours(pair, settings));
+}
+
+/// The same request without them, for others that are asked about it; None if it brings none.
+pub fn without(headers: &HeaderMap, settings: &CookieSettings) -> Option<HeaderMap> {
+    let mut lines = headers.get_all(COOKIE).iter();
+    let is_there = |line: &HeaderValue| {
+        let mut pairs = line.as_bytes().split(|byte| *byte == b';');
+        pairs.any(|pair| is_ours(pair, settings))
     };
-    cookie::remove_if(headers, ours);
+    lines.any(is_there).then(|| {
+        let mut headers = headers.clone();
+        take_out(&mut headers, settings);
+        headers
+    })
+}
+
+/// Whether a pair of a `Cookie` field is a cookie of a login.
+fn is_ours(pair: &[u8], settings: &CookieSettings) -> bool {
+    let pair = pair.trim_ascii_start();
+    let bare = [&b"__Host-"[..], b"__Secure-"]
+        .iter()
+        .find_map(|mark| pair.strip_prefix(*mark))
+        .unwrap_or(pair);
+    let behind = bare.strip_prefix(settings.name.as_bytes());
+    behind.is_some_and(|behind| behind.first() == Some(&b'-'))
 }
 
 /// Makes one `Cookie` field of several (RFC 6265 section 5.4): a host proxy that is told of them
@@ -114,11 +130,12 @@ pub fn join(headers: &mut HeaderMap) {
     }
 }
 
+/// Cookies in their order. One that is no text is none; those beside it count all the same, since
+/// others may set cookies of any bytes.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     let lines = headers.get_all(COOKIE).into_iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('='))
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(|pair| std::str::from_utf8(pair.trim_ascii()).ok()?.split_once('='))
 }
 
 #[cfg(test)]
@@ -171,6 +188,32 @@ mod tests {
         assert_eq!(value(&one, &settings(None), true, "tries"), Some("x=y"));
         assert_eq!(value(&two, &settings(None), true, "tries"), None);
         assert_eq!(value(&one, &settings(None), false, "tries"), None);
+    }
+
+    #[test]
+    fn a_cookie_of_others_in_whatever_bytes_hides_none_of_ours() {
+        let lines = [
+            &b"name=Jos\xe9; __Host-edgespan-tries=x"[..],
+            "name=Jos\u{e9};__Host-edgespan-tries=x".as_bytes(),
+            b"__Host-edgespan-tries=x; \xff",
+        ];
+        for line in lines {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            let found = value(&headers, &settings(None), true, "tries");
+            assert_eq!(found, Some("x"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_asked_about_a_request_sees_all_cookies_but_ours() {
+        let other = headers(&["a=1; b=2", "c=3"]);
+        let ours = headers(&["a=1; __Host-edgespan-staff=s", "edgespan-flow-x=f"]);
+
+        assert_eq!(without(&other, &settings(None)), None);
+        let left = without(&ours, &settings(None)).unwrap();
+        let left: Vec<_> = left.get_all(COOKIE).iter().collect();
+        assert_eq!(left, ["a=1"]);
     }
 
     #[test]

@@ -160,6 +160,8 @@ codes! {
         "Without `login.keys`, what browsers keep is sealed by a key that is made at the start: sessions end with the process, and no replica knows those of another one. Without `redis`, that a login was used, or that a provider ended a session, is known to the process alone that saw it. One process that starts seldom may do without both; replicas need them."
     LoginCookies "W0431" Warning "nginx passes on one cookie."
         "An answer that nginx' `auth_request` gets may set one cookie, and a session that lies in cookies may need several. Sessions in Redis need one: `login: {session: {store: redis}}`."
+    LoginMixUp "W0432" Warning "Several providers lead back to one address."
+        "One provider can have a browser bring the answer of another one, and so get at its code, unless the two lead back to different addresses or each says in its answer who it is (`iss`, RFC 9207). With `callback: own` a policy has an address of its own, `/oauth2/callback/NAME`, to be registered at its provider. Where all of them name themselves, or are trusted alike, the warning may stand."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }
