@@ -8,6 +8,9 @@ use std::time::Duration;
 
 /// Most cookies of one kind that are looked at in a request.
 const LOOKED_AT_MAX: usize = 180;
+/// Most of them that one answer takes from the browser: the head of an answer has a bound, too, at
+/// whoever passes it on. A browser that was given more than there may be loses the rest later.
+pub const TAKEN_AWAY_MAX: usize = 8;
 
 /// The whole name of a cookie. `__Host-` binds it to its host and to `https`, `__Secure-` to
 /// `https` alone, where a domain shares it; over `http`, which is for loopback hosts, browsers take

@@ -63,6 +63,7 @@ impl Logins {
         let too_large = (large.len() + own_large).saturating_sub(most);
         let gone = small.iter().take(too_small);
         let gone = gone.chain(large.iter().take(too_large));
+        let gone = gone.take(cookies::TAKEN_AWAY_MAX);
         kept.extend(gone.filter_map(|begun| self.forget_id(begun.id, site)));
         kept
     }
@@ -262,6 +263,20 @@ mod tests {
                 .await
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn a_browser_with_too_many_cookies_loses_some_with_each_answer() {
+        let logins = replica(None).await;
+        let many: String = (0..170)
+            .map(|at| format!("__Host-edgespan-flow-{at:08}=A; "))
+            .collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIES, many.parse().unwrap());
+
+        let set = logins.keep(&mut flow(0), &site(), &headers).await;
+
+        assert_eq!(set.len(), 1 + cookies::TAKEN_AWAY_MAX);
     }
 
     #[tokio::test]

@@ -116,6 +116,7 @@ impl Logins {
             let others = cookies::all(headers, settings, secure, COOKIE_REST);
             // Browsers send the older ones first (RFC 6265, section 5.4).
             let too_many = (others.len() + 1).saturating_sub(COOKIES_MAX);
+            let too_many = too_many.min(cookies::TAKEN_AWAY_MAX);
             let gone = others.iter().take(too_many);
             set.extend(gone.filter_map(|(id, _)| {
                 cookies::clear(settings, secure, &format!("{COOKIE_REST}{id}"))
