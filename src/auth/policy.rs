@@ -67,10 +67,10 @@ impl Means {
 }
 
 impl PolicySettings {
-    /// The upstream that it asks, if it asks one.
-    pub fn upstream(&self) -> Option<&Arc<str>> {
+    /// How it asks an authorizer, if it does.
+    const fn forward(&self) -> Option<&ForwardSettings> {
         match &self.means {
-            Means::Forward(forward) => Some(&forward.upstream),
+            Means::Forward(forward) => Some(forward),
             Means::Ip(_)
             | Means::ApiKey(_)
             | Means::Basic(_)
@@ -78,6 +78,11 @@ impl PolicySettings {
             | Means::Jwt(_)
             | Means::Oidc(_) => None,
         }
+    }
+
+    /// The upstream that it asks, if it asks one.
+    pub fn upstream(&self) -> Option<&Arc<str>> {
+        self.forward().map(|forward| &forward.upstream)
     }
 
     /// The issuers that it has to know.
@@ -111,15 +116,8 @@ impl PolicySettings {
 
     /// The header fields that come from it and from nobody else, beside those made of an identity.
     pub fn identity_headers(&self) -> &[FieldPattern] {
-        match &self.means {
-            Means::Forward(forward) => &forward.identity_headers,
-            Means::Ip(_)
-            | Means::ApiKey(_)
-            | Means::Basic(_)
-            | Means::ClientCert(_)
-            | Means::Jwt(_)
-            | Means::Oidc(_) => &[],
-        }
+        self.forward()
+            .map_or(&[], |forward| &forward.identity_headers)
     }
 }
 
@@ -272,15 +270,7 @@ impl Policy {
 
     /// How much of a request's body it wants to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
-        match &self.settings.means {
-            Means::Forward(settings) => settings.rules(route).body,
-            Means::Ip(_)
-            | Means::ApiKey(_)
-            | Means::Basic(_)
-            | Means::ClientCert(_)
-            | Means::Jwt(_)
-            | Means::Oidc(_) => None,
-        }
+        self.settings.forward()?.rules(route).body
     }
 
     /// Has the place of an API key or a token emptied, whoever allowed. One in shadow changes
@@ -369,19 +359,24 @@ impl Policy {
         self.hides.as_ref()?.hidden(asked.headers)
     }
 
-    /// A permission holds if nothing is lacking of the client; else it is a refusal.
+    /// A permission holds if nothing is lacking of the client; else it is a refusal. A login that
+    /// may begin is asked at once for what is required of it, so that nobody logs in twice.
     fn held_to(
         &self,
         verdict: Verdict,
         beside: Option<&Require>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let grant = match verdict {
-            Verdict::Allow(grant) => grant,
-            Verdict::Deny(_) | Verdict::Abstain(_) => return verdict,
-        };
         let own = self.settings.require.as_deref();
         let all = own.into_iter().chain(beside);
+        let grant = match verdict {
+            Verdict::Allow(grant) => grant,
+            Verdict::Abstain(mut denial) => {
+                all.for_each(|one| one.ask_at_once(&mut denial));
+                return Verdict::Abstain(denial);
+            }
+            Verdict::Deny(_) => return verdict,
+        };
         let identity = grant.identity.as_deref();
         let mut lacking = all.filter_map(|one| Some((one, one.lacking(identity)?)));
         let Some((require, lack)) = lacking.next() else {

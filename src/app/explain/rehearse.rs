@@ -84,7 +84,7 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
     let live = Arc::new(Live::new(snapshot));
     let told = match question.host_proxy {
         Some(dialect) => Some(hosted::outer(question, dialect, &listener)?),
-        None if asks_nobody(&listener, question) => {
+        None if asks_nobody(plan, &listener, question) => {
             return Err(ExplainError::Decides(Arc::clone(&listener.name)));
         }
         None => None,
@@ -109,8 +109,16 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
     Ok(facts::gather(&evidence, watch.elapsed()))
 }
 
-/// Whether this is a client's request, and the listener takes those of host proxies alone.
-fn asks_nobody(listener: &ListenerSettings, question: &Question) -> bool {
+/// Whether this is a client's request, and the listener takes those of host proxies alone; and
+/// those for paths of a login, which host proxies hand on.
+fn asks_nobody(plan: &Plan, listener: &ListenerSettings, question: &Question) -> bool {
+    let of_login = plan.login.as_ref().is_some_and(|login| {
+        let rest = question.path.strip_prefix(&*login.path);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    });
+    if of_login {
+        return false;
+    }
     listener.decision.as_ref().is_some_and(|settings| {
         let mut endpoints = Dialect::ALL.into_iter();
         !endpoints.any(|one| {

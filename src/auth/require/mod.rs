@@ -201,6 +201,17 @@ impl Require {
         })
     }
 
+    /// Has a login that may begin ask for the strength that is required.
+    pub(super) fn ask_at_once(&self, denial: &mut Denial) {
+        if let DenialAnswer::Login { offers, .. } = &mut denial.answer
+            && !self.acr.is_empty()
+        {
+            for offer in offers {
+                offer.acr_values.clone_from(&self.acr);
+            }
+        }
+    }
+
     fn insufficient(&self, policy: &str) -> HeaderValue {
         let scopes = self.scope_text();
         challenge::bearer(

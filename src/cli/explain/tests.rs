@@ -219,6 +219,35 @@ fn a_refusal_is_told_as_the_host_gets_it() {
 }
 
 #[test]
+fn paths_of_logins_are_told_as_edgespans_own_and_bodies_not_at_all() {
+    let logging_in = |listener: &str| {
+        format!(
+            "listeners: {{web: {{address: '127.0.0.1:8080'{listener}}}}}\n\
+             upstreams: {{content: {{endpoints: ['http://127.0.0.1:3000']}}}}\n\
+             auth: {{staff: {{oidc: {{issuer: 'https://id.example.com', client_id: a}}}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: content, auth: staff}}]\n"
+        )
+    };
+    let gateway = logging_in("");
+    let deciding = logging_in(", mode: decision, trusted_proxies: [127.0.0.1]");
+    let ask = |file: &str, request: &[&str]| explained_by(file, 100, request, "").unwrap();
+    let out = "http://localhost:8080/oauth2/logout";
+
+    for file in [&gateway, &deciding] {
+        let told = ask(file, &[out]);
+        assert!(told.contains("edgespan answers here"), "{told}");
+        assert!(!told.contains("another path"), "{told}");
+    }
+    let https = ask(&gateway, &["https://app.example.com/a"]);
+    assert!(https.contains("x-forwarded-proto: https"), "{https}");
+    let program = ask(&gateway, &["http://localhost:8080/a"]);
+    assert!(program.contains("is sent to log in"), "{program}");
+    let hosted = ask(&deciding, &["http://localhost:8080/a", "--as", "nginx"]);
+    assert!(hosted.contains("edgespan-login"), "{hosted}");
+    assert!(!hosted.contains("about:blank"), "{hosted}");
+}
+
+#[test]
 fn who_cannot_ask_is_told_why() {
     let why = |file: &str, request: &[&str]| {
         let failure = explained_by(file, 80, request, "").unwrap_err();

@@ -54,7 +54,7 @@ fn one(
         Some(Means::Jwt(Box::new(settings)))
     });
     let oidc = written.oidc.as_ref().and_then(|oidc| {
-        let settings = oidc::compile(name, oidc, compiler)?;
+        let settings = oidc::compile(name, oidc, config, compiler)?;
         Some(Means::Oidc(Box::new(settings)))
     });
     let proof = proof(name, written, compiler);
@@ -203,6 +203,29 @@ fn never_allows(
             let diagnostic = diagnostic.label(format!("`{names}` has decided before"));
             let help = "ask for all of it in one place, or make a policy of its own";
             compiler.tell(diagnostic.help(help));
+        }
+    }
+}
+
+/// A policy that no route asks protects nothing, whatever its author believes.
+pub(super) fn warn_of_unasked(config: &raw::Config, compiler: &mut Compiler<'_>) {
+    let of_routes = config.routes.iter().map(|route| &route.value.auth.0);
+    let sets = of_routes.chain([&config.default_auth.0]).flatten();
+    let asked: Vec<&str> = sets
+        .flat_map(|set| match &set.value {
+            raw::PolicySet::One(name) => vec![name.as_str()],
+            raw::PolicySet::Use(written) => {
+                let names = written.all.iter().flatten().chain(&written.policy);
+                names.map(|name| name.value.as_str()).collect()
+            }
+        })
+        .collect();
+    let is_asked = |name: &Spanned<String>| asked.contains(&name.value.as_str());
+    for (name, _) in config.auth.iter() {
+        if !config.routes.is_empty() && !is_asked(name) {
+            let message = format!("policy `{}` has no effect", name.value);
+            let diagnostic = Diagnostic::at(Code::NoEffect, &name.span, message);
+            compiler.tell(diagnostic.label("no route has it in `auth`, nor has `default_auth`"));
         }
     }
 }

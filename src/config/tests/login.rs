@@ -97,7 +97,7 @@ fn providers_that_lead_back_to_one_address_are_told_of() {
     let own = ", callback: own";
     for (policies, expected) in [
         ([policy("a", ""), policy("a", "")], &[][..]),
-        ([policy("a", ""), policy("b", "")], &["W0432"]),
+        ([policy("a", ""), policy("b", "")], &["W0433"]),
         ([policy("a", own), policy("b", "")], &[]),
         ([policy("a", ""), policy("b", own)], &[]),
         ([policy("a", own), policy("b", own)], &[]),
@@ -127,7 +127,9 @@ fn a_policy_that_has_decided_before_is_told_of() {
         let text = format!(
             "{BASE}auth: {{web: {OIDC}, net: {{ip: [10.0.0.0/8]}}, \
              tried: {{shadow: true, oidc: {{issuer: 'https://id.example', client_id: app}}}}}}\n\
-             routes: [{{name: all, match: {{prefix: /}}, upstream: app, auth: {sets}}}]\n{SAFE}"
+             routes: [{{name: all, match: {{prefix: /}}, upstream: app, auth: {sets}}}, \
+             {{name: rest, match: {{prefix: /rest}}, upstream: app, \
+             auth: [{{all: [net, tried, web]}}]}}]\n{SAFE}"
         );
         assert_eq!(ids(&text), expected, "{text}");
     }
@@ -173,4 +175,128 @@ fn a_login_leads_back_to_no_whole_top_level() {
     check("web", &back("*.localhost"), &[]);
     check("web", &back("*.com"), &["E0318"]);
     check("web", &back("*."), &["E0318"]);
+}
+
+#[test]
+fn what_can_never_work_is_told_before_anybody_logs_in() {
+    let keys = "keys: [{env: KEY}]";
+    for (login, expected) in [
+        ("return_to: ['https://*.example.com']", &["E0305"][..]),
+        ("return_to: ['https://app.example.com']", &[]),
+        ("session: {idle: 9h, absolute: 8h}", &["W0402"]),
+        ("session: {idle: 168h, absolute: 720h}", &[]),
+        ("session: {absolute: 721h}", &["E0301"]),
+        ("user_type: 'a..b'", &["E0318"]),
+    ] {
+        check("web", &format!("{{{keys}, {login}}}"), expected);
+    }
+    for (oidc, expected) in [
+        (
+            "issuer: 'https://id.example/.well-known/openid-configuration'",
+            &["E0305"][..],
+        ),
+        ("issuer: 'https://id.example', prompt: none", &["E0318"]),
+        ("issuer: 'https://id.example', prompt: login", &[]),
+        (
+            "issuer: 'https://id.example', parameters: {scope: groups}",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', parameters: {hd: example.com}",
+            &[],
+        ),
+        (
+            "issuer: 'https://id.example', groups: 'realm..roles'",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', client_secret: ''",
+            &["E0313"],
+        ),
+        (
+            "issuer: 'https://id.example', client_secret: $OIDC_SECRET",
+            &["E0313"],
+        ),
+        ("issuer: 'https://id.example', client_secret: $ecret", &[]),
+        (
+            "issuer: 'https://id.example', client_secret: s, client_auth: none",
+            &["W0402"],
+        ),
+        (
+            "issuer: 'https://id.example', require: {emails: ['*@example.com']}",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: x-user}",
+            &["E0202"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: x-token, id_token: X-Token}",
+            &["E0202"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: cookie}",
+            &["E0306"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: authorization}",
+            &[],
+        ),
+    ] {
+        let text = format!(
+            "{BASE}auth: {{web: {{oidc: {{client_id: app, {oidc}}}}}}}\nlogin: {{{keys}}}\n\
+             redis: {{url: 'redis://127.0.0.1'}}\nidentity: {{headers: {{X-User: subject}}}}\n"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_login_that_can_begin_at_no_listener_is_told_of() {
+    let trusted = "trusted_proxies: [10.0.0.0/8]";
+    for (listeners, expected) in [
+        ("{web: {address: '0.0.0.0:8080'}}", &["W0432"][..]),
+        ("{web: {address: '127.0.0.1:8080'}}", &[]),
+        ("{web: {address: '[::1]:8080'}}", &[]),
+        (
+            &format!("{{web: {{address: '0.0.0.0:8080', {trusted}}}}}"),
+            &[],
+        ),
+        ("{web: {address: '0.0.0.0:8080', cloudflare: tunnel}}", &[]),
+        (
+            &format!("{{a: {{address: '0.0.0.0:80'}}, b: {{address: '[::]:81', {trusted}}}}}"),
+            &[],
+        ),
+        (
+            "{a: {address: '0.0.0.0:80'}, b: {address: '[::]:81'}}",
+            &["W0432"],
+        ),
+    ] {
+        let text = format!(
+            "listeners: {listeners}\nupstreams: {{app: {{endpoints: ['http://127.0.0.1:3000']}}}}\n\
+             auth: {{web: {OIDC}}}\nlogin: {{keys: [{{env: KEY}}]}}\n\
+             redis: {{url: 'redis://127.0.0.1'}}\n"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_policy_that_no_route_asks_is_told_of() {
+    let route = |auth: &str| {
+        format!("routes: [{{name: all, match: {{prefix: /}}, upstream: app, auth: {auth}}}]\n")
+    };
+    let file = |rest: &str| {
+        let login = "{keys: [{env: KEY}]}";
+        format!(
+            "{}redis: {{url: 'redis://127.0.0.1'}}\n{rest}",
+            document("web", login)
+        )
+    };
+    assert_eq!(ids(&file(&route("web"))), [""; 0]);
+    assert_eq!(ids(&file(&route("[{all: [web]}]"))), [""; 0]);
+    assert_eq!(ids(&file(&route("[{policy: web}]"))), [""; 0]);
+    assert_eq!(ids(&file(&route("off"))), ["W0402"]);
+    let by_default = format!("default_auth: web\n{}", route("off"));
+    assert_eq!(ids(&file(&by_default)), [""; 0]);
 }

@@ -38,6 +38,10 @@ pub(in crate::proxy) async fn refused(
     };
     let asker = Asker::of(parts, upgrades);
     let Ok(site) = Site::new(context.scheme, &context.host, context.server_port) else {
+        warn!(
+            host = &*context.host,
+            "no login can begin by http: if a proxy in front ends TLS, `trusted_proxies` names it"
+        );
         return match asker {
             Asker::Navigation | Asker::Form => page::failed(context, &answer::LOGIN_INSECURE, &[]),
             Asker::Program => asked_to_log_in(context, None, challenges),

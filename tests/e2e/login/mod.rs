@@ -11,6 +11,7 @@ mod mix_up;
 mod pages;
 mod refused;
 mod spellings;
+mod step_up;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::origin::Origin;

@@ -6,7 +6,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::Misread;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Longest name that a cookie's own is made of: two of them and a mark fit beside a value into
@@ -47,6 +47,7 @@ pub(super) fn check(config: &raw::Config, login: &raw::Login, compiler: &mut Com
     }
     let place = config.login.as_ref().map_or(&first.span, |one| &one.span);
     alone(config, login, place, compiler);
+    by_http(config, compiler);
     behind_nginx(config, login, compiler);
     mixed_up(config, compiler);
 }
@@ -81,7 +82,8 @@ fn alone(config: &raw::Config, login: &raw::Login, place: &Span, compiler: &mut 
         let help = "`login: {keys: [{env: NAME}]}`; `openssl rand -base64 32` makes one";
         compiler.tell(diagnostic.help(help));
     }
-    if config.redis.is_none() {
+    // Of sessions that are to lie in a Redis that is not there it was told.
+    if config.redis.is_none() && !in_redis(login) {
         let message = "single use and logout at the provider hold within one process";
         let diagnostic = Diagnostic::at(Code::LoginAlone, place, message)
             .label("no `redis` that replicas share");
@@ -89,10 +91,37 @@ fn alone(config: &raw::Config, login: &raw::Login, place: &Span, compiler: &mut 
     }
 }
 
+/// Whether sessions are to lie in Redis.
+fn in_redis(login: &raw::Login) -> bool {
+    let store = login.session.store.as_ref();
+    store.is_some_and(|store| store.value == raw::LoginStore::Redis)
+}
+
+/// A listener that others reach by http, where nobody says that a browser came by https: no login
+/// ever begins there. One that it can begin at is enough, since the others may lead there.
+fn by_http(config: &raw::Config, compiler: &mut Compiler<'_>) {
+    let mut outside = None;
+    for (_, listener) in config.listeners.iter() {
+        let is_told = !listener.trusted_proxies.is_empty() || listener.cloudflare.is_some();
+        let Some(address) = &listener.address else {
+            return;
+        };
+        let read = address.value.0.parse::<SocketAddr>();
+        if listener.tls.is_some() || is_told || read.is_ok_and(|one| one.ip().is_loopback()) {
+            return;
+        }
+        outside = outside.or(Some(&address.span));
+    }
+    let Some(span) = outside else { return };
+    let message = "no login begins here: it needs https";
+    let diagnostic = Diagnostic::at(Code::LoginInsecure, span, message)
+        .label("no `tls`, and no `trusted_proxies` to say that a browser came by https");
+    compiler.tell(diagnostic.help("`trusted_proxies: [10.0.0.0/8]` names who ends TLS in front"));
+}
+
 /// nginx hands one `Set-Cookie` of an answer on to the browser.
 fn behind_nginx(config: &raw::Config, login: &raw::Login, compiler: &mut Compiler<'_>) {
-    let in_redis = |store: &Spanned<raw::LoginStore>| store.value == raw::LoginStore::Redis;
-    if login.session.store.as_ref().is_some_and(in_redis) {
+    if in_redis(login) {
         return;
     }
     for (name, listener) in config.listeners.iter() {
@@ -160,9 +189,14 @@ pub(super) fn domain(written: &Spanned<String>, compiler: &mut Compiler<'_>) -> 
         && domain.split('.').all(label_fits)
         && domain.parse::<IpAddr>().is_err();
     let misread = || {
-        Misread::new("hosts cannot share a cookie by this")
-            .label("a domain of two labels or more, such as `example.com`")
+        let misread = Misread::new("hosts cannot share a cookie by this");
+        match written.value.strip_prefix('.') {
+            Some(rest) => misread
+                .label("all hosts below it are meant anyway")
+                .write(rest),
+            None => misread.label("a domain of two labels or more, such as `example.com`"),
+        }
     };
-    let read = is_domain.then(|| Arc::from(domain)).ok_or_else(misread);
+    let read = is_domain.then(|| Arc::from(&*domain)).ok_or_else(misread);
     compiler.value(&written.span, Code::Host, read)
 }
