@@ -197,6 +197,7 @@ impl Require {
             reason,
             answer,
             fault: None,
+            renewed: Vec::new(),
         })
     }
 

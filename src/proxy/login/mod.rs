@@ -150,7 +150,10 @@ pub(super) async fn answer(
     let parameters = Parameters::of(query);
     let answered = match endpoint {
         Endpoint::Start => Ok(begin::start(context, &asking, &parameters).await),
-        Endpoint::Callback => Ok(callback::answer(context, &asking, flow, &parameters).await),
+        Endpoint::Callback => {
+            let path = call.parts.uri.path();
+            Ok(callback::answer(context, &asking, flow, path, &parameters).await)
+        }
         Endpoint::Choose => Ok(choose::answer(context, &asking, &parameters).await),
         Endpoint::Userinfo => Ok(userinfo::answer(context, &asking, &parameters).await),
         Endpoint::FrontChannel => Ok(revoked::front(context, &asking, &parameters).await),
@@ -229,6 +232,12 @@ impl<'a> Parameters<'a> {
     fn of_bytes(bytes: &'a [u8]) -> Self {
         let pairs = form_urlencoded::parse(bytes);
         Self(pairs.take(PARAMETERS_MAX).collect())
+    }
+
+    /// Whether one stands there more than once, which none may (RFC 6749, section 3.1).
+    fn is_several(&self, name: &str) -> bool {
+        let found = self.0.iter().filter(|(own, _)| *own == name);
+        found.count() > 1
     }
 
     /// The value of one that stands there once.
