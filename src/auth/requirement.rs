@@ -11,6 +11,7 @@ use super::{
     Recorder, Require, Verdict,
 };
 use http::HeaderValue;
+use http::header::SET_COOKIE;
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -128,7 +129,13 @@ impl Requirement {
             let outcome = match verdict {
                 // Where somebody is says nothing of a credential that nobody knows.
                 Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
-                Verdict::Allow(grant) => Ok(self.without_keys(grant)),
+                Verdict::Allow(mut grant) => {
+                    let renewed = unknown.renewed.drain(..);
+                    grant
+                        .answer
+                        .extend(renewed.map(|cookie| (SET_COOKIE, cookie)));
+                    Ok(self.without_keys(grant))
+                }
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
                 Verdict::Abstain(denial) => {
                     unknown.add(denial, policy);
@@ -177,7 +184,14 @@ async fn all(
         last = Some(Arc::clone(&settings.name));
         match verdict {
             Verdict::Allow(grant) => together.join(*grant),
-            Verdict::Deny(_) | Verdict::Abstain(_) => return (verdict, last),
+            Verdict::Deny(mut denial) => {
+                denial.keep(together.answer);
+                return (Verdict::Deny(denial), last);
+            }
+            Verdict::Abstain(mut denial) => {
+                denial.keep(together.answer);
+                return (Verdict::Abstain(denial), last);
+            }
         }
     }
     let proved_by = together.identity.as_ref();
@@ -189,6 +203,8 @@ async fn all(
 #[derive(Default)]
 struct Unknown {
     refusals: Vec<(Box<Denial>, Option<Arc<str>>)>,
+    /// What they keep of permissions that came to nothing.
+    renewed: Vec<HeaderValue>,
 }
 
 impl Unknown {
@@ -198,7 +214,8 @@ impl Unknown {
         refusals.any(|(denial, _)| denial.reason == Reason::BadCredential)
     }
 
-    fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
+    fn add(&mut self, mut denial: Box<Denial>, policy: Option<Arc<str>>) {
+        self.renewed.append(&mut denial.renewed);
         self.refusals.push((denial, policy));
     }
 
@@ -229,12 +246,9 @@ impl Unknown {
     }
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
-    /// 11.6.1), each challenge once; and one that offers a login offers all of them. Cookies that
-    /// are of no use go whoever it is that refuses.
-    fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
-        for (other, _) in &self.refusals {
-            add(&mut denial.cookies, &other.cookies);
-        }
+    /// 11.6.1), each challenge once; and one that offers a login offers all of them.
+    fn beside(&mut self, mut denial: Box<Denial>) -> Box<Denial> {
+        denial.renewed.append(&mut self.renewed);
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
         for (other, _) in self.refusals.iter().filter(|_| asks) {
             let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
@@ -353,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_wrong_credential_is_told_of_the_others_and_a_403_of_none() {
-        let unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
+        let mut unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
 
         let wrong = unknown.beside(denial(Reason::BadCredential, &["Basic"]));
         let forbidden = unknown.beside(denial(Reason::Forbidden, &[]));

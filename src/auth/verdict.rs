@@ -1,6 +1,6 @@
 //! What a policy says of a request.
 
-use super::{Identity, Proof};
+use super::Identity;
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -104,9 +104,9 @@ pub struct Denial {
     pub fault: Option<Arc<str>>,
     /// Whom it refuses, if that was proved.
     pub whose: Option<Arc<Identity>>,
-    /// `Set-Cookie` values that go with it: what is of no use is taken from the browser, what was
-    /// renewed is given.
-    pub cookies: Vec<HeaderValue>,
+    /// `Set-Cookie` values of a session whose tokens were renewed before this came of the request:
+    /// the old ones are of no use any more; and those that take from the browser what is over.
+    pub renewed: Vec<HeaderValue>,
 }
 
 /// What a refused client gets.
@@ -235,6 +235,12 @@ impl Verdict {
 }
 
 impl Denial {
+    /// Keeps of a permission that came to nothing what must not be lost with it.
+    pub fn keep(&mut self, answer: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        let set = answer.into_iter().filter(|(name, _)| *name == SET_COOKIE);
+        self.renewed.extend(set.map(|(_, cookie)| cookie));
+    }
+
     /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
     /// `timeout` or `error` where nobody decided.
     pub fn name(&self) -> &'static str {
@@ -258,22 +264,7 @@ impl Denial {
             answer,
             fault: None,
             whose: None,
-            cookies: Vec::new(),
+            renewed: Vec::new(),
         }
-    }
-
-    /// The same, of whom this was granted to: cookies of its session were renewed whatever is
-    /// decided then, and its browser has to learn of it.
-    #[must_use]
-    pub fn after(mut self, grant: &Grant) -> Self {
-        self.whose = grant.identity.clone();
-        let logged_in = grant.identity.as_ref();
-        if logged_in.is_some_and(|identity| identity.proof == Proof::Oidc) {
-            let fields = grant.answer.iter();
-            let cookies = fields.filter(|(name, _)| *name == SET_COOKIE);
-            self.cookies
-                .extend(cookies.map(|(_, cookie)| cookie.clone()));
-        }
-        self
     }
 }

@@ -79,7 +79,7 @@ impl Oidc {
             challenges: Vec::new(),
         };
         Verdict::Abstain(Box::new(Denial {
-            cookies: clear,
+            renewed: clear,
             ..Denial::new(Reason::NoCredential, answer)
         }))
     }
