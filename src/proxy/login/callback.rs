@@ -146,7 +146,13 @@ async fn once(
             "an answer of another provider was refused"
         );
         let told = &answer::LOGIN_FAILED;
-        return failed(context, asking, &flow, &policy, &Failure::new(told, "issuer"));
+        return failed(
+            context,
+            asking,
+            &flow,
+            &policy,
+            &Failure::new(told, "issuer"),
+        );
     }
     if let Some(told) = parameters.one("error") {
         return denied(context, asking, &flow, &policy, told);
