@@ -374,6 +374,7 @@ impl Policy {
         if let Some(span) = span.span() {
             span.str("edgespan.auth.lacks", lack.name());
         }
-        Verdict::Deny(require.denial(lack, &self.settings))
+        let denial = *require.denial(lack, &self.settings);
+        Verdict::Deny(Box::new(denial.after(grant)))
     }
 }

@@ -7,8 +7,8 @@
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
 use super::{
-    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Policy, Reason, Recorder,
-    Require, Verdict,
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Means, Policy, Reason,
+    Recorder, Require, Verdict,
 };
 use http::HeaderValue;
 use std::sync::Arc;
@@ -101,6 +101,14 @@ impl Requirement {
             one.policy.take_key_out(&mut grant);
         }
         grant
+    }
+
+    /// How a policy knows clients, if that is by logins or by tokens.
+    pub fn knows_by(&self, policy: &str) -> Option<&'static str> {
+        let mut used = self.any.iter().flatten();
+        let used = used.find(|one| *one.policy.settings().name == *policy)?;
+        let means = &used.policy.settings().means;
+        matches!(means, Means::Oidc(_) | Means::Jwt(_)).then(|| means.word())
     }
 
     /// Asks set after set.
@@ -221,8 +229,12 @@ impl Unknown {
     }
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
-    /// 11.6.1), each challenge once; and one that offers a login offers all of them.
+    /// 11.6.1), each challenge once; and one that offers a login offers all of them. Cookies that
+    /// are of no use go whoever it is that refuses.
     fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
+        for (other, _) in &self.refusals {
+            add(&mut denial.cookies, &other.cookies);
+        }
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
         for (other, _) in self.refusals.iter().filter(|_| asks) {
             let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
@@ -304,11 +316,8 @@ mod tests {
 
     fn denial(reason: Reason, challenges: &[&'static str]) -> Box<Denial> {
         let challenges = challenges.iter().map(|text| HeaderValue::from_static(text));
-        Box::new(Denial {
-            reason,
-            answer: DenialAnswer::Own(challenges.collect()),
-            fault: None,
-        })
+        let answer = DenialAnswer::Own(challenges.collect());
+        Box::new(Denial::new(reason, answer))
     }
 
     fn unknown(denials: Vec<(&str, Box<Denial>)>) -> Unknown {
@@ -357,11 +366,8 @@ mod tests {
     fn what_an_authorizer_answered_goes_before_answers_of_ours() {
         let mut login = Response::new(bytes::Bytes::new());
         *login.status_mut() = StatusCode::FOUND;
-        let theirs = Box::new(Denial {
-            reason: Reason::NoCredential,
-            answer: DenialAnswer::Theirs(login),
-            fault: None,
-        });
+        let answer = DenialAnswer::Theirs(login);
+        let theirs = Box::new(Denial::new(Reason::NoCredential, answer));
         let unknown = unknown(vec![
             ("keys", denial(Reason::NoCredential, &["ApiKey"])),
             ("portal", theirs),

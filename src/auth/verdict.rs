@@ -1,7 +1,8 @@
 //! What a policy says of a request.
 
-use super::Identity;
+use super::{Identity, Proof};
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +102,11 @@ pub struct Denial {
     pub answer: DenialAnswer,
     /// What went wrong where nobody decided, for the log.
     pub fault: Option<Arc<str>>,
+    /// Whom it refuses, if that was proved.
+    pub whose: Option<Arc<Identity>>,
+    /// `Set-Cookie` values that go with it: what is of no use is taken from the browser, what was
+    /// renewed is given.
+    pub cookies: Vec<HeaderValue>,
 }
 
 /// What a refused client gets.
@@ -242,10 +248,32 @@ impl Denial {
 
     /// With an answer of ours and no challenge.
     pub const fn own(reason: Reason) -> Self {
+        Self::new(reason, DenialAnswer::Own(Vec::new()))
+    }
+
+    /// With this answer, and nothing beside.
+    pub const fn new(reason: Reason, answer: DenialAnswer) -> Self {
         Self {
             reason,
-            answer: DenialAnswer::Own(Vec::new()),
+            answer,
             fault: None,
+            whose: None,
+            cookies: Vec::new(),
         }
+    }
+
+    /// The same, of whom this was granted to: cookies of its session were renewed whatever is
+    /// decided then, and its browser has to learn of it.
+    #[must_use]
+    pub fn after(mut self, grant: &Grant) -> Self {
+        self.whose = grant.identity.clone();
+        let logged_in = grant.identity.as_ref();
+        if logged_in.is_some_and(|identity| identity.proof == Proof::Oidc) {
+            let fields = grant.answer.iter();
+            let cookies = fields.filter(|(name, _)| *name == SET_COOKIE);
+            self.cookies
+                .extend(cookies.map(|(_, cookie)| cookie.clone()));
+        }
+        self
     }
 }

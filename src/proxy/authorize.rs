@@ -122,20 +122,26 @@ async fn log_in(
     ruling: Ruling,
 ) -> Result<Ruling, Box<Response<Body>>> {
     let Ruling { outcome, policy } = ruling;
-    let denial = match outcome {
+    let mut denial = match outcome {
         Err(denial) => *denial,
         Ok(grant) => {
             let outcome = Ok(grant);
             return Ok(Ruling { outcome, policy });
         }
     };
-    let reason = denial.reason;
+    context.cookies = std::mem::take(&mut denial.cookies);
+    let (reason, whose) = (denial.reason, denial.whose.take());
+    let refused = (reason, whose.as_deref());
     let DenialAnswer::Login { offers, challenges } = denial.answer else {
+        login::told::refusal(context, policy.as_deref(), refused);
         let outcome = Err(Box::new(denial));
         return Ok(Ruling { outcome, policy });
     };
     let response = login::refused(context, parts, upgrades, offers, challenges).await;
     let is_sent_on = response.status().is_redirection();
+    if !is_sent_on {
+        login::told::refusal(context, policy.as_deref(), refused);
+    }
     let decided = Decided {
         decision: if is_sent_on { "redirect" } else { "deny" },
         reason: Some(reason.name()),

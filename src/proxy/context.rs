@@ -114,6 +114,8 @@ pub(super) struct RequestContext {
     pub(super) came_back: Option<Box<CameBack>>,
     /// The page for somebody who is logged in and may not.
     pub(super) denied: Option<Box<Response<Body>>>,
+    /// `Set-Cookie` values of a refusal.
+    pub(super) cookies: Vec<HeaderValue>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -188,6 +190,7 @@ impl RequestContext {
             repeated: None,
             came_back: None,
             denied: None,
+            cookies: Vec::new(),
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

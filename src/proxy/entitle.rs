@@ -30,12 +30,11 @@ pub(super) fn allowed(
         identity: grant.identity.as_deref(),
         flow: plan.flow.as_ref().map(|flow| &*flow.name),
     };
+    let refused = |reason| Err(Box::new(Denial::own(reason).after(&grant)));
     match allow.check(&inquiry) {
         Ok(()) => (Ok(grant), None),
-        Err(Refused::NotAllowed) => (Err(Box::new(Denial::own(Reason::NotAllowed))), None),
-        Err(Refused::Failed(error)) => {
-            (Err(Box::new(Denial::own(Reason::AllowFailed))), Some(error))
-        }
+        Err(Refused::NotAllowed) => (refused(Reason::NotAllowed), None),
+        Err(Refused::Failed(error)) => (refused(Reason::AllowFailed), Some(error)),
     }
 }
 

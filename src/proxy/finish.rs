@@ -31,7 +31,11 @@ pub(super) fn finish(
     drain: &Drain,
 ) -> Response<TracedBody> {
     let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
-    if let Some(cookie) = login::carry::spent(&mut context) {
+    let spent = login::carry::spent(&mut context);
+    for cookie in spent
+        .into_iter()
+        .chain(std::mem::take(&mut context.cookies))
+    {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     if context.conn.listener.decision.is_some() {

@@ -9,6 +9,7 @@ use super::random;
 use super::site::Site;
 use crate::auth::seal::Purpose;
 use crate::shared::{Line, Write};
+use crate::telemetry::metrics::LoginBound;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -63,6 +64,8 @@ impl Logins {
         let too_large = (large.len() + own_large).saturating_sub(most);
         let gone = small.iter().take(too_small);
         let gone = gone.chain(large.iter().take(too_large));
+        let counts = self.sessions.counts();
+        counts.reached(LoginBound::Flow, too_small + too_large);
         kept.extend(gone.filter_map(|begun| self.forget_id(begun.id, site)));
         kept
     }
@@ -257,7 +260,8 @@ mod tests {
             }
         }
         let session = settings.session.clone();
-        let sessions = Sessions::new(session, Arc::clone(&sealer), line.as_ref(), None);
+        let (own, counts) = (Arc::clone(&sealer), Arc::default());
+        let sessions = Sessions::new(session, own, line.as_ref(), counts, None);
         let audit = AuditSettings {
             plain_subject: false,
             webhook: None,

@@ -24,7 +24,7 @@ pub mod ticket;
 mod tickets;
 mod used;
 
-pub use complete::LoginError;
+pub use complete::{LoginError, Unfinished};
 pub use facts::LoginFacts;
 pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
@@ -39,6 +39,7 @@ pub use target::TARGET_BYTES_MAX;
 pub use tickets::{Redeemed, Unusable};
 
 use super::audit::Audit;
+use super::jose::Claims;
 use super::provider::Provider;
 use super::seal::Sealer;
 use super::session::{Session, Sessions};
@@ -93,7 +94,10 @@ impl Logins {
             sealer: Arc::clone(sessions.sealer()),
             paths: Paths::new(&settings.path),
             tickets: TicketSearch::new(&settings.session.cookie.name),
-            used: before.map_or_else(Arc::default, |before| Arc::clone(&before.used)),
+            used: before.map_or_else(
+                || Arc::new(Used::new(sessions.counts())),
+                |before| Arc::clone(&before.used),
+            ),
             settings,
             sessions,
             policies,
@@ -125,5 +129,10 @@ impl Oidc {
     pub fn person(&self, session: &Session) -> Option<(Arc<str>, Vec<Arc<str>>)> {
         let subject = person::subject(&self.settings, &session.claims)?;
         Some((subject, person::groups(&self.settings, &session.claims)))
+    }
+
+    /// What a person knows the account of these claims by, for pages.
+    pub fn account(&self, claims: &Claims) -> Option<String> {
+        person::account(claims)
     }
 }

@@ -6,6 +6,10 @@ use crate::auth::{Identity, Proof};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
+/// Longest name of an account, in characters.
+const NAME_CHARS_MAX: usize = 100;
+/// Claims that a person knows an account by, the best first.
+const NAMES: [&str; 4] = ["email", "preferred_username", "name", "sub"];
 /// Most groups of one person.
 const GROUPS_MAX: usize = 1_000;
 
@@ -55,6 +59,16 @@ pub(super) fn groups(settings: &OidcSettings, claims: &Map<String, Value>) -> Ve
         }
     }
     groups
+}
+
+/// What a person knows an account by, for pages.
+pub(super) fn account(claims: &Map<String, Value>) -> Option<String> {
+    let told = NAMES
+        .iter()
+        .filter_map(|claim| claims.get(*claim)?.as_str());
+    let told = told.map(str::trim).find(|text| !text.is_empty())?;
+    let shown = told.chars().filter(|one| !one.is_control());
+    Some(shown.take(NAME_CHARS_MAX).collect())
 }
 
 /// The claim at a path.

@@ -33,6 +33,8 @@ pub struct Metadata {
     pub names_itself: bool,
     /// `token_endpoint_auth_methods_supported`; empty: not told.
     pub token_auth_methods: Vec<String>,
+    /// `token_endpoint_auth_signing_alg_values_supported`; empty: not told.
+    pub token_auth_algorithms: Vec<String>,
     /// `id_token_signing_alg_values_supported`; empty: not told.
     pub id_token_algorithms: Vec<String>,
 }
@@ -69,6 +71,10 @@ impl Metadata {
             requires_pushed: flag(&members, "require_pushed_authorization_requests")?,
             names_itself: flag(&members, "authorization_response_iss_parameter_supported")?,
             token_auth_methods: texts(&members, "token_endpoint_auth_methods_supported")?,
+            token_auth_algorithms: texts(
+                &members,
+                "token_endpoint_auth_signing_alg_values_supported",
+            )?,
             id_token_algorithms: texts(&members, "id_token_signing_alg_values_supported")?,
         })
     }
@@ -88,6 +94,7 @@ impl Metadata {
             requires_pushed: false,
             names_itself: false,
             token_auth_methods: Vec::new(),
+            token_auth_algorithms: Vec::new(),
             id_token_algorithms: Vec::new(),
         };
         silent.overridden(&settings.endpoints)

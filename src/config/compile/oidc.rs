@@ -1,6 +1,6 @@
 //! Policies by login.
 
-use super::provider::{self, Written};
+use super::provider::{self, Prover, Written};
 use super::{Compiler, identity};
 use crate::auth::oidc::{LogoutRules, OidcSettings, PassToken};
 use crate::auth::session::{RefreshFailure, RefreshRules};
@@ -56,10 +56,13 @@ pub(super) fn compile(
         compiler,
     );
     let client = provider::client(
-        oidc.client_id.as_ref(),
-        oidc.client_secret.as_ref(),
-        oidc.client_key.as_ref(),
-        oidc.client_auth.as_ref(),
+        &Prover {
+            id: oidc.client_id.as_ref(),
+            secret: oidc.client_secret.as_ref(),
+            key: oidc.client_key.as_ref(),
+            auth: oidc.client_auth.as_ref(),
+            audience: oidc.client_audience.as_ref(),
+        },
         compiler,
     );
     let pass = pass(oidc.pass.as_ref(), config, compiler);

@@ -258,7 +258,8 @@ pub(super) async fn go(
             attempts = asking.logins.settings.attempts_max,
             "logins in a row without a session coming of them"
         );
-        told::result(context, AuditResult::Error);
+        let policy = flow.offers.first().map(|offer| &*offer.policy);
+        told::not_taken(context, asking, policy, None, (AuditResult::Error, "loop"));
         let again = start_url(asking.logins, asking.site, &flow.offers, &flow.target);
         let again = Action::link("Try again", format!("{again}&again=1"));
         return page::failed(context, &answer::LOGIN_LOOP, &[again]);

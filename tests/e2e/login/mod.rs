@@ -3,10 +3,13 @@
 mod begin;
 mod callback;
 mod choose;
+mod client_key;
+mod dead;
 mod decision;
 mod logout;
 mod pages;
 mod refused;
+mod renewal;
 mod step_up;
 
 use crate::support::browser::{Browser, Page};

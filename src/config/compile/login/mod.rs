@@ -16,6 +16,7 @@ use crate::config::scalar::Misread;
 use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// What cookies are called if the file does not say.
 const COOKIE: &str = "edgespan";
@@ -168,20 +169,23 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
                 let _told: Option<()> = compiler.value(&target.span, Code::Unfit, Err(misread));
             }
             targets.domains.push(domain.to_ascii_lowercase().into());
-        } else if let Some((_, domain)) = target.value.split_once("://*.") {
-            let misread = Misread::new("`*` stands for all hosts of a domain, by https")
-                .write(format!("*.{domain}"));
-            let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
-        } else if let Some(url) = compiler.url(target) {
-            if url.path() != "/" || url.query().is_some() {
-                let misread =
-                    Misread::new("this is more than an origin").label("scheme, host and port");
-                let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
-            }
-            targets.origins.push(url.origin());
+        } else {
+            let read = places::origin(&target.value).and_then(without_star);
+            let url = compiler.value(&target.span, Code::Url, read);
+            targets.origins.extend(url.map(|url| url.origin()));
         }
     }
     targets
+}
+
+/// All hosts of a domain are written in another way.
+fn without_star(url: Url) -> Result<Url, Misread> {
+    let host = url.host_str().unwrap_or_default();
+    if !host.contains('*') {
+        return Ok(url);
+    }
+    let misread = Misread::new("this is no origin").label("all hosts of a domain have no scheme");
+    Err(misread.write(host))
 }
 
 fn webhook(written: &raw::LoginWebhook, compiler: &mut Compiler<'_>) -> Option<WebhookSettings> {
