@@ -121,24 +121,57 @@ fn what_can_never_work_is_told_before_anybody_logs_in() {
         check("web", &format!("{{{keys}, {login}}}"), expected);
     }
     for (oidc, expected) in [
-        ("issuer: 'https://id.example/.well-known/openid-configuration'", &["E0305"][..]),
+        (
+            "issuer: 'https://id.example/.well-known/openid-configuration'",
+            &["E0305"][..],
+        ),
         ("issuer: 'https://id.example', prompt: none", &["E0318"]),
         ("issuer: 'https://id.example', prompt: login", &[]),
-        ("issuer: 'https://id.example', parameters: {scope: groups}", &["E0318"]),
-        ("issuer: 'https://id.example', parameters: {hd: example.com}", &[]),
-        ("issuer: 'https://id.example', groups: 'realm..roles'", &["E0318"]),
-        ("issuer: 'https://id.example', client_secret: ''", &["E0313"]),
-        ("issuer: 'https://id.example', client_secret: $OIDC_SECRET", &["E0313"]),
+        (
+            "issuer: 'https://id.example', parameters: {scope: groups}",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', parameters: {hd: example.com}",
+            &[],
+        ),
+        (
+            "issuer: 'https://id.example', groups: 'realm..roles'",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', client_secret: ''",
+            &["E0313"],
+        ),
+        (
+            "issuer: 'https://id.example', client_secret: $OIDC_SECRET",
+            &["E0313"],
+        ),
         ("issuer: 'https://id.example', client_secret: $ecret", &[]),
-        ("issuer: 'https://id.example', client_secret: s, client_auth: none", &["W0402"]),
-        ("issuer: 'https://id.example', require: {emails: ['*@example.com']}", &["E0318"]),
-        ("issuer: 'https://id.example', pass: {access_token: x-user}", &["E0202"]),
+        (
+            "issuer: 'https://id.example', client_secret: s, client_auth: none",
+            &["W0402"],
+        ),
+        (
+            "issuer: 'https://id.example', require: {emails: ['*@example.com']}",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: x-user}",
+            &["E0202"],
+        ),
         (
             "issuer: 'https://id.example', pass: {access_token: x-token, id_token: X-Token}",
             &["E0202"],
         ),
-        ("issuer: 'https://id.example', pass: {access_token: cookie}", &["E0306"]),
-        ("issuer: 'https://id.example', pass: {access_token: authorization}", &[]),
+        (
+            "issuer: 'https://id.example', pass: {access_token: cookie}",
+            &["E0306"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: authorization}",
+            &[],
+        ),
     ] {
         let text = format!(
             "{BASE}auth: {{web: {{oidc: {{client_id: app, {oidc}}}}}}}\nlogin: {{{keys}}}\n\
@@ -155,10 +188,19 @@ fn a_login_that_can_begin_at_no_listener_is_told_of() {
         ("{web: {address: '0.0.0.0:8080'}}", &["W0432"][..]),
         ("{web: {address: '127.0.0.1:8080'}}", &[]),
         ("{web: {address: '[::1]:8080'}}", &[]),
-        (&format!("{{web: {{address: '0.0.0.0:8080', {trusted}}}}}"), &[]),
+        (
+            &format!("{{web: {{address: '0.0.0.0:8080', {trusted}}}}}"),
+            &[],
+        ),
         ("{web: {address: '0.0.0.0:8080', cloudflare: tunnel}}", &[]),
-        (&format!("{{a: {{address: '0.0.0.0:80'}}, b: {{address: '[::]:81', {trusted}}}}}"), &[]),
-        ("{a: {address: '0.0.0.0:80'}, b: {address: '[::]:81'}}", &["W0432"]),
+        (
+            &format!("{{a: {{address: '0.0.0.0:80'}}, b: {{address: '[::]:81', {trusted}}}}}"),
+            &[],
+        ),
+        (
+            "{a: {address: '0.0.0.0:80'}, b: {address: '[::]:81'}}",
+            &["W0432"],
+        ),
     ] {
         let text = format!(
             "listeners: {listeners}\nupstreams: {{app: {{endpoints: ['http://127.0.0.1:3000']}}}}\n\
@@ -176,7 +218,10 @@ fn a_policy_that_no_route_asks_is_told_of() {
     };
     let file = |rest: &str| {
         let login = "{keys: [{env: KEY}]}";
-        format!("{}redis: {{url: 'redis://127.0.0.1'}}\n{rest}", document("web", login))
+        format!(
+            "{}redis: {{url: 'redis://127.0.0.1'}}\n{rest}",
+            document("web", login)
+        )
     };
     assert_eq!(ids(&file(&route("web"))), [""; 0]);
     assert_eq!(ids(&file(&route("[{all: [web]}]"))), [""; 0]);

@@ -6,7 +6,9 @@
 use super::page::{self, Action};
 use super::{Asking, Parameters, begin, carry, now, told};
 use crate::auth::audit::AuditResult;
-use crate::auth::oidc::{Endpoint, Flow, LoginError, Oidc, Unfinished, is_restarted};
+use crate::auth::oidc::{
+    Endpoint, Flow, LoginError, Oidc, PROMPT_ACCOUNT, PROMPT_LOGIN, Unfinished, is_restarted,
+};
 use crate::auth::session::{Found, Session, SessionError};
 use crate::auth::{Reason, Verdict};
 use crate::proxy::answer::{self, Answer};
@@ -138,6 +140,9 @@ async fn once(
         return over(context, start);
     };
     if let Some(told) = parameters.one("error") {
+        if flow.prompt.as_deref() == Some(PROMPT_ACCOUNT) && knows_no_choice(told) {
+            return anew(context, asking, flow).await;
+        }
         return denied(context, asking, &flow, &policy, told);
     }
     let code = parameters.one("code");
@@ -167,6 +172,26 @@ async fn once(
             failed(context, asking, &flow, &policy, &page)
         }
     }
+}
+
+/// Whether a provider may mean that no account can be chosen there.
+fn knows_no_choice(told: &str) -> bool {
+    matches!(
+        told,
+        "account_selection_required" | "interaction_required" | "invalid_request"
+    )
+}
+
+/// Another account was wanted, and this provider lets nobody choose one: whoever comes logs in anew.
+async fn anew(context: &mut RequestContext, asking: &Asking<'_>, flow: Flow) -> Response<Body> {
+    let start = begin::start_url(asking.logins, asking.site, &flow.offers, &flow.target);
+    let Some(mut next) = Flow::begin(flow.offers, flow.target, now(context)) else {
+        return over(context, start);
+    };
+    next.carried = flow.carried;
+    next.restarted = flow.restarted;
+    next.prompt = Some(PROMPT_LOGIN.to_owned());
+    begin::go(context, asking, next).await
 }
 
 async fn complete(

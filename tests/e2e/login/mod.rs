@@ -7,6 +7,7 @@ mod client_key;
 mod dead;
 mod decision;
 mod logout;
+mod other_account;
 mod pages;
 mod refused;
 mod renewal;

@@ -157,7 +157,9 @@ pub(super) fn domain(written: &Spanned<String>, compiler: &mut Compiler<'_>) -> 
     let misread = || {
         let misread = Misread::new("hosts cannot share a cookie by this");
         match written.value.strip_prefix('.') {
-            Some(rest) => misread.label("all hosts below it are meant anyway").write(rest),
+            Some(rest) => misread
+                .label("all hosts below it are meant anyway")
+                .write(rest),
             None => misread.label("a domain of two labels or more, such as `example.com`"),
         }
     };
