@@ -1,5 +1,6 @@
 //! Browsers log in at a provider and come back; everything else is told where a login begins.
 
+mod away;
 mod begin;
 mod callback;
 mod choose;
