@@ -67,10 +67,10 @@ impl Means {
 }
 
 impl PolicySettings {
-    /// The upstream that it asks, if it asks one.
-    pub fn upstream(&self) -> Option<&Arc<str>> {
+    /// How it asks an authorizer, if it does.
+    const fn forward(&self) -> Option<&ForwardSettings> {
         match &self.means {
-            Means::Forward(forward) => Some(&forward.upstream),
+            Means::Forward(forward) => Some(forward),
             Means::Ip(_)
             | Means::ApiKey(_)
             | Means::Basic(_)
@@ -78,6 +78,11 @@ impl PolicySettings {
             | Means::Jwt(_)
             | Means::Oidc(_) => None,
         }
+    }
+
+    /// The upstream that it asks, if it asks one.
+    pub fn upstream(&self) -> Option<&Arc<str>> {
+        self.forward().map(|forward| &forward.upstream)
     }
 
     /// The issuers that it has to know.
@@ -111,15 +116,8 @@ impl PolicySettings {
 
     /// The header fields that come from it and from nobody else, beside those made of an identity.
     pub fn identity_headers(&self) -> &[FieldPattern] {
-        match &self.means {
-            Means::Forward(forward) => &forward.identity_headers,
-            Means::Ip(_)
-            | Means::ApiKey(_)
-            | Means::Basic(_)
-            | Means::ClientCert(_)
-            | Means::Jwt(_)
-            | Means::Oidc(_) => &[],
-        }
+        self.forward()
+            .map_or(&[], |forward| &forward.identity_headers)
     }
 }
 
@@ -262,15 +260,7 @@ impl Policy {
 
     /// How much of a request's body it wants to see on this route; None: nothing.
     pub fn body_wanted(&self, route: &str) -> Option<BodyRule> {
-        match &self.settings.means {
-            Means::Forward(settings) => settings.rules(route).body,
-            Means::Ip(_)
-            | Means::ApiKey(_)
-            | Means::Basic(_)
-            | Means::ClientCert(_)
-            | Means::Jwt(_)
-            | Means::Oidc(_) => None,
-        }
+        self.settings.forward()?.rules(route).body
     }
 
     /// Has the place of an API key or a token emptied, whoever allowed. One in shadow changes

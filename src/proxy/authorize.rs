@@ -11,7 +11,6 @@ use super::held;
 use super::limit::limit_known;
 use super::login;
 use super::query;
-use crate::auth::oidc::cookies;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
@@ -59,7 +58,7 @@ fn take_login_out(context: &RequestContext, parts: &mut Parts) {
     if let Some(logins) = &context.live.logins {
         logins.take_out(&mut parts.headers);
         if context.decision.is_some() {
-            cookies::join(&mut parts.headers);
+            cookie::join(&mut parts.headers);
         }
     }
 }

@@ -6,7 +6,8 @@
 
 use super::Taken;
 use super::blocks::{Blocks, Queue};
-use super::segment::{Draft, Row, Segment, SourceBytes, SpanRef, Tools};
+use super::dictionary::Tools;
+use super::segment::{Draft, Row, Segment, SourceBytes, SpanRef};
 use super::wire::{Content, Fields};
 use crate::trace::resource::{SCHEMA_URL, encode_scope};
 use bytes::Bytes;
@@ -56,6 +57,8 @@ pub(super) struct Index {
     first_segment: u64,
     traces: Queue<TraceRow>,
     first_trace: u64,
+    /// The number of the trace that got a span last.
+    last_trace: u64,
     /// Traces by their ids: the lower half of their numbers.
     table: HashTable<u32>,
     blocks: Blocks,
@@ -95,6 +98,7 @@ impl Index {
             first_segment: 0,
             traces: Queue::new(&blocks),
             first_trace: 0,
+            last_trace: 0,
             table: HashTable::new(),
             blocks,
             closed_bytes: 0,
@@ -125,102 +129,101 @@ impl Index {
 
     /// Takes records of field 2 of `ScopeSpans`, of a resource of our own.
     pub(super) fn take_own(&mut self, own: u32, records: &[u8]) -> Taken {
-        let Some(resource) = self.own.get(own as usize).map(|own| own.resource.clone()) else {
-            return Taken::default();
-        };
-        let scope = std::mem::take(&mut self.own_scope);
-        let bytes = SourceBytes {
-            resource: &resource,
-            resource_schema: SCHEMA_URL,
-            scope: &scope,
-            scope_schema: SCHEMA_URL,
-        };
-        let taken = self.take(&bytes, Some(own), records);
-        self.own_scope = scope;
-        taken
+        let place = own as usize;
+        self.take_each(records, |index| {
+            let here = index.open_segment();
+            let known = index.own.get(place)?;
+            if let Some((segment, number)) = known.source
+                && segment == here
+            {
+                return Some(number);
+            }
+            let resource = known.resource.clone();
+            let scope = std::mem::take(&mut index.own_scope);
+            let number = index.source(&SourceBytes {
+                resource: &resource,
+                resource_schema: SCHEMA_URL,
+                scope: &scope,
+                scope_schema: SCHEMA_URL,
+            });
+            index.own_scope = scope;
+            index.own.get_mut(place)?.source = Some((here, number?));
+            number
+        })
     }
 
     /// Takes records of field 2 of `ScopeSpans`.
-    pub(super) fn take(
+    pub(super) fn take(&mut self, bytes: &SourceBytes<'_>, records: &[u8]) -> Taken {
+        let mut known: Option<(u64, u16)> = None;
+        self.take_each(records, |index| {
+            let here = index.open_segment();
+            if known.is_none_or(|(segment, _)| segment != here) {
+                known = Some((here, index.source(bytes)?));
+            }
+            known.map(|(_, number)| number)
+        })
+    }
+
+    /// Takes records of field 2 of `ScopeSpans`; `source` gives the number of their source in the
+    /// segment that is open.
+    #[inline]
+    fn take_each(
         &mut self,
-        bytes: &SourceBytes<'_>,
-        own: Option<u32>,
         records: &[u8],
+        mut source: impl FnMut(&mut Self) -> Option<u16>,
     ) -> Taken {
         let mut taken = Taken::default();
-        let mut source: Option<(u64, u16)> = own.and_then(|own| self.own.get(own as usize)?.source);
         for field in Fields::of(records) {
             let (2, Content::Bytes(span)) = (field.number, field.content) else {
                 continue;
             };
             self.make_room();
-            let here = self.open_segment();
-            let number = match source {
-                Some((segment, number)) if segment == here => number,
-                _ => {
-                    let Some(open) = self.segments.back_mut() else {
-                        continue;
-                    };
-                    let mut tools = Tools {
-                        blocks: &mut self.blocks,
-                        hasher: &self.hasher,
-                    };
-                    let number = open.source(bytes, &mut tools);
-                    source = Some((here, number));
-                    number
-                }
-            };
-            if self.take_span(span, number) {
+            if source(self).is_some_and(|source| self.take_span(span, source)) {
                 taken.taken += 1;
             } else {
                 taken.refused += 1;
             }
         }
-        if let Some(own) = own.and_then(|own| self.own.get_mut(own as usize)) {
-            own.source = source;
-        }
         self.refused_spans += taken.refused;
         taken
     }
 
-    fn take_span(&mut self, span: &[u8], source: u16) -> bool {
-        let mut draft = std::mem::take(&mut self.draft);
-        let trace_max = self.bytes_max / TRACE_SHARE;
-        let Some(open) = self.segments.back_mut() else {
-            return false;
-        };
+    /// The number of a source in the segment that is open.
+    fn source(&mut self, bytes: &SourceBytes<'_>) -> Option<u16> {
         let mut tools = Tools {
             blocks: &mut self.blocks,
             hasher: &self.hasher,
         };
-        let is_valid = open.draft(span, source, &mut draft, &mut tools);
-        let (base, id) = (open.trace_base, draft.trace());
-        let Some(row) = draft.row().filter(|_| is_valid) else {
-            self.draft = draft;
-            return false;
+        let open = self.segments.back_mut()?;
+        Some(open.source(bytes, &mut tools))
+    }
+
+    fn take_span(&mut self, span: &[u8], source: u16) -> bool {
+        let trace_max = self.bytes_max / TRACE_SHARE;
+        let mut tools = Tools {
+            blocks: &mut self.blocks,
+            hasher: &self.hasher,
         };
+        let draft = &mut self.draft;
+        let open = self.segments.back_mut();
+        if !open.is_some_and(|open| open.draft(span, source, draft, &mut tools)) {
+            return false;
+        }
+        let (id, row) = (draft.trace(), draft.row());
         let (start, end) = (row.start, row.start.saturating_add(row.duration));
         let is_root = row.parent == 0;
         let cost = u32::try_from(span.len() + SPAN_OVERHEAD).unwrap_or(u32::MAX);
         // A trace that would begin with a span that is too large does not begin.
-        let is_too_large = cost as usize > trace_max && self.find(id).is_none();
-        let index = if is_too_large {
-            usize::MAX
-        } else {
-            self.trace_index(id)
-        };
-        let number = self.first_trace + index as u64;
-        let relative = u32::try_from(number.saturating_sub(base)).unwrap_or(u32::MAX);
-        let kept = self.keep(index, relative, cost, trace_max, &mut draft);
-        self.draft = draft;
-        let Some(last) = kept else {
+        if cost as usize > trace_max && self.find(id).is_none() {
+            return false;
+        }
+        let index = self.trace_index(id);
+        let Some(last) = self.keep(index, cost, trace_max) else {
             return false;
         };
-        let earlier = self
-            .traces
-            .get(index)
-            .map_or(SpanRef::NONE, |trace| trace.root);
-        let is_first_root = is_root && self.row(earlier).is_none_or(|root| start < root.start);
+        let root = self.traces.get(index).map(|trace| trace.root);
+        let root = root.filter(|_| is_root).and_then(|root| self.row(root));
+        let is_first_root = is_root && root.is_none_or(|root| start < root.start);
         if let Some(trace) = self.traces.get_mut(index) {
             trace.start = trace.start.min(start);
             trace.end = trace.end.max(end);
@@ -235,14 +238,7 @@ impl Index {
     }
 
     /// Keeps what was drafted, if its trace has room for it; where.
-    fn keep(
-        &mut self,
-        index: usize,
-        relative: u32,
-        cost: u32,
-        trace_max: usize,
-        draft: &mut Draft,
-    ) -> Option<SpanRef> {
+    fn keep(&mut self, index: usize, cost: u32, trace_max: usize) -> Option<SpanRef> {
         let here = self.open_segment();
         let open = self.segments.back_mut()?;
         let trace = self.traces.get_mut(index)?;
@@ -257,17 +253,32 @@ impl Index {
             blocks: &mut self.blocks,
             hasher: &self.hasher,
         };
+        let number = self.first_trace + index as u64;
+        let relative = u32::try_from(number.saturating_sub(open.trace_base)).unwrap_or(u32::MAX);
         Some(SpanRef {
             segment: here as u32,
-            row: open.keep(draft, relative, trace.last, &mut tools),
+            row: open.keep(&self.draft, relative, trace.last, &mut tools),
         })
     }
 
     /// Where the trace stands; a new one, if it is not there.
+    #[inline]
     fn trace_index(&mut self, id: [u8; 16]) -> usize {
-        if let Some(index) = self.find(id) {
+        // Most spans are of the trace of the span before.
+        let index = self.last_trace.wrapping_sub(self.first_trace) as usize;
+        if self.traces.get(index).is_some_and(|trace| trace.id == id) {
             return index;
         }
+        let hash = hash_of_id(&self.hasher, id);
+        let index = match self.find_hashed(id, hash) {
+            Some(index) => index,
+            None => self.begin_trace(id, hash),
+        };
+        self.last_trace = self.first_trace + index as u64;
+        index
+    }
+
+    fn begin_trace(&mut self, id: [u8; 16], hash: u64) -> usize {
         let index = self.traces.len();
         let new = TraceRow {
             id,
@@ -285,20 +296,23 @@ impl Index {
             let row = traces.get(low.wrapping_sub(first) as usize);
             hash_of_id(hasher, row.map_or([0; 16], |row| row.id))
         };
-        let low = (self.first_trace as u32).wrapping_add(index as u32);
-        self.table
-            .insert_unique(hash_of_id(hasher, id), low, hash_of);
+        let low = first.wrapping_add(index as u32);
+        self.table.insert_unique(hash, low, hash_of);
         index
     }
 
     /// Where a trace stands in [`Self::traces`].
     pub(super) fn find(&self, id: [u8; 16]) -> Option<usize> {
+        self.find_hashed(id, hash_of_id(&self.hasher, id))
+    }
+
+    fn find_hashed(&self, id: [u8; 16], hash: u64) -> Option<usize> {
         let first = self.first_trace as u32;
         let same = |low: &u32| {
             let row = self.traces.get(low.wrapping_sub(first) as usize);
             row.is_some_and(|row| row.id == id)
         };
-        let low = self.table.find(hash_of_id(&self.hasher, id), same)?;
+        let low = self.table.find(hash, same)?;
         Some(low.wrapping_sub(first) as usize)
     }
 

@@ -16,6 +16,7 @@ mod search;
 mod segment;
 mod shared;
 mod tags;
+mod template;
 #[cfg(test)]
 mod tests;
 pub mod traceql;

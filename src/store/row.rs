@@ -53,6 +53,12 @@ pub(super) const HAS_EVENTS: u8 = 1;
 /// Links among the kept fields.
 pub(super) const HAS_LINKS: u8 = 2;
 
+impl Default for Row {
+    fn default() -> Self {
+        Self::of_source(0)
+    }
+}
+
 impl Row {
     /// A span of that source of which nothing is known yet.
     pub(super) const fn of_source(source: u16) -> Self {

@@ -6,14 +6,15 @@
 //! a condition once for each attribute kept and then compares numbers. Rows are never changed, so
 //! a segment leaves as a whole and its blocks serve the next one.
 //!
-//! Spans of one edge also repeat the order of their attributes. So what followed an attribute the
-//! last time is looked at first, which spares a hash and a look into the table for nearly each.
+//! Spans of one edge also repeat the order of their attributes. So a span is compared with the last
+//! one of its kind ([`super::template`]), which spares a hash and a look into the table for nearly
+//! each attribute, and where all are the same the two share their run of numbers.
 
 use super::blocks::{Blocks, Column};
-use super::dictionary::{Dictionary, Place};
+use super::dictionary::{Tools, Words};
 pub(super) use super::row::{HAS_EVENTS, HAS_LINKS, Row, SpanRef};
-use super::wire::{Content, Field, Fields, pair_key};
-use foldhash::fast::RandomState;
+use super::template::{ATTRIBUTE, NOTHING, Progress, Templates};
+use super::wire::{Content, Field, Fields};
 use hashbrown::HashTable;
 use std::hash::BuildHasher as _;
 
@@ -46,40 +47,15 @@ pub(super) struct SourceBytes<'a> {
 /// Most sources of a segment; then the next begins.
 const SOURCES_MAX: usize = 60_000;
 
-/// Kinds of spans: by these it is known what their first attribute was.
-const KINDS: usize = 16;
-
-/// No attribute.
-const NOTHING: u32 = u32::MAX;
-
-/// Field 9 of a span, its length in one byte.
-const ATTRIBUTE: u8 = 9 << 3 | 2;
-
-/// An attribute and where it lies, so that it is compared without a look at what else there is.
-#[derive(Clone, Copy, Debug)]
-struct Follower {
-    entry: u32,
-    place: Place,
-}
-
-impl Follower {
-    /// Equal to nothing: no attribute is as long.
-    const NONE: Self = Self {
-        entry: NOTHING,
-        place: Place {
-            at: 0,
-            length: u32::MAX,
-        },
-    };
-}
-
 /// What a span's fields say, before it has a row.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     trace: [u8; 16],
-    row: Option<Row>,
-    attributes: Vec<u32>,
+    row: Row,
+    end: u64,
     rest: Vec<u8>,
+    /// Where its template is.
+    slot: usize,
 }
 
 impl Draft {
@@ -89,15 +65,9 @@ impl Draft {
     }
 
     /// Its row, as far as it is known.
-    pub(super) const fn row(&self) -> Option<&Row> {
-        self.row.as_ref()
+    pub(super) const fn row(&self) -> &Row {
+        &self.row
     }
-}
-
-/// What writing needs beside the segment.
-pub(super) struct Tools<'a> {
-    pub(super) blocks: &'a mut Blocks,
-    pub(super) hasher: &'a RandomState,
 }
 
 /// The segment.
@@ -110,18 +80,14 @@ pub(super) struct Segment {
     /// The oldest trace there was when it began: rows count from it.
     pub(super) trace_base: u64,
     rows: Column<Row>,
+    /// Nanoseconds.
+    longest: u64,
+    /// A bit for each status that a row has.
+    statuses: u16,
     attributes: Column<u32>,
-    heap: Column<u8>,
-    /// Attributes, each an encoded `KeyValue`.
-    entries: Dictionary,
-    /// The key of each entry, a text.
-    keys: Column<u32>,
-    texts: Dictionary,
-    /// The attribute that came first in the last span of each kind; then, for each attribute, the
-    /// one that followed it last. Only while the segment is written.
-    followers: Vec<Follower>,
-    /// The kept fields of the last span: a text.
-    last_rest: u32,
+    words: Words,
+    /// Only while the segment is written.
+    templates: Templates,
     sources: Vec<Source>,
     source_table: HashTable<u16>,
     /// Attributes of each source's resource.
@@ -136,13 +102,11 @@ impl Segment {
             first_trace,
             trace_base,
             rows: Column::new(blocks),
+            longest: 0,
+            statuses: 0,
             attributes: Column::new(blocks),
-            heap: Column::new(blocks),
-            entries: Dictionary::new(blocks),
-            keys: Column::new(blocks),
-            texts: Dictionary::new(blocks),
-            followers: vec![Follower::NONE; KINDS],
-            last_rest: NOTHING,
+            words: Words::new(blocks),
+            templates: Templates::default(),
             sources: Vec::new(),
             source_table: HashTable::new(),
             resource_entries: Vec::new(),
@@ -152,7 +116,7 @@ impl Segment {
 
     /// The number of a source here.
     pub(super) fn source(&mut self, bytes: &SourceBytes<'_>, tools: &mut Tools<'_>) -> u16 {
-        let mut text = |bytes: &[u8]| self.text_number(bytes, tools);
+        let mut text = |bytes: &[u8]| self.words.text_number(bytes, tools);
         let source = Source {
             resource: text(bytes.resource),
             resource_schema: text(bytes.resource_schema.as_bytes()),
@@ -170,7 +134,7 @@ impl Segment {
         let mut entries = Vec::new();
         for field in Fields::of(bytes.resource) {
             if let (1, Content::Bytes(pair)) = (field.number, field.content) {
-                entries.push(self.entry(pair, NOTHING, tools));
+                entries.push(self.words.entry(pair, None, tools));
             }
         }
         entries.shrink_to_fit();
@@ -179,47 +143,10 @@ impl Segment {
         self.resource_entries.push(entries);
         let sources = &self.sources;
         self.source_table.insert_unique(hash, number, |other| {
-            hasher.hash_one(sources.get(usize::from(*other)))
+            let other = sources.get(usize::from(*other));
+            other.map_or(0, |other| hasher.hash_one(other))
         });
         number
-    }
-
-    fn text_number(&mut self, text: &[u8], tools: &mut Tools<'_>) -> u32 {
-        let (heap, blocks) = (&mut self.heap, &mut *tools.blocks);
-        self.texts.intern(text, heap, blocks, tools.hasher).0
-    }
-
-    /// The number of an attribute by its hash. What followed `guessed` follows a new one, too: it
-    /// stands where that one stood.
-    fn entry(&mut self, pair: &[u8], guessed: u32, tools: &mut Tools<'_>) -> u32 {
-        let (heap, blocks) = (&mut self.heap, &mut *tools.blocks);
-        let (number, is_new) = self.entries.intern(pair, heap, blocks, tools.hasher);
-        if is_new {
-            let key = self.text_number(pair_key(pair), tools);
-            self.keys.push(key, tools.blocks);
-            let follower = self.followers.get(after(guessed)).copied();
-            self.followers.push(follower.unwrap_or(Follower::NONE));
-        }
-        number
-    }
-
-    /// The number of an attribute that stands behind another; `place` is where it is written down
-    /// what stands there.
-    #[inline]
-    fn entry_at(&mut self, place: usize, pair: &[u8], tools: &mut Tools<'_>) -> u32 {
-        let guess = self.followers.get(place).copied();
-        let guess = guess.unwrap_or(Follower::NONE);
-        let Place { at, length } = guess.place;
-        if length as usize == pair.len() && self.heap.slice(at, length) == pair {
-            return guess.entry;
-        }
-        let entry = self.entry(pair, guess.entry, tools);
-        if let (Some(follower), Some(place)) =
-            (self.followers.get_mut(place), self.entries.place(entry))
-        {
-            *follower = Follower { entry, place };
-        }
-        entry
     }
 
     /// Reads an encoded `Span`; false if it has no valid ids. Then the next thing is
@@ -231,83 +158,96 @@ impl Segment {
         draft: &mut Draft,
         tools: &mut Tools<'_>,
     ) -> bool {
+        self.templates.shorten(draft.slot);
         draft.rest.clear();
-        draft.attributes.clear();
-        draft.row = None;
+        draft.row = Row::of_source(source);
         draft.trace = [0; 16];
-        let mut row = Row::of_source(source);
-        let mut end = 0;
+        draft.end = 0;
         let mut name: &[u8] = &[];
-        let mut place = None;
+        let mut slot = None;
+        let mut progress = Progress::default();
         let mut fields = Fields::of(span);
-        loop {
-            let pair = if let Some(pair) = fields.next_if_short(ATTRIBUTE) {
-                pair
-            } else {
-                let Some(field) = fields.next() else { break };
-                match (field.number, field.content) {
-                    (9, Content::Bytes(pair)) => pair,
-                    (5, Content::Bytes(bytes)) => {
-                        name = bytes;
-                        continue;
-                    }
-                    (8, Content::Fixed64(nanos)) => {
-                        end = nanos;
-                        continue;
-                    }
-                    _ => {
-                        read_field(&field, &mut row, draft);
-                        continue;
-                    }
-                }
+        while let Some(first) = fields.first() {
+            if read_usual(first, &mut fields, draft, &mut name) {
+                continue;
+            }
+            let mut odd = None;
+            if first != ATTRIBUTE {
+                let Some(field) = fields.next() else {
+                    break;
+                };
+                let (9, Content::Bytes(_)) = (field.number, field.content) else {
+                    read_field(&field, draft, &mut name);
+                    continue;
+                };
+                odd = Some(field);
+            }
+            let kind = draft.row.kind_and_status;
+            let slot = *slot.get_or_insert_with(|| Templates::slot(kind, name));
+            let Some(template) = self.templates.at(slot) else {
+                return false;
             };
-            let first = usize::from(row.kind_and_status & 0xf);
-            let entry = self.entry_at(place.unwrap_or(first), pair, tools);
-            place = Some(after(entry));
-            draft.attributes.push(entry);
+            let words = &mut self.words;
+            let mut number = |pair: &[u8], alike| words.entry(pair, alike, tools);
+            match odd {
+                None => template.read(&mut fields, &mut progress, &mut number),
+                // An attribute, but its tag is written as nobody writes it.
+                Some(field) => template.differs(&field, &mut progress, &mut number),
+            }
         }
+        let row = &mut draft.row;
+        draft.slot = slot.unwrap_or_else(|| Templates::slot(row.kind_and_status, name));
+        let Some(template) = self.templates.at(draft.slot) else {
+            return false;
+        };
+        template.end(&progress);
         if fields.is_broken || draft.trace == [0; 16] || row.id == 0 {
             return false;
         }
-        row.duration = end.saturating_sub(row.start);
-        row.name = self.text_number(name, tools);
-        draft.row = Some(row);
+        row.duration = draft.end.saturating_sub(row.start);
+        let words = &mut self.words;
+        let ask = |name: &[u8]| words.text_number(name, tools);
+        row.name = template.name.number(name, ask);
         true
     }
 
     /// Keeps what was drafted; the number of its row.
     pub(super) fn keep(
         &mut self,
-        draft: &mut Draft,
+        draft: &Draft,
         trace: u32,
         previous: SpanRef,
         tools: &mut Tools<'_>,
     ) -> u32 {
-        let Some(mut row) = draft.row.take() else {
+        let Some(template) = self.templates.at(draft.slot) else {
             return NOTHING;
         };
-        let is_same = self.last_rest != NOTHING && self.text(self.last_rest) == draft.rest;
-        if !is_same {
-            self.last_rest = self.text_number(&draft.rest, tools);
+        let words = &mut self.words;
+        let ask = |rest: &[u8]| words.text_number(rest, tools);
+        let rest = template.rest.number(&draft.rest, ask);
+        if template.at == NOTHING {
+            template.at = self.attributes.append(template.entries(), tools.blocks);
         }
-        row.rest = self.last_rest;
-        row.trace = trace;
-        row.previous = previous;
-        row.attributes = self.attributes.append(&draft.attributes, tools.blocks);
-        row.attributes_count = u32::try_from(draft.attributes.len()).unwrap_or(0);
+        let row = Row {
+            rest,
+            trace,
+            previous,
+            attributes: template.at,
+            attributes_count: u32::try_from(template.entries().len()).unwrap_or(0),
+            ..draft.row
+        };
+        self.longest = self.longest.max(row.duration);
+        self.statuses |= 1 << (row.kind_and_status >> 4);
         self.rows.push(row, tools.blocks)
     }
 
     /// Nothing more will be written. The tables that only writing needs go to `next`, each unless
     /// it is more than `room_max` bytes.
     pub(super) fn close(&mut self, next: &mut Self, room_max: usize) {
-        self.entries.close(&mut next.entries, room_max);
-        self.texts.close(&mut next.texts, room_max);
-        let mut followers = std::mem::take(&mut self.followers);
-        if followers.capacity() * size_of::<Follower>() <= room_max {
-            followers.clear();
-            followers.resize(KINDS, Follower::NONE);
-            next.followers = followers;
+        self.words.close(&mut next.words, room_max);
+        let templates = std::mem::take(&mut self.templates);
+        if templates.memory() <= room_max {
+            next.templates = templates.emptied();
         }
         self.sources.shrink_to_fit();
         self.source_table = HashTable::new();
@@ -317,21 +257,15 @@ impl Segment {
     /// Whether the next span belongs into another one: it has `bytes_max`, or no room for sources.
     #[inline]
     pub(super) fn is_full(&self, bytes_max: usize) -> bool {
-        let filled = self.rows.bytes()
-            + self.attributes.bytes()
-            + self.heap.bytes()
-            + self.entries.bytes_in_blocks()
-            + self.keys.bytes()
-            + self.texts.bytes_in_blocks();
+        let filled = self.rows.bytes() + self.attributes.bytes() + self.words.bytes_in_blocks();
         filled >= bytes_max || self.sources.len() >= SOURCES_MAX
     }
 
     /// Bytes of memory beside blocks.
     pub(super) fn beside_blocks(&self) -> usize {
         size_of::<Self>()
-            + self.entries.beside_blocks()
-            + self.texts.beside_blocks()
-            + self.followers.capacity() * size_of::<Follower>()
+            + self.words.beside_blocks()
+            + self.templates.memory()
             + self.sources.capacity() * size_of::<Source>()
             + self.source_table.allocation_size()
             + self.resource_entries.capacity() * size_of::<Vec<u32>>()
@@ -342,16 +276,23 @@ impl Segment {
     pub(super) fn give_back(self, blocks: &mut Blocks) {
         self.rows.give_back(blocks);
         self.attributes.give_back(blocks);
-        self.heap.give_back(blocks);
-        self.entries.give_back(blocks);
-        self.keys.give_back(blocks);
-        self.texts.give_back(blocks);
+        self.words.give_back(blocks);
     }
 
     // --- Reading ---------------------------------------------------------------------------------
 
     pub(super) const fn rows(&self) -> &Column<Row> {
         &self.rows
+    }
+
+    /// The longest duration of a row, in nanoseconds.
+    pub(super) const fn longest(&self) -> u64 {
+        self.longest
+    }
+
+    /// The statuses that rows have, as OTLP's numbers.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = i32> {
+        (0..16).filter(|status| self.statuses >> status & 1 == 1)
     }
 
     /// The attributes of a row, by number.
@@ -367,32 +308,32 @@ impl Segment {
 
     /// The fields of a span that are kept as they came: all that [`Row`] has not.
     pub(super) fn rest(&self, row: &Row) -> &[u8] {
-        self.text(row.rest)
+        self.words.text(row.rest)
     }
 
     /// An attribute, an encoded `KeyValue`.
     pub(super) fn pair(&self, entry: u32) -> &[u8] {
-        self.entries.bytes(&self.heap, entry)
+        self.words.pair(entry)
     }
 
     /// The key of each attribute, a text.
     pub(super) const fn keys(&self) -> &Column<u32> {
-        &self.keys
+        self.words.keys()
     }
 
     /// A text.
     pub(super) fn text(&self, number: u32) -> &[u8] {
-        self.texts.bytes(&self.heap, number)
+        self.words.text(number)
     }
 
     /// How many texts there are.
     pub(super) fn texts(&self) -> usize {
-        self.texts.len()
+        self.words.texts()
     }
 
     /// The number of a text.
     pub(super) fn find_text(&self, text: &str) -> Option<u32> {
-        self.texts.find(&self.heap, text.as_bytes())
+        self.words.find_text(text)
     }
 
     /// Everyone who recorded spans here.
@@ -407,22 +348,65 @@ impl Segment {
     }
 }
 
-/// Where it is written down what follows an attribute.
+/// Reads a field as nearly every sender writes it; false if it is another one, or written
+/// otherwise.
 #[inline]
-const fn after(entry: u32) -> usize {
-    KINDS + entry as usize
+fn read_usual<'a>(
+    first: u8,
+    fields: &mut Fields<'a>,
+    draft: &mut Draft,
+    name: &mut &'a [u8],
+) -> bool {
+    let row = &mut draft.row;
+    let read = match first {
+        field::TRACE => fields.next_array().map(|id| draft.trace = id),
+        field::ID => fields
+            .next_array()
+            .map(|id| row.id = u64::from_be_bytes(id)),
+        field::PARENT => fields
+            .next_array()
+            .map(|id| row.parent = u64::from_be_bytes(id)),
+        field::NAME => fields.next_short().map(|text| *name = text),
+        field::KIND => fields
+            .next_small()
+            .map(|kind| row.kind_and_status |= kind.min(15)),
+        field::START => fields.next_fixed64().map(|nanos| row.start = nanos),
+        field::END => fields.next_fixed64().map(|nanos| draft.end = nanos),
+        field::FLAGS => {
+            let raw = fields.next_raw::<6>([field::FLAGS, 1]);
+            raw.map(|raw| draft.rest.extend_from_slice(raw))
+        }
+        _ => None,
+    };
+    read.is_some()
 }
 
-/// A field of a span that is neither its name, nor its end, nor an attribute.
-fn read_field(field: &Field<'_>, row: &mut Row, draft: &mut Draft) {
+/// First bytes of a span's fields.
+mod field {
+    pub(super) const TRACE: u8 = 1 << 3 | 2;
+    pub(super) const ID: u8 = 2 << 3 | 2;
+    pub(super) const PARENT: u8 = 4 << 3 | 2;
+    pub(super) const NAME: u8 = 5 << 3 | 2;
+    pub(super) const KIND: u8 = 6 << 3;
+    pub(super) const START: u8 = 7 << 3 | 1;
+    pub(super) const END: u8 = 8 << 3 | 1;
+    /// 16 in two bytes, of which the second is 1.
+    pub(super) const FLAGS: u8 = 5 | 0x80;
+}
+
+/// A field of a span, however it is written.
+fn read_field<'a>(field: &Field<'a>, draft: &mut Draft, name: &mut &'a [u8]) {
+    let row = &mut draft.row;
     match (field.number, field.content) {
         (1, Content::Bytes(id)) => draft.trace = id.try_into().unwrap_or_default(),
         (2, Content::Bytes(id)) => row.id = number(id),
         (4, Content::Bytes(id)) => row.parent = number(id),
+        (5, Content::Bytes(text)) => *name = text,
         (6, Content::Varint(kind)) => {
             row.kind_and_status |= u8::try_from(kind).map_or(0, |kind| kind.min(15));
         }
         (7, Content::Fixed64(nanos)) => row.start = nanos,
+        (8, Content::Fixed64(nanos)) => draft.end = nanos,
         (other, content) => {
             match other {
                 11 => row.has |= HAS_EVENTS,

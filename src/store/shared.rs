@@ -2,7 +2,8 @@
 //! that moves spans from one to the other.
 //!
 //! A request takes the lock of the inbox only, which is never held longer than a copy takes.
-//! Readers share the index; whoever sorts in has it alone, a chunk at a time.
+//! Readers share the index; it is written by the thread of the store alone, so that the allocator
+//! gives it again what it freed: of one that another thread freed it would keep the pages.
 
 use super::inbox::{Accepted, Inbox, records};
 use super::index::{Index, trace_id};
@@ -13,9 +14,10 @@ use crate::trace::sink::{FinishedSpans, SpanSink};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::trace::v1 as otlp;
 use prost::Message as _;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockWriteGuard, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak, mpsc};
 use std::thread::Thread;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -23,17 +25,25 @@ use tokio::sync::Notify;
 /// Least bound: below it nothing useful is kept.
 const BYTES_MIN: usize = 256 << 10;
 
-/// How long one who waits for news waits for a search.
+/// How long one who waits for news waits for a search, or for spans to be sorted in.
 const BUSY: Duration = Duration::from_millis(20);
+
+/// How long one waits for a change of the index: longer than any search may take.
+const CHANGED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What somebody wants done to the index, who waits for it.
+type Job = Box<dyn FnOnce(&mut Index) + Send>;
 
 /// What all clones of a store are.
 pub(super) struct Shared {
     inbox: Mutex<Inbox>,
     index: RwLock<Index>,
+    /// For the sorter. Bounded by those who wait.
+    jobs: Mutex<VecDeque<Job>>,
     /// How many wait for [`Self::news`]: usually nobody, and then a request does not tell.
     waiting: AtomicUsize,
     news: Notify,
-    /// Sorts in; None if the machine gave no thread, then readers do it.
+    /// Writes the index; None if the machine gave no thread, then everybody does.
     sorter: Option<Thread>,
     ended: Arc<AtomicBool>,
     /// How many have, or wait for, the index to read it.
@@ -55,6 +65,7 @@ impl Shared {
         Arc::new_cyclic(|this| Self {
             inbox: Mutex::new(Inbox::new(bytes_max)),
             index: RwLock::new(Index::new(bytes_max)),
+            jobs: Mutex::default(),
             waiting: AtomicUsize::new(0),
             news: Notify::new(),
             sorter: sorter(Weak::clone(this), Arc::clone(&ended)),
@@ -70,32 +81,59 @@ impl Shared {
     pub(super) fn resize(&self, bytes_max: usize) {
         let bytes_max = bytes_max.max(BYTES_MIN);
         self.with_inbox(|inbox| inbox.resize(bytes_max));
-        self.write().resize(bytes_max);
+        self.write(move |index| index.resize(bytes_max));
     }
 
     pub(super) fn sink(this: &Arc<Self>, resource: Bytes) -> Arc<dyn SpanSink> {
-        let own = this.write().own(resource);
+        let own = this.write(|index| index.own(resource));
         let store = Arc::clone(this);
         Arc::new(Sink { store, own })
     }
 
-    /// The index, with everything that was accepted before in it.
-    fn write(&self) -> RwLockWriteGuard<'_, Index> {
-        self.sort_in(self.index.write().unwrap_or_else(PoisonError::into_inner))
+    /// Changes the index, with everything that was accepted before in it, and waits for that.
+    pub(super) fn write<T>(&self, change: impl FnOnce(&mut Index) -> T + Send + 'static) -> T
+    where
+        T: Default + Send + 'static,
+    {
+        let Some(sorter) = &self.sorter else {
+            return self.write_here(change);
+        };
+        let (tell, told) = mpsc::sync_channel(1);
+        let job: Job = Box::new(move |index| {
+            // Who asked may have given up.
+            drop(tell.send(change(index)));
+        });
+        self.with_jobs(|jobs| jobs.push_back(job));
+        sorter.unpark();
+        told.recv_timeout(CHANGED_WITHIN).unwrap_or_default()
     }
 
-    fn sort_in<'a>(&self, mut index: RwLockWriteGuard<'a, Index>) -> RwLockWriteGuard<'a, Index> {
-        loop {
-            // The lock of the index is held, so chunks are sorted in as they came.
-            let chunk = self.with_inbox(Inbox::pop);
-            let Some(chunk) = chunk else {
-                return index;
-            };
+    fn write_here<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        self.sort_in(&mut index);
+        change(&mut index)
+    }
+
+    /// What the sorter does whenever it is woken.
+    fn work(&self) {
+        self.write_here(|_| ());
+        while let Some(job) = self.with_jobs(VecDeque::pop_front) {
+            self.write_here(job);
+        }
+    }
+
+    fn sort_in(&self, index: &mut Index) {
+        // The lock of the index is held, so chunks are sorted in as they came.
+        while let Some(chunk) = self.with_inbox(Inbox::pop) {
             for (own, _, records) in records(&chunk) {
                 index.take_own(own, records);
             }
             self.with_inbox(|inbox| inbox.give_back(chunk));
         }
+    }
+
+    fn with_jobs<T>(&self, ask: impl FnOnce(&mut VecDeque<Job>) -> T) -> T {
+        ask(&mut self.jobs.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn with_inbox<T>(&self, ask: impl FnOnce(&mut Inbox) -> T) -> T {
@@ -106,7 +144,7 @@ impl Shared {
     pub(super) fn read<T>(&self, ask: impl FnOnce(&Index) -> T) -> T {
         // What the sorter has taken out, it holds the index for: nothing is missed.
         if !self.with_inbox(|inbox| inbox.is_empty()) {
-            drop(self.write());
+            self.write(|_| ());
         }
         let _counted = Counted::in_(&self.reading);
         ask(&self.index.read().unwrap_or_else(PoisonError::into_inner))
@@ -127,20 +165,22 @@ impl Shared {
                 pieces.push((resource, scope.unwrap_or_default(), scope_schema, records));
             }
         }
-        let mut all = Taken::default();
-        let mut index = self.write();
-        for ((resource, resource_schema), scope, scope_schema, records) in &pieces {
-            let source = SourceBytes {
-                resource,
-                resource_schema,
-                scope,
-                scope_schema,
-            };
-            let taken = index.take(&source, None, records);
-            all.taken += taken.taken;
-            all.refused += taken.refused;
-        }
-        drop(index);
+        let (all, _pieces) = self.write(move |index| {
+            let mut all = Taken::default();
+            for ((resource, resource_schema), scope, scope_schema, records) in &pieces {
+                let source = SourceBytes {
+                    resource,
+                    resource_schema,
+                    scope,
+                    scope_schema,
+                };
+                let taken = index.take(&source, records);
+                all.taken += taken.taken;
+                all.refused += taken.refused;
+            }
+            // Freed by whose thread made them.
+            (all, pieces)
+        });
         self.tell();
         all
     }
@@ -149,22 +189,33 @@ impl Shared {
         let refused = self.with_inbox(|inbox| inbox.refused_spans);
         // Figures are asked for where requests are served: they do not wait for a search to end,
         // nor behind somebody who waits for that. Sorting in is short, and is waited for.
+        let now = if self.reading.load(Ordering::Acquire) == 0 {
+            self.write(move |index| Some(figures(index, refused)))
+        } else {
+            let index = self.index.try_read();
+            index.ok().map(|index| figures(&index, refused))
+        };
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.reading.load(Ordering::Acquire) == 0 {
-            *told = figures(&self.write(), refused);
-        } else if let Ok(index) = self.index.try_read() {
-            *told = figures(&index, refused);
-        }
+        *told = now.unwrap_or(*told);
         *told
     }
 
-    /// The newest sequence number; None while somebody reads. Never waits for a search.
-    fn sequence_now(&self) -> Option<u64> {
-        if self.with_inbox(|inbox| inbox.is_empty()) {
-            return self.index.try_read().ok().map(|index| index.next_span);
+    /// The newest sequence number, and whether it is known that there is no newer one. Never waits
+    /// for a search.
+    fn sequence_now(&self) -> Option<(u64, bool)> {
+        let is_all = self.with_inbox(|inbox| inbox.is_empty());
+        if !is_all {
+            match &self.sorter {
+                Some(sorter) => sorter.unpark(),
+                None => drop(
+                    self.index
+                        .try_write()
+                        .map(|mut index| self.sort_in(&mut index)),
+                ),
+            }
         }
-        let index = self.index.try_write().ok()?;
-        Some(self.sort_in(index).next_span)
+        let index = self.index.try_read().ok()?;
+        Some((index.next_span, is_all))
     }
 
     fn tell(&self) {
@@ -181,10 +232,10 @@ impl Shared {
             let mut news = std::pin::pin!(news);
             news.as_mut().enable();
             match self.sequence_now() {
-                Some(now) if now > after => return now,
-                Some(_) => news.await,
-                // A search has the index: another look when it may be done.
-                None => tokio::time::sleep(BUSY).await,
+                Some((now, _)) if now > after => return now,
+                Some((_, true)) => news.await,
+                // Spans are sorted in, or a search has the index: another look when that is done.
+                Some(_) | None => tokio::time::sleep(BUSY).await,
             }
         }
     }
@@ -221,7 +272,8 @@ fn sorter(store: Weak<Shared>, ended: Arc<AtomicBool>) -> Option<Thread> {
         while !ended.load(Ordering::Acquire) {
             std::thread::park();
             if let Some(store) = store.upgrade() {
-                drop(store.write());
+                // Whoever waits for a change gets none then, and the next one gets theirs.
+                let _panicked = catch_unwind(AssertUnwindSafe(|| store.work()));
             }
         }
     };

@@ -41,17 +41,77 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// What the next field holds, if its tag is this one byte and its length has one, too.
+    /// What has not been read yet.
     #[inline]
-    pub(super) fn next_if_short(&mut self, tag: u8) -> Option<&'a [u8]> {
-        let (head, tail) = self.rest.split_first_chunk::<2>()?;
-        let [found, length] = *head;
-        if found != tag || length >= 0x80 {
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The first byte of the next field: its tag, if that has one byte.
+    #[inline]
+    pub(super) fn first(&self) -> Option<u8> {
+        self.rest.first().copied()
+    }
+
+    /// Goes on behind so many bytes, which are whole fields.
+    #[inline]
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.rest = self.rest.get(bytes..).unwrap_or_default();
+    }
+
+    // The next field, where its first byte has been looked at, if it is written as nearly all are.
+
+    /// Bytes with a length of one byte.
+    #[inline]
+    pub(super) fn next_short(&mut self) -> Option<&'a [u8]> {
+        let ([_, length @ 0..0x80], tail) = self.rest.split_first_chunk::<2>()? else {
             return None;
-        }
-        let (content, tail) = tail.split_at_checked(usize::from(length))?;
+        };
+        let (content, tail) = tail.split_at_checked(usize::from(*length))?;
         self.rest = tail;
         Some(content)
+    }
+
+    /// So many bytes.
+    #[inline]
+    pub(super) fn next_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let ([_, length], tail) = self.rest.split_first_chunk::<2>()?;
+        if usize::from(*length) != N {
+            return None;
+        }
+        let (content, tail) = tail.split_first_chunk()?;
+        self.rest = tail;
+        Some(*content)
+    }
+
+    /// Wire type 1.
+    #[inline]
+    pub(super) fn next_fixed64(&mut self) -> Option<u64> {
+        let (_, tail) = self.rest.split_first()?;
+        let (eight, tail) = tail.split_first_chunk()?;
+        self.rest = tail;
+        Some(u64::from_le_bytes(*eight))
+    }
+
+    /// A number of one byte.
+    #[inline]
+    pub(super) fn next_small(&mut self) -> Option<u8> {
+        let ([_, number @ 0..0x80], tail) = self.rest.split_first_chunk::<2>()? else {
+            return None;
+        };
+        self.rest = tail;
+        Some(*number)
+    }
+
+    /// All bytes of a field that begins with these two and has so many.
+    #[inline]
+    pub(super) fn next_raw<const N: usize>(&mut self, begins: [u8; 2]) -> Option<&'a [u8; N]> {
+        let (raw, tail) = self.rest.split_first_chunk()?;
+        if !raw.starts_with(&begins) {
+            return None;
+        }
+        self.rest = tail;
+        Some(raw)
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use crate::auth::provider::{ProviderError, Tokens};
 use crate::auth::session::{Found, RefreshFailure, RefreshRules, Session, Sessions};
 use crate::auth::{
     Asked, DecisionSpan, Denial, DenialAnswer, Grant, HeaderChange, LoginOffer, Reason, Verdict,
+    claims,
 };
 use crate::clock::{self, Timestamp};
 use crate::secret::Secret;
@@ -256,7 +257,7 @@ impl Oidc {
 /// out empty lists tell in this way that somebody lost his last group. How he logged in does not
 /// change by it, and neither does who he is.
 fn renewed(named_by: &[Box<str>], before: &Claims, mut told: Claims) -> Claims {
-    let lost_name = person::at(&told, named_by).is_none();
+    let lost_name = claims::subject(&told, named_by).is_none();
     let named_by = named_by.first().filter(|_| lost_name);
     for name in OF_THE_LOGIN {
         if let (None, Some(value)) = (told.get(name), before.get(name)) {

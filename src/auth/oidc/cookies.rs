@@ -2,7 +2,6 @@
 
 use crate::auth::session::CookieSettings;
 use crate::message::cookie;
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
@@ -13,17 +12,16 @@ const LOOKED_AT_MAX: usize = 180;
 /// `https` alone, where a domain shares it; over `http`, which is for loopback hosts, browsers take
 /// neither.
 pub fn name(settings: &CookieSettings, secure: bool, rest: &str) -> String {
-    format!("{}{rest}", prefix(settings, secure))
+    format!("{}{}-{rest}", mark(settings, secure), settings.name)
 }
 
-/// What the names of ours begin with, the `-` behind it included.
-fn prefix(settings: &CookieSettings, secure: bool) -> String {
-    let mark = match (secure, &settings.domain) {
+/// What stands in front of the names of ours, by which browsers bind a cookie.
+pub const fn mark(settings: &CookieSettings, secure: bool) -> &'static str {
+    match (secure, &settings.domain) {
         (false, _) => "",
         (true, None) => "__Host-",
         (true, Some(_)) => "__Secure-",
-    };
-    format!("{mark}{}-", settings.name)
+    }
 }
 
 /// `Set-Cookie` of a cookie of a login: `Lax`, because the way back from a provider is from
@@ -35,11 +33,35 @@ pub fn set(
     value: &str,
     max_age: Duration,
 ) -> Option<HeaderValue> {
-    let mut text = format!(
-        "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax",
-        name(settings, secure, rest),
-        max_age.as_secs(),
-    );
+    written(settings, secure, rest, value, max_age, "Lax")
+}
+
+/// `Set-Cookie` of a cookie of a session: to which sites it goes is the file's affair. None as
+/// above.
+pub fn set_session(
+    settings: &CookieSettings,
+    secure: bool,
+    rest: &str,
+    value: &str,
+    max_age: Duration,
+) -> Option<HeaderValue> {
+    // Browsers take `None` only with `Secure`.
+    let same_site = if secure { settings.same_site } else { "Lax" };
+    written(settings, secure, rest, value, max_age, same_site)
+}
+
+fn written(
+    settings: &CookieSettings,
+    secure: bool,
+    rest: &str,
+    value: &str,
+    max_age: Duration,
+    same_site: &str,
+) -> Option<HeaderValue> {
+    let name = name(settings, secure, rest);
+    let seconds = max_age.as_secs();
+    let mut text =
+        format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}");
     if secure {
         text.push_str("; Secure");
     }
@@ -99,31 +121,16 @@ pub fn take_out(headers: &mut HeaderMap, settings: &CookieSettings) {
     cookie::remove_if(headers, ours);
 }
 
-/// Makes one `Cookie` field of several (RFC 6265 section 5.4): a host proxy that is told of them
-/// takes the first one, or joins them by commas.
-pub fn join(headers: &mut HeaderMap) {
-    let lines: Vec<&[u8]> = headers
-        .get_all(COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if lines.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
-    {
-        headers.insert(COOKIE, joined);
-    }
-}
-
+/// Names and values. A cookie of others that is no text hides none of ours beside it.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(COOKIE).into_iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('='))
+    let texts = cookie::pairs(headers).filter_map(|pair| std::str::from_utf8(pair).ok());
+    texts.filter_map(|pair| pair.split_once('='))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::COOKIE;
 
     fn settings(domain: Option<&str>) -> CookieSettings {
         CookieSettings {
@@ -184,18 +191,6 @@ mod tests {
 
         assert_eq!(found.len(), LOOKED_AT_MAX);
         assert_eq!(found[1], ("1", "v"));
-    }
-
-    #[test]
-    fn cookies_of_several_lines_are_one_line() {
-        let mut several = headers(&["a=1", "b=2; c=3"]);
-        join(&mut several);
-        let mut none = headers(&[]);
-        join(&mut none);
-
-        let lines: Vec<_> = several.get_all(COOKIE).iter().collect();
-        assert_eq!(lines, ["a=1; b=2; c=3"]);
-        assert!(none.is_empty());
     }
 
     #[test]

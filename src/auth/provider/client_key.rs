@@ -72,7 +72,9 @@ impl ClientKey {
             // What looked like RSA and is none, too.
             KeyError::Unsupported => ClientKeyError::Unsupported,
             KeyError::NotPkcs8 if is_pkcs1(pem) => ClientKeyError::Unsupported,
-            other => ClientKeyError::File(other),
+            KeyError::NoKey | KeyError::Encrypted | KeyError::NotPkcs8 => {
+                ClientKeyError::File(error)
+            }
         });
         read.map(|key| Self(Kind::Curve(key)))
     }

@@ -80,7 +80,7 @@ pub(super) struct Line {
     secured: ArcSwapOption<KeptClient>,
     pub(super) counts: Arc<ProviderCounts>,
     /// Calls of each kind that failed in a row: the first is logged, and the one that ends them.
-    failing: [AtomicU64; 8],
+    failing: [AtomicU64; ProviderCall::ALL.len()],
 }
 
 impl Question {

@@ -28,6 +28,7 @@ pub(super) fn compile(
         span,
         &[("issuer", own), ("issuers", !jwt.issuers.is_empty())],
     );
+    check_beside(written, compiler);
     let own = own.then(|| raw::JwtIssuer {
         issuer: jwt.issuer.clone(),
         audiences: jwt.audiences.clone(),
@@ -79,6 +80,30 @@ pub(super) fn compile(
         groups: provider::claim_paths(&jwt.groups.0, "groups"),
         forward: jwt.forward.as_ref().is_none_or(|one| one.value),
     })
+}
+
+/// What is said of an issuer stands with it: beside `issuers` it would count for none of them.
+fn check_beside(written: &Spanned<raw::Jwt>, compiler: &mut Compiler<'_>) {
+    let (span, jwt) = (&written.span, &written.value);
+    if jwt.issuers.is_empty() || jwt.issuer.is_some() {
+        return;
+    }
+    let introspection = jwt.introspection.as_ref();
+    let beside = [
+        ("audiences", jwt.audiences.0.first().map(|one| &one.span)),
+        ("jwks", jwt.jwks.as_ref().map(|one| &one.span)),
+        ("algorithms", jwt.algorithms.first().map(|one| &one.span)),
+        ("introspection", introspection.map(|one| &one.span)),
+        ("tls", jwt.tls.as_ref().map(|_| span)),
+        ("timeout", jwt.timeout.as_ref().map(|one| &one.span)),
+        ("refresh", jwt.refresh.as_ref().map(|one| &one.span)),
+    ];
+    for (key, place) in beside {
+        let Some(place) = place else { continue };
+        let message = format!("`{key}` stands beside `issuers`, and counts for none of them");
+        let diagnostic = Diagnostic::at(Code::Unfit, place, message);
+        compiler.tell(diagnostic.label("it belongs to each of them"));
+    }
 }
 
 /// A token is of one issuer, and only one of them is shown a token that nobody else can read.

@@ -3,7 +3,6 @@
 use super::provider::{self, Prover, Written};
 use super::{Compiler, identity};
 use crate::auth::oidc::{LogoutRules, OidcSettings, PassToken};
-use crate::auth::provider::OidcClient;
 use crate::auth::session::{RefreshFailure, RefreshRules};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
@@ -56,7 +55,7 @@ pub(super) fn compile(
         },
         compiler,
     );
-    let client = client(oidc, compiler);
+    let client = provider::client(&prover(oidc), compiler);
     let pass = pass(oidc.pass.as_ref(), config, compiler);
     let logout = oidc.logout.as_ref().map(|one| &one.value);
     let on = |setting: Option<&Spanned<bool>>| setting.is_none_or(|one| one.value);
@@ -104,6 +103,17 @@ pub(super) fn compile(
     })
 }
 
+/// Who edgespan is at the provider.
+fn prover(oidc: &raw::Oidc) -> Prover<'_> {
+    Prover {
+        id: oidc.client_id.as_ref(),
+        secret: oidc.client_secret.as_ref(),
+        key: oidc.client_key.as_ref(),
+        auth: oidc.client_auth.as_ref(),
+        audience: oidc.client_audience.as_ref(),
+    }
+}
+
 fn texts(written: &[Spanned<String>]) -> Vec<Arc<str>> {
     written
         .iter()
@@ -132,18 +142,6 @@ fn refresh(written: Option<&raw::Refresh>, compiler: &mut Compiler<'_>) -> Refre
             Some(raw::OnRefreshFailure::KeepUntilExpiry) | None => RefreshFailure::KeepUntilExpiry,
         },
     }
-}
-
-/// Who edgespan is at the provider.
-fn client(oidc: &raw::Oidc, compiler: &mut Compiler<'_>) -> Option<OidcClient> {
-    let prover = Prover {
-        id: oidc.client_id.as_ref(),
-        secret: oidc.client_secret.as_ref(),
-        key: oidc.client_key.as_ref(),
-        auth: oidc.client_auth.as_ref(),
-        audience: oidc.client_audience.as_ref(),
-    };
-    provider::client(&prover, compiler)
 }
 
 /// What a provider is asked for beside what every login asks for.

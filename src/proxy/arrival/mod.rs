@@ -13,6 +13,7 @@ use super::forward;
 use super::gate::Gated;
 use super::upgrade;
 use crate::message::request_body::{BodyLimits, RequestBody};
+use crate::trace::hex;
 use crate::upstream::Upgrade;
 use crate::verify::arrival::{
     self, BODY_BYTES_MAX, Inquiry, PATH, REDIRECT_KEY, REDIRECTS_MAX, Refusal, SIGNATURE_HEADER,
@@ -260,7 +261,7 @@ async fn read(
     let sum = digest(&SHA256, &data);
     Ok(Some(arrival::Body {
         bytes: data.len() as u64,
-        sha256: arrival::hex(sum.as_ref()),
+        sha256: hex::text(sum.as_ref()),
     }))
 }
 

@@ -288,20 +288,7 @@ fn denied(
     policy: &Arc<Oidc>,
     told: &str,
 ) -> Response<Body> {
-    let word = match told {
-        "access_denied" => "access_denied",
-        "login_required" => "login_required",
-        "interaction_required" => "interaction_required",
-        "consent_required" => "consent_required",
-        "account_selection_required" => "account_selection_required",
-        "unmet_authentication_requirements" => "unmet_authentication_requirements",
-        "temporarily_unavailable" => "temporarily_unavailable",
-        "server_error" => "server_error",
-        "invalid_request" => "invalid_request",
-        "invalid_scope" => "invalid_scope",
-        "unauthorized_client" => "unauthorized_client",
-        _ => "other",
-    };
+    let word = crate::auth::provider::error_word(told);
     info!(policy = &*policy.name, word, "a provider refused a login");
     let answer = match word {
         "temporarily_unavailable" | "server_error" => &answer::LOGIN_UNAVAILABLE,

@@ -11,6 +11,7 @@ use crate::store::index::{Index, TraceRow};
 use crate::store::segment::{HAS_EVENTS, HAS_LINKS, Row, Segment};
 use crate::store::traceql::ast::{AttributeScope, Compare, Field, Intrinsic, Literal, Op};
 use crate::store::wire::{Content, Fields, Raw, pair_parts};
+use crate::trace::hex;
 use crate::view::{Kind, Status};
 
 /// Rows between two looks at the clock.
@@ -52,6 +53,14 @@ pub(super) struct Answers<'a> {
     of_name: u64,
 }
 
+/// What the attributes of a row answered. Spans that follow each other often share their list.
+#[derive(Clone, Copy, Default)]
+struct Last {
+    /// Where its attributes are, how many, and of whom.
+    of: Option<(u32, u32, u16)>,
+    holds: u64,
+}
+
 impl<'a> Answers<'a> {
     pub(super) fn of(
         plan: &'a Plan,
@@ -77,6 +86,7 @@ impl<'a> Answers<'a> {
             let compare = plan.compares.get(**number);
             compare.is_some_and(|one| one.field == Field::Intrinsic(Intrinsic::Name))
         });
+        let of_name = of_name.fold(0, |bits, number| bits | 1 << number);
         let tells = |answer: &Answer| u64::from(answer.found & plan.of_span != 0);
         let telling = entries.chunks(64).map(|some| {
             let bits = some.iter().map(tells).enumerate();
@@ -89,15 +99,52 @@ impl<'a> Answers<'a> {
             patience,
             telling: telling.collect(),
             sources: sources.collect(),
-            names: vec![None; segment.texts()],
-            of_name: of_name.fold(0, |bits, number| bits | 1 << number),
+            names: if of_name == 0 {
+                Vec::new()
+            } else {
+                vec![None; segment.texts()]
+            },
+            of_name,
             entries,
         }
     }
 
+    /// The comparisons that some span of the segment may fit; the others none does.
+    fn possible(&self) -> u64 {
+        let plan = self.plan;
+        let of_attributes = plan.of_span | plan.of_resource;
+        let found = self.entries.iter().fold(0, |all, one| all | one.holds);
+        let mut possible = !of_attributes | found | plan.equal_nil;
+        for number in &plan.of_row {
+            let Some(compare) = plan.compares.get(*number) else {
+                continue;
+            };
+            let may = match (&compare.field, compare.op) {
+                (Field::Intrinsic(Intrinsic::Status), _) => {
+                    let mut all = self.segment.statuses();
+                    all.any(|status| status_fits(compare, Status::of(status)))
+                }
+                (Field::Intrinsic(Intrinsic::Duration), Op::Greater | Op::GreaterEqual) => {
+                    let longest = i64::try_from(self.segment.longest()).unwrap_or(i64::MAX);
+                    int_fits(compare, longest)
+                }
+                _ => true,
+            };
+            if !may {
+                possible &= !(1 << number);
+            }
+        }
+        possible
+    }
+
     /// The braces that each row fits. `of_traces` has the answers that all spans of a trace share.
     pub(super) fn braces(mut self, of_traces: &[u64]) -> Braces {
+        if self.plan.braces_that_may_hold(self.possible()) == 0 {
+            return None;
+        }
         let rows = self.segment.rows();
+        // The two ends of a call take turns.
+        let (mut even, mut odd) = (Last::default(), Last::default());
         // Where nothing was found, no span's attributes have to be looked at.
         let looks = self.telling.iter().any(|bits| *bits != 0);
         let mut all = Vec::new();
@@ -109,7 +156,17 @@ impl<'a> Answers<'a> {
             let Some(trace) = self.index.trace_of(self.segment, row.trace) else {
                 continue;
             };
-            let mut holds = self.of_attributes(row, looks);
+            let last = if row.kind() % 2 == 0 {
+                &mut even
+            } else {
+                &mut odd
+            };
+            let of = Some((row.attributes, row.attributes_count, row.source));
+            if last.of != of {
+                let holds = self.of_attributes(row, looks);
+                *last = Last { of, holds };
+            }
+            let mut holds = last.holds;
             holds |= of_traces.get(trace).copied().unwrap_or(0);
             holds |= self.of_row(row);
             holds |= self.of_rest(row);
@@ -174,10 +231,10 @@ impl<'a> Answers<'a> {
                 Intrinsic::Duration => {
                     int_fits(compare, i64::try_from(row.duration).unwrap_or(i64::MAX))
                 }
-                Intrinsic::SpanId => text_fits(compare, &hex(&row.id.to_be_bytes())),
+                Intrinsic::SpanId => text_fits(compare, &hex::text(&row.id.to_be_bytes())),
                 Intrinsic::ParentId => maybe_fits(
                     compare,
-                    (row.parent != 0).then(|| hex(&row.parent.to_be_bytes())),
+                    (row.parent != 0).then(|| hex::text(&row.parent.to_be_bytes())),
                 ),
                 // Names are answered above, and the others are not of the row.
                 Intrinsic::Name
@@ -324,7 +381,7 @@ fn part_fits(compare: &Compare, part: &[u8], one: &mut impl FnMut(Raw<'_>) -> bo
             if *intrinsic == Intrinsic::EventName {
                 std::str::from_utf8(bytes).is_ok_and(|text| one(Raw::Text(text)))
             } else {
-                one(Raw::Text(&hex(bytes)))
+                one(Raw::Text(&hex::text(bytes)))
             }
         }
         _ => false,
@@ -343,14 +400,6 @@ pub(in crate::store) fn status_message(rest: &[u8]) -> &str {
         _ => None,
     });
     message.unwrap_or_default()
-}
-
-/// Digit by digit: formatting 100,000 ids would take as long as a search may.
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
-    text
 }
 
 /// The answers that all spans of a trace share, for each trace.
@@ -376,7 +425,7 @@ fn of_trace(plan: &Plan, index: &Index, trace: &TraceRow) -> u64 {
                 let duration = trace.end.saturating_sub(trace.start);
                 int_fits(compare, i64::try_from(duration).unwrap_or(i64::MAX))
             }
-            Intrinsic::TraceId => text_fits(compare, &hex(&trace.id)),
+            Intrinsic::TraceId => text_fits(compare, &hex::text(&trace.id)),
             Intrinsic::RootName => maybe_fits(compare, root_name(index, trace)),
             Intrinsic::RootService => maybe_fits(compare, root_service(index, trace)),
             // Not of the trace: answered span by span.

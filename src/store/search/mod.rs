@@ -159,7 +159,14 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
     });
     let somewhere = somewhere(index, &braces);
     let plan_is_plain = plan.root.as_ref().is_some_and(Pipe::is_plain);
-    let mut found: Vec<(u64, usize)> = in_parts(traces.len(), threads, |part| {
+    // Where no span fits anything, no trace has to be looked at.
+    let may_fit = |root: &Pipe| root.may_hold(0) || braces.iter().any(Option::is_some);
+    let count = if plan.root.as_ref().is_some_and(may_fit) {
+        traces.len()
+    } else {
+        0
+    };
+    let mut found: Vec<(u64, usize)> = in_parts(count, threads, |part| {
         let mut family = Family::new(index);
         let traces = part.clone().zip(traces.range(part));
         let fitting = traces.filter(|(at, trace)| {

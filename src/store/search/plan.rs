@@ -215,6 +215,13 @@ impl Plan {
         known.copied().unwrap_or_else(|| self.evaluate(compares))
     }
 
+    /// The braces that may hold where no other comparisons than these can.
+    pub(super) fn braces_that_may_hold(&self, possible: u64) -> u32 {
+        let filters = self.filters.iter().enumerate();
+        let may = filters.filter(|(_, node)| node.may_hold(possible).0);
+        may.fold(0, |bits, (number, _)| bits | 1 << number)
+    }
+
     fn evaluate(&self, compares: u64) -> u32 {
         let mut bits = 0;
         for (number, node) in self.filters.iter().enumerate() {
@@ -232,6 +239,27 @@ impl Node {
             Self::Not(inner) => !inner.holds(compares),
             Self::And(left, right) => left.holds(compares) && right.holds(compares),
             Self::Or(left, right) => left.holds(compares) || right.holds(compares),
+        }
+    }
+
+    /// Whether it can hold, and whether it can fail to, where no other comparisons than these can
+    /// hold; each of these can fail.
+    fn may_hold(&self, possible: u64) -> (bool, bool) {
+        match self {
+            Self::Always(truth) => (*truth, !*truth),
+            Self::Compare(number) => (possible >> number & 1 == 1, true),
+            Self::Not(inner) => {
+                let (holds, fails) = inner.may_hold(possible);
+                (fails, holds)
+            }
+            Self::And(left, right) => {
+                let (left, right) = (left.may_hold(possible), right.may_hold(possible));
+                (left.0 && right.0, left.1 || right.1)
+            }
+            Self::Or(left, right) => {
+                let (left, right) = (left.may_hold(possible), right.may_hold(possible));
+                (left.0 || right.0, left.1 && right.1)
+            }
         }
     }
 }
@@ -289,5 +317,45 @@ fn number(literal: &Literal) -> f64 {
         | Literal::Status(_)
         | Literal::Kind(_)
         | Literal::Nil => f64::NAN,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn braces_that_hold_were_among_those_that_may(
+            query in prop::sample::select(vec![
+                "{ }",
+                "{ .a = 1 }",
+                "{ !(.a = 1) }",
+                "{ .a = 1 && !(.b = 2 || status = error) }",
+                "{ !(.a = 1 && .b = 2) || .c = 3 } || { .d = 4 && .e = 5 }",
+                "{ .a = 1 } >> { !(!(.b = 2) && .c = 3) } | { .d = 4 }",
+            ]),
+            possible: u64,
+            holds: u64,
+        ) {
+            let plan = Plan::of(Some(&Query::parse(query).unwrap()));
+
+            let may = plan.braces_that_may_hold(possible);
+
+            prop_assert_eq!(plan.evaluate(holds & possible) & !may, 0);
+            prop_assert_eq!(plan.braces_that_may_hold(u64::MAX), (1 << plan.filters.len()) - 1);
+        }
+    }
+
+    #[test]
+    fn braces_that_cannot_hold_are_known() {
+        let plan = Plan::of(Some(
+            &Query::parse("{ .a = 1 && .b = 2 } || { .c = 3 }").unwrap(),
+        ));
+
+        assert_eq!(plan.braces_that_may_hold(0b001), 0);
+        assert_eq!(plan.braces_that_may_hold(0b011), 0b01);
+        assert_eq!(plan.braces_that_may_hold(0b101), 0b10);
     }
 }

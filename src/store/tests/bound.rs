@@ -97,6 +97,25 @@ fn a_smaller_bound_holds_at_once_and_a_larger_one_keeps_more() {
 }
 
 #[test]
+fn spans_that_are_alike_share_their_attributes() {
+    let store = store();
+    for number in 1..=20_000 {
+        let mut one = span(1, 1, 0, number);
+        one.trace_id = [7_u64.to_be_bytes(), number.to_be_bytes()].concat();
+        for key in 0..20 {
+            one = with(one, &format!("key {key}"), text("value"));
+        }
+        store.take(vec![of("a", vec![one])]);
+    }
+
+    let stats = store.stats();
+
+    // A row, a trace and its place in the table; 80 bytes more if each had its own list.
+    assert_eq!(stats.traces, 20_000);
+    assert!(stats.bytes / stats.traces < 170, "{stats:?}");
+}
+
+#[test]
 fn a_span_that_alone_is_too_large_begins_no_trace() {
     let store = TraceStore::new(&StoreSettings { bytes_max: 1 << 20 });
     let large = with(span(1, 1, 0, 10), "large", text(&"x".repeat(1 << 17)));
@@ -149,6 +168,22 @@ fn spans_accepted_by_many_threads_during_searches_are_all_counted() {
         store.search(&query("{ .unique != nil }")).inspected_traces,
         stats.traces
     );
+}
+
+#[test]
+fn the_thread_of_the_store_outlives_a_panic() {
+    let store = store();
+    let name = || Some(std::thread::current().name()?.to_owned());
+
+    let nothing: Option<u32> = store.0.write(|_| panic!("a test's own"));
+
+    assert_eq!(nothing, None);
+    assert_eq!(
+        store.0.write(move |_| name()).as_deref(),
+        Some("edgespan-store")
+    );
+    let taken = store.take(vec![of("shop", vec![span(1, 1, 0, 1)])]);
+    assert_eq!((taken.taken, store.stats().spans), (1, 1));
 }
 
 #[test]

@@ -55,6 +55,30 @@ fn what_was_accepted_is_there_at_once_and_as_it_came() {
 }
 
 #[test]
+fn an_attribute_whose_tag_is_written_longer_than_needed_is_an_attribute() {
+    let store = store();
+    let sink = store.sink(Bytes::new());
+    let odd = pair("odd", text("x")).encode_to_vec();
+    let spans = [1, 2].map(|number| with(span(1, number, 0, 10), "a", text("1")));
+    for span in &spans {
+        let mut bytes = span.encode_to_vec();
+        // Field 9 of wire type 2, in two bytes.
+        bytes.extend_from_slice(&[0xca, 0x00, odd.len() as u8]);
+        bytes.extend_from_slice(&odd);
+        let head = [0x12, bytes.len() as u8];
+        sink.accept(&FinishedSpans {
+            bytes: [head.as_slice(), bytes.as_slice()].concat(),
+            count: 1,
+        });
+    }
+
+    let groups = store.trace(id(1)).unwrap();
+
+    let expected = spans.map(|span| with(span, "odd", text("x")));
+    assert_eq!(groups[0].scope_spans[0].spans, expected);
+}
+
+#[test]
 fn pieces_of_several_services_are_one_trace() {
     let store = store();
     let sink = store.sink(Bytes::from(resource("edge").encode_to_vec()));
@@ -117,6 +141,24 @@ fn spans_without_valid_ids_are_refused_and_counted() {
     let stats = store.stats();
     assert_eq!((stats.traces, stats.spans, stats.refused_spans), (1, 1, 2));
     assert_eq!(stats.began.unwrap().as_unix_nanos(), 10 * SECOND);
+}
+
+#[test]
+fn whoever_records_spans_is_written_down_once_in_a_segment() {
+    let store = store();
+    for round in 0..3 {
+        for service in 0..100 {
+            let one = span(service + 1, round + 1, 0, 10);
+            store.take(vec![of(&format!("service {service}"), vec![one])]);
+        }
+    }
+
+    let sources = store.0.read(|index| {
+        let segments = index.segments().iter();
+        segments.map(|one| one.sources().len()).collect::<Vec<_>>()
+    });
+
+    assert_eq!(sources, [100]);
 }
 
 #[test]

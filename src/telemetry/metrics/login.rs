@@ -1,6 +1,7 @@
 //! What is remembered of logins, and how often a bound of it was reached: what gave way then.
 
 use super::exposition::{Exposition, Family, Kind};
+use super::tally::Tally;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What is bounded.
@@ -37,7 +38,7 @@ const HELD: [LoginBound; 3] = [LoginBound::Used, LoginBound::Ended, LoginBound::
 pub struct LoginCounts {
     is_in_use: AtomicBool,
     held: [AtomicU64; BOUNDS.len()],
-    reached: [AtomicU64; BOUNDS.len()],
+    reached: Tally<{ BOUNDS.len() }>,
 }
 
 impl LoginCounts {
@@ -55,16 +56,13 @@ impl LoginCounts {
 
     /// So many gave way before their time, or were turned away.
     pub fn reached(&self, bound: LoginBound, count: usize) {
-        if let Some(reached) = self.reached.get(bound as usize) {
-            let count = u64::try_from(count).unwrap_or(u64::MAX);
-            reached.fetch_add(count, Ordering::Relaxed);
-        }
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.reached.add(bound as usize, count);
     }
 
     /// How many gave way so far.
     pub fn all_reached(&self, bound: LoginBound) -> u64 {
-        let reached = self.reached.get(bound as usize);
-        reached.map_or(0, |reached| reached.load(Ordering::Relaxed))
+        self.reached.of(bound as usize)
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {

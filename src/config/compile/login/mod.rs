@@ -16,7 +16,6 @@ use crate::config::scalar::Misread;
 use crate::shared::RedisSettings;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
 
 /// What cookies are called if the file does not say.
 const COOKIE: &str = "edgespan";
@@ -169,23 +168,17 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
                 let _told: Option<()> = compiler.value(&target.span, Code::Unfit, Err(misread));
             }
             targets.domains.push(domain.to_ascii_lowercase().into());
+        } else if let Some((_, domain)) = target.value.split_once("://*.") {
+            let misread = Misread::new("`*` stands for all hosts of a domain, by https")
+                .write(format!("*.{domain}"));
+            let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
         } else {
-            let read = places::origin(&target.value).and_then(without_star);
+            let read = places::origin(&target.value);
             let url = compiler.value(&target.span, Code::Url, read);
             targets.origins.extend(url.map(|url| url.origin()));
         }
     }
     targets
-}
-
-/// All hosts of a domain are written in another way.
-fn without_star(url: Url) -> Result<Url, Misread> {
-    let host = url.host_str().unwrap_or_default();
-    if !host.contains('*') {
-        return Ok(url);
-    }
-    let misread = Misread::new("this is no origin").label("all hosts of a domain have no scheme");
-    Err(misread.write(host))
 }
 
 fn webhook(written: &raw::LoginWebhook, compiler: &mut Compiler<'_>) -> Option<WebhookSettings> {
