@@ -360,7 +360,9 @@ fn read_usual<'a>(
     let row = &mut draft.row;
     let read = match first {
         field::TRACE => fields.next_array().map(|id| draft.trace = id),
-        field::ID => fields.next_array().map(|id| row.id = u64::from_be_bytes(id)),
+        field::ID => fields
+            .next_array()
+            .map(|id| row.id = u64::from_be_bytes(id)),
         field::PARENT => fields
             .next_array()
             .map(|id| row.parent = u64::from_be_bytes(id)),

@@ -352,7 +352,9 @@ mod tests {
             assert_eq!(fields.first(), None);
             template.end(&progress);
             let entries = template.entries().iter();
-            entries.map(|entry| self.0[*entry as usize].clone()).collect()
+            entries
+                .map(|entry| self.0[*entry as usize].clone())
+                .collect()
         }
     }
 
@@ -409,7 +411,10 @@ mod tests {
         let read = pairs.read(&mut template, &some("other"));
 
         assert_eq!((read.len(), pairs.0.len()), (40, 80));
-        assert_eq!(template.bytes.len(), template.lengths.iter().sum::<u32>() as usize);
+        assert_eq!(
+            template.bytes.len(),
+            template.lengths.iter().sum::<u32>() as usize
+        );
     }
 
     #[test]

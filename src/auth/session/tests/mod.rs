@@ -3,7 +3,9 @@
 mod refresh;
 
 use super::*;
+use crate::auth::provider::{ProviderError, Tokens};
 use crate::auth::seal::SealKey;
+use crate::secret::Secret;
 use crate::shared::fake::FakeRedis;
 use http::header::COOKIE;
 use proptest::prelude::*;
@@ -72,7 +74,13 @@ fn sealer() -> Arc<Sealer> {
 }
 
 fn in_cookies() -> Sessions {
-    Sessions::new(settings(SessionStore::Cookie), sealer(), None, None)
+    Sessions::new(
+        settings(SessionStore::Cookie),
+        sealer(),
+        None,
+        Arc::default(),
+        None,
+    )
 }
 
 async fn line(redis: &FakeRedis) -> Arc<Line> {
@@ -83,7 +91,13 @@ async fn line(redis: &FakeRedis) -> Arc<Line> {
 
 async fn in_redis(redis: &FakeRedis) -> Sessions {
     let line = line(redis).await;
-    Sessions::new(settings(SessionStore::Redis), sealer(), Some(&line), None)
+    Sessions::new(
+        settings(SessionStore::Redis),
+        sealer(),
+        Some(&line),
+        Arc::default(),
+        None,
+    )
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -235,6 +249,64 @@ async fn a_login_takes_the_place_of_the_session_before_it() {
     }
 }
 
+/// A request that was under way when the next session began would take that one away.
+#[tokio::test]
+async fn what_a_login_or_a_logout_left_behind_is_nothing_and_is_not_taken_away_once_more() {
+    let redis = FakeRedis::start("").await;
+    for sessions in [in_cookies(), in_redis(&redis).await] {
+        let first = login(&sessions, fresh()).await;
+        let next = Session {
+            id: "id-2".into(),
+            ..fresh()
+        };
+        let second = browser(&sessions.begin(next, &first, true).await.unwrap());
+        sessions.end(&second, "web", true).await;
+
+        for headers in [&first, &second] {
+            let found = sessions.find(headers, "web", true, later(0)).await;
+            let Found::Nothing { clear } = found else {
+                panic!("{found:?}")
+            };
+            assert!(clear.is_empty(), "{clear:?}");
+        }
+    }
+}
+
+/// The browser would bring it with every request until its own time is over.
+#[tokio::test]
+async fn a_session_that_is_over_is_taken_from_its_browser_with_all_its_pieces() {
+    let sessions = in_cookies();
+    let mut large = fresh();
+    large.tokens.access = Some(Secret::new("x".repeat(8_000)));
+    let headers = login(&sessions, large).await;
+    let pieces = headers[COOKIE].to_str().unwrap().split("; ").count();
+    assert!(pieces > 2, "{pieces}");
+    let gone = async |now| {
+        let found = sessions.find(&headers, "web", true, now).await;
+        let Found::Nothing { clear } = found else {
+            panic!("{found:?}")
+        };
+        clear.len()
+    };
+
+    assert_eq!(gone(later(1_001)).await, pieces, "idle for too long");
+    let revoked = sessions.revoke("https://id.example", None, Some("sid-1"));
+    revoked.await.unwrap();
+    assert_eq!(gone(later(0)).await, pieces, "at its provider's word");
+    let other_keys = Sessions::new(
+        settings(SessionStore::Cookie),
+        Arc::new(Sealer::new(&[])),
+        None,
+        Arc::default(),
+        None,
+    );
+    let found = other_keys.find(&headers, "web", true, later(0)).await;
+    let Found::Nothing { clear } = found else {
+        panic!("{found:?}")
+    };
+    assert_eq!(clear.len(), pieces, "its key is gone");
+}
+
 #[tokio::test]
 async fn a_session_that_was_ended_is_over_also_for_whoever_has_its_cookie() {
     let redis = FakeRedis::start("").await;
@@ -308,7 +380,7 @@ async fn what_is_over_before_a_reload_is_over_after_it() {
         idle: IDLE / 2,
         ..settings(SessionStore::Cookie)
     };
-    let after = Sessions::new(shorter, sealer(), None, Some(&before));
+    let after = Sessions::new(shorter, sealer(), None, Arc::default(), Some(&before));
 
     assert!(!live(&after, &headers, later(0)).await);
 }
@@ -317,7 +389,10 @@ async fn what_is_over_before_a_reload_is_over_after_it() {
 async fn another_replica_hears_of_a_session_in_a_cookie_that_ended() {
     let redis = FakeRedis::start("").await;
     let (one, two) = (line(&redis).await, line(&redis).await);
-    let replica = |line| Sessions::new(settings(SessionStore::Cookie), sealer(), Some(line), None);
+    let replica = |line| {
+        let settings = settings(SessionStore::Cookie);
+        Sessions::new(settings, sealer(), Some(line), Arc::default(), None)
+    };
     let (one, two) = (replica(&one), replica(&two));
     let headers = login(&one, fresh()).await;
     assert!(live(&two, &headers, later(0)).await);
