@@ -7,14 +7,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::disallowed_methods,
     reason = "a bench stops where it cannot go on"
 )]
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod issuer;
+
 use divan::{Bencher, black_box};
 use edgespan::auth::provider::Providers;
 use edgespan::auth::{Asked, Policy, Recorder, Resources, Verdict};
@@ -30,6 +27,7 @@ use edgespan::trace::span::SpanLimits;
 use edgespan::upstream::Cluster;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use issuer::Issuer;
 use opentelemetry::trace::SpanId;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -196,52 +194,29 @@ fn remembered_by_a_cookie(bencher: Bencher<'_, '_>) {
     );
 }
 
-/// An issuer with one key, in a file, and a policy that takes its tokens.
-struct Issuer {
-    key: EcdsaKeyPair,
-    _file: tempfile::NamedTempFile,
+/// A policy by the tokens of an issuer.
+struct Tokens {
+    issuer: Issuer,
     runtime: Runtime,
     policy: Arc<Policy>,
 }
 
-impl Issuer {
+impl Tokens {
     fn new() -> Self {
-        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let point = key.public_key().as_ref();
-        let (x, y) = point.strip_prefix(&[4]).unwrap().split_at(32);
-        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
-        let jwk = serde_json::json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": x, "y": y});
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), serde_json::json!({"keys": [jwk]}).to_string()).unwrap();
+        let issuer = Issuer::new();
         let runtime = Runtime::new().unwrap();
-        let policy = runtime.block_on(async {
-            policy(&format!(
-                "{{jwt: {{issuer: joe, audiences: [orders], jwks: {{file: '{}'}}}}}}",
-                file.path().display()
-            ))
-        });
+        let policy = runtime.block_on(async { policy(&issuer.policy()) });
         Self {
-            key,
-            _file: file,
+            issuer,
             runtime,
             policy,
         }
     }
 
-    /// A browser's request with a token of some 900 bytes.
+    /// A browser's request with a token.
     fn request(&self, number: u64) -> HeaderMap {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        let claims = serde_json::json!({
-            "iss": "joe", "aud": "orders", "sub": "ada", "exp": since.unwrap().as_secs() + 3_600,
-            "jti": number.to_string(), "scope": "orders.read orders.write profile email",
-            "groups": ["ops", "dev", "on-call"], "session": "x".repeat(350),
-        });
-        let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k","typ":"at+jwt"}"#);
-        let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes());
-        let signature = URL_SAFE_NO_PAD.encode(signature.unwrap());
         let mut headers = headers();
-        let value = HeaderValue::try_from(format!("Bearer {signed}.{signature}")).unwrap();
+        let value = HeaderValue::try_from(self.issuer.bearer(number)).unwrap();
         headers.insert(http::header::AUTHORIZATION, value);
         headers
     }
@@ -249,17 +224,17 @@ impl Issuer {
 
 #[divan::bench(sample_size = 100)]
 fn token_verified_before(bencher: Bencher<'_, '_>) {
-    let issuer = Issuer::new();
-    let headers = issuer.request(0);
-    measure(bencher, &issuer.runtime, &issuer.policy, || headers.clone());
+    let tokens = Tokens::new();
+    let headers = tokens.request(0);
+    measure(bencher, &tokens.runtime, &tokens.policy, || headers.clone());
 }
 
 #[divan::bench]
 fn token_verified(bencher: Bencher<'_, '_>) {
-    let issuer = Issuer::new();
+    let tokens = Tokens::new();
     let mut number = 0;
-    measure(bencher, &issuer.runtime, &issuer.policy, || {
+    measure(bencher, &tokens.runtime, &tokens.policy, || {
         number += 1;
-        issuer.request(number)
+        tokens.request(number)
     });
 }

@@ -6,10 +6,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench stops where it cannot go on")]
 
+mod issuer;
+mod visitor;
+
 use divan::{AllocProfiler, Bencher};
 use edgespan::app::{Options, Running};
 use edgespan::config::{Environment, Overrides, compile_text};
 use edgespan::trace::sink::{FinishedSpans, SpanSink};
+use issuer::Issuer;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -84,6 +88,8 @@ impl Way {
             while !answer.get(..filled).unwrap().ends_with(b"\r\n\r\nhello") {
                 let read = self.client.read(answer.get_mut(filled..).unwrap()).await;
                 filled += read.unwrap();
+                let is_good = answer.starts_with(b"HTTP/1.1 200");
+                assert!(is_good, "{}", String::from_utf8_lossy(&answer));
             }
         });
     }
@@ -164,4 +170,60 @@ fn let_in_by_address(bencher: Bencher<'_, '_>) {
     let policy = "default_auth: here\nauth: {here: {ip: [127.0.0.0/8]}}";
     let mut way = Way::guarded(&[], policy);
     bencher.bench_local(|| way.exchange(SAMPLED));
+}
+
+/// The same request with a field more, under a loopback host, where `http` may have a session.
+fn with(field: &str) -> Vec<u8> {
+    let request = std::str::from_utf8(SAMPLED).unwrap();
+    let request = request.replace("app.example.com", "localhost");
+    let head = request.strip_suffix("\r\n").unwrap();
+    format!("{head}{field}\r\n\r\n").into_bytes()
+}
+
+/// A token that nobody reads: what the next one is held against.
+#[divan::bench]
+fn with_a_token_for_the_origin(bencher: Bencher<'_, '_>) {
+    let request = with(&format!("authorization: {}", Issuer::new().bearer(0)));
+    let mut way = Way::open(&[]);
+    bencher.bench_local(|| way.exchange(&request));
+}
+
+/// One token again and again.
+#[divan::bench]
+fn let_in_by_a_token(bencher: Bencher<'_, '_>) {
+    let issuer = Issuer::new();
+    let request = with(&format!("authorization: {}", issuer.bearer(0)));
+    let policy = format!("default_auth: api\nauth: {{api: {}}}", issuer.policy());
+    let mut way = Way::guarded(&[], &policy);
+    bencher.bench_local(|| way.exchange(&request));
+}
+
+fn with_session(runtime: &Runtime) -> Vec<u8> {
+    with(&format!(
+        "cookie: {}",
+        visitor::cookies(runtime, false, 800)
+    ))
+}
+
+/// A session's cookie that nobody reads: what the next one is held against.
+#[divan::bench]
+fn with_a_session_for_the_origin(bencher: Bencher<'_, '_>) {
+    let mut way = Way::open(&[]);
+    let request = with_session(&way.runtime);
+    bencher.bench_local(|| way.exchange(&request));
+}
+
+/// One session again and again.
+#[divan::bench]
+fn let_in_by_a_session(bencher: Bencher<'_, '_>) {
+    let policy = format!(
+        "default_auth: {name}\n\
+         auth: {{{name}: {{oidc: {{issuer: '{}', client_id: edge}}}}}}\n\
+         login: {{keys: [{{env: SEAL}}]}}",
+        visitor::ISSUER,
+        name = visitor::POLICY,
+    );
+    let mut way = Way::guarded(&[("SEAL", visitor::KEY)], &policy);
+    let request = with_session(&way.runtime);
+    bencher.bench_local(|| way.exchange(&request));
 }

@@ -6,6 +6,7 @@ worker, no access log, nothing that the others do not do.
 
 import json
 import os
+import time
 
 import envoy_config
 import programs
@@ -203,6 +204,28 @@ def edgespan_asking_traced(folder, ports, port):
     return start_edgespan(folder, "asking-traced", ports, port, {}, more)
 
 
+def edgespan_token_traced(folder, ports, port):
+    """Traced, with one token that is verified again and again."""
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from jwt.algorithms import ECAlgorithm
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    jwk = {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": "k"}
+    keys = folder / "keys.json"
+    keys.write_text(json.dumps({"keys": [jwk]}))
+    claims = {
+        "iss": "joe", "aud": "orders", "sub": "ada", "exp": int(time.time()) + 86_400,
+        "scope": "orders.read orders.write profile email", "groups": ["ops", "dev", "on-call"],
+        "session": "x" * 350,
+    }  # fmt: skip
+    token = jwt.encode(claims, key, algorithm="ES256", headers={"kid": "k", "typ": "at+jwt"})
+    FIELDS["edgespan token traced"] = [f"Authorization: Bearer {token}"]
+    policy = {"jwt": {"issuer": "joe", "audiences": ["orders"], "jwks": {"file": str(keys)}}}
+    more = {"auth": {"api": policy}, "default_auth": "api"}
+    return start_edgespan(folder, "token-traced", ports, port, {}, more)
+
+
 def start_edgespan(folder, name, ports, port, environment, more=None):
     config = {
         "service": {"name": "edgespan"},
@@ -236,12 +259,17 @@ CASES = {
     "nginx asking": nginx_asking,
     "envoy asking traced": envoy_asking_traced,
     "edgespan asking traced": edgespan_asking_traced,
+    "edgespan token traced": edgespan_token_traced,
 }
+
+# What the requests of a case carry beside what all carry.
+FIELDS = {}
 
 # Whose account is checked at the end, how many spans a request has there, and where it exports to.
 ACCOUNTS = {
     "edgespan traced": (2, "/edgespan-traced/"),
     "edgespan asking traced": (3, "/edgespan-asking-traced/"),
+    "edgespan token traced": (3, "/edgespan-token-traced/"),
 }
 
 

@@ -62,12 +62,12 @@ class Process:
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) / 1024
 
 
-def load(port, seconds):
+def load(port, seconds, fields=()):
     """Runs the load generator; requests answered and how many of them a second."""
     [taskset, wrk] = programs.debian("taskset", "wrk")
     done = subprocess.run(
         [taskset, "-c", OTHER_CORE, wrk, "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s",
-         f"http://127.0.0.1:{port}/orders/7"],
+         *(word for field in fields for word in ("-H", field)), f"http://127.0.0.1:{port}/orders/7"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         timeout=seconds + 60,
     )  # fmt: skip
@@ -81,10 +81,11 @@ def load(port, seconds):
 
 def measure(process, port, seconds):
     """One reading of one case."""
-    load(port, WARM_UP_SECONDS)
+    fields = cases.FIELDS.get(process.name, ())
+    load(port, WARM_UP_SECONDS, fields)
     time.sleep(0.3)
     before = process.cpu_seconds()
-    requests, rate = load(port, seconds)
+    requests, rate = load(port, seconds, fields)
     # What still has to be exported belongs to the requests that it tells of.
     time.sleep(0.3)
     spent = process.cpu_seconds() - before

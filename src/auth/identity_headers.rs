@@ -3,7 +3,7 @@
 //! A field says all of its value or is not there: what no header can hold, what would be read as
 //! something else, and what is too long is left out and counted, never cut or escaped.
 
-use super::{Identity, Proof};
+use super::{Identity, Proof, claims};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::sync::Arc;
@@ -133,10 +133,7 @@ pub fn claim_path(text: &str) -> Option<Box<[Box<str>]>> {
 
 /// A claim by its path.
 pub(super) fn at<'a>(identity: &'a Identity, path: &[Box<str>]) -> Option<&'a Value> {
-    let (first, deeper) = path.split_first()?;
-    let first = identity.claims.get(&**first)?;
-    let mut deeper = deeper.iter();
-    deeper.try_fold(first, |value, name| value.get(&**name))
+    claims::at(&identity.claims, path)
 }
 
 fn claim(identity: &Identity, path: &[Box<str>], separator: &str) -> IdentityField {

@@ -13,6 +13,7 @@ pub mod assertion;
 pub mod audit;
 mod cache;
 mod call;
+mod claims;
 pub mod ext_authz;
 mod forward;
 mod identity;

@@ -1,9 +1,9 @@
 //! Where a request carries what proves who its client is. Every spelling of a name is looked at, so
 //! that nobody behind us finds another value than was checked.
 
+use crate::message::cookie;
 use crate::trace::percent::decoded_bytes;
 use http::HeaderMap;
-use http::header::COOKIE;
 use std::borrow::Cow;
 
 /// Values of a query parameter, under every spelling of its name.
@@ -31,11 +31,5 @@ pub(super) fn in_cookies<'a>(
     name: &str,
     headers: &'a HeaderMap,
 ) -> impl Iterator<Item = Cow<'a, [u8]>> {
-    let lines = headers.get_all(COOKIE).into_iter();
-    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| {
-        let pair = pair.trim_ascii();
-        let value = pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
-        Some(Cow::Borrowed(value))
-    })
+    cookie::values(headers, name).map(Cow::Borrowed)
 }

@@ -11,6 +11,7 @@ use super::{
     Require, Verdict,
 };
 use http::HeaderValue;
+use http::header::SET_COOKIE;
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -120,7 +121,13 @@ impl Requirement {
             let outcome = match verdict {
                 // Where somebody is says nothing of a credential that nobody knows.
                 Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
-                Verdict::Allow(grant) => Ok(self.without_keys(grant)),
+                Verdict::Allow(mut grant) => {
+                    let renewed = unknown.renewed.drain(..);
+                    grant
+                        .answer
+                        .extend(renewed.map(|cookie| (SET_COOKIE, cookie)));
+                    Ok(self.without_keys(grant))
+                }
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
                 Verdict::Abstain(denial) => {
                     unknown.add(denial, policy);
@@ -169,7 +176,14 @@ async fn all(
         last = Some(Arc::clone(&settings.name));
         match verdict {
             Verdict::Allow(grant) => together.join(*grant),
-            Verdict::Deny(_) | Verdict::Abstain(_) => return (verdict, last),
+            Verdict::Deny(mut denial) => {
+                denial.keep(together.answer);
+                return (Verdict::Deny(denial), last);
+            }
+            Verdict::Abstain(mut denial) => {
+                denial.keep(together.answer);
+                return (Verdict::Abstain(denial), last);
+            }
         }
     }
     let proved_by = together.identity.as_ref();
@@ -181,6 +195,8 @@ async fn all(
 #[derive(Default)]
 struct Unknown {
     refusals: Vec<(Box<Denial>, Option<Arc<str>>)>,
+    /// What they keep of permissions that came to nothing.
+    renewed: Vec<HeaderValue>,
 }
 
 impl Unknown {
@@ -190,7 +206,8 @@ impl Unknown {
         refusals.any(|(denial, _)| denial.reason == Reason::BadCredential)
     }
 
-    fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
+    fn add(&mut self, mut denial: Box<Denial>, policy: Option<Arc<str>>) {
+        self.renewed.append(&mut denial.renewed);
         self.refusals.push((denial, policy));
     }
 
@@ -222,7 +239,8 @@ impl Unknown {
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
     /// 11.6.1), each challenge once; and one that offers a login offers all of them.
-    fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
+    fn beside(&mut self, mut denial: Box<Denial>) -> Box<Denial> {
+        denial.renewed.append(&mut self.renewed);
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
         for (other, _) in self.refusals.iter().filter(|_| asks) {
             let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
@@ -308,6 +326,7 @@ mod tests {
             reason,
             answer: DenialAnswer::Own(challenges.collect()),
             fault: None,
+            renewed: Vec::new(),
         })
     }
 
@@ -344,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_wrong_credential_is_told_of_the_others_and_a_403_of_none() {
-        let unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
+        let mut unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
 
         let wrong = unknown.beside(denial(Reason::BadCredential, &["Basic"]));
         let forbidden = unknown.beside(denial(Reason::Forbidden, &[]));
@@ -361,6 +380,7 @@ mod tests {
             reason: Reason::NoCredential,
             answer: DenialAnswer::Theirs(login),
             fault: None,
+            renewed: Vec::new(),
         });
         let unknown = unknown(vec![
             ("keys", denial(Reason::NoCredential, &["ApiKey"])),

@@ -2,6 +2,7 @@
 
 use super::Identity;
 use bytes::Bytes;
+use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,6 +102,9 @@ pub struct Denial {
     pub answer: DenialAnswer,
     /// What went wrong where nobody decided, for the log.
     pub fault: Option<Arc<str>>,
+    /// `Set-Cookie` values of a session whose tokens were renewed before this came of the request:
+    /// the old ones are of no use any more.
+    pub renewed: Vec<HeaderValue>,
 }
 
 /// What a refused client gets.
@@ -229,6 +233,12 @@ impl Verdict {
 }
 
 impl Denial {
+    /// Keeps of a permission that came to nothing what must not be lost with it.
+    pub fn keep(&mut self, answer: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
+        let set = answer.into_iter().filter(|(name, _)| *name == SET_COOKIE);
+        self.renewed.extend(set.map(|(_, cookie)| cookie));
+    }
+
     /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
     /// `timeout` or `error` where nobody decided.
     pub fn name(&self) -> &'static str {
@@ -246,6 +256,7 @@ impl Denial {
             reason,
             answer: DenialAnswer::Own(Vec::new()),
             fault: None,
+            renewed: Vec::new(),
         }
     }
 }

@@ -216,7 +216,15 @@ fn single(schema: &Value) -> Option<Single> {
         let named = title.split(" with ").next().unwrap_or(title);
         let noun = named.split(' ').next_back().unwrap_or(named);
         let plural = schema.get("x-plural").and_then(Value::as_str);
-        let plural = plural.map_or_else(|| format!("{noun}s"), str::to_owned);
+        let usual = || {
+            if title.starts_with('`') {
+                // The title is the words themselves.
+                "values".to_owned()
+            } else {
+                format!("{noun}s")
+            }
+        };
+        let plural = plural.map_or_else(usual, str::to_owned);
         return Some(Single::Word { words, plural });
     }
     let kinds: Vec<&str> = match schema.get("type") {

@@ -10,6 +10,9 @@ use super::suggest::nearest;
 use super::tree::{Entry, Node, Origin, Scalar, Value};
 use std::collections::HashSet;
 
+/// Maps of at most so many keys are shown to whoever wrote a single value in their place.
+const FEW_KEYS: usize = 4;
+
 /// Checks a document and gives what of it has the right shape.
 pub(in crate::config) fn check(
     root: &Node,
@@ -294,6 +297,8 @@ impl Walk<'_> {
         {
             diagnostic = diagnostic.help(format!("write `[{text}]`"));
             diagnostic.replacement = Some(format!("[{text}]"));
+        } else if let Some(help) = few_keys(node, shape) {
+            diagnostic = diagnostic.help(help);
         }
         self.findings.push(diagnostic);
     }
@@ -407,6 +412,19 @@ impl Walk<'_> {
     }
 }
 
+/// How a small map is written, where its value stands alone.
+fn few_keys(node: &Node, shape: &Shape) -> Option<String> {
+    let Some(Keys::Known { keys, .. }) = &shape.map else {
+        return None;
+    };
+    let (first, _) = keys.first()?;
+    let is_single = matches!(node.value, Value::Scalar(_));
+    (is_single && keys.len() <= FEW_KEYS).then(|| {
+        let names: Vec<&str> = keys.iter().map(|(key, _)| key.as_str()).collect();
+        format!("write `{{{first}: ...}}`; keys: {}", names.join(", "))
+    })
+}
+
 /// Whether a value stands in the document as it is, without quotes.
 fn is_plain(node: &Node) -> bool {
     matches!(&node.value, Value::Scalar(scalar) if scalar.plain && scalar.origin == Origin::Document)
@@ -441,8 +459,10 @@ fn wanted(shape: &Shape) -> String {
     kinds.join(" or ")
 }
 
+/// A title that is the words themselves, such as `` `on` or `off` ``, has none.
 fn with_article(noun: &str) -> String {
     let article = match noun.chars().next() {
+        Some('`') => return noun.to_owned(),
         Some('a' | 'e' | 'i' | 'o' | 'A' | 'E' | 'I' | 'O') => "an",
         _ => "a",
     };

@@ -1,9 +1,10 @@
 //! A request as the provider's endpoints see it, and their answers.
 
 use super::page;
+use crate::message::cookie;
 use bytes::Bytes;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -42,13 +43,8 @@ impl Ask {
 
     /// A cookie.
     pub(super) fn cookie(&self, name: &str) -> Option<&str> {
-        let lines = self.headers.get_all(COOKIE).iter();
-        lines
-            .filter_map(|line| line.to_str().ok())
-            .flat_map(|line| line.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(one, _)| *one == name)
-            .map(|(_, value)| value)
+        let value = cookie::values(&self.headers, name).next()?;
+        std::str::from_utf8(value).ok()
     }
 }
 

@@ -31,6 +31,7 @@ pub use settings::{
 
 use crate::client::Client as HttpClient;
 use crate::clock;
+use crate::server::serve_plain;
 use keys::{Keys, SignedBy};
 use record::Record;
 use serde_json::{Map, Value};
@@ -96,7 +97,9 @@ impl IdentityProvider {
             record: Mutex::default(),
         });
         let mut serving = JoinSet::new();
-        serving.spawn(server::accept(listener, Arc::clone(&provider)));
+        let serves = Arc::clone(&provider);
+        let answer = move |request| server::answer(Arc::clone(&serves), request);
+        serving.spawn(serve_plain(listener, "provider", answer));
         Ok(Self {
             address,
             provider,

@@ -1,70 +1,26 @@
-//! Serves the provider's endpoints over HTTP/1.1, each request within a deadline.
+//! The provider's endpoints over HTTP.
 
 use super::ask::{Ask, Parameters, Reply, nothing};
 use super::faults::Trouble;
 use super::record::{Call, Endpoint};
 use super::{Provider, ask, metadata};
-use crate::telemetry::plain_io;
+use crate::server::read_plain;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-const BODY_BYTES_MAX: usize = 64 * 1024;
-const CONNECTIONS_MAX: usize = 1024;
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// More than anybody wants to read.
 const FLOOD_BYTES: usize = 4 * 1024 * 1024;
 
 /// The connection closes without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the provider is down, as it was told to be")]
-struct Down;
+pub(super) struct Down;
 
-pub(super) async fn accept(listener: TcpListener, provider: Arc<Provider>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // Connections end with the server: dropping the set aborts them.
-    let mut connections = JoinSet::new();
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let provider = Arc::clone(&provider);
-                connections.spawn(async move {
-                    serve(stream, provider).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(error = plain_io(&error), "the provider cannot accept");
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-            }
-        }
-    }
-}
-
-async fn serve(stream: TcpStream, provider: Arc<Provider>) {
-    let answer = service_fn(move |request| answer(Arc::clone(&provider), request));
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
-    let served = builder.serve_connection(TokioIo::new(stream), answer).await;
-    // A connection that broke is whose it was to tell.
-    served.unwrap_or_default();
-}
-
-async fn answer(
+/// Answers one request, or nothing at all where it is told to be down.
+pub(super) async fn answer(
     provider: Arc<Provider>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Down> {
@@ -76,11 +32,10 @@ async fn answer(
     let mut parameters = Parameters::default();
     parameters.read(head.uri.query().unwrap_or_default().as_bytes());
     if head.method == Method::POST {
-        let body = Limited::new(body, BODY_BYTES_MAX).collect();
-        match tokio::time::timeout(BODY_TIMEOUT, body).await {
-            Ok(Ok(body)) => parameters.read(&body.to_bytes()),
-            _ => return Ok(nothing(StatusCode::BAD_REQUEST).map(Full::new)),
-        }
+        let Some(body) = read_plain(body).await else {
+            return Ok(nothing(StatusCode::BAD_REQUEST).map(Full::new));
+        };
+        parameters.read(&body);
     }
     provider.note(Call {
         endpoint,

@@ -1,7 +1,7 @@
 //! What holes are filled with in one run, and what of it nobody may see.
 
 use crate::clock;
-use crate::trace::ids;
+use crate::trace::{hex, ids};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -53,8 +53,8 @@ fn uuid() -> String {
     let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
     *version = (*version & 0x0f) | 0x40;
     *variant = (*variant & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
+    let digits = hex::text(&bytes);
+    let part = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
     [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)]
         .map(|(from, to)| part(from, to))
         .join("-")

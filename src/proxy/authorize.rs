@@ -11,7 +11,6 @@ use super::held;
 use super::limit::limit_known;
 use super::login;
 use super::query;
-use crate::auth::oidc::cookies;
 use crate::auth::{
     Asked, Denial, DenialAnswer, Grant, HeaderChange, Reason, Recorder, Requirement, Ruling,
 };
@@ -59,7 +58,7 @@ fn take_login_out(context: &RequestContext, parts: &mut Parts) {
     if let Some(logins) = &context.live.logins {
         logins.take_out(&mut parts.headers);
         if context.decision.is_some() {
-            cookies::join(&mut parts.headers);
+            cookie::join(&mut parts.headers);
         }
     }
 }
@@ -77,9 +76,12 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
         Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) | Gated::Arrival(_) | Gated::Login(_) => return Ok(gated),
     };
-    let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
+    let Some(mut ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
     };
+    if let Err(denial) = &mut ruling.outcome {
+        context.renewed = std::mem::take(&mut denial.renewed);
+    }
     let ruling = match log_in(context, parts, upgrades, ruling).await {
         Ok(ruling) => ruling,
         Err(begun) => return Ok(Gated::Answer(begun)),

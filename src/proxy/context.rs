@@ -112,6 +112,8 @@ pub(super) struct RequestContext {
     pub(super) repeated: Option<Box<Redeemed>>,
     /// The login that it goes on with.
     pub(super) came_back: Option<Box<CameBack>>,
+    /// `Set-Cookie` values of a session that was renewed before its request was refused.
+    pub(super) renewed: Vec<HeaderValue>,
     /// The page for somebody who is logged in and may not.
     pub(super) denied: Option<Box<Response<Body>>>,
     /// Its buckets, where rate limits apply.
@@ -187,6 +189,7 @@ impl RequestContext {
             login: None,
             repeated: None,
             came_back: None,
+            renewed: Vec::new(),
             denied: None,
             charges: None,
             response_bytes: 0,

@@ -30,13 +30,14 @@ pub(super) fn allowed(
         identity: grant.identity.as_deref(),
         flow: plan.flow.as_ref().map(|flow| &*flow.name),
     };
-    match allow.check(&inquiry) {
-        Ok(()) => (Ok(grant), None),
-        Err(Refused::NotAllowed) => (Err(Box::new(Denial::own(Reason::NotAllowed))), None),
-        Err(Refused::Failed(error)) => {
-            (Err(Box::new(Denial::own(Reason::AllowFailed))), Some(error))
-        }
-    }
+    let (reason, error) = match allow.check(&inquiry) {
+        Ok(()) => return (Ok(grant), None),
+        Err(Refused::NotAllowed) => (Reason::NotAllowed, None),
+        Err(Refused::Failed(error)) => (Reason::AllowFailed, Some(error)),
+    };
+    let mut denial = Box::new(Denial::own(reason));
+    denial.keep(grant.answer);
+    (Err(denial), error)
 }
 
 /// What the origin learns of who the client is, and the SERVER span, where it is told to say so.

@@ -31,7 +31,8 @@ pub(super) fn finish(
     drain: &Drain,
 ) -> Response<TracedBody> {
     let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
-    if let Some(cookie) = login::carry::spent(&mut context) {
+    let spent = login::carry::spent(&mut context);
+    for cookie in context.renewed.drain(..).chain(spent) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     if context.conn.listener.decision.is_some() {

@@ -6,9 +6,9 @@
 
 use super::settings::{KeyPart, MissingKey, RateLimitSettings};
 use super::table::KeyHash;
+use crate::message::cookie;
 use aws_lc_rs::digest;
 use http::HeaderMap;
-use http::header::COOKIE;
 use std::fmt::Write;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
@@ -112,7 +112,7 @@ fn feed(limit: &RateLimitSettings, facts: &KeyFacts<'_>, sink: &mut impl Sink) -
                 }
                 there
             }
-            KeyPart::Cookie(name) => match cookie(facts.headers, name) {
+            KeyPart::Cookie(name) => match cookie::values(facts.headers, name).next() {
                 Some(value) => {
                     text(b'c', value, sink);
                     true
@@ -184,16 +184,6 @@ fn address(client: IpAddr, ipv6_prefix: u8, sink: &mut impl Sink) {
             sink.bytes(&network.octets());
         }
     }
-}
-
-/// The first cookie of this name (RFC 6265 section 5.4 has the form; names are case-sensitive).
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
-    let lines = headers.get_all(COOKIE).into_iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
-        let pair = pair.trim_ascii();
-        pair.strip_prefix(name.as_bytes())?.strip_prefix(b"=")
-    })
 }
 
 #[cfg(test)]

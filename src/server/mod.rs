@@ -9,6 +9,7 @@ mod heads;
 mod io;
 mod memory;
 mod moment;
+mod plain;
 mod streams;
 
 pub use activity::InFlight;
@@ -18,3 +19,4 @@ pub use drain::{Drain, RequestCount, RequestInFlight};
 pub use frames::Flood;
 pub use memory::{MemoryPressure, MemoryWatermark};
 pub use moment::Reached;
+pub use plain::{read_plain, serve_plain};

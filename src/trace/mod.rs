@@ -27,6 +27,7 @@ pub mod resource;
 pub mod sink;
 pub mod address;
 mod error_type;
+pub(crate) mod hex;
 mod limits;
 pub(crate) mod percent;
 mod wire;

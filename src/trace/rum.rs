@@ -5,7 +5,7 @@
 //! parameter, a member of `baggage` (for what it fetches), and a cookie, looked at in this order.
 
 use super::percent;
-use http::header::COOKIE;
+use crate::message::cookie;
 use http::{HeaderMap, HeaderName};
 
 /// The span attribute, the parameter, the member and the cookie.
@@ -47,12 +47,7 @@ fn of_baggage(headers: &HeaderMap) -> Option<Box<str>> {
 }
 
 fn of_cookie(headers: &HeaderMap) -> Option<Box<str>> {
-    let lines = headers.get_all(COOKIE).iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.find_map(|pair| {
-        let value = pair.trim_ascii().strip_prefix(KEY.as_bytes())?;
-        valid(value.strip_prefix(b"=")?)
-    })
+    cookie::values(headers, KEY).find_map(valid)
 }
 
 /// An id and nothing else.

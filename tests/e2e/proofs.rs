@@ -4,7 +4,6 @@ use crate::support::client::{get, request, send, with_body};
 use crate::support::collector::Collector;
 use crate::support::origin::{Origin, streamed, text, with_headers};
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::spans::{Edges, SeenSpan};
 use http_body::Frame;
 use std::sync::Mutex;
 use tempfile::TempDir;
@@ -50,13 +49,6 @@ async fn scene(files: &[(&str, &str)], auth: &str, route: &str) -> Scene {
     }
 }
 
-#[track_caller]
-fn decision(edges: &Edges) -> &SeenSpan {
-    let mut spans = edges.0.iter();
-    let is_decision = |span: &&SeenSpan| span.name().starts_with("auth ");
-    spans.find(is_decision).expect("the span of a decision")
-}
-
 #[tokio::test]
 async fn an_api_key_passes_and_goes_no_further_not_even_in_a_span() {
     let keys = format!("acme:{SESAME}:orders\n");
@@ -80,7 +72,7 @@ async fn an_api_key_passes_and_goes_no_further_not_even_in_a_span() {
     let spans = format!("{edges:?} {more:?}");
     assert!(!spans.contains("sesame"), "{spans}");
     assert_eq!(
-        decision(&edges).text("edgespan.auth.decision"),
+        edges.decision().text("edgespan.auth.decision"),
         Some("allow")
     );
 }
@@ -105,7 +97,7 @@ async fn without_a_key_there_is_a_challenge_and_a_wrong_key_is_not_left_to_the_n
     assert_eq!(wrong.status, 401);
     assert_eq!(other.status, 200);
     let edges = either.collector.next_edges().await;
-    let reason = decision(&edges).text("edgespan.auth.reason");
+    let reason = edges.decision().text("edgespan.auth.reason");
     assert_eq!(reason, Some("bad_credential"));
 }
 
@@ -175,7 +167,7 @@ async fn a_password_is_checked_once_and_then_remembered() {
         let reply = get(to, "/", &[("authorization", &right)]).await;
         assert_eq!(reply.status, 200);
         let edges = scene.collector.next_edges().await;
-        let cache = decision(&edges).text("edgespan.auth.cache");
+        let cache = edges.decision().text("edgespan.auth.cache");
         caches.push(cache.map(ToOwned::to_owned));
     }
 
@@ -237,7 +229,7 @@ async fn a_hundred_equal_requests_are_one_call_and_the_waiters_point_at_it() {
     let mut links = Vec::new();
     for _ in 0..100 {
         let edges = collector.next_edges().await;
-        let span = decision(&edges);
+        let span = edges.decision();
         match span.text("edgespan.auth.cache") {
             Some("miss") => misses.push(span.span_id()),
             Some("shared" | "hit") => {
@@ -313,7 +305,8 @@ async fn an_authorizer_that_forbids_to_remember_is_asked_each_time() {
     for _ in 0..2 {
         assert_eq!(get(proxy.address, "/", &[]).await.status, 200);
         let edges = collector.next_edges().await;
-        let cache = decision(&edges)
+        let cache = edges
+            .decision()
             .text("edgespan.auth.cache")
             .map(ToOwned::to_owned);
         assert_eq!(cache.as_deref(), Some("miss"));

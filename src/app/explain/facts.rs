@@ -31,6 +31,8 @@ pub struct Explanation {
     pub listener: Arc<str>,
     /// The name asked for by TLS, if the listener has TLS.
     pub tls_name: Option<String>,
+    /// Whether its address has `https` and the listener no TLS.
+    pub without_tls: bool,
     /// Host and path as everything after `normalize` reads them, or why it was refused.
     pub read_as: Result<ReadAs, String>,
     /// The route that took it.
@@ -53,6 +55,8 @@ pub struct Explanation {
     pub spans: Vec<SpanFact>,
     /// Whether edgespan itself answers at this path, for who signs with a secret of `arrival`.
     pub tells_arrivals: bool,
+    /// Whether edgespan itself answers at this path, since it belongs to logins.
+    pub serves_login: bool,
     /// How many routes there are.
     pub routes: usize,
     /// How long the rehearsal took.
@@ -181,11 +185,16 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
         && read
             .as_ref()
             .is_ok_and(|(request, _)| request.uri().path() == PATH);
+    let logins = evidence.live.logins.as_ref();
+    let serves_login = evidence.question.host_proxy.is_none()
+        && read.as_ref().is_ok_and(|(request, _)| {
+            logins.is_some_and(|logins| logins.paths.find(request.uri().path()).is_some())
+        });
     let name = server.and_then(|span| span.attribute("edgespan.route"));
     let plan = name.and_then(|name| route_plan(evidence.plan, name));
     let (route, nearest) = match &read {
-        Ok(read) => routed(evidence, read, name),
-        Err(_) => (None, Vec::new()),
+        Ok(read) if !serves_login => routed(evidence, read, name),
+        Ok(_) | Err(_) => (None, Vec::new()),
     };
     let left = left(evidence, server);
     let headers = left
@@ -199,6 +208,9 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
             .listener
             .is_secure()
             .then(|| evidence.question.host().to_owned()),
+        without_tls: evidence.question.secure
+            && evidence.question.host_proxy.is_none()
+            && !evidence.listener.is_secure(),
         read_as: read.map(|(request, normalized)| ReadAs {
             host: normalized.host().to_owned(),
             path: request.uri().path().to_owned(),
@@ -212,6 +224,7 @@ pub(super) fn gather(evidence: &Evidence<'_>, took: Duration) -> Explanation {
         headers,
         answer: left.is_none().then(|| answered(evidence, server)).flatten(),
         tells_arrivals,
+        serves_login,
         routes: evidence.live.routes.len(),
         spans,
         took,
@@ -345,7 +358,9 @@ pub(super) fn target_text(left: &Request<()>) -> String {
 }
 
 fn answered(evidence: &Evidence<'_>, server: Option<&SpanFact>) -> Option<Answered> {
-    let head = String::from_utf8_lossy(&evidence.answer);
+    let answer = String::from_utf8_lossy(&evidence.answer);
+    // What was read of its body is not told.
+    let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let fields: Vec<(String, String)> = lines

@@ -84,7 +84,7 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
     let live = Arc::new(Live::new(snapshot));
     let told = match question.host_proxy {
         Some(dialect) => Some(hosted::outer(question, dialect, &listener)?),
-        None if asks_nobody(&listener, question) => {
+        None if asks_nobody(plan, &listener, question) => {
             return Err(ExplainError::Decides(Arc::clone(&listener.name)));
         }
         None => None,
@@ -109,8 +109,16 @@ pub async fn explain(plan: &Plan, question: &Question) -> Result<Explanation, Ex
     Ok(facts::gather(&evidence, watch.elapsed()))
 }
 
-/// Whether this is a client's request, and the listener takes those of host proxies alone.
-fn asks_nobody(listener: &ListenerSettings, question: &Question) -> bool {
+/// Whether this is a client's request, and the listener takes those of host proxies alone; and
+/// those for paths of a login, which host proxies hand on.
+fn asks_nobody(plan: &Plan, listener: &ListenerSettings, question: &Question) -> bool {
+    let of_login = plan.login.as_ref().is_some_and(|login| {
+        let rest = question.path.strip_prefix(&*login.path);
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    });
+    if of_login {
+        return false;
+    }
     listener.decision.as_ref().is_some_and(|settings| {
         let mut endpoints = Dialect::ALL.into_iter();
         !endpoints.any(|one| {
@@ -208,10 +216,14 @@ fn rehearsal_of(plan: &Plan, stage: &Arc<Stage>) -> Plan {
     for policy in &mut plan.policies {
         ask_no_issuer(&mut policy.means);
     }
+    if let Some(login) = &mut plan.login {
+        login.webhook = None;
+    }
     plan
 }
 
-/// Keys in a file are read; nobody is asked for any others, nor about tokens.
+/// Keys in a file are read; nobody is asked for any others, nor about tokens, nor for anything that
+/// a login needs. Where a browser would be sent is told as far as the file says it.
 fn ask_no_issuer(means: &mut Means) {
     let issuers: Vec<&mut ProviderSettings> = match means {
         Means::Jwt(jwt) => {
@@ -223,7 +235,10 @@ fn ask_no_issuer(means: &mut Means) {
                 })
                 .collect()
         }
-        Means::Oidc(oidc) => vec![&mut oidc.provider],
+        Means::Oidc(oidc) => {
+            oidc.pushed = Some(false);
+            vec![&mut oidc.provider]
+        }
         Means::Ip(_)
         | Means::ApiKey(_)
         | Means::Basic(_)
@@ -231,6 +246,9 @@ fn ask_no_issuer(means: &mut Means) {
         | Means::Forward(_) => Vec::new(),
     };
     for issuer in issuers {
+        issuer.is_rehearsed = true;
+        let authorization = &mut issuer.endpoints.authorization;
+        *authorization = authorization.take().or_else(|| issuer.issuer.parse().ok());
         if !matches!(issuer.keys, KeySource::File(_)) {
             issuer.keys = KeySource::File(PathBuf::new());
         }

@@ -16,7 +16,7 @@ use super::oidc::WebhookSettings;
 use super::seal::Sealer;
 use crate::clock;
 use crate::telemetry::metrics::AuditCounts;
-use crate::trace::ids;
+use crate::trace::{hex, ids};
 use event::Told;
 use post::Post;
 use std::sync::Arc;
@@ -92,22 +92,13 @@ impl Audit {
     }
 
     fn digest(&self, text: &str) -> String {
-        hex(&self.sealer.digest(text))
+        hex::text(&self.sealer.digest(text))
     }
 }
 
 /// The name of one event, by which a receiver knows one that comes twice.
 fn random_id() -> String {
     ids::trace_id().to_string()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` never fails.
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! `t={unix seconds},v1={hex of HMAC-SHA256(secret, t + "." + body)}`. The time is covered, so
 //! that an event that somebody kept cannot be sent again later.
 
-use super::hex;
 use crate::clock::Timestamp;
+use crate::trace::hex;
 use aws_lc_rs::hmac;
 use http::{HeaderName, HeaderValue};
 
@@ -18,7 +18,7 @@ pub(super) fn of(key: &hmac::Key, now: Timestamp, body: &[u8]) -> Option<HeaderV
     signer.update(seconds.to_string().as_bytes());
     signer.update(b".");
     signer.update(body);
-    let tag = hex(signer.sign().as_ref());
+    let tag = hex::text(signer.sign().as_ref());
     HeaderValue::try_from(format!("t={seconds},v1={tag}")).ok()
 }
 

@@ -112,7 +112,7 @@ async fn an_event_reaches_the_webhook_signed_and_names_nobody() {
         .unwrap();
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"s3cret");
     let expected = hmac::sign(&key, format!("{time}.{body}").as_bytes());
-    assert_eq!(tag, hex(expected.as_ref()));
+    assert_eq!(tag, hex::text(expected.as_ref()));
     let event: Value = serde_json::from_str(body).unwrap();
     assert_eq!(
         (&event["event"], &event["result"], &event["policy"]),

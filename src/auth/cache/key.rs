@@ -6,9 +6,9 @@
 
 use super::CacheKeyPart;
 use crate::auth::Asked;
+use crate::message::cookie;
 use crate::trace::propagate::is_context_header;
 use aws_lc_rs::{digest, rand};
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderName, Version};
 
 /// The digest of a question. 256 bits meet by chance in no lifetime.
@@ -89,7 +89,9 @@ impl Keyed {
 
     /// The digest of parts that stand for themselves.
     pub(super) fn parts(&self, parts: &[&[u8]]) -> Digest {
-        let mut text = Text(Vec::with_capacity(256));
+        // Beside each part its kind and its length, of ten bytes at most.
+        let bytes = parts.iter().map(|part| part.len() + 11).sum();
+        let mut text = Text(Vec::with_capacity(bytes));
         for part in parts {
             text.part(b'p', part);
         }
@@ -181,13 +183,8 @@ impl Text {
 
     /// Every cookie of the name: which of two an authorizer reads is its own affair.
     fn cookie(&mut self, name: &str, headers: &HeaderMap) {
-        let lines = headers.get_all(COOKIE).into_iter();
-        for pair in lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')) {
-            let pair = pair.trim_ascii();
-            let value = pair.strip_prefix(name.as_bytes());
-            if let Some(value) = value.and_then(|rest| rest.strip_prefix(b"=")) {
-                self.part(b'k', value);
-            }
+        for value in cookie::values(headers, name) {
+            self.part(b'k', value);
         }
     }
 }

@@ -59,6 +59,7 @@ fn theirs(headers: &[(&'static str, &'static str)], body: Bytes) -> Verdict {
         reason: Reason::Refused,
         answer: DenialAnswer::Theirs(answer),
         fault: None,
+        renewed: Vec::new(),
     }))
 }
 

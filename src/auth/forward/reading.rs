@@ -58,6 +58,7 @@ pub(super) fn refusal(asked: &Asked<'_>, response: Response<Bytes>) -> Box<Denia
         reason: Reason::Refused,
         answer,
         fault: None,
+        renewed: Vec::new(),
     })
 }
 

@@ -140,6 +140,7 @@ impl Tokens {
             reason: Reason::NoCredential,
             answer: DenialAnswer::Own(vec![self.missing.clone()]),
             fault: None,
+            renewed: Vec::new(),
         })
     }
 }
@@ -161,6 +162,7 @@ fn bad(challenge: HeaderValue) -> Box<Denial> {
         reason: Reason::BadCredential,
         answer: DenialAnswer::Own(vec![challenge]),
         fault: None,
+        renewed: Vec::new(),
     })
 }
 

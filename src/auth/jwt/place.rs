@@ -24,34 +24,41 @@ pub(super) fn carried<'a>(
     headers: &'a HeaderMap,
     query: Option<&'a str>,
 ) -> Carried<'a> {
-    let mut found: Option<Cow<'a, [u8]>> = None;
+    let mut found = None;
     for place in places {
-        let mut here: Box<dyn Iterator<Item = Cow<'a, [u8]>>> = match place {
+        let is_unrivalled = match place {
             TokenPlace::Bearer => {
-                if headers.get_all(AUTHORIZATION).iter().nth(1).is_some() {
-                    return Carried::Several;
-                }
-                let field = headers.get(AUTHORIZATION);
+                let mut fields = headers.get_all(AUTHORIZATION).iter();
+                let field = fields.next();
                 let token = field.and_then(|field| bearer(field.as_bytes()));
-                Box::new(token.map(Cow::Borrowed).into_iter())
+                fields.next().is_none() && is_sole(&mut found, token.map(Cow::Borrowed))
             }
             TokenPlace::Header(name) => {
-                let values = headers.get_all(name).into_iter();
-                Box::new(values.map(|value| Cow::Borrowed(value.as_bytes().trim_ascii())))
+                let values = headers.get_all(name).iter();
+                let values = values.map(|value| Cow::Borrowed(value.as_bytes().trim_ascii()));
+                is_sole(&mut found, values)
             }
             // A cookie that says nothing is how one is taken away.
             TokenPlace::Cookie(name) => {
-                Box::new(in_cookies(name, headers).filter(|value| !value.is_empty()))
+                let values = in_cookies(name, headers).filter(|value| !value.is_empty());
+                is_sole(&mut found, values)
             }
-            TokenPlace::Query(name) => Box::new(in_query(name, query)),
+            TokenPlace::Query(name) => is_sole(&mut found, in_query(name, query)),
         };
-        match (&found, here.next(), here.next()) {
-            (_, None, _) => {}
-            (None, one @ Some(_), None) => found = one,
-            _ => return Carried::Several,
+        if !is_unrivalled {
+            return Carried::Several;
         }
     }
     found.map_or(Carried::Nothing, token)
+}
+
+/// Whether what is found here is the first thing that is found anywhere, or nothing.
+fn is_sole<'a>(
+    found: &mut Option<Cow<'a, [u8]>>,
+    here: impl IntoIterator<Item = Cow<'a, [u8]>>,
+) -> bool {
+    let mut here = here.into_iter();
+    here.all(|one| found.replace(one).is_none())
 }
 
 /// What stands behind the scheme `Bearer`, whose case does not matter (RFC 9110, section 11.1).
@@ -65,11 +72,11 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
 
 /// One word of printable characters (RFC 6750 has fewer of them still).
 fn token(bytes: Cow<'_, [u8]>) -> Carried<'_> {
-    let is_word = !bytes.is_empty()
-        && bytes.len() <= TOKEN_BYTES_MAX
-        && bytes
-            .iter()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"'));
+    // Without a branch for each byte: a token is looked at with every request that shows it.
+    let is_graphic =
+        |all: bool, byte: &u8| all & byte.is_ascii_graphic() & (*byte != b',') & (*byte != b'"');
+    let is_word =
+        (1..=TOKEN_BYTES_MAX).contains(&bytes.len()) && bytes.iter().fold(true, is_graphic);
     if !is_word {
         return Carried::Malformed;
     }

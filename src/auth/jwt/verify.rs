@@ -5,7 +5,7 @@ use super::{Asking, JwtIssuer, JwtSettings, Tokens, bad, challenge, noted, refus
 use crate::auth::cache::{Decided, Keep};
 use crate::auth::jose::{Claims, Expected, TokenError, Unverified, is_signed};
 use crate::auth::provider::{Provider, ProviderError};
-use crate::auth::{Asked, DecisionSpan, Identity, Proof, Verdict};
+use crate::auth::{Asked, DecisionSpan, Identity, Proof, Verdict, claims};
 use crate::clock;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -187,38 +187,13 @@ impl Proved {
 
 /// Whom claims name.
 fn identity(policy: &Arc<str>, settings: &JwtSettings, claims: Claims) -> Identity {
-    let subject = at(&claims, &settings.subject).and_then(|subject| match subject {
-        Value::String(text) if !text.is_empty() => Some(Arc::from(text.as_str())),
-        Value::Number(number) => Some(Arc::from(number.to_string())),
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            None
-        }
-    });
-    let mut groups: Vec<Arc<str>> = Vec::new();
-    for path in &settings.groups {
-        let named: Vec<&str> = match at(&claims, path) {
-            Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-            one => one.and_then(Value::as_str).into_iter().collect(),
-        };
-        let fresh = named.into_iter().map(Arc::from);
-        groups.extend(fresh);
-    }
     Identity {
-        subject,
-        groups,
+        subject: claims::subject(&claims, &settings.subject),
+        groups: claims::groups(&claims, &settings.groups),
         claims,
         proof: Proof::Jwt,
         policy: Arc::clone(policy),
     }
-}
-
-/// A claim by its path.
-fn at<'a>(claims: &'a Claims, path: &[Box<str>]) -> Option<&'a Value> {
-    let (first, deeper) = path.split_first()?;
-    let first = claims.get(&**first)?;
-    deeper
-        .iter()
-        .try_fold(first, |value, name| value.get(&**name))
 }
 
 /// A token that is bound to a key (RFC 7800) is good for nobody who only has the token. Of the ways

@@ -74,6 +74,7 @@ impl Oidc {
                 challenges: Vec::new(),
             },
             fault: None,
+            renewed: Vec::new(),
         }))
     }
 
@@ -102,7 +103,12 @@ impl Oidc {
         let mut asks = false;
         let ask = async |token: &Secret| {
             asks = true;
-            self.ask(token, &subject, now, span).await
+            let asked = self.ask(token, &subject, now, &mut *span).await;
+            // Before anybody who waits for it goes on.
+            if let Some(origin) = span.origin() {
+                self.refreshes.done(&session.id, origin);
+            }
+            asked
         };
         let secure = asked.scheme == "https";
         let renewed = Box::pin(sessions.refresh(&session, asked.headers, secure, ask)).await;
@@ -148,9 +154,6 @@ impl Oidc {
             Some(ProviderError::Refused(_)) => AuditResult::Denied,
             Some(_) => AuditResult::Error,
         };
-        if let Some(origin) = span.origin() {
-            self.refreshes.done(&session.id, origin);
-        }
         if let Some(span) = span.span() {
             span.str("edgespan.auth.refresh", result.name());
         }

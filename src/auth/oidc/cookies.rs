@@ -2,28 +2,29 @@
 
 use crate::auth::session::CookieSettings;
 use crate::message::cookie;
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use std::time::Duration;
 
 /// Most cookies of one kind that are looked at in a request.
 const LOOKED_AT_MAX: usize = 180;
+/// Most of them that one answer takes from the browser: the head of an answer has a bound, too, at
+/// whoever passes it on. A browser that was given more than there may be loses the rest later.
+pub const TAKEN_AWAY_MAX: usize = 8;
 
 /// The whole name of a cookie. `__Host-` binds it to its host and to `https`, `__Secure-` to
 /// `https` alone, where a domain shares it; over `http`, which is for loopback hosts, browsers take
 /// neither.
 pub fn name(settings: &CookieSettings, secure: bool, rest: &str) -> String {
-    format!("{}{rest}", prefix(settings, secure))
+    format!("{}{}-{rest}", mark(settings, secure), settings.name)
 }
 
-/// What the names of ours begin with, the `-` behind it included.
-fn prefix(settings: &CookieSettings, secure: bool) -> String {
-    let mark = match (secure, &settings.domain) {
+/// What stands in front of the names of ours, by which browsers bind a cookie.
+pub const fn mark(settings: &CookieSettings, secure: bool) -> &'static str {
+    match (secure, &settings.domain) {
         (false, _) => "",
         (true, None) => "__Host-",
         (true, Some(_)) => "__Secure-",
-    };
-    format!("{mark}{}-", settings.name)
+    }
 }
 
 /// `Set-Cookie` of a cookie of a login: `Lax`, because the way back from a provider is from
@@ -35,11 +36,35 @@ pub fn set(
     value: &str,
     max_age: Duration,
 ) -> Option<HeaderValue> {
-    let mut text = format!(
-        "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite=Lax",
-        name(settings, secure, rest),
-        max_age.as_secs(),
-    );
+    written(settings, secure, rest, value, max_age, "Lax")
+}
+
+/// `Set-Cookie` of a cookie of a session: to which sites it goes is the file's affair. None as
+/// above.
+pub fn set_session(
+    settings: &CookieSettings,
+    secure: bool,
+    rest: &str,
+    value: &str,
+    max_age: Duration,
+) -> Option<HeaderValue> {
+    // Browsers take `None` only with `Secure`.
+    let same_site = if secure { settings.same_site } else { "Lax" };
+    written(settings, secure, rest, value, max_age, same_site)
+}
+
+fn written(
+    settings: &CookieSettings,
+    secure: bool,
+    rest: &str,
+    value: &str,
+    max_age: Duration,
+    same_site: &str,
+) -> Option<HeaderValue> {
+    let name = name(settings, secure, rest);
+    let seconds = max_age.as_secs();
+    let mut text =
+        format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}");
     if secure {
         text.push_str("; Secure");
     }
@@ -87,43 +112,40 @@ pub fn all<'h>(
 /// Takes every cookie of a login out of a request, under each prefix: origins have no use for
 /// them, and whoever has one has the session. What else stands there stays, byte for byte.
 pub fn take_out(headers: &mut HeaderMap, settings: &CookieSettings) {
-    let ours = |pair: &[u8]| {
-        let pair = pair.trim_ascii_start();
-        let bare = [&b"__Host-"[..], b"__Secure-"]
-            .iter()
-            .find_map(|mark| pair.strip_prefix(*mark))
-            .unwrap_or(pair);
-        let behind = bare.strip_prefix(settings.name.as_bytes());
-        behind.is_some_and(|behind| behind.first() == Some(&b'-'))
-    };
-    cookie::remove_if(headers, ours);
+    cookie::remove_if(headers, |pair| is_ours(pair, settings));
 }
 
-/// Makes one `Cookie` field of several (RFC 6265 section 5.4): a host proxy that is told of them
-/// takes the first one, or joins them by commas.
-pub fn join(headers: &mut HeaderMap) {
-    let lines: Vec<&[u8]> = headers
-        .get_all(COOKIE)
+/// The same request without them, for others that are asked about it; None if it brings none.
+pub fn without(headers: &HeaderMap, settings: &CookieSettings) -> Option<HeaderMap> {
+    let is_there = cookie::pairs(headers).any(|pair| is_ours(pair, settings));
+    is_there.then(|| {
+        let mut headers = headers.clone();
+        take_out(&mut headers, settings);
+        headers
+    })
+}
+
+/// Whether a pair of a `Cookie` field is a cookie of a login.
+fn is_ours(pair: &[u8], settings: &CookieSettings) -> bool {
+    let pair = pair.trim_ascii_start();
+    let bare = [&b"__Host-"[..], b"__Secure-"]
         .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    if lines.len() > 1
-        && let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..]))
-    {
-        headers.insert(COOKIE, joined);
-    }
+        .find_map(|mark| pair.strip_prefix(*mark))
+        .unwrap_or(pair);
+    let behind = bare.strip_prefix(settings.name.as_bytes());
+    behind.is_some_and(|behind| behind.first() == Some(&b'-'))
 }
 
+/// Names and values. A cookie of others that is no text hides none of ours beside it.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(COOKIE).into_iter();
-    let lines = lines.filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';'));
-    pairs.filter_map(|pair| pair.trim().split_once('='))
+    let texts = cookie::pairs(headers).filter_map(|pair| std::str::from_utf8(pair).ok());
+    texts.filter_map(|pair| pair.split_once('='))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::COOKIE;
 
     fn settings(domain: Option<&str>) -> CookieSettings {
         CookieSettings {
@@ -174,6 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn a_cookie_of_others_in_whatever_bytes_hides_none_of_ours() {
+        let lines = [
+            &b"name=Jos\xe9; __Host-edgespan-tries=x"[..],
+            "name=Jos\u{e9};__Host-edgespan-tries=x".as_bytes(),
+            b"__Host-edgespan-tries=x; \xff",
+        ];
+        for line in lines {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            let found = value(&headers, &settings(None), true, "tries");
+            assert_eq!(found, Some("x"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_asked_about_a_request_sees_all_cookies_but_ours() {
+        let other = headers(&["a=1; b=2", "c=3"]);
+        let ours = headers(&["a=1; __Host-edgespan-staff=s", "edgespan-flow-x=f"]);
+
+        assert_eq!(without(&other, &settings(None)), None);
+        let left = without(&ours, &settings(None)).unwrap();
+        let left: Vec<_> = left.get_all(COOKIE).iter().collect();
+        assert_eq!(left, ["a=1"]);
+    }
+
+    #[test]
     fn what_is_looked_at_is_bounded() {
         let many: String = (0..1000)
             .map(|i| format!("__Host-edgespan-flow-{i}=v;"))
@@ -184,18 +232,6 @@ mod tests {
 
         assert_eq!(found.len(), LOOKED_AT_MAX);
         assert_eq!(found[1], ("1", "v"));
-    }
-
-    #[test]
-    fn cookies_of_several_lines_are_one_line() {
-        let mut several = headers(&["a=1", "b=2; c=3"]);
-        join(&mut several);
-        let mut none = headers(&[]);
-        join(&mut none);
-
-        let lines: Vec<_> = several.get_all(COOKIE).iter().collect();
-        assert_eq!(lines, ["a=1; b=2; c=3"]);
-        assert!(none.is_empty());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What spans and audits say of a login: never who somebody is, only what kind and how.
 
-use super::{Logins, person};
+use super::Logins;
+use crate::auth::claims;
 use crate::auth::session::Session;
 use serde_json::{Map, Value};
 
@@ -46,7 +47,7 @@ impl Logins {
 
 /// A short word. What could name somebody is none: no `@`, no space, nothing that is long.
 fn user_type(claims: &Map<String, Value>, path: &[Box<str>]) -> Option<Box<str>> {
-    let claim = person::at(claims, path)?;
+    let claim = claims::at(claims, path)?;
     let text = claim.as_array().map_or(Some(claim), |list| list.first())?;
     let text = text.as_str()?;
     let is_word = |one: char| one.is_alphanumeric() || matches!(one, '-' | '_' | '.' | ':' | '/');

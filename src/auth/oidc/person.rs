@@ -1,13 +1,10 @@
 //! Who a session is of.
 
 use super::settings::OidcSettings;
+use crate::auth::jose::Claims;
 use crate::auth::session::Session;
-use crate::auth::{Identity, Proof};
-use serde_json::{Map, Value};
+use crate::auth::{Identity, Proof, claims};
 use std::sync::Arc;
-
-/// Most groups of one person.
-const GROUPS_MAX: usize = 1_000;
 
 /// The identity that a session proves; None if it does not say whose it is.
 pub(super) fn identity(
@@ -26,40 +23,11 @@ pub(super) fn identity(
 }
 
 /// What the file says names a person.
-pub(super) fn subject(settings: &OidcSettings, claims: &Map<String, Value>) -> Option<Arc<str>> {
-    match at(claims, &settings.subject)? {
-        Value::String(text) if !text.is_empty() => Some(Arc::from(text.as_str())),
-        Value::Number(number) => Some(Arc::from(number.to_string())),
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            None
-        }
-    }
+pub(super) fn subject(settings: &OidcSettings, claims: &Claims) -> Option<Arc<str>> {
+    claims::subject(claims, &settings.subject)
 }
 
-/// Groups of all claims that hold some, each once.
-pub(super) fn groups(settings: &OidcSettings, claims: &Map<String, Value>) -> Vec<Arc<str>> {
-    let mut groups: Vec<Arc<str>> = Vec::new();
-    let mut add = |group: &str| {
-        if !group.is_empty()
-            && groups.len() < GROUPS_MAX
-            && !groups.iter().any(|own| **own == *group)
-        {
-            groups.push(Arc::from(group));
-        }
-    };
-    for path in &settings.groups {
-        match at(claims, path) {
-            Some(Value::String(one)) => add(one),
-            Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).for_each(&mut add),
-            _ => {}
-        }
-    }
-    groups
-}
-
-/// The claim at a path.
-pub(super) fn at<'a>(claims: &'a Map<String, Value>, path: &[Box<str>]) -> Option<&'a Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(claims.get(&**first)?, |value, name| value.get(&**name))
+/// Groups of all claims that the file says hold some.
+pub(super) fn groups(settings: &OidcSettings, claims: &Claims) -> Vec<Arc<str>> {
+    claims::groups(claims, &settings.groups)
 }

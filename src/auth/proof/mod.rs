@@ -54,5 +54,6 @@ fn challenged(reason: Reason, challenge: Option<&HeaderValue>) -> Box<Denial> {
         reason,
         answer: DenialAnswer::Own(challenge.into_iter().cloned().collect()),
         fault: None,
+        renewed: Vec::new(),
     })
 }

@@ -1,6 +1,7 @@
 //! Calls to a provider: each under a CLIENT span of its own, with a deadline and a bounded answer.
 
 use super::line::Question;
+use super::metadata::Metadata;
 use super::settings::{ClientAuth, OidcClient};
 use super::{Provider, proof, reply};
 use crate::auth::DecisionSpan;
@@ -114,14 +115,10 @@ impl Provider {
         parameters: &[(&str, &str)],
         mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<String, ProviderError> {
-        let url = match &self.settings().endpoints.pushed_authorization {
-            Some(url) => url.clone(),
-            None => {
-                let metadata = self.metadata(span.as_deref_mut()).await?;
-                let url = metadata.pushed_authorization.clone();
-                url.ok_or(ProviderError::NoEndpoint("endpoint for pushed requests"))?
-            }
-        };
+        let told = |metadata: &Metadata| metadata.pushed_authorization.clone();
+        let url = self
+            .endpoint("endpoint for pushed requests", told, span.as_deref_mut())
+            .await?;
         // `client_id` stands in the form in any case, and there once: with the proof.
         let is_proved_elsewhere = matches!(client.auth, ClientAuth::Basic(_));
         let pairs: Vec<(&str, &str)> = parameters
@@ -143,14 +140,10 @@ impl Provider {
         access: &Secret,
         mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Map<String, Value>, ProviderError> {
-        let url = match &self.settings().endpoints.userinfo {
-            Some(url) => url.clone(),
-            None => {
-                let metadata = self.metadata(span.as_deref_mut()).await?;
-                let url = metadata.userinfo.clone();
-                url.ok_or(ProviderError::NoEndpoint("userinfo endpoint"))?
-            }
-        };
+        let told = |metadata: &Metadata| metadata.userinfo.clone();
+        let url = self
+            .endpoint("userinfo endpoint", told, span.as_deref_mut())
+            .await?;
         let mut question = Question::get(ProviderCall::Userinfo, url);
         let proof = proof::bearing("Bearer", access.expose())?;
         question.headers.insert(AUTHORIZATION, proof);
@@ -168,14 +161,10 @@ impl Provider {
         token: &str,
         mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Map<String, Value>, ProviderError> {
-        let url = match &self.settings().endpoints.introspection {
-            Some(url) => url.clone(),
-            None => {
-                let metadata = self.metadata(span.as_deref_mut()).await?;
-                let url = metadata.introspection.clone();
-                url.ok_or(ProviderError::NoEndpoint("introspection endpoint"))?
-            }
-        };
+        let told = |metadata: &Metadata| metadata.introspection.clone();
+        let url = self
+            .endpoint("introspection endpoint", told, span.as_deref_mut())
+            .await?;
         let pairs = [("token", token)];
         let question = self.form(ProviderCall::Introspection, url, client, &pairs)?;
         self.desk
@@ -194,14 +183,10 @@ impl Provider {
         token: &Secret,
         mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<(), ProviderError> {
-        let url = match &self.settings().endpoints.revocation {
-            Some(url) => url.clone(),
-            None => {
-                let metadata = self.metadata(span.as_deref_mut()).await?;
-                let url = metadata.revocation.clone();
-                url.ok_or(ProviderError::NoEndpoint("revocation endpoint"))?
-            }
-        };
+        let told = |metadata: &Metadata| metadata.revocation.clone();
+        let url = self
+            .endpoint("revocation endpoint", told, span.as_deref_mut())
+            .await?;
         let pairs = [("token", token.expose())];
         let question = self.form(ProviderCall::Revocation, url, client, &pairs)?;
         self.desk.line.ask(question, span, reply::revocation).await
@@ -211,12 +196,22 @@ impl Provider {
         &self,
         span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Url, ProviderError> {
-        if let Some(url) = &self.settings().endpoints.token {
-            return Ok(url.clone());
+        let told = |metadata: &Metadata| metadata.token.clone();
+        self.endpoint("token endpoint", told, span).await
+    }
+
+    /// Where something is asked for. The provider is not asked where the file says it.
+    async fn endpoint(
+        &self,
+        what: &'static str,
+        of: fn(&Metadata) -> Option<Url>,
+        span: Option<&mut DecisionSpan<'_, '_>>,
+    ) -> Result<Url, ProviderError> {
+        if let Some(url) = of(&Metadata::of(self.settings())) {
+            return Ok(url);
         }
         let metadata = self.metadata(span).await?;
-        let url = metadata.token.clone();
-        url.ok_or(ProviderError::NoEndpoint("token endpoint"))
+        of(&metadata).ok_or(ProviderError::NoEndpoint(what))
     }
 
     /// A form with the proof of who we are.

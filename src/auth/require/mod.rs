@@ -197,7 +197,19 @@ impl Require {
             reason,
             answer,
             fault: None,
+            renewed: Vec::new(),
         })
+    }
+
+    /// Has a login that may begin ask for the strength that is required.
+    pub(super) fn ask_at_once(&self, denial: &mut Denial) {
+        if let DenialAnswer::Login { offers, .. } = &mut denial.answer
+            && !self.acr.is_empty()
+        {
+            for offer in offers {
+                offer.acr_values.clone_from(&self.acr);
+            }
+        }
     }
 
     fn insufficient(&self, policy: &str) -> HeaderValue {

@@ -82,12 +82,8 @@ impl Cookies<'_> {
     /// Which cookie of this session a pair is, and its value: None within stands for the one that
     /// is not cut.
     fn ours<'p>(&self, pair: &'p [u8]) -> Option<(Option<usize>, &'p [u8])> {
-        let mark: &[u8] = match (self.secure, &self.settings.domain) {
-            (false, _) => b"",
-            (true, None) => b"__Host-",
-            (true, Some(_)) => b"__Secure-",
-        };
-        let rest = pair.strip_prefix(mark)?;
+        let mark = cookies::mark(self.settings, self.secure);
+        let rest = pair.strip_prefix(mark.as_bytes())?;
         let rest = rest.strip_prefix(self.settings.name.as_bytes())?;
         let rest = rest.strip_prefix(b"-")?;
         match rest.strip_prefix(self.policy.as_bytes())? {
@@ -149,27 +145,7 @@ impl Cookies<'_> {
             Some(at) => format!("{}.{at}", self.policy),
             None => self.policy.to_owned(),
         };
-        let mut text = format!(
-            "{}={value}; Path=/; Max-Age={}; HttpOnly; SameSite={}",
-            cookies::name(self.settings, self.secure, &rest),
-            max_age.as_secs(),
-            // Browsers take `None` only with `Secure`.
-            if self.secure {
-                self.settings.same_site
-            } else {
-                "Lax"
-            },
-        );
-        if self.secure {
-            text.push_str("; Secure");
-        }
-        if let Some(domain) = &self.settings.domain {
-            text.push_str("; Domain=");
-            text.push_str(domain);
-        }
-        let mut value = HeaderValue::try_from(text).ok()?;
-        value.set_sensitive(true);
-        Some(value)
+        cookies::set_session(self.settings, self.secure, &rest, value, max_age)
     }
 }
 
@@ -190,6 +166,7 @@ fn joined(values: &[Option<&str>; CHUNKS_MAX]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::browser;
     use super::*;
     use proptest::prelude::*;
 
@@ -212,17 +189,6 @@ mod tests {
     fn headers(lines: &[&str]) -> HeaderMap {
         let lines = lines.iter().map(|line| line.parse().unwrap());
         lines.map(|line| (COOKIE, line)).collect()
-    }
-
-    /// What a browser sends after these `Set-Cookie` values.
-    fn sent(set: &[HeaderValue]) -> HeaderMap {
-        let pairs: Vec<&str> = set
-            .iter()
-            .map(|one| one.to_str().unwrap())
-            .filter(|one| !one.contains("Max-Age=0"))
-            .map(|one| one.split(';').next().unwrap())
-            .collect();
-        headers(&[&pairs.join("; ")])
     }
 
     fn nothing() -> Brought<'static> {
@@ -279,7 +245,7 @@ mod tests {
                 assert_eq!(written, Err(SessionError::TooLarge(length)));
                 continue;
             };
-            let headers = sent(&written);
+            let headers = browser(&written);
             let brought = cookies.read(&headers);
             assert_eq!(brought.text.as_deref(), Some(&*text));
             assert_eq!(cookies.clear(&brought).len(), pieces.unwrap());
@@ -304,7 +270,7 @@ mod tests {
         let written = cookies
             .write(&large, Duration::from_secs(9), &nothing())
             .unwrap();
-        let headers = sent(&written);
+        let headers = browser(&written);
 
         let small = cookies
             .write("y", Duration::from_secs(9), &cookies.read(&headers))
@@ -317,7 +283,7 @@ mod tests {
                 .iter()
                 .all(|one| one.to_str().unwrap().contains("; Secure"))
         );
-        assert_eq!(cookies.read(&sent(&small)).text.as_deref(), Some("y"));
+        assert_eq!(cookies.read(&browser(&small)).text.as_deref(), Some("y"));
     }
 
     /// CVE-2024-24814: a number of pieces that the client says, believed.

@@ -15,8 +15,8 @@ const WAYS: [(&str, &str, bool); 3] = [
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui,sans-serif;max-width:36rem;margin:12vh auto;\
     padding:0 1rem}h1{font-size:1.5rem}table{border-collapse:collapse}th,td{text-align:left;\
-    padding:.25rem 1rem .25rem 0;overflow-wrap:anywhere}a{display:inline-block;min-height:44px;\
-    line-height:44px;margin-right:1rem}";
+    padding:.25rem 1rem .25rem 0;overflow-wrap:anywhere}td code{white-space:nowrap}\
+    a{display:inline-block;min-height:44px;line-height:44px;margin-right:1rem}";
 
 #[derive(Default)]
 pub(super) struct Login {

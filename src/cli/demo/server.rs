@@ -1,16 +1,13 @@
 //! A small HTTP/1.1 server, as a service behind a gateway might be. It neither reads nor writes
 //! any trace header.
 
-use crate::telemetry::plain_io;
+use crate::server::{read_plain, serve_plain};
 use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt, Either, Full, Limited};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -20,16 +17,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::Sleep;
-
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-const BODY_BYTES_MAX: usize = 64 * 1024;
-const CONNECTIONS_MAX: usize = 1024;
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// One of the demo's services: an answer to each request, and how long it takes.
 pub(super) trait Service: Send + Sync + 'static {
@@ -201,41 +191,10 @@ pub(super) async fn start(
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let address = listener.local_addr()?;
-    serving.spawn(accept(listener, Arc::new(service)));
+    let service = Arc::new(service);
+    let answer = move |request| answer(Arc::clone(&service), request);
+    serving.spawn(serve_plain(listener, "demo", answer));
     Ok(address)
-}
-
-async fn accept<S: Service>(listener: TcpListener, service: Arc<S>) {
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    // Connections end with the server: dropping the set aborts them.
-    let mut connections = JoinSet::new();
-    while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-        while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let service = Arc::clone(&service);
-                connections.spawn(async move {
-                    serve(stream, service).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(error = plain_io(&error), "a demo service cannot accept");
-                tokio::time::sleep(ACCEPT_BACKOFF).await;
-            }
-        }
-    }
-}
-
-async fn serve<S: Service>(stream: TcpStream, service: Arc<S>) {
-    let answer = service_fn(move |request| answer(Arc::clone(&service), request));
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
-    let served = builder.serve_connection(TokioIo::new(stream), answer).await;
-    // A connection that broke is the gateway's to tell.
-    served.unwrap_or_default();
 }
 
 async fn answer<S: Service>(
@@ -243,8 +202,7 @@ async fn answer<S: Service>(
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, BODY_BYTES_MAX).collect();
-    let Ok(Ok(body)) = tokio::time::timeout(BODY_TIMEOUT, body).await else {
+    let Some(body) = read_plain(body).await else {
         let error = json!({"error": "the body is too long, or did not come"});
         return Ok(Reply::json(StatusCode::BAD_REQUEST, 0, error).into_response());
     };
@@ -252,7 +210,7 @@ async fn answer<S: Service>(
         method: head.method,
         path: head.uri.path().to_owned(),
         headers: head.headers,
-        body: serde_json::from_slice(&body.to_bytes()).unwrap_or_default(),
+        body: serde_json::from_slice(&body).unwrap_or_default(),
     };
     let reply = service.answer(&ask);
     tokio::time::sleep(reply.after).await;

@@ -2,7 +2,6 @@
 
 use super::{CLIENT, Services};
 use crate::cli::addresses::AdminAddress;
-use crate::idp::ACR_MFA;
 use std::net::SocketAddr;
 
 /// Everything but the addresses.
@@ -44,6 +43,9 @@ flows:
       attempt: {response_header: x-payout-attempt, type: int}
 
 routes:
+  - name: front
+    match: {path: /, methods: [GET]}
+    redirect: {status: 302, path: /account}
   - name: login
     match: {path: /login, methods: [POST]}
     upstream: login
@@ -56,7 +58,8 @@ routes:
   - name: account-payouts
     match: {path: /account/payouts}
     upstream: login
-    auth: people-with-second-factor
+    # A second factor: whoever has not shown one is asked for it.
+    auth: [{policy: people, require: {acr: ["urn:edgespan:mfa"]}}]
   - name: orders
     match: {path: /api/v1/orders, methods: [GET]}
     upstream: orders
@@ -123,10 +126,7 @@ pub fn config_text(services: &Services, listen: SocketAddr, admin: Option<AdminA
     }
     let provider = format!("issuer: \"{}\", client_id: {CLIENT}", services.issuer());
     text.push_str(&format!(
-        "\nauth:\n  people: {{oidc: {{{provider}, label: The demo}}}}\n  \
-         people-with-second-factor:\n    \
-         oidc: {{{provider}, label: \"The demo, with a second factor\",\n      \
-         acr_values: [{ACR_MFA}], require: {{acr: [{ACR_MFA}]}}}}\n"
+        "\nauth:\n  people: {{oidc: {{{provider}, label: The demo}}}}\n"
     ));
     text.push_str(FLOWS_AND_ROUTES);
     text

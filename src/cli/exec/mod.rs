@@ -12,6 +12,7 @@ use super::job::context::{self, Place};
 use super::job::deliver::deliver;
 use super::job::origin::{self, Origin};
 use super::job::setup::{self, Setup};
+use super::runtime::runtime;
 use super::{Console, say};
 use crate::clock::Stopwatch;
 use crate::config::Environment;
@@ -45,12 +46,7 @@ pub struct ExecArgs {
 /// # Errors
 /// If it cannot be run: 126 and 127, as shells have it, come as exit codes all the same.
 pub fn run(args: &ExecArgs, console: &Console) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(ExitStatus::Failed, "the runtime cannot start").because(error)
-        })?;
+    let runtime = runtime()?;
     let code = runtime.block_on(executed(args, console));
     // A name that is being looked up for a collector must not hold up the end.
     runtime.shutdown_background();

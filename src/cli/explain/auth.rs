@@ -14,6 +14,9 @@ pub(super) fn asked_text(asked: &AskedFact) -> String {
         (None, Some(reason)) if *means == "jwt" && reason == "unavailable" => {
             "not verified: its issuer is not asked for keys here".to_owned()
         }
+        (None, Some(reason)) if *means == "oidc" && reason == "no_credential" => {
+            format!("{decision}, no session: whoever opens a page is sent to log in")
+        }
         (Some(_), None) => format!("assumed to {decision}"),
         (_, Some(reason)) => format!("{decision}, {reason}"),
         (None, None) => decision.clone(),

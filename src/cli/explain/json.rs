@@ -26,6 +26,8 @@ struct Explained {
     nearest: Vec<NearRoute>,
     /// Whether it is answered with an account of what arrived.
     tells_arrivals: bool,
+    /// Whether edgespan itself answers at its path, since it belongs to logins.
+    serves_login: bool,
     /// What becomes of its trace.
     trace: ExplainedTrace,
     /// Bounds that hold for it, by the key of the configuration.
@@ -213,6 +215,7 @@ fn explained(told: &Explanation, places: &Places) -> Explained {
         route: told.route.as_ref().map(|one| route(one, places)),
         nearest: told.nearest.iter().map(|one| near(one, places)).collect(),
         tells_arrivals: told.tells_arrivals,
+        serves_login: told.serves_login,
         trace: trace(told),
         limits: told
             .limits

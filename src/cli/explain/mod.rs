@@ -12,6 +12,7 @@ mod tests;
 pub(super) use json::schema;
 
 use super::failure::{ExitStatus, Failure};
+use super::runtime::runtime;
 use super::style::Surface;
 use crate::app::explain::{ExplainError, Question, explain};
 use crate::config::{self, Environment, Overrides, Places};
@@ -74,10 +75,7 @@ pub fn run(
             return Err(Failure::told(ExitStatus::Configuration));
         }
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(ExitStatus::Failed, "no runtime").because(error))?;
+    let runtime = runtime()?;
     let told = runtime
         .block_on(explain(&loaded.plan, &question))
         .map_err(failed)?;

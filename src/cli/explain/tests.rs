@@ -219,6 +219,35 @@ fn a_refusal_is_told_as_the_host_gets_it() {
 }
 
 #[test]
+fn paths_of_logins_are_told_as_edgespans_own_and_bodies_not_at_all() {
+    let logging_in = |listener: &str| {
+        format!(
+            "listeners: {{web: {{address: '127.0.0.1:8080'{listener}}}}}\n\
+             upstreams: {{content: {{endpoints: ['http://127.0.0.1:3000']}}}}\n\
+             auth: {{staff: {{oidc: {{issuer: 'https://id.example.com', client_id: a}}}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: content, auth: staff}}]\n"
+        )
+    };
+    let gateway = logging_in("");
+    let deciding = logging_in(", mode: decision, trusted_proxies: [127.0.0.1]");
+    let ask = |file: &str, request: &[&str]| explained_by(file, 100, request, "").unwrap();
+    let out = "http://localhost:8080/oauth2/logout";
+
+    for file in [&gateway, &deciding] {
+        let told = ask(file, &[out]);
+        assert!(told.contains("edgespan answers here"), "{told}");
+        assert!(!told.contains("another path"), "{told}");
+    }
+    let https = ask(&gateway, &["https://app.example.com/a"]);
+    assert!(https.contains("x-forwarded-proto: https"), "{https}");
+    let program = ask(&gateway, &["http://localhost:8080/a"]);
+    assert!(program.contains("is sent to log in"), "{program}");
+    let hosted = ask(&deciding, &["http://localhost:8080/a", "--as", "nginx"]);
+    assert!(hosted.contains("edgespan-login"), "{hosted}");
+    assert!(!hosted.contains("about:blank"), "{hosted}");
+}
+
+#[test]
 fn who_cannot_ask_is_told_why() {
     let why = |file: &str, request: &[&str]| {
         let failure = explained_by(file, 80, request, "").unwrap_err();
@@ -234,4 +263,51 @@ fn who_cannot_ask_is_told_why() {
     assert!(no_listener.contains("no listener is in mode: decision"));
     assert!(grpc.contains("`envoy` asks the same over HTTP"), "{grpc}");
     assert!(client.contains("`--as nginx` asks as"), "{client}");
+}
+
+/// A request that is only thought of must not redeem a code, push a login or ask about a token.
+#[test]
+fn no_issuer_hears_of_a_request_that_is_explained() {
+    let provider = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    provider.set_nonblocking(true).unwrap();
+    let file = "\
+listeners: {web: {address: '127.0.0.1:8080'}}
+upstreams: {content: {endpoints: ['http://127.0.0.1:3000']}}
+auth:
+  staff: {oidc: {issuer: 'http://ISSUER', client_id: a, pushed: always, userinfo: true}}
+  api: {jwt: {issuer: 'http://ISSUER', audiences: a, introspection: {client_id: a, client_secret: b}}}
+login: {webhook: {url: 'http://ISSUER/told', secret: {file: edgespan.yaml}}}
+routes: [{name: all, match: {prefix: /}, upstream: content, auth: [api, staff]}]
+";
+    let file = file.replace("ISSUER", &provider.local_addr().unwrap().to_string());
+    let page = ["-H", "accept: text/html", "-H", "sec-fetch-mode: navigate"];
+    let signed = "authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln";
+    let handle = "A".repeat(32);
+    let back = format!("http://localhost:8080/oauth2/callback?code=a&state={handle}");
+    let cookie = format!("cookie: edgespan-flow-AAAAAAAA={handle}; edgespan-staff={handle}");
+    for (request, told) in [
+        ([&["http://localhost:8080/a"][..], &page].concat(), "302"),
+        (vec!["http://localhost:8080/a"], "401"),
+        (vec!["http://localhost:8080/a", "-H", signed], "401"),
+        (
+            vec![
+                "http://localhost:8080/a",
+                "-H",
+                "authorization: Bearer opaque",
+            ],
+            "",
+        ),
+        (vec!["http://localhost:8080/oauth2/start"], "302"),
+        (
+            vec!["http://localhost:8080/oauth2/logout", "-H", &cookie],
+            "200",
+        ),
+        (vec![&*back, "-H", &cookie], "302"),
+    ] {
+        let text = explained_by(&file, 100, &request, "").unwrap();
+
+        assert!(text.contains(told), "{request:?}: {text}");
+        let asked = provider.accept().map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "{request:?}");
+    }
 }

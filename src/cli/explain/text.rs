@@ -87,6 +87,10 @@ impl Page<'_> {
         };
         let place = places.line("listeners", &told.listener);
         self.row("listener", &format!("{}{tls}", told.listener), place);
+        if told.without_tls {
+            let text = "  no TLS here: behind a proxy that ends it, `-H 'x-forwarded-proto: https'`";
+            self.row("", text, None);
+        }
     }
 
     fn normalise(&mut self, told: &Explanation) {
@@ -120,7 +124,10 @@ impl Page<'_> {
 
     fn route(&mut self, told: &Explanation, places: &Places) {
         let Some(route) = &told.route else {
-            if told.read_as.is_ok() {
+            if told.serves_login {
+                let text = "none is asked: edgespan answers here, since `login` has the path";
+                self.row("route", text, None);
+            } else if told.read_as.is_ok() {
                 self.row("route", "none takes it", None);
             }
             self.arrivals(told);

@@ -10,12 +10,13 @@ mod xml;
 pub(super) use json::schema;
 
 use super::failure::{ExitStatus, Failure};
+use super::http_url::http_url;
+use super::runtime::runtime;
 use super::style::process_variable;
 use super::trace::source::{SourceArgs, TOKEN_VARIABLE};
 use super::trust::TrustArgs;
 use super::{Console, answer, say};
 use crate::backend::Address;
-use crate::client::Target;
 use crate::config::{Environment, LoadedProbe, load_probe};
 use crate::probe::{End, Outcome, Plan, RemoteSpans, Runner, SpanSource};
 use std::path::PathBuf;
@@ -74,10 +75,7 @@ pub fn run(args: &ProbeArgs, console: &Console) -> Result<(), Failure> {
         return answer(&format!("{}: no errors, {steps}\n", args.file.display()));
     }
     let runner = runner(args, &loaded.plan, base)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(ExitStatus::Failed, "no runtime").because(error))?;
+    let runtime = runtime()?;
     let outcome = runtime.block_on(progress::shown(&runner, &loaded.plan, args, console));
     let ran = Ran {
         file: args.file.display().to_string(),
@@ -116,18 +114,10 @@ fn load(args: &ProbeArgs, has_base: bool, console: &Console) -> Result<LoadedPro
 }
 
 fn base(text: &str) -> Result<Url, Failure> {
-    let usage = |why: String| {
-        Failure::new(
-            ExitStatus::Usage,
-            format!("--base takes no `{text}`: {why}"),
-        )
-        .help("such as: --base http://127.0.0.1:8080")
-    };
-    let url: Url = text
-        .parse()
-        .map_err(|error: url::ParseError| usage(error.to_string()))?;
-    Target::of(&url).map_err(|error| usage(error.to_string()))?;
-    Ok(url)
+    http_url(text).map_err(|why| {
+        let message = format!("--base takes no `{text}`: {why}");
+        Failure::new(ExitStatus::Usage, message).help("such as: --base http://127.0.0.1:8080")
+    })
 }
 
 fn runner(args: &ProbeArgs, plan: &Plan, base: Option<Url>) -> Result<Runner, Failure> {

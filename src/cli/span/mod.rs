@@ -12,6 +12,7 @@ use super::job::deliver::deliver;
 use super::job::origin;
 use super::job::setup::{self, Setup};
 use super::job::{JobArgs, pair};
+use super::runtime::runtime;
 use super::{Console, answer, say};
 use crate::clock;
 use crate::config::Environment;
@@ -222,12 +223,7 @@ fn end(args: &EndArgs, environment: &Environment, console: &Console) -> Result<(
         return Ok(());
     };
     let span = ended(args, &record, &steps, &setup)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| {
-            Failure::new(ExitStatus::Failed, "the runtime cannot start").because(error)
-        })?;
+    let runtime = runtime()?;
     let mut told = setup.left.clone();
     told.extend(runtime.block_on(deliver(&setup, span, clock::wall())));
     runtime.shutdown_background();

@@ -6,7 +6,8 @@ use super::show::{self, ShowArgs};
 use super::tail::{self, TailArgs};
 use super::zone::Zone;
 use crate::cli::Console;
-use crate::cli::failure::{ExitStatus, Failure};
+use crate::cli::failure::Failure;
+use crate::cli::runtime::runtime;
 use crate::clock::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -73,12 +74,7 @@ pub(super) fn zone_of(utc: bool, now: Timestamp) -> Zone {
 /// # Errors
 /// As a person reads them.
 pub fn run(args: &TraceArgs, console: &Console) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| {
-        Failure::new(ExitStatus::Failed, "cannot start the runtime").because(error)
-    })?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         match &args.command {
             TraceCommand::Find(args) => find::run(args, console).await,

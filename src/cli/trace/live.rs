@@ -5,6 +5,7 @@
 
 use super::source::TOKEN_VARIABLE;
 use crate::backend::{Access, Address, Backend, Query, Summary};
+use crate::cli::runtime::runtime;
 use crate::cli::style::process_variable;
 use crate::cli::{duration, escape};
 use crate::client::Client;
@@ -106,10 +107,7 @@ fn ask<T>(question: impl AsyncFnOnce(Backend) -> Option<T>) -> Option<T> {
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .ok()?;
+    let runtime = runtime().ok()?;
     runtime.block_on(async {
         let asked = async {
             // Reading the machine's authorities takes longer than all else.

@@ -2,7 +2,8 @@
 
 use super::VerifyArgs;
 use crate::cli::failure::{ExitStatus, Failure};
-use crate::client::{TIMEOUT, Target};
+use crate::cli::http_url::http_url;
+use crate::client::TIMEOUT;
 use crate::config;
 use crate::message::credential::is_credential;
 use crate::verify::allow::Allowance;
@@ -81,20 +82,10 @@ fn time(flag: &str, text: &str, least: Duration) -> Result<Duration, Failure> {
 }
 
 fn address(text: &str) -> Result<url::Url, Failure> {
-    let no_address = |why: String| {
+    http_url(text).map_err(|why| {
         usage(format!("`{text}` cannot be verified: {why}"))
             .help("such as: verify https://app.example.com")
-    };
-    let url: url::Url = text.parse().map_err(|error: url::ParseError| {
-        let why = if error == url::ParseError::RelativeUrlWithoutBase {
-            "there is no http:// or https://".to_owned()
-        } else {
-            error.to_string()
-        };
-        no_address(why)
-    })?;
-    Target::of(&url).map_err(|error| no_address(error.to_string()))?;
-    Ok(url)
+    })
 }
 
 fn behind(args: &VerifyArgs, variable: &dyn Fn(&str) -> Option<String>) -> Result<Behind, Failure> {

@@ -12,6 +12,7 @@ mod xml;
 pub(super) use json::schema;
 
 use super::failure::{ExitStatus, Failure};
+use super::runtime::runtime;
 use super::trust::TrustArgs;
 use super::{Console, answer};
 use crate::clock;
@@ -93,10 +94,7 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     let asked = asked::run_of(args, &super::style::process_variable)?;
     let every = args.every.as_deref().map(asked::every).transpose()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(ExitStatus::Failed, "no runtime").because(error))?;
+    let runtime = runtime()?;
     runtime.block_on(async {
         match every {
             Some(every) => again(&asked, every, args, console).await,

@@ -54,7 +54,7 @@ fn one(
         Some(Means::Jwt(Box::new(settings)))
     });
     let oidc = written.oidc.as_ref().and_then(|oidc| {
-        let settings = oidc::compile(name, oidc, compiler)?;
+        let settings = oidc::compile(name, oidc, config, compiler)?;
         Some(Means::Oidc(Box::new(settings)))
     });
     let proof = proof(name, written, compiler);
@@ -150,6 +150,7 @@ pub(super) fn requirement(
             }
         })
         .collect();
+    never_allows(sets, &any, config, compiler);
     let preflights = route.auth_preflights.as_ref();
     if let Some(written) = preflights.filter(|_| any.is_empty()) {
         let message = "`auth_preflights` has no effect";
@@ -160,6 +161,73 @@ pub(super) fn requirement(
         any,
         preflights_pass: preflights.map(|one| one.value) == Some(raw::Preflights::Pass),
     })
+}
+
+/// Warns of a set that lets nobody pass, because all policies of one before it are among its own: a
+/// request that this one knows is decided about there, and one that it does not know, it does not
+/// know a second time either. What only says where a client is does not always decide.
+fn never_allows(
+    sets: &[Spanned<raw::PolicySet>],
+    any: &[Vec<PolicyUse>],
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) {
+    // What was refused of a set says nothing of the others.
+    if !compiler.findings.are_harmless() {
+        return;
+    }
+    let written = |name: &str| {
+        let mut all = config.auth.iter();
+        all.find(|(own, _)| own.value == *name)
+            .map(|(_, policy)| policy)
+    };
+    let enforced = |set: &Vec<PolicyUse>| -> Vec<Arc<str>> {
+        let names = set.iter().map(|one| Arc::clone(&one.policy));
+        let is_enforced = |name: &Arc<str>| {
+            let shadow = written(name).and_then(|policy| policy.shadow.as_ref());
+            !shadow.is_some_and(|shadow| shadow.value)
+        };
+        names.filter(is_enforced).collect()
+    };
+    let enforced: Vec<_> = any.iter().map(enforced).collect();
+    let decides = |set: &&Vec<Arc<str>>| {
+        let mut names = set.iter();
+        names.any(|name| written(name).is_some_and(|policy| policy.ip.is_none()))
+    };
+    for (at, set) in enforced.iter().enumerate() {
+        let before = enforced.iter().take(at).filter(decides);
+        let mut before = before.filter(|one| one.iter().all(|name| set.contains(name)));
+        if let (Some(one), Some(place)) = (before.next(), sets.get(at)) {
+            let names = one.join("`, `");
+            let diagnostic = Diagnostic::at(Code::NoEffect, &place.span, "nobody passes by this");
+            let diagnostic = diagnostic.label(format!("`{names}` has decided before"));
+            let help = "ask for all of it in one place, or make a policy of its own";
+            compiler.tell(diagnostic.help(help));
+        }
+    }
+}
+
+/// A policy that no route asks protects nothing, whatever its author believes.
+pub(super) fn warn_of_unasked(config: &raw::Config, compiler: &mut Compiler<'_>) {
+    let of_routes = config.routes.iter().map(|route| &route.value.auth.0);
+    let sets = of_routes.chain([&config.default_auth.0]).flatten();
+    let asked: Vec<&str> = sets
+        .flat_map(|set| match &set.value {
+            raw::PolicySet::One(name) => vec![name.as_str()],
+            raw::PolicySet::Use(written) => {
+                let names = written.all.iter().flatten().chain(&written.policy);
+                names.map(|name| name.value.as_str()).collect()
+            }
+        })
+        .collect();
+    let is_asked = |name: &Spanned<String>| asked.contains(&name.value.as_str());
+    for (name, _) in config.auth.iter() {
+        if !config.routes.is_empty() && !is_asked(name) {
+            let message = format!("policy `{}` has no effect", name.value);
+            let diagnostic = Diagnostic::at(Code::NoEffect, &name.span, message);
+            compiler.tell(diagnostic.label("no route has it in `auth`, nor has `default_auth`"));
+        }
+    }
 }
 
 fn known(name: &Spanned<String>, config: &raw::Config, compiler: &mut Compiler<'_>) -> Arc<str> {

@@ -12,6 +12,7 @@ use crate::message::reserved::Reserved;
 use crate::proxy::plan::RoutePlan;
 use crate::route::RouteSpec;
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use std::sync::Arc;
 
 /// What stands between the elements of a list if the file does not say.
@@ -165,6 +166,28 @@ impl Compiler<'_> {
         });
         self.value(span, Code::Header, read)
     }
+
+    /// Reads the name of a field that a token goes to.
+    pub(super) fn token_header(&mut self, span: &Span, text: &str) -> Option<HeaderName> {
+        let read = scalar::header_name(text, Purpose::Edit).and_then(|name| {
+            if name != AUTHORIZATION && NEEDED.contains(&name.as_str()) {
+                let misread = Misread::new(format!("`{name}` cannot hold a token"));
+                return Err(misread.label("origins need it for something else"));
+            }
+            Ok(name)
+        });
+        self.value(span, Code::Header, read)
+    }
+}
+
+/// Whether an identity of the file or of one of its routes is told by this field.
+pub(super) fn says(config: &raw::Config, field: &HeaderName) -> bool {
+    let of_file = config.identity.iter();
+    let of_routes = config.routes.iter();
+    let of_routes = of_routes.filter_map(|route| route.value.identity.as_ref());
+    let written = of_file.chain(of_routes);
+    let mut names = written.flat_map(|one| one.value.headers.iter().map(|(name, _)| name));
+    names.any(|name| forwarded::is_spelling_of(&name.value.to_ascii_lowercase(), field.as_str()))
 }
 
 /// The names of the whole file: what a client sends under one of them is removed from every

@@ -28,6 +28,7 @@ pub(super) fn compile(
         span,
         &[("issuer", own), ("issuers", !jwt.issuers.is_empty())],
     );
+    check_beside(written, compiler);
     let own = own.then(|| raw::JwtIssuer {
         issuer: jwt.issuer.clone(),
         audiences: jwt.audiences.clone(),
@@ -45,9 +46,8 @@ pub(super) fn compile(
         .iter()
         .filter_map(|one| issuer(one, compiler))
         .collect();
-    let paths = jwt.subject.iter().chain(&jwt.groups.0);
-    for path in paths {
-        check_path(path, compiler);
+    for path in jwt.subject.iter().chain(&jwt.groups.0) {
+        provider::check_claim_path(path, compiler);
     }
     let from: Vec<TokenPlace> = jwt
         .from
@@ -82,6 +82,30 @@ pub(super) fn compile(
     })
 }
 
+/// What is said of an issuer stands with it: beside `issuers` it would count for none of them.
+fn check_beside(written: &Spanned<raw::Jwt>, compiler: &mut Compiler<'_>) {
+    let (span, jwt) = (&written.span, &written.value);
+    if jwt.issuers.is_empty() || jwt.issuer.is_some() {
+        return;
+    }
+    let introspection = jwt.introspection.as_ref();
+    let beside = [
+        ("audiences", jwt.audiences.0.first().map(|one| &one.span)),
+        ("jwks", jwt.jwks.as_ref().map(|one| &one.span)),
+        ("algorithms", jwt.algorithms.first().map(|one| &one.span)),
+        ("introspection", introspection.map(|one| &one.span)),
+        ("tls", jwt.tls.as_ref().map(|_| span)),
+        ("timeout", jwt.timeout.as_ref().map(|one| &one.span)),
+        ("refresh", jwt.refresh.as_ref().map(|one| &one.span)),
+    ];
+    for (key, place) in beside {
+        let Some(place) = place else { continue };
+        let message = format!("`{key}` stands beside `issuers`, and counts for none of them");
+        let diagnostic = Diagnostic::at(Code::Unfit, place, message);
+        compiler.tell(diagnostic.label("it belongs to each of them"));
+    }
+}
+
 /// A token is of one issuer, and only one of them is shown a token that nobody else can read.
 fn check_issuers(issuers: &[raw::JwtIssuer], compiler: &mut Compiler<'_>) {
     let (mut named, mut asked): (Vec<&str>, bool) = (Vec::new(), false);
@@ -100,15 +124,6 @@ fn check_issuers(issuers: &[raw::JwtIssuer], compiler: &mut Compiler<'_>) {
             compiler.tell(diagnostic.help("a policy of its own, with a header of its own"));
         }
         asked |= one.introspection.is_some();
-    }
-}
-
-fn check_path(path: &Spanned<String>, compiler: &mut Compiler<'_>) {
-    if crate::auth::claim_path(&path.value).is_none() {
-        let message = "this is no path of a claim";
-        let diagnostic = Diagnostic::at(Code::Unfit, &path.span, message);
-        let label = "such as `realm_access.roles`, or `\"https://example.com/roles\"`";
-        compiler.tell(diagnostic.label(label));
     }
 }
 

@@ -68,6 +68,8 @@ use std::time::Duration;
 
 /// How long a drain may take if the file does not say.
 const DRAIN: Duration = Duration::from_secs(10);
+/// Longest duration of what lasts for days, in hours.
+const DAYS_HOURS_MAX: u64 = 720;
 /// Where the admin listener is if nobody says.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
 
@@ -100,6 +102,7 @@ pub(in crate::config) fn compile(
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
+    auth::warn_of_unasked(config, compiler);
     let login = login::compile(config, &policies, redis.as_ref(), compiler);
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
@@ -189,6 +192,13 @@ fn admin(
     }
 }
 
+fn longer_than_zero(duration: Duration) -> Result<Duration, Misread> {
+    if duration.is_zero() {
+        return Err(Misread::new("this duration is zero").label("nothing is that quick"));
+    }
+    Ok(duration)
+}
+
 /// Reads an IP address and a port.
 fn address(text: &str) -> Result<SocketAddr, Misread> {
     text.parse().map_err(|_| {
@@ -257,15 +267,22 @@ impl Compiler<'_> {
 
     /// A duration longer than zero.
     fn duration(&mut self, span: &Span, text: &str) -> Option<Duration> {
-        let read = scalar::duration(text).and_then(|duration| {
-            let misread = || Misread::new("this duration is zero").label("nothing is that quick");
-            if duration.is_zero() {
-                Err(misread())
-            } else {
-                Ok(duration)
-            }
-        });
+        let read = scalar::duration(text).and_then(longer_than_zero);
         self.value(span, Code::Duration, read)
+    }
+
+    /// A duration of up to thirty days, or the default.
+    fn days_or(
+        &mut self,
+        written: Option<&Spanned<raw::DurationText>>,
+        default: Duration,
+    ) -> Duration {
+        let read = written.and_then(|written| {
+            let read = scalar::duration_up_to(&written.value.0, DAYS_HOURS_MAX);
+            let read = read.and_then(longer_than_zero);
+            self.value(&written.span, Code::Duration, read)
+        });
+        read.unwrap_or(default)
     }
 
     /// `off`, or a duration longer than zero. The outer None: not given, or told.
@@ -292,7 +309,9 @@ impl Compiler<'_> {
             .filter(|(_, given)| *given)
             .map(|(key, _)| *key)
             .collect();
-        if given.len() == 1 {
+        // A value that is no map at all was told of as such.
+        let is_told = given.is_empty() && self.findings.refuse(span);
+        if given.len() == 1 || is_told {
             return;
         }
         let names: Vec<String> = keys.iter().map(|(key, _)| format!("`{key}`")).collect();

@@ -1,12 +1,12 @@
 //! Policies by login.
 
-use super::Compiler;
 use super::provider::{self, Written};
+use super::{Compiler, identity};
 use crate::auth::oidc::{LogoutRules, OidcSettings, PassToken};
 use crate::auth::session::{RefreshFailure, RefreshRules};
 use crate::config::decode::Spanned;
+use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
-use crate::config::scalar::Purpose;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +15,34 @@ const REFRESH_BEFORE: Duration = Duration::from_mins(1);
 /// What is asked for if the file does not say.
 const SCOPES: [&str; 3] = ["openid", "profile", "email"];
 
+/// Parameters of a login that keep it safe, or that have a key of their own.
+const OWN_PARAMETERS: [&str; 12] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
+
 /// Compiles one.
 pub(super) fn compile(
     name: &Spanned<String>,
     written: &Spanned<raw::Oidc>,
+    config: &raw::Config,
     compiler: &mut Compiler<'_>,
 ) -> Option<OidcSettings> {
     let oidc = &written.value;
+    for path in oidc.subject.iter().chain(&oidc.groups.0) {
+        provider::check_claim_path(path, compiler);
+    }
+    check_request(oidc, compiler);
     let settings = provider::provider(
         &Written {
             issuer: oidc.issuer.as_ref(),
@@ -41,7 +62,7 @@ pub(super) fn compile(
         oidc.client_auth.as_ref(),
         compiler,
     );
-    let pass = pass(oidc.pass.as_ref(), compiler);
+    let pass = pass(oidc.pass.as_ref(), config, compiler);
     let logout = oidc.logout.as_ref().map(|one| &one.value);
     let on = |setting: Option<&Spanned<bool>>| setting.is_none_or(|one| one.value);
     let age_max = oidc.login_age_max.as_ref();
@@ -85,6 +106,7 @@ pub(super) fn compile(
             at_provider: on(logout.and_then(|one| one.at_provider.as_ref())),
             revoke: on(logout.and_then(|one| one.revoke.as_ref())),
         },
+        own_callback: oidc.callback.as_ref().map(|one| one.value) == Some(raw::Callback::Own),
     })
 }
 
@@ -118,7 +140,32 @@ fn refresh(written: Option<&raw::Refresh>, compiler: &mut Compiler<'_>) -> Refre
     }
 }
 
-fn pass(written: Option<&Spanned<raw::Pass>>, compiler: &mut Compiler<'_>) -> Vec<PassToken> {
+/// What a provider is asked for beside what every login asks for.
+fn check_request(oidc: &raw::Oidc, compiler: &mut Compiler<'_>) {
+    if let Some(prompt) = oidc.prompt.as_ref().filter(|one| one.value == "none") {
+        let message = "nobody could log in: the provider shows no page";
+        let diagnostic = Diagnostic::at(Code::Unfit, &prompt.span, message);
+        compiler.tell(diagnostic.help("such as `login`, `consent` or `select_account`"));
+    }
+    for (name, _) in oidc.parameters.iter() {
+        if OWN_PARAMETERS.contains(&name.value.as_str()) {
+            let message = format!("`{}` of a login is edgespan's own to say", name.value);
+            let diagnostic = Diagnostic::at(Code::Unfit, &name.span, message);
+            compiler.tell(match name.value.as_str() {
+                "scope" => diagnostic.help("`scopes` of the policy says what is asked for"),
+                "redirect_uri" => diagnostic.help("`login.callback_origin` says which host"),
+                _ => diagnostic,
+            });
+        }
+    }
+}
+
+/// Where tokens go. Each has a field of its own, which nothing else of the file writes.
+fn pass(
+    written: Option<&Spanned<raw::Pass>>,
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) -> Vec<PassToken> {
     let Some(written) = written else {
         return Vec::new();
     };
@@ -126,14 +173,26 @@ fn pass(written: Option<&Spanned<raw::Pass>>, compiler: &mut Compiler<'_>) -> Ve
         (false, &written.value.access_token),
         (true, &written.value.id_token),
     ];
-    let mut pass = Vec::new();
+    let mut pass: Vec<PassToken> = Vec::new();
     for (is_id_token, header) in places {
-        let fields: Vec<_> = header.iter().cloned().collect();
-        let names = super::headers::names(&fields, Purpose::Edit, compiler);
-        pass.extend(names.into_iter().map(|header| PassToken {
+        let Some(header) = header else { continue };
+        let Some(name) = compiler.token_header(&header.span, &header.value.0) else {
+            continue;
+        };
+        let taken = pass.iter().any(|other| other.header == name);
+        if taken || identity::says(config, &name) {
+            let message = format!("`{name}` would hold two things");
+            let diagnostic = Diagnostic::at(Code::DuplicateName, &header.span, message);
+            compiler.tell(diagnostic.label(if taken {
+                "the other token goes there"
+            } else {
+                "`identity` writes it"
+            }));
+        }
+        pass.push(PassToken {
             is_id_token,
-            header,
-        }));
+            header: name,
+        });
     }
     pass
 }

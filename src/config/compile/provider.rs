@@ -9,6 +9,7 @@ use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
 use crate::config::raw;
 use crate::config::scalar::Misread;
+use crate::secret::Secret;
 use std::sync::Arc;
 use std::time::Duration;
 use url::{Host, Url};
@@ -23,6 +24,12 @@ const COOLDOWN: Duration = Duration::from_secs(30);
 const LEEWAY: Duration = Duration::from_secs(30);
 /// Further apart, and an expired token is as good as a valid one.
 const LEEWAY_MAX: Duration = Duration::from_mins(5);
+
+/// What stands behind an issuer where it tells of itself.
+const METADATA: [&str; 2] = [
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+];
 
 /// What one issuer says of itself in a file, wherever it stands.
 pub(super) struct Written<'a> {
@@ -41,6 +48,15 @@ pub(super) fn provider(
     compiler: &mut Compiler<'_>,
 ) -> Option<ProviderSettings> {
     let issuer = written.issuer?;
+    if let Some(before) = METADATA
+        .iter()
+        .find_map(|end| issuer.value.strip_suffix(end))
+    {
+        let misread = Misread::new("this is where an issuer tells of itself, and no issuer")
+            .label("edgespan finds it by itself")
+            .write(before);
+        return compiler.value(&issuer.span, Code::Url, Err(misread));
+    }
     let keys = match written.jwks {
         Some(jwks) => keys(jwks, compiler)?,
         None => {
@@ -74,6 +90,7 @@ pub(super) fn provider(
         timeout: compiler.duration_or(written.timeout, TIMEOUT),
         refresh: compiler.duration_or(written.refresh, REFRESH),
         cooldown: COOLDOWN,
+        is_rehearsed: false,
     })
 }
 
@@ -119,7 +136,7 @@ pub(super) fn client(
     compiler: &mut Compiler<'_>,
 ) -> Option<OidcClient> {
     let id = id?;
-    let secret_value = secret.and_then(|one| compiler.secret(&one.span, &one.value));
+    let secret_value = secret.and_then(|one| client_secret(one, compiler));
     let key_value = key.and_then(|one| signing_key(one, compiler));
     let way = auth.map_or_else(
         || match (key, secret) {
@@ -129,6 +146,19 @@ pub(super) fn client(
         },
         |auth| auth.value,
     );
+    let uses_key = way == raw::ClientAuth::PrivateKeyJwt;
+    let uses_secret = matches!(way, raw::ClientAuth::Basic | raw::ClientAuth::Post);
+    let given = [
+        ("client_secret", secret.map(|one| &one.span), uses_secret),
+        ("client_key", key.map(|one| &one.span), uses_key),
+    ];
+    for (what, span, is_used) in given {
+        if let Some(span) = span.filter(|_| !is_used) {
+            let message = format!("`{what}` has no effect");
+            let diagnostic = Diagnostic::at(Code::NoEffect, span, message);
+            compiler.tell(diagnostic.label("by `client_auth`, or beside a key, it is not shown"));
+        }
+    }
     let mut lacks = |what: &str, span: &Span| {
         let message = format!("this way needs `{what}`");
         compiler.tell(Diagnostic::at(Code::Unfit, span, message));
@@ -159,6 +189,29 @@ pub(super) fn client(
     })
 }
 
+/// The secret that a provider has given to us.
+fn client_secret(
+    written: &Spanned<raw::SecretText>,
+    compiler: &mut Compiler<'_>,
+) -> Option<Secret> {
+    let secret = compiler.secret(&written.span, &written.value)?;
+    let text = secret.expose();
+    let is_inline = matches!(written.value, raw::SecretText::Inline(_));
+    let is_name = |rest: &str| {
+        let fits = |one: u8| one.is_ascii_uppercase() || one.is_ascii_digit() || one == b'_';
+        !rest.is_empty() && rest.bytes().all(fits)
+    };
+    let read = if text.is_empty() {
+        Err(Misread::new("this secret is empty").label("there is nothing in it"))
+    } else if is_inline && text.strip_prefix('$').is_some_and(is_name) {
+        let misread = Misread::new("this is the name of a variable, and not its value");
+        Err(misread.help("write `{env: NAME}` or `${NAME}`"))
+    } else {
+        Ok(secret)
+    };
+    compiler.value(&written.span, Code::Secret, read)
+}
+
 fn signing_key(
     source: &Spanned<raw::SecretSource>,
     compiler: &mut Compiler<'_>,
@@ -183,8 +236,13 @@ pub(super) fn algorithms(
     let read = written.iter().filter_map(|name| {
         let known: Vec<&str> = Algorithm::ALL.into_iter().map(Algorithm::name).collect();
         let misread = || {
-            Misread::new(format!("`{}` is no algorithm of ours", name.value))
-                .help(format!("algorithms: {}", known.join(", ")))
+            let misread = Misread::new(format!("`{}` is no algorithm of ours", name.value))
+                .help(format!("algorithms: {}", known.join(", ")));
+            if name.value.starts_with("HS") {
+                misread.label("who verifies by a shared secret could sign, too")
+            } else {
+                misread
+            }
         };
         let read = Algorithm::of(&name.value).ok_or_else(misread);
         compiler.value(&name.span, Code::Unfit, read)
@@ -207,6 +265,16 @@ pub(super) fn leeway(
         compiler.tell(diagnostic.label("up to 5m"));
     }
     leeway
+}
+
+/// Tells if a path of a claim cannot be one.
+pub(super) fn check_claim_path(path: &Spanned<String>, compiler: &mut Compiler<'_>) {
+    if crate::auth::claim_path(&path.value).is_none() {
+        let message = "this is no path of a claim";
+        let diagnostic = Diagnostic::at(Code::Unfit, &path.span, message);
+        let label = "such as `realm_access.roles`, or `\"https://example.com/roles\"`";
+        compiler.tell(diagnostic.label(label));
+    }
 }
 
 /// A dotted path of a claim, a name with dots of its own in quotes.

@@ -11,10 +11,14 @@ use std::sync::Arc;
 /// Compiles it; None: nothing is required.
 pub(super) fn compile(written: &raw::Require, compiler: &mut Compiler<'_>) -> Option<Arc<Require>> {
     let emails = written.emails.iter().filter_map(|email| {
-        let read = EmailPattern::parse(&email.value).ok_or_else(|| {
+        let misread = || {
             Misread::new("this is no e-mail address")
                 .label("`ada@example.com`, or `@example.com` for all of a domain")
-        });
+        };
+        let read = match email.value.strip_prefix('*') {
+            Some(domain) if domain.starts_with('@') => Err(misread().write(domain)),
+            _ => EmailPattern::parse(&email.value).ok_or_else(misread),
+        };
         compiler.value(&email.span, Code::Unfit, read)
     });
     let require = Require {

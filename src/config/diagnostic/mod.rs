@@ -114,6 +114,12 @@ impl Findings {
         !self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
+    /// Whether something refuses this very value.
+    pub(in crate::config) fn refuse(&self, span: &Span) -> bool {
+        let mut diagnostics = self.diagnostics.iter();
+        diagnostics.any(|one| one.is_error() && one.span.as_ref() == Some(span))
+    }
+
     /// All problems in the order of the document's lines, those without a place last. A node that
     /// an alias repeats is told once.
     pub(in crate::config) fn in_line_order(mut self) -> Vec<Diagnostic> {

@@ -31,7 +31,7 @@ pub(in crate::config) struct Jwt {
     /// How often its keys are fetched anew; a token with an unknown key asks for them at once.
     #[schemars(extend("default" = "1h"))]
     pub(in crate::config) refresh: Option<Spanned<DurationText>>,
-    /// Several issuers, each with what stands above.
+    /// Several issuers, each with what stands above, which then stands with them alone.
     pub(in crate::config) issuers: Vec<Spanned<JwtIssuer>>,
     /// Where a request carries its token: `authorization`, `{header: NAME}`, `{cookie: NAME}`,
     /// `{query: NAME}`.
@@ -61,6 +61,8 @@ pub(in crate::config) struct Jwt {
     pub(in crate::config) forward: Option<Spanned<bool>>,
 }
 
+// The same keys as the first of [`Jwt`], written out: serde flattens nothing into a structure that
+// refuses unknown keys, and a mistyped key has to be refused.
 /// One of several issuers.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -3,12 +3,17 @@
 use super::Misread;
 use std::time::Duration;
 
-/// Longest duration of any setting.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest duration of most settings, in hours.
+const LONGEST: u64 = 24;
 
 /// Reads a duration with its unit. Zero is a duration; whether it makes sense is the caller's to
 /// say.
 pub(in crate::config) fn duration(text: &str) -> Result<Duration, Misread> {
+    duration_up_to(text, LONGEST)
+}
+
+/// The same of at most so many hours.
+pub(in crate::config) fn duration_up_to(text: &str, hours: u64) -> Result<Duration, Misread> {
     let digits = text.trim_end_matches(|one: char| one.is_ascii_alphabetic());
     let unit = text.get(digits.len()..).unwrap_or_default();
     let number = number(digits).ok_or_else(|| {
@@ -33,8 +38,10 @@ pub(in crate::config) fn duration(text: &str) -> Result<Duration, Misread> {
     };
     Duration::try_from_secs_f64(seconds)
         .ok()
-        .filter(|duration| *duration <= LONGEST)
-        .ok_or_else(|| Misread::new("this duration is too long").label("at most 24h"))
+        .filter(|duration| *duration <= Duration::from_hours(hours))
+        .ok_or_else(|| {
+            Misread::new("this duration is too long").label(format!("at most {hours}h"))
+        })
 }
 
 /// Digits with at most one point between them.
@@ -71,6 +78,16 @@ mod tests {
         check("2m", 120_000);
         check("24h", 86_400_000);
         check("0s", 0);
+    }
+
+    #[test]
+    fn some_settings_last_for_days() {
+        assert_eq!(
+            duration_up_to("720h", 720),
+            Ok(Duration::from_secs(2_592_000))
+        );
+        let label = duration_up_to("721h", 720).map_err(|error| error.label);
+        assert_eq!(label, Err(Some("at most 720h".to_owned())));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod redis;
 mod request_rate;
 mod size;
 
-pub(in crate::config) use duration::duration;
+pub(in crate::config) use duration::{duration, duration_up_to};
 pub(in crate::config) use endpoint::{collector, endpoint, endpoint_source};
 pub(in crate::config) use header::{Purpose, header_name, header_value, method, token};
 pub(in crate::config) use host::{authority, host_name, host_pattern};

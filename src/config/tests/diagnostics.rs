@@ -225,3 +225,26 @@ proptest! {
         prop_assert!(told(&text).iter().all(|(id, _)| *id != "E0399"), "{}", text);
     }
 }
+
+#[test]
+fn a_single_value_where_a_small_map_belongs_is_told_once_and_how_it_is_written() {
+    let jwt = "issuer: 'https://id.example.com', audiences: a, jwks: 'https://id.example.com/keys'";
+    let text = format!("{BASE}auth: {{api: {{jwt: {{{jwt}}}}}}}\n");
+
+    let told = shown(&text, Look::default());
+
+    assert!(told.contains("`auth.api.jwt.jwks` has to be a map"), "{told}");
+    assert!(told.contains("write `{url: ...}`; keys: url, file"), "{told}");
+    assert!(told.contains("1 error;"), "{told}");
+}
+
+#[test]
+fn words_that_are_their_own_title_are_told_as_they_are() {
+    let oidc = "{oidc: {issuer: 'https://id.example.com', client_id: a}}";
+    let text = format!("{BASE}auth: {{web: {oidc}}}\nlogin: {{session: {{store: memory}}}}\n");
+
+    let told = shown(&text, Look::default());
+
+    assert!(told.contains("`memory` is not `cookie` or `redis`"), "{told}");
+    assert!(told.contains("values: cookie, redis"), "{told}");
+}

@@ -48,6 +48,12 @@ fn names_are_such_as_cookies_have() {
         ("a.0", &["E0306"]),
         ("flow-1", &["E0306"]),
         ("ticket-1", &["E0306"]),
+        ("tries", &["E0306"]),
+        ("choice", &["E0306"]),
+        ("Flow-1", &["E0306"]),
+        ("TRIES", &["E0306"]),
+        ("flow", &[]),
+        ("atries", &[]),
     ] {
         check(policy, &format!("{{{keys}}}"), expected);
     }
@@ -55,6 +61,9 @@ fn names_are_such_as_cookies_have() {
         ("{name: app_1}", &[][..]),
         ("{name: 'a=b'}", &["E0306"]),
         ("{name: ''}", &["E0306"]),
+        ("{name: __Host-app}", &["E0306"]),
+        ("{name: __secure-app}", &["E0306"]),
+        ("{name: _app}", &[]),
         ("{domain: Example.com}", &[]),
         ("{domain: .example.com}", &["E0310"]),
         ("{domain: localhost}", &["E0310"]),
@@ -62,6 +71,67 @@ fn names_are_such_as_cookies_have() {
         ("{domain: 'example.com; Secure'}", &["E0310"]),
     ] {
         check("web", &format!("{{{keys}, cookie: {cookie}}}"), expected);
+    }
+}
+
+const SAFE: &str = "login: {keys: [{env: KEY}]}\nredis: {url: 'redis://127.0.0.1'}\n";
+
+#[test]
+fn no_two_policies_have_one_cookie_for_whoever_folds_case() {
+    for (other, expected) in [
+        ("Web", &["E0306"][..]),
+        ("WEB", &["E0306"]),
+        ("web-0", &[]),
+        ("web_0", &[]),
+    ] {
+        let text = format!("{BASE}auth: {{web: {OIDC}, {other}: {OIDC}}}\n{SAFE}");
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn providers_that_lead_back_to_one_address_are_told_of() {
+    let policy = |issuer: &str, more: &str| {
+        format!("{{oidc: {{issuer: 'https://{issuer}.example', client_id: app{more}}}}}")
+    };
+    let own = ", callback: own";
+    for (policies, expected) in [
+        ([policy("a", ""), policy("a", "")], &[][..]),
+        ([policy("a", ""), policy("b", "")], &["W0433"]),
+        ([policy("a", own), policy("b", "")], &[]),
+        ([policy("a", ""), policy("b", own)], &[]),
+        ([policy("a", own), policy("b", own)], &[]),
+    ] {
+        let [one, other] = policies;
+        let text = format!("{BASE}auth: {{web: {one}, desk: {other}}}\n{SAFE}");
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_policy_that_has_decided_before_is_told_of() {
+    let strict = "{policy: web, require: {groups: [a]}}";
+    for (sets, expected) in [
+        ("[web, web]", &["W0402"][..]),
+        (&format!("[web, {strict}]"), &["W0402"]),
+        (&format!("[{strict}, web]"), &["W0402"]),
+        ("[web, {all: [web, net]}]", &["W0402"]),
+        ("[web, net]", &[]),
+        // Who is known and elsewhere is left to the second one.
+        (&format!("[{{all: [web, net]}}, {strict}]"), &[]),
+        // Where a client is does not make up for a token that nobody knows.
+        ("[net, {all: [web, net]}]", &[]),
+        // It decides nothing.
+        ("[tried, tried, web]", &[]),
+    ] {
+        let text = format!(
+            "{BASE}auth: {{web: {OIDC}, net: {{ip: [10.0.0.0/8]}}, \
+             tried: {{shadow: true, oidc: {{issuer: 'https://id.example', client_id: app}}}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: app, auth: {sets}}}, \
+             {{name: rest, match: {{prefix: /rest}}, upstream: app, \
+             auth: [{{all: [net, tried, web]}}]}}]\n{SAFE}"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
     }
 }
 
@@ -105,4 +175,128 @@ fn a_login_leads_back_to_no_whole_top_level() {
     check("web", &back("*.localhost"), &[]);
     check("web", &back("*.com"), &["E0318"]);
     check("web", &back("*."), &["E0318"]);
+}
+
+#[test]
+fn what_can_never_work_is_told_before_anybody_logs_in() {
+    let keys = "keys: [{env: KEY}]";
+    for (login, expected) in [
+        ("return_to: ['https://*.example.com']", &["E0305"][..]),
+        ("return_to: ['https://app.example.com']", &[]),
+        ("session: {idle: 9h, absolute: 8h}", &["W0402"]),
+        ("session: {idle: 168h, absolute: 720h}", &[]),
+        ("session: {absolute: 721h}", &["E0301"]),
+        ("user_type: 'a..b'", &["E0318"]),
+    ] {
+        check("web", &format!("{{{keys}, {login}}}"), expected);
+    }
+    for (oidc, expected) in [
+        (
+            "issuer: 'https://id.example/.well-known/openid-configuration'",
+            &["E0305"][..],
+        ),
+        ("issuer: 'https://id.example', prompt: none", &["E0318"]),
+        ("issuer: 'https://id.example', prompt: login", &[]),
+        (
+            "issuer: 'https://id.example', parameters: {scope: groups}",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', parameters: {hd: example.com}",
+            &[],
+        ),
+        (
+            "issuer: 'https://id.example', groups: 'realm..roles'",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', client_secret: ''",
+            &["E0313"],
+        ),
+        (
+            "issuer: 'https://id.example', client_secret: $OIDC_SECRET",
+            &["E0313"],
+        ),
+        ("issuer: 'https://id.example', client_secret: $ecret", &[]),
+        (
+            "issuer: 'https://id.example', client_secret: s, client_auth: none",
+            &["W0402"],
+        ),
+        (
+            "issuer: 'https://id.example', require: {emails: ['*@example.com']}",
+            &["E0318"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: x-user}",
+            &["E0202"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: x-token, id_token: X-Token}",
+            &["E0202"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: cookie}",
+            &["E0306"],
+        ),
+        (
+            "issuer: 'https://id.example', pass: {access_token: authorization}",
+            &[],
+        ),
+    ] {
+        let text = format!(
+            "{BASE}auth: {{web: {{oidc: {{client_id: app, {oidc}}}}}}}\nlogin: {{{keys}}}\n\
+             redis: {{url: 'redis://127.0.0.1'}}\nidentity: {{headers: {{X-User: subject}}}}\n"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_login_that_can_begin_at_no_listener_is_told_of() {
+    let trusted = "trusted_proxies: [10.0.0.0/8]";
+    for (listeners, expected) in [
+        ("{web: {address: '0.0.0.0:8080'}}", &["W0432"][..]),
+        ("{web: {address: '127.0.0.1:8080'}}", &[]),
+        ("{web: {address: '[::1]:8080'}}", &[]),
+        (
+            &format!("{{web: {{address: '0.0.0.0:8080', {trusted}}}}}"),
+            &[],
+        ),
+        ("{web: {address: '0.0.0.0:8080', cloudflare: tunnel}}", &[]),
+        (
+            &format!("{{a: {{address: '0.0.0.0:80'}}, b: {{address: '[::]:81', {trusted}}}}}"),
+            &[],
+        ),
+        (
+            "{a: {address: '0.0.0.0:80'}, b: {address: '[::]:81'}}",
+            &["W0432"],
+        ),
+    ] {
+        let text = format!(
+            "listeners: {listeners}\nupstreams: {{app: {{endpoints: ['http://127.0.0.1:3000']}}}}\n\
+             auth: {{web: {OIDC}}}\nlogin: {{keys: [{{env: KEY}}]}}\n\
+             redis: {{url: 'redis://127.0.0.1'}}\n"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_policy_that_no_route_asks_is_told_of() {
+    let route = |auth: &str| {
+        format!("routes: [{{name: all, match: {{prefix: /}}, upstream: app, auth: {auth}}}]\n")
+    };
+    let file = |rest: &str| {
+        let login = "{keys: [{env: KEY}]}";
+        format!(
+            "{}redis: {{url: 'redis://127.0.0.1'}}\n{rest}",
+            document("web", login)
+        )
+    };
+    assert_eq!(ids(&file(&route("web"))), [""; 0]);
+    assert_eq!(ids(&file(&route("[{all: [web]}]"))), [""; 0]);
+    assert_eq!(ids(&file(&route("[{policy: web}]"))), [""; 0]);
+    assert_eq!(ids(&file(&route("off"))), ["W0402"]);
+    let by_default = format!("default_auth: web\n{}", route("off"));
+    assert_eq!(ids(&file(&by_default)), [""; 0]);
 }

@@ -5,6 +5,7 @@ use crate::auth::jwt::{JwtSettings, TokenPlace};
 use crate::auth::{EmailPattern, Means};
 use crate::config::Plan;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn text(jwt: &str, rest: &str) -> String {
     format!("{BASE}auth: {{api: {{jwt: {jwt}}}}}\n{rest}\n")
@@ -96,6 +97,24 @@ fn what_makes_no_policy_of_tokens_is_refused() {
         {issuer: 'https://a.example.com', audiences: x, introspection: {client_id: e}}, \
         {issuer: 'https://b.example.com', audiences: x, introspection: {client_id: e}}]}";
     refuse(two, "", "E0318");
+}
+
+#[test]
+fn what_is_said_of_an_issuer_beside_issuers_is_refused_and_not_passed_over() {
+    let issuers = format!("issuers: [{{{ISSUER}}}]");
+    for beside in [
+        "audiences: orders",
+        "jwks: {url: 'https://id.example.com/keys'}",
+        "algorithms: [ES256]",
+        "introspection: {client_id: edge}",
+        "tls: {ca: /etc/ca.pem}",
+        "timeout: 1s",
+        "refresh: 5m",
+    ] {
+        refuse(&format!("{{{issuers}, {beside}}}"), "", "E0318");
+    }
+    let both = settings(&format!("{{{issuers}, leeway: 1s, groups: [roles]}}"));
+    assert_eq!(both.leeway, Duration::from_secs(1));
 }
 
 #[test]

@@ -8,10 +8,11 @@
 //! the one request that we read.
 
 use super::authority::Authority;
+use super::cookie;
 use super::refusal::Refusal;
 use super::target::{PathRules, check_query, normalize_path};
 use super::websocket::handshake::is_extended_connect;
-use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use std::borrow::Cow;
@@ -86,7 +87,7 @@ pub fn normalize<B>(
         request.headers_mut().insert(CONTENT_LENGTH, length);
     }
     if request.version() >= Version::HTTP_2 {
-        join_cookies(request.headers_mut());
+        cookie::join(request.headers_mut());
     }
     if let Some(authority) = &authority
         && request.headers().get(HOST) != Some(authority.header())
@@ -99,23 +100,6 @@ pub fn normalize<B>(
         authority,
         by_connect,
     })
-}
-
-/// HTTP/2 may spread the pairs of `Cookie` over lines; HTTP/1.1 has one (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let mut lines = headers.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (lines.next(), lines.next()) else {
-        return;
-    };
-    let mut joined = first.as_bytes().to_vec();
-    for line in std::iter::once(second).chain(lines) {
-        joined.extend_from_slice(b"; ");
-        joined.extend_from_slice(line.as_bytes());
-    }
-    // Every line was a header value, so what joins them is one.
-    if let Ok(joined) = HeaderValue::from_bytes(&joined) {
-        headers.insert(COOKIE, joined);
-    }
 }
 
 fn check_size(headers: &HeaderMap, policy: &NormalizePolicy) -> Result<(), Refusal> {

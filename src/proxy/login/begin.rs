@@ -38,6 +38,10 @@ pub(in crate::proxy) async fn refused(
     };
     let asker = Asker::of(parts, upgrades);
     let Ok(site) = Site::new(context.scheme, &context.host, context.server_port) else {
+        warn!(
+            host = &*context.host,
+            "no login can begin by http: if a proxy in front ends TLS, `trusted_proxies` names it"
+        );
         return match asker {
             Asker::Navigation | Asker::Form => page::failed(context, &answer::LOGIN_INSECURE, &[]),
             Asker::Program => asked_to_log_in(context, None, challenges),
@@ -270,7 +274,8 @@ async fn begun(
 ) -> Response<Body> {
     let (logins, site) = (asking.logins, asking.site);
     flow.attempt = attempt;
-    flow.redirect_uri = logins.redirect_uri(site);
+    let policy = flow.offers.first().map(|offer| &*offer.policy);
+    flow.redirect_uri = logins.redirect_uri(site, policy.unwrap_or_default());
     let to = match &*flow.offers {
         [_] => to_provider(context, asking, &flow).await,
         _ => {

@@ -19,11 +19,12 @@ use tracing::{error, info, warn};
 /// Longest code, in bytes.
 const CODE_BYTES_MAX: usize = 4 * 1024;
 
-/// Answers it.
+/// Answers it. `path` is the one that the browser was led to.
 pub(super) async fn answer(
     context: &mut RequestContext,
     asking: &Asking<'_>,
     flow: Option<Flow>,
+    path: &str,
     parameters: &Parameters<'_>,
 ) -> Response<Body> {
     let Some(flow) = flow else {
@@ -33,7 +34,7 @@ pub(super) async fn answer(
     let gone = logins.forget(&flow, asking.site);
     let (now, in_time) = (now(context), logins.is_in_time(&flow, now(context)));
     let response = if in_time && logins.take(&flow, now).await {
-        once(context, asking, flow, parameters).await
+        once(context, asking, flow, path, parameters).await
     } else {
         again(context, asking, flow).await
     };
@@ -116,18 +117,28 @@ async fn once(
     context: &mut RequestContext,
     asking: &Asking<'_>,
     flow: Flow,
+    path: &str,
     parameters: &Parameters<'_>,
 ) -> Response<Body> {
     let logins = asking.logins;
-    let offer = flow.offers.first();
-    let Some(policy) = offer
-        .and_then(|offer| logins.policy(&offer.policy))
-        .cloned()
-    else {
-        // A reload has taken the policy away meanwhile.
+    let policy = match &*flow.offers {
+        [offer] => logins.policy(&offer.policy).cloned(),
+        // One of several is still to be chosen: nobody was asked yet.
+        _ => None,
+    };
+    let Some(policy) = policy else {
+        // Or a reload has taken the policy away meanwhile.
         let start = begin::start_url(logins, asking.site, &[], &flow.target);
         return over(context, start);
     };
+    if is_of_another(&policy, &flow, path, parameters) {
+        warn!(
+            policy = &*policy.name,
+            "an answer of another provider was refused"
+        );
+        let told = &answer::LOGIN_FAILED;
+        return failed(context, asking, &flow, &policy, told, "issuer");
+    }
     if let Some(told) = parameters.one("error") {
         return denied(context, asking, &flow, &policy, told);
     }
@@ -159,6 +170,14 @@ async fn once(
             failed(context, asking, &flow, &policy, told, fault.name())
         }
     }
+}
+
+/// Whether an answer shows that it is not of the provider that was asked: it came to the address of
+/// another one, or names another one. An error counts no more than a code then.
+fn is_of_another(policy: &Oidc, flow: &Flow, path: &str, parameters: &Parameters<'_>) -> bool {
+    let issuer = &policy.provider.settings().issuer;
+    let names_another = parameters.one("iss").is_some_and(|iss| *iss != **issuer);
+    !flow.comes_back_to(path) || names_another || parameters.is_several("iss")
 }
 
 async fn complete(
@@ -249,20 +268,7 @@ fn denied(
     policy: &Arc<Oidc>,
     told: &str,
 ) -> Response<Body> {
-    let word = match told {
-        "access_denied" => "access_denied",
-        "login_required" => "login_required",
-        "interaction_required" => "interaction_required",
-        "consent_required" => "consent_required",
-        "account_selection_required" => "account_selection_required",
-        "unmet_authentication_requirements" => "unmet_authentication_requirements",
-        "temporarily_unavailable" => "temporarily_unavailable",
-        "server_error" => "server_error",
-        "invalid_request" => "invalid_request",
-        "invalid_scope" => "invalid_scope",
-        "unauthorized_client" => "unauthorized_client",
-        _ => "other",
-    };
+    let word = crate::auth::provider::error_word(told);
     info!(policy = &*policy.name, word, "a provider refused a login");
     let answer = match word {
         "temporarily_unavailable" | "server_error" => &answer::LOGIN_UNAVAILABLE,

@@ -11,6 +11,7 @@ use crate::store::index::{Index, TraceRow};
 use crate::store::segment::{HAS_EVENTS, HAS_LINKS, Row, Segment};
 use crate::store::traceql::ast::{AttributeScope, Compare, Field, Intrinsic, Literal, Op};
 use crate::store::wire::{Content, Fields, Raw, pair_parts};
+use crate::trace::hex;
 use crate::view::{Kind, Status};
 
 /// Rows between two looks at the clock.
@@ -230,10 +231,10 @@ impl<'a> Answers<'a> {
                 Intrinsic::Duration => {
                     int_fits(compare, i64::try_from(row.duration).unwrap_or(i64::MAX))
                 }
-                Intrinsic::SpanId => text_fits(compare, &hex(&row.id.to_be_bytes())),
+                Intrinsic::SpanId => text_fits(compare, &hex::text(&row.id.to_be_bytes())),
                 Intrinsic::ParentId => maybe_fits(
                     compare,
-                    (row.parent != 0).then(|| hex(&row.parent.to_be_bytes())),
+                    (row.parent != 0).then(|| hex::text(&row.parent.to_be_bytes())),
                 ),
                 // Names are answered above, and the others are not of the row.
                 Intrinsic::Name
@@ -380,7 +381,7 @@ fn part_fits(compare: &Compare, part: &[u8], one: &mut impl FnMut(Raw<'_>) -> bo
             if *intrinsic == Intrinsic::EventName {
                 std::str::from_utf8(bytes).is_ok_and(|text| one(Raw::Text(text)))
             } else {
-                one(Raw::Text(&hex(bytes)))
+                one(Raw::Text(&hex::text(bytes)))
             }
         }
         _ => false,
@@ -399,14 +400,6 @@ pub(in crate::store) fn status_message(rest: &[u8]) -> &str {
         _ => None,
     });
     message.unwrap_or_default()
-}
-
-/// Digit by digit: formatting 100,000 ids would take as long as a search may.
-fn hex(bytes: &[u8]) -> String {
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    let mut text = String::with_capacity(bytes.len() * 2);
-    text.extend(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)));
-    text
 }
 
 /// The answers that all spans of a trace share, for each trace.
@@ -432,7 +425,7 @@ fn of_trace(plan: &Plan, index: &Index, trace: &TraceRow) -> u64 {
                 let duration = trace.end.saturating_sub(trace.start);
                 int_fits(compare, i64::try_from(duration).unwrap_or(i64::MAX))
             }
-            Intrinsic::TraceId => text_fits(compare, &hex(&trace.id)),
+            Intrinsic::TraceId => text_fits(compare, &hex::text(&trace.id)),
             Intrinsic::RootName => maybe_fits(compare, root_name(index, trace)),
             Intrinsic::RootService => maybe_fits(compare, root_service(index, trace)),
             // Not of the trace: answered span by span.

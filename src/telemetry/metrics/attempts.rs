@@ -1,9 +1,10 @@
 //! Retries, hedges and circuit breakers of upstreams.
 
 use super::exposition::{Exposition, Family, Kind};
-use super::series::{SeriesTable, hash_labels};
+use super::series::SeriesTable;
+use super::tally::Tally;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Upstreams come from the configuration; over reloads more may pass by than it holds at a time.
 const UPSTREAMS_MAX: usize = 1_024;
@@ -67,24 +68,20 @@ const CIRCUITS: [(Circuit, &str); 3] = [
 #[derive(Debug, Default)]
 pub struct AttemptCounts {
     upstream: Box<str>,
-    retries: [AtomicU64; RETRIES.len()],
-    hedges: [AtomicU64; HEDGES.len()],
+    retries: Tally<{ RETRIES.len() }>,
+    hedges: Tally<{ HEDGES.len() }>,
     circuits: [AtomicBool; CIRCUITS.len()],
 }
 
 impl AttemptCounts {
     /// Counts what became of a retry.
     pub fn retry(&self, outcome: RetryOutcome) {
-        if let Some(count) = self.retries.get(outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.retries.count(outcome as usize);
     }
 
     /// Counts what became of a hedge.
     pub fn hedge(&self, outcome: HedgeOutcome) {
-        if let Some(count) = self.hedges.get(outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.hedges.count(outcome as usize);
     }
 
     /// Whether a bound is reached from now on.
@@ -117,9 +114,8 @@ impl AttemptMetrics {
                 ..AttemptCounts::default()
             })
         };
-        let is = |held: &Arc<AttemptCounts>| *held.upstream == *upstream;
-        let found = self.0.find_or_insert(hash_labels(upstream), is, made);
-        found.map_or_else(Arc::default, Arc::clone)
+        let is = |held: &AttemptCounts| *held.upstream == *upstream;
+        self.0.named(upstream, is, made)
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {
@@ -129,9 +125,9 @@ impl AttemptMetrics {
             help: "Attempts after the first, and what became of requests that had some.",
         });
         for counts in self.0.iter() {
-            for ((_, outcome), count) in RETRIES.iter().zip(&counts.retries) {
-                let labels = [("upstream", &*counts.upstream), ("outcome", outcome)];
-                page.sample(&labels, count.load(Ordering::Relaxed));
+            for (outcome, name) in RETRIES {
+                let labels = [("upstream", &*counts.upstream), ("outcome", name)];
+                page.sample(&labels, counts.retries.of(outcome as usize));
             }
         }
         page.family(Family {
@@ -140,9 +136,9 @@ impl AttemptMetrics {
             help: "Attempts beside a slow one, and which answered first.",
         });
         for counts in self.0.iter() {
-            for ((_, outcome), count) in HEDGES.iter().zip(&counts.hedges) {
-                let labels = [("upstream", &*counts.upstream), ("outcome", outcome)];
-                page.sample(&labels, count.load(Ordering::Relaxed));
+            for (outcome, name) in HEDGES {
+                let labels = [("upstream", &*counts.upstream), ("outcome", name)];
+                page.sample(&labels, counts.hedges.of(outcome as usize));
             }
         }
         page.family(Family {

@@ -2,6 +2,7 @@
 
 use super::exposition::{Exposition, Family, Kind};
 use super::series::{SeriesTable, hash_labels};
+use super::tally::Tally;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Events and results are words in the source.
@@ -31,7 +32,7 @@ const OUTCOMES: [(WebhookOutcome, &str); 4] = [
 pub struct AuditCounts {
     events: SeriesTable<((&'static str, &'static str), AtomicU64)>,
     traces: SeriesTable<(&'static str, AtomicU64)>,
-    webhook: [AtomicU64; OUTCOMES.len()],
+    webhook: Tally<{ OUTCOMES.len() }>,
     waiting: AtomicU64,
 }
 
@@ -40,7 +41,7 @@ impl AuditCounts {
         Self {
             events: SeriesTable::new(EVENTS_MAX),
             traces: SeriesTable::new(EVENTS_MAX),
-            webhook: Default::default(),
+            webhook: Tally::default(),
             waiting: AtomicU64::new(0),
         }
     }
@@ -82,23 +83,18 @@ impl AuditCounts {
     /// All that still wait are dropped; how many.
     pub fn all_gone(&self) -> u64 {
         let left = self.waiting.swap(0, Ordering::Relaxed);
-        if let Some(count) = self.webhook.get(WebhookOutcome::Dropped as usize) {
-            count.fetch_add(left, Ordering::Relaxed);
-        }
+        self.webhook.add(WebhookOutcome::Dropped as usize, left);
         left
     }
 
     /// An event came to an end without having waited.
     pub fn webhook(&self, outcome: WebhookOutcome) {
-        if let Some(count) = self.webhook.get(outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.webhook.count(outcome as usize);
     }
 
     /// Events of the webhook with this outcome so far.
     pub fn outcome(&self, outcome: WebhookOutcome) -> u64 {
-        let count = self.webhook.get(outcome as usize);
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
+        self.webhook.of(outcome as usize)
     }
 
     /// Events that wait for the webhook or are on their way to it.

@@ -3,6 +3,7 @@
 use super::exposition::{Exposition, Family, Kind};
 use super::histogram::{Bounds, ExemplarIds, Histogram};
 use super::series::{SeriesTable, hash_labels};
+use super::tally::Tally;
 use crate::clock::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,7 +95,7 @@ pub struct AuthCounts {
     policy: Arc<str>,
     decisions: SeriesTable<Decided>,
     duration: Histogram,
-    cache: [AtomicU64; CACHE_OUTCOMES.len()],
+    cache: Tally<{ CACHE_OUTCOMES.len() }>,
 }
 
 struct Decided {
@@ -111,7 +112,7 @@ impl AuthCounts {
             policy: Arc::clone(policy),
             decisions: SeriesTable::new(DECISIONS_MAX),
             duration: Histogram::new(DECISION_BOUNDS),
-            cache: Default::default(),
+            cache: Tally::default(),
         })
     }
 
@@ -142,19 +143,12 @@ impl AuthCounts {
 
     /// One question to its cache.
     pub fn cached(&self, outcome: AuthCacheOutcome) {
-        if let Some(count) = self.cache.get(outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.cache.count(outcome as usize);
     }
 
     /// Questions to its cache with this outcome so far.
     pub fn cache(&self, outcome: AuthCacheOutcome) -> u64 {
-        let count = self.cache.get(outcome as usize);
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-
-    fn asks_cache(&self) -> bool {
-        CACHE_OUTCOMES.iter().any(|one| self.cache(*one) > 0)
+        self.cache.of(outcome as usize)
     }
 }
 
@@ -175,12 +169,8 @@ impl AuthMetrics {
     }
 
     pub(super) fn policy(&self, name: &Arc<str>) -> Arc<AuthCounts> {
-        let place = self.policies.find_or_insert(
-            hash_labels(&**name),
-            |held| *held.policy == **name,
-            || AuthCounts::unlisted(name),
-        );
-        place.map_or_else(|| AuthCounts::unlisted(name), Arc::clone)
+        let is = |held: &AuthCounts| *held.policy == **name;
+        self.policies.named(name, is, || AuthCounts::unlisted(name))
     }
 
     pub(super) fn stripped(&self) {
@@ -221,7 +211,11 @@ impl AuthMetrics {
             kind: Kind::Counter,
             help: "Questions to a policy's cache of decisions, by what it did for them.",
         });
-        for counts in self.policies.iter().filter(|counts| counts.asks_cache()) {
+        for counts in self
+            .policies
+            .iter()
+            .filter(|counts| !counts.cache.is_empty())
+        {
             for outcome in CACHE_OUTCOMES {
                 let labels = [("policy", &*counts.policy), ("outcome", outcome.name())];
                 page.sample(&labels, counts.cache(outcome));

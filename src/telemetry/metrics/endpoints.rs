@@ -2,6 +2,7 @@
 
 use super::exposition::{Exposition, Family, Kind};
 use super::series::{SeriesTable, hash_labels};
+use super::tally::Tally;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -76,7 +77,7 @@ struct EndpointCounts {
     conditions: [AtomicU64; 4],
     panic: AtomicU64,
     picked_in_panic: AtomicU64,
-    lookups: [AtomicU64; 3],
+    lookups: Tally<{ LookupResult::ALL.len() }>,
 }
 
 /// Where one upstream at work tells of its endpoints, once it is the one in force. Dropping it
@@ -114,10 +115,7 @@ impl EndpointGauges {
 
     /// A name was asked for.
     pub fn looked_up(&self, result: LookupResult) {
-        let places = LookupResult::ALL.iter().zip(&self.counts.lookups);
-        for (_, count) in places.filter(|(one, _)| **one == result) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.counts.lookups.count(result as usize);
     }
 }
 
@@ -142,7 +140,7 @@ impl EndpointMetrics {
                 conditions: Default::default(),
                 panic: AtomicU64::new(0),
                 picked_in_panic: AtomicU64::new(0),
-                lookups: Default::default(),
+                lookups: Tally::default(),
             })
         };
         let is = |held: &Arc<EndpointCounts>| *held.name == **upstream;
@@ -197,11 +195,9 @@ impl EndpointMetrics {
             help: "Questions for the addresses of names, by what came of them.",
         });
         for counts in self.upstreams.iter() {
-            for (result, count) in LookupResult::ALL.iter().zip(&counts.lookups) {
-                page.sample(
-                    &[("upstream", &counts.name), ("result", result.name())],
-                    count.load(Ordering::Relaxed),
-                );
+            for result in LookupResult::ALL {
+                let labels = [("upstream", &*counts.name), ("result", result.name())];
+                page.sample(&labels, counts.lookups.of(result as usize));
             }
         }
     }

@@ -22,6 +22,7 @@ mod reloads;
 mod ratelimit;
 mod reading;
 mod series;
+mod tally;
 mod verify;
 mod websocket;
 mod upstreams;

@@ -2,7 +2,8 @@
 
 use super::exposition::{Exposition, Family, Kind};
 use super::histogram::{Bounds, ExemplarIds, Histogram};
-use super::series::{SeriesTable, hash_labels};
+use super::series::SeriesTable;
+use super::tally::Tally;
 use crate::clock::{self, Timestamp};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,18 +51,19 @@ pub enum ProviderCall {
     Revocation,
 }
 
-const CALLS: [ProviderCall; 8] = [
-    ProviderCall::Discovery,
-    ProviderCall::Jwks,
-    ProviderCall::Token,
-    ProviderCall::Refresh,
-    ProviderCall::Userinfo,
-    ProviderCall::Par,
-    ProviderCall::Introspection,
-    ProviderCall::Revocation,
-];
-
 impl ProviderCall {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Discovery,
+        Self::Jwks,
+        Self::Token,
+        Self::Refresh,
+        Self::Userinfo,
+        Self::Par,
+        Self::Introspection,
+        Self::Revocation,
+    ];
+
     /// As label and span have it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -153,8 +155,8 @@ pub struct ProviderObservation {
 /// The numbers of one issuer.
 pub struct ProviderCounts {
     issuer: Arc<str>,
-    calls: [CallCounts; CALLS.len()],
-    misses: [AtomicU64; MISSES.len()],
+    calls: [CallCounts; ProviderCall::ALL.len()],
+    misses: Tally<{ MISSES.len() }>,
     up: AtomicBool,
     /// When its keys came, in nanoseconds since the epoch; zero: never.
     keys_since: AtomicU64,
@@ -164,25 +166,20 @@ pub struct ProviderCounts {
 }
 
 struct CallCounts {
-    outcomes: [AtomicU64; OUTCOMES.len()],
+    outcomes: Tally<{ OUTCOMES.len() }>,
     duration: Histogram,
 }
 
 impl CallCounts {
     fn new() -> Self {
         Self {
-            outcomes: Default::default(),
+            outcomes: Tally::default(),
             duration: Histogram::new(CALL_BOUNDS),
         }
     }
 
-    fn of(&self, outcome: ProviderOutcome) -> u64 {
-        let count = self.outcomes.get(outcome as usize);
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
-    }
-
     fn was_made(&self) -> bool {
-        OUTCOMES.into_iter().any(|outcome| self.of(outcome) > 0)
+        !self.outcomes.is_empty()
     }
 }
 
@@ -192,7 +189,7 @@ impl ProviderCounts {
         Arc::new(Self {
             issuer: Arc::clone(issuer),
             calls: std::array::from_fn(|_| CallCounts::new()),
-            misses: Default::default(),
+            misses: Tally::default(),
             up: AtomicBool::new(false),
             keys_since: AtomicU64::new(0),
             keys: AtomicU64::new(0),
@@ -205,9 +202,7 @@ impl ProviderCounts {
         let Some(counts) = self.calls.get(seen.call as usize) else {
             return;
         };
-        if let Some(count) = counts.outcomes.get(seen.outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        counts.outcomes.count(seen.outcome as usize);
         let ended = clock::wall();
         counts.duration.observe(seen.duration, ended, seen.exemplar);
         match seen.outcome {
@@ -222,20 +217,17 @@ impl ProviderCounts {
     /// Calls of this kind with this outcome so far.
     pub fn calls(&self, call: ProviderCall, outcome: ProviderOutcome) -> u64 {
         let counts = self.calls.get(call as usize);
-        counts.map_or(0, |counts| counts.of(outcome))
+        counts.map_or(0, |counts| counts.outcomes.of(outcome as usize))
     }
 
     /// A token came whose key is not known.
     pub fn missed(&self, miss: KeyMiss) {
-        if let Some(count) = self.misses.get(miss as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.misses.count(miss as usize);
     }
 
     /// Tokens whose key was not known, and of which this became, so far.
     pub fn misses(&self, miss: KeyMiss) -> u64 {
-        let count = self.misses.get(miss as usize);
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
+        self.misses.of(miss as usize)
     }
 
     /// This many keys came at this moment.
@@ -277,12 +269,9 @@ impl ProviderMetrics {
     }
 
     pub(super) fn issuer(&self, issuer: &Arc<str>) -> Arc<ProviderCounts> {
-        let place = self.issuers.find_or_insert(
-            hash_labels(&**issuer),
-            |held| *held.issuer == **issuer,
-            || ProviderCounts::unlisted(issuer),
-        );
-        place.map_or_else(|| ProviderCounts::unlisted(issuer), Arc::clone)
+        let is = |held: &ProviderCounts| *held.issuer == **issuer;
+        self.issuers
+            .named(issuer, is, || ProviderCounts::unlisted(issuer))
     }
 
     pub(super) fn render(&self, page: &mut Exposition) {
@@ -311,7 +300,7 @@ impl ProviderMetrics {
             help: "Calls to issuers of tokens, by what was asked and what came of it.",
         });
         for counts in self.issuers.iter() {
-            for (call, made) in CALLS.into_iter().zip(&counts.calls) {
+            for (call, made) in ProviderCall::ALL.into_iter().zip(&counts.calls) {
                 if !made.was_made() {
                     continue;
                 }
@@ -321,7 +310,7 @@ impl ProviderMetrics {
                         ("call", call.name()),
                         ("outcome", outcome.name()),
                     ];
-                    page.sample(&labels, made.of(outcome));
+                    page.sample(&labels, made.outcomes.of(outcome as usize));
                 }
             }
         }
@@ -331,7 +320,7 @@ impl ProviderMetrics {
             help: "Time that a call to an issuer of tokens took.",
         });
         for counts in self.issuers.iter() {
-            for (call, made) in CALLS.into_iter().zip(&counts.calls) {
+            for (call, made) in ProviderCall::ALL.into_iter().zip(&counts.calls) {
                 if made.was_made() {
                     let labels = [("issuer", &*counts.issuer), ("call", call.name())];
                     page.histogram(&labels, &made.duration.snapshot());

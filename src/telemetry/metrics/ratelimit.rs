@@ -1,7 +1,8 @@
 //! What rate limits did, and how the Redis that they share is doing.
 
 use super::exposition::{Exposition, Family, Kind};
-use super::series::{SeriesTable, hash_labels};
+use super::series::SeriesTable;
+use super::tally::Tally;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -84,7 +85,7 @@ impl StoreFault {
 #[derive(Debug)]
 pub struct RateLimitCounts {
     rule: Arc<str>,
-    outcomes: [AtomicU64; OUTCOMES.len()],
+    outcomes: Tally<{ OUTCOMES.len() }>,
     forgotten: AtomicU64,
 }
 
@@ -93,16 +94,14 @@ impl RateLimitCounts {
     pub fn unlisted(rule: &Arc<str>) -> Arc<Self> {
         Arc::new(Self {
             rule: Arc::clone(rule),
-            outcomes: Default::default(),
+            outcomes: Tally::default(),
             forgotten: AtomicU64::new(0),
         })
     }
 
     /// One request.
     pub fn count(&self, outcome: RateLimitOutcome) {
-        if let Some(count) = self.outcomes.get(outcome as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.outcomes.count(outcome as usize);
     }
 
     /// A key that owed something was forgotten, because there was no place left.
@@ -112,8 +111,7 @@ impl RateLimitCounts {
 
     /// Requests with this outcome so far.
     pub fn of(&self, outcome: RateLimitOutcome) -> u64 {
-        let count = self.outcomes.get(outcome as usize);
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
+        self.outcomes.of(outcome as usize)
     }
 
     /// Keys forgotten so far.
@@ -129,7 +127,7 @@ pub struct StoreCounts {
     owner: AtomicU64,
     up: AtomicBool,
     asked: AtomicU64,
-    faults: [AtomicU64; FAULTS.len()],
+    faults: Tally<{ FAULTS.len() }>,
 }
 
 impl StoreCounts {
@@ -158,15 +156,12 @@ impl StoreCounts {
 
     /// One call got no answer.
     pub fn failed(&self, fault: StoreFault) {
-        if let Some(count) = self.faults.get(fault as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.faults.count(fault as usize);
     }
 
     /// Calls that got no answer for this reason, so far.
     pub fn faults(&self, fault: StoreFault) -> u64 {
-        let count = self.faults.get(fault as usize);
-        count.map_or(0, |count| count.load(Ordering::Relaxed))
+        self.faults.of(fault as usize)
     }
 }
 
@@ -185,12 +180,9 @@ impl RateLimitMetrics {
     }
 
     pub(super) fn rule(&self, name: &Arc<str>) -> Arc<RateLimitCounts> {
-        let place = self.rules.find_or_insert(
-            hash_labels(&**name),
-            |held| *held.rule == **name,
-            || RateLimitCounts::unlisted(name),
-        );
-        place.map_or_else(|| RateLimitCounts::unlisted(name), Arc::clone)
+        let is = |held: &RateLimitCounts| *held.rule == **name;
+        self.rules
+            .named(name, is, || RateLimitCounts::unlisted(name))
     }
 
     pub(super) fn store(&self) -> Arc<StoreCounts> {

@@ -1,6 +1,7 @@
 //! How reading the configuration anew went.
 
 use super::exposition::{Exposition, Family, Kind};
+use super::tally::Tally;
 use crate::clock::{self, Timestamp};
 use crate::telemetry::rfc3339::unix_seconds;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,7 +31,7 @@ impl ReloadOutcome {
 }
 
 pub(super) struct ReloadMetrics {
-    counts: [AtomicU64; ReloadOutcome::ALL.len()],
+    counts: Tally<{ ReloadOutcome::ALL.len() }>,
     last_failed: AtomicU64,
     /// Unix nanoseconds.
     last_success: AtomicU64,
@@ -40,18 +41,14 @@ impl ReloadMetrics {
     /// The configuration of the start counts as the last success.
     pub(super) fn new() -> Self {
         Self {
-            counts: std::array::from_fn(|_| AtomicU64::new(0)),
+            counts: Tally::default(),
             last_failed: AtomicU64::new(0),
             last_success: AtomicU64::new(clock::wall().as_unix_nanos()),
         }
     }
 
     pub(super) fn count(&self, outcome: ReloadOutcome) {
-        for (one, count) in ReloadOutcome::ALL.into_iter().zip(&self.counts) {
-            if one == outcome {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        self.counts.count(outcome as usize);
         let failed = outcome != ReloadOutcome::Applied;
         self.last_failed.store(u64::from(failed), Ordering::Relaxed);
         if !failed {
@@ -66,8 +63,8 @@ impl ReloadMetrics {
             kind: Kind::Counter,
             help: "Times the configuration was read anew, by what came of it.",
         });
-        for (outcome, count) in ReloadOutcome::ALL.into_iter().zip(&self.counts) {
-            let count = count.load(Ordering::Relaxed);
+        for outcome in ReloadOutcome::ALL {
+            let count = self.counts.of(outcome as usize);
             page.sample(&[("outcome", outcome.name())], count);
         }
         page.family(Family {

@@ -5,8 +5,8 @@
 //! label sets share one overflow series, as OpenTelemetry's cardinality limit has it.
 
 use std::hash::{Hash, Hasher};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Label sets of one family, each with its numbers.
 pub(super) struct SeriesTable<T> {
@@ -89,6 +89,20 @@ impl<T> SeriesTable<T> {
                 (taken < self.series_max).then_some(taken + 1)
             })
             .is_ok()
+    }
+}
+
+impl<T> SeriesTable<Arc<T>> {
+    /// The numbers of a name, which `is` recognises, made by `make` if they are new; at the bound
+    /// some that nobody sees.
+    pub(super) fn named(
+        &self,
+        name: &str,
+        is: impl Fn(&T) -> bool,
+        make: impl Fn() -> Arc<T>,
+    ) -> Arc<T> {
+        let found = self.find_or_insert(hash_labels(name), |held| is(held), &make);
+        found.map_or_else(make, Arc::clone)
     }
 }
 

@@ -3,8 +3,9 @@
 //! Both encodings are read whichever is written, the single header first. A trace id of 64 bits
 //! is padded with zeros on the left, and leaves with 128.
 
-use super::{Outgoing, push_hex, push_ids, set, sole, span_id, trace_id};
+use super::{Outgoing, push_ids, set, sole, span_id, trace_id};
 use crate::trace::context::{Inbound, Parent, SAMPLED, TraceState};
+use crate::trace::hex;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanId, TraceId};
 
@@ -80,10 +81,10 @@ pub(super) fn inject(headers: &mut HeaderMap, outgoing: &Outgoing<'_>, encoding:
 
 fn inject_multi(headers: &mut HeaderMap, outgoing: &Outgoing<'_>, state: State) {
     let mut text = Vec::with_capacity(32);
-    push_hex(&mut text, &outgoing.trace_id.to_bytes());
+    hex::push(&mut text, &outgoing.trace_id.to_bytes());
     set(headers, &TRACE_ID, text);
     let mut text = Vec::with_capacity(16);
-    push_hex(&mut text, &outgoing.span_id.to_bytes());
+    hex::push(&mut text, &outgoing.span_id.to_bytes());
     set(headers, &SPAN_ID, text);
     // Debug implies sampled, which is then not said beside it.
     let (name, value) = match state {

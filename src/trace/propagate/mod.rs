@@ -7,6 +7,7 @@ mod b3;
 mod w3c;
 
 use super::context::{Inbound, TraceState};
+use super::hex;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::trace::{SpanId, TraceId};
 
@@ -108,18 +109,18 @@ fn sole<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
 
 /// A trace id of 32 lower-case hex digits, not zero.
 fn trace_id(digits: &[u8]) -> Option<TraceId> {
-    let id = hex(digits).filter(|&id| digits.len() == 32 && id != 0)?;
+    let id = number(digits).filter(|&id| digits.len() == 32 && id != 0)?;
     Some(TraceId::from(id))
 }
 
 /// A span id of 16 lower-case hex digits, not zero.
 fn span_id(digits: &[u8]) -> Option<SpanId> {
-    let id = hex(digits).filter(|&id| digits.len() == 16 && id != 0)?;
+    let id = number(digits).filter(|&id| digits.len() == 16 && id != 0)?;
     u64::try_from(id).ok().map(SpanId::from)
 }
 
 /// The number that lower-case hex digits stand for; at most 32 of them.
-fn hex(digits: &[u8]) -> Option<u128> {
+fn number(digits: &[u8]) -> Option<u128> {
     if digits.len() > 32 {
         return None;
     }
@@ -138,19 +139,11 @@ fn hex(digits: &[u8]) -> Option<u128> {
     valid.then_some(number)
 }
 
-/// Appends bytes as lower-case hex digits.
-fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
-    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
-    for byte in bytes {
-        out.extend_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
-    }
-}
-
 /// Appends a trace id, a dash and a span id, as both formats write them.
 fn push_ids(out: &mut Vec<u8>, outgoing: &Outgoing<'_>) {
-    push_hex(out, &outgoing.trace_id.to_bytes());
+    hex::push(out, &outgoing.trace_id.to_bytes());
     out.push(b'-');
-    push_hex(out, &outgoing.span_id.to_bytes());
+    hex::push(out, &outgoing.span_id.to_bytes());
 }
 
 /// Sets a header to text that was built from ASCII alone.

@@ -1,7 +1,8 @@
 //! W3C Trace Context level 2: `traceparent` and `tracestate`.
 
-use super::{Outgoing, hex, push_hex, push_ids, set, sole, span_id, trace_id};
+use super::{Outgoing, number, push_ids, set, sole, span_id, trace_id};
 use crate::trace::context::{Parent, RANDOM, SAMPLED, TraceState};
+use crate::trace::hex;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -28,7 +29,7 @@ pub(super) fn inject(headers: &mut HeaderMap, outgoing: &Outgoing<'_>) {
     text.extend_from_slice(b"00-");
     push_ids(&mut text, outgoing);
     text.push(b'-');
-    push_hex(&mut text, &[outgoing.flags & (SAMPLED | RANDOM)]);
+    hex::push(&mut text, &[outgoing.flags & (SAMPLED | RANDOM)]);
     set(headers, &TRACEPARENT, text);
     match outgoing.state.header() {
         Some(state) => drop(headers.insert(&TRACESTATE, state.clone())),
@@ -62,7 +63,7 @@ fn traceparent(text: &[u8]) -> Option<Parent> {
 
 /// Exactly two lower-case hex digits.
 fn octet(digits: &[u8]) -> Option<u8> {
-    let number = hex(digits).filter(|_| digits.len() == 2)?;
+    let number = number(digits).filter(|_| digits.len() == 2)?;
     u8::try_from(number).ok()
 }
 

@@ -5,8 +5,8 @@
 //! as with any affinity.
 
 use super::HashSource;
+use crate::message::cookie;
 use http::HeaderMap;
-use http::header::COOKIE;
 use std::net::IpAddr;
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
@@ -32,7 +32,7 @@ impl HashSource {
     pub(in crate::upstream) fn hash_of(&self, headers: &HeaderMap, client: IpAddr) -> Option<u64> {
         match self {
             Self::Header(name) => headers.get(name).map(|value| hash(value.as_bytes())),
-            Self::Cookie(name) => cookie(headers, name.as_bytes()).map(hash),
+            Self::Cookie(name) => cookie::values(headers, name).next().map(hash),
             Self::Address => Some(match client.to_canonical() {
                 IpAddr::V4(address) => hash(&address.octets()),
                 IpAddr::V6(address) => hash(&address.octets()),
@@ -41,22 +41,10 @@ impl HashSource {
     }
 }
 
-/// The value of the first cookie of this name (RFC 6265 section 4.2.1; HTTP/2 may send several
-/// `cookie` headers).
-fn cookie<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<&'a [u8]> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b';'))
-        .find_map(|pair| {
-            let value = pair.trim_ascii_start().strip_prefix(name)?;
-            value.strip_prefix(b"=").map(<[u8]>::trim_ascii_end)
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::COOKIE;
     use http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
     use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! The answer: what arrived, and what edgespan made of it.
 
 use super::SCHEMA;
-use super::secret::{SharedSecret, hex, unhex};
+use super::secret::{SharedSecret, unhex};
+use crate::trace::hex;
 use aws_lc_rs::hmac;
 use serde::{Deserialize, Serialize};
 
@@ -141,7 +142,7 @@ impl Account {
         // Strings and numbers under text keys always are JSON.
         let body = serde_json::to_string(self).unwrap_or_default();
         let tag = hmac::sign(&secret.account, body.as_bytes());
-        let signature = format!("v1 {} {}", secret.id(), hex(tag.as_ref()));
+        let signature = format!("v1 {} {}", secret.id(), hex::text(tag.as_ref()));
         (body, signature)
     }
 

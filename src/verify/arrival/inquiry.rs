@@ -4,8 +4,9 @@
 //! bytes in hex, the HMAC-SHA256 covers label, method, path, seconds and nonce. The query is not
 //! covered, since hops add to it; neither is the host, since they rewrite it.
 
-use super::secret::{SharedSecret, hex, unhex};
+use super::secret::{SharedSecret, unhex};
 use super::{PATH, WINDOW};
+use crate::trace::hex;
 use aws_lc_rs::hmac;
 use http::{HeaderValue, Method};
 use std::fmt;
@@ -25,7 +26,7 @@ impl Nonce {
 
 impl fmt::Display for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(&hex::text(&self.0))
     }
 }
 
@@ -53,7 +54,7 @@ impl Inquiry {
         let covered = covered(method, unix_seconds, nonce);
         let tag = hmac::sign(&secret.inquiry, covered.as_bytes());
         let id = secret.id();
-        let tag = hex(tag.as_ref());
+        let tag = hex::text(tag.as_ref());
         let value = format!("v1 {id} {unix_seconds} {nonce} {tag}");
         HeaderValue::try_from(value).ok()
     }

@@ -18,7 +18,7 @@ mod secret;
 pub use account::{Account, Body, Client, Context, Fidelity, Opened, Tls, latin1};
 pub use desk::{ArrivalSettings, Desk, RATE_PER_SECOND_MAX, Refusal};
 pub use inquiry::{Inquiry, Nonce};
-pub use secret::{SECRET_BYTES_MIN, SecretError, SharedSecret, hex};
+pub use secret::{SECRET_BYTES_MIN, SecretError, SharedSecret};
 
 use http::HeaderName;
 use std::time::Duration;

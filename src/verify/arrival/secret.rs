@@ -1,5 +1,6 @@
 //! The secret that both ends share, as the keys that are made of it.
 
+use crate::trace::hex;
 use aws_lc_rs::hmac;
 
 /// Shortest secret: what is shorter could be guessed from one answer.
@@ -54,7 +55,7 @@ impl SharedSecret {
 
     /// Four hex digits by which people and rotations tell secrets apart: no secret themselves.
     pub fn id(&self) -> String {
-        hex(&self.id)
+        hex::text(&self.id)
     }
 }
 
@@ -75,18 +76,6 @@ impl PartialEq for SharedSecret {
 }
 
 impl Eq for SharedSecret {}
-
-/// Lower-case hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string never fails.
-            let _written: std::fmt::Result = write!(text, "{byte:02x}");
-            text
-        })
-}
 
 /// Exactly `N` bytes as lower-case hex digits.
 pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -137,13 +126,13 @@ mod tests {
     proptest! {
         #[test]
         fn hex_is_read_as_it_was_written(bytes: [u8; 8]) {
-            prop_assert_eq!(unhex::<8>(&hex(&bytes)), Some(bytes));
+            prop_assert_eq!(unhex::<8>(&hex::text(&bytes)), Some(bytes));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,20}") {
             let read = unhex::<4>(&text);
-            prop_assert!(read.is_none_or(|bytes| hex(&bytes) == text));
+            prop_assert!(read.is_none_or(|bytes| hex::text(&bytes) == text));
         }
     }
 }

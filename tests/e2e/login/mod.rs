@@ -1,12 +1,17 @@
 //! Browsers log in at a provider and come back; everything else is told where a login begins.
 
+mod authorizers;
 mod begin;
 mod callback;
 mod choose;
 mod decision;
 mod logout;
+mod logout_asked;
+mod mix_up;
 mod pages;
 mod refused;
+mod spellings;
+mod step_up;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::origin::Origin;
@@ -62,6 +67,15 @@ impl World {
         let page = self.browser.open(&format!("{SITE}{path}")).await;
         self.browser.log_in(&page, "ada").await
     }
+}
+
+/// What a browser sends in `Cookie` to the site.
+pub fn cookie_line(browser: &Browser) -> String {
+    let cookies = browser.cookies(SITE).into_iter();
+    let pairs: Vec<String> = cookies
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join("; ")
 }
 
 /// Names of the cookies of one kind.

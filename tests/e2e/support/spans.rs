@@ -124,6 +124,14 @@ impl Edges {
         clients[0]
     }
 
+    /// The first decision of a policy.
+    #[track_caller]
+    pub fn decision(&self) -> &SeenSpan {
+        let mut spans = self.0.iter();
+        let is_decision = |span: &&SeenSpan| span.name().starts_with("auth ");
+        spans.find(is_decision).expect("the span of a decision")
+    }
+
     pub fn clients(&self) -> Vec<&SeenSpan> {
         self.0.iter().filter(|span| span.is_client()).collect()
     }

@@ -8,7 +8,6 @@ use crate::support::client::{Reply, get};
 use crate::support::collector::Collector;
 use crate::support::origin::Origin;
 use crate::support::proxy::{Proxy, Setup};
-use crate::support::spans::{Edges, SeenSpan};
 use issuer::{Issuer, Key, now};
 use serde_json::json;
 use std::sync::Arc;
@@ -60,13 +59,6 @@ impl Scene {
     }
 }
 
-#[track_caller]
-fn decision(edges: &Edges) -> &SeenSpan {
-    let mut spans = edges.0.iter();
-    let is_decision = |span: &&SeenSpan| span.name().starts_with("auth ");
-    spans.find(is_decision).expect("the span of a decision")
-}
-
 #[tokio::test]
 async fn a_token_lets_its_client_pass_with_its_claims_and_is_verified_once() {
     let scene = scene(POLICY, ROUTE).await;
@@ -84,7 +76,7 @@ async fn a_token_lets_its_client_pass_with_its_claims_and_is_verified_once() {
     assert_eq!(received[0].one("x-tags"), "a,b");
     assert_eq!(received[0].one("authorization"), format!("Bearer {token}"));
     assert_eq!(scene.issuer.asked("/jwks"), 1);
-    let (one, other) = (decision(&one), decision(&other));
+    let (one, other) = (one.decision(), other.decision());
     assert_eq!(one.text("edgespan.auth.cache"), Some("miss"));
     assert_eq!(other.text("edgespan.auth.cache"), Some("hit"));
     assert_eq!(other.text("edgespan.auth.decision"), Some("allow"));
@@ -131,7 +123,7 @@ async fn a_bad_token_is_refused_and_neither_answer_nor_spans_nor_origin_get_to_s
         );
         assert_eq!(challenge, wanted);
         assert_eq!(
-            decision(&edges).text("edgespan.auth.token.error"),
+            edges.decision().text("edgespan.auth.token.error"),
             Some(word)
         );
         let server = edges.server();

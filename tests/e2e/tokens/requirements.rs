@@ -51,7 +51,7 @@ async fn a_login_that_is_too_weak_is_told_which_one_would_do() {
         )
     );
     assert_eq!(edges.server().text("edgespan.auth.reason"), Some("step_up"));
-    assert_eq!(decision(&edges).text("edgespan.auth.lacks"), Some("acr"));
+    assert_eq!(edges.decision().text("edgespan.auth.lacks"), Some("acr"));
     assert_eq!(scene.get("/pay", &strong).await.status, 200);
 }
 

@@ -98,7 +98,7 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// What a browser sends once it was told this.
-fn browser(set: &[HeaderValue]) -> HeaderMap {
+pub(super) fn browser(set: &[HeaderValue]) -> HeaderMap {
     let pairs: Vec<&str> = set
         .iter()
         .map(|one| one.to_str().unwrap())

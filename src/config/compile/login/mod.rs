@@ -4,7 +4,7 @@ mod places;
 mod shared;
 
 use super::Compiler;
-use super::provider::claim_path;
+use super::provider::{check_claim_path, claim_path};
 use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
@@ -81,7 +81,10 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
-        user_type: login.user_type.as_ref().map(|path| claim_path(&path.value)),
+        user_type: login.user_type.as_ref().map(|path| {
+            check_claim_path(path, compiler);
+            claim_path(&path.value)
+        }),
         plain_subject: login
             .audit
             .subject
@@ -119,18 +122,26 @@ fn session(
     let store = match session.store.as_ref() {
         Some(store) if store.value == raw::LoginStore::Redis => {
             if redis.is_none() {
-                let diagnostic = Diagnostic::at(Code::Unfit, &store.span, "no Redis is there");
-                compiler.tell(diagnostic.label("the file's `redis` says where it is"));
+                let message = "sessions cannot lie in a Redis that the file does not name";
+                let diagnostic = Diagnostic::at(Code::Unfit, &store.span, message);
+                compiler.tell(diagnostic.help("`redis: {url: \"redis://host:6379\"}` names it"));
             }
             SessionStore::Redis
         }
         Some(_) | None => SessionStore::Cookie,
     };
     let cookie = &login.cookie;
+    let idle = compiler.days_or(session.idle.as_ref(), IDLE);
+    let absolute = compiler.days_or(session.absolute.as_ref(), ABSOLUTE);
+    if let Some(written) = session.idle.as_ref().filter(|_| idle > absolute) {
+        let message = "`idle` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, message);
+        compiler.tell(diagnostic.label("`absolute` ends a session before"));
+    }
     SessionSettings {
         store,
-        idle: compiler.duration_or(session.idle.as_ref(), IDLE),
-        absolute: compiler.duration_or(session.absolute.as_ref(), ABSOLUTE),
+        idle,
+        absolute,
         cookie: CookieSettings {
             name: shared::cookie_name(cookie.name.as_ref(), compiler)
                 .unwrap_or_else(|| COOKIE.into()),
@@ -157,6 +168,10 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
                 let _told: Option<()> = compiler.value(&target.span, Code::Unfit, Err(misread));
             }
             targets.domains.push(domain.to_ascii_lowercase().into());
+        } else if let Some((_, domain)) = target.value.split_once("://*.") {
+            let misread = Misread::new("`*` stands for all hosts of a domain, by https")
+                .write(format!("*.{domain}"));
+            let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
         } else if let Some(url) = compiler.url(target) {
             if url.path() != "/" || url.query().is_some() {
                 let misread =

@@ -1,0 +1,17 @@
+//! An address on the command line that requests go to.
+
+use crate::client::Target;
+use url::{ParseError, Url};
+
+/// Reads one. What is wrong with it is told as a person writes it.
+///
+/// # Errors
+/// It is none, or of another scheme than `http` and `https`.
+pub fn http_url(text: &str) -> Result<Url, String> {
+    let url: Url = text.parse().map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => "there is no http:// or https://".to_owned(),
+        error => error.to_string(),
+    })?;
+    Target::of(&url).map_err(|error| error.to_string())?;
+    Ok(url)
+}
