@@ -10,8 +10,8 @@ use super::{
     Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Means, Policy, Reason,
     Recorder, Require, Verdict,
 };
-use http::HeaderValue;
 use http::header::SET_COOKIE;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -130,10 +130,7 @@ impl Requirement {
                 // Where somebody is says nothing of a credential that nobody knows.
                 Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
                 Verdict::Allow(mut grant) => {
-                    let renewed = unknown.renewed.drain(..);
-                    grant
-                        .answer
-                        .extend(renewed.map(|cookie| (SET_COOKIE, cookie)));
+                    grant.answer.extend(unknown.cookies());
                     Ok(self.without_keys(grant))
                 }
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
@@ -184,12 +181,12 @@ async fn all(
         last = Some(Arc::clone(&settings.name));
         match verdict {
             Verdict::Allow(grant) => together.join(*grant),
-            Verdict::Deny(mut denial) => {
-                denial.keep(together.answer);
+            Verdict::Deny(denial) => {
+                let denial = Box::new(denial.after(&together));
                 return (Verdict::Deny(denial), last);
             }
-            Verdict::Abstain(mut denial) => {
-                denial.keep(together.answer);
+            Verdict::Abstain(denial) => {
+                let denial = Box::new(denial.after(&together));
                 return (Verdict::Abstain(denial), last);
             }
         }
@@ -203,8 +200,6 @@ async fn all(
 #[derive(Default)]
 struct Unknown {
     refusals: Vec<(Box<Denial>, Option<Arc<str>>)>,
-    /// What they keep of permissions that came to nothing.
-    renewed: Vec<HeaderValue>,
 }
 
 impl Unknown {
@@ -214,9 +209,17 @@ impl Unknown {
         refusals.any(|(denial, _)| denial.reason == Reason::BadCredential)
     }
 
-    fn add(&mut self, mut denial: Box<Denial>, policy: Option<Arc<str>>) {
-        self.renewed.append(&mut denial.renewed);
+    fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
         self.refusals.push((denial, policy));
+    }
+
+    /// Their cookies, each once: they matter whoever it is that decides.
+    fn cookies(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let mut all = Vec::new();
+        for (denial, _) in &self.refusals {
+            add(&mut all, &denial.cookies);
+        }
+        all.into_iter().map(|cookie| (SET_COOKIE, cookie))
     }
 
     /// The answer if nobody knows the request: that its credential is nobody's, if it carries one;
@@ -246,9 +249,12 @@ impl Unknown {
     }
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
-    /// 11.6.1), each challenge once; and one that offers a login offers all of them.
-    fn beside(&mut self, mut denial: Box<Denial>) -> Box<Denial> {
-        denial.renewed.append(&mut self.renewed);
+    /// 11.6.1), each challenge once; and one that offers a login offers all of them. Cookies that
+    /// are of no use go whoever it is that refuses.
+    fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
+        for (other, _) in &self.refusals {
+            add(&mut denial.cookies, &other.cookies);
+        }
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
         for (other, _) in self.refusals.iter().filter(|_| asks) {
             let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
@@ -367,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_wrong_credential_is_told_of_the_others_and_a_403_of_none() {
-        let mut unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
+        let unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
 
         let wrong = unknown.beside(denial(Reason::BadCredential, &["Basic"]));
         let forbidden = unknown.beside(denial(Reason::Forbidden, &[]));

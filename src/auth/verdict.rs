@@ -104,9 +104,9 @@ pub struct Denial {
     pub fault: Option<Arc<str>>,
     /// Whom it refuses, if that was proved.
     pub whose: Option<Arc<Identity>>,
-    /// `Set-Cookie` values of a session whose tokens were renewed before this came of the request:
-    /// the old ones are of no use any more; and those that take from the browser what is over.
-    pub renewed: Vec<HeaderValue>,
+    /// `Set-Cookie` values that go with it: what is of no use is taken from the browser, what was
+    /// renewed is given.
+    pub cookies: Vec<HeaderValue>,
 }
 
 /// What a refused client gets.
@@ -235,12 +235,6 @@ impl Verdict {
 }
 
 impl Denial {
-    /// Keeps of a permission that came to nothing what must not be lost with it.
-    pub fn keep(&mut self, answer: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
-        let set = answer.into_iter().filter(|(name, _)| *name == SET_COOKIE);
-        self.renewed.extend(set.map(|(_, cookie)| cookie));
-    }
-
     /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
     /// `timeout` or `error` where nobody decided.
     pub fn name(&self) -> &'static str {
@@ -264,7 +258,19 @@ impl Denial {
             answer,
             fault: None,
             whose: None,
-            renewed: Vec::new(),
+            cookies: Vec::new(),
         }
+    }
+
+    /// The same where a permission came to nothing: of whom it was granted to, and with its cookies.
+    /// A session's tokens were renewed whatever is decided then, the old ones are of no use any
+    /// more, and the browser has to learn of it.
+    #[must_use]
+    pub fn after(mut self, grant: &Grant) -> Self {
+        self.whose = self.whose.or_else(|| grant.identity.clone());
+        let fields = grant.answer.iter();
+        let set = fields.filter(|(name, _)| *name == SET_COOKIE);
+        self.cookies.extend(set.map(|(_, cookie)| cookie.clone()));
+        self
     }
 }

@@ -76,12 +76,9 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
         Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) | Gated::Arrival(_) | Gated::Login(_) => return Ok(gated),
     };
-    let Some(mut ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
+    let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
     };
-    if let Err(denial) = &mut ruling.outcome {
-        context.renewed = std::mem::take(&mut denial.renewed);
-    }
     let ruling = match log_in(context, parts, upgrades, ruling).await {
         Ok(ruling) => ruling,
         Err(begun) => return Ok(Gated::Answer(begun)),
@@ -131,6 +128,7 @@ async fn log_in(
             return Ok(Ruling { outcome, policy });
         }
     };
+    context.cookies = std::mem::take(&mut denial.cookies);
     let (reason, whose) = (denial.reason, denial.whose.take());
     let refused = (reason, whose.as_deref());
     let DenialAnswer::Login { offers, challenges } = denial.answer else {

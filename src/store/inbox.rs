@@ -71,8 +71,7 @@ impl Inbox {
         if is_full {
             self.next_chunk(need);
         }
-        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] =
-            [own, count, length].map(u32::to_le_bytes);
+        let [[a, b, c, d], [e, f, g, h], [i, j, k, l]] = [own, count, length].map(u32::to_le_bytes);
         self.open
             .extend_from_slice(&[a, b, c, d, e, f, g, h, i, j, k, l]);
         self.open.extend_from_slice(records);

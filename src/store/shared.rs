@@ -207,7 +207,11 @@ impl Shared {
         if !is_all {
             match &self.sorter {
                 Some(sorter) => sorter.unpark(),
-                None => drop(self.index.try_write().map(|mut index| self.sort_in(&mut index))),
+                None => drop(
+                    self.index
+                        .try_write()
+                        .map(|mut index| self.sort_in(&mut index)),
+                ),
             }
         }
         let index = self.index.try_read().ok()?;

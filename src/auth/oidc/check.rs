@@ -79,7 +79,7 @@ impl Oidc {
             challenges: Vec::new(),
         };
         Verdict::Abstain(Box::new(Denial {
-            renewed: clear,
+            cookies: clear,
             ..Denial::new(Reason::NoCredential, answer)
         }))
     }

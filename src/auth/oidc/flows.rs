@@ -65,8 +65,8 @@ impl Logins {
         let gone = small.iter().take(too_small);
         let gone = gone.chain(large.iter().take(too_large));
         let gone = gone.take(cookies::TAKEN_AWAY_MAX);
-        let too_many = (too_small + too_large).min(cookies::TAKEN_AWAY_MAX);
-        self.sessions.counts().reached(LoginBound::Flow, too_many);
+        let counts = self.sessions.counts();
+        counts.reached(LoginBound::Flow, too_small + too_large);
         kept.extend(gone.filter_map(|begun| self.forget_id(begun.id, site)));
         kept
     }

@@ -33,6 +33,7 @@ pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
 pub use paths::{Endpoint, Paths};
 pub use refreshes::Refreshes;
+pub use request::{PROMPT_ACCOUNT, PROMPT_LOGIN};
 pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,

@@ -37,6 +37,8 @@ pub struct Metadata {
     pub token_auth_algorithms: Vec<String>,
     /// `id_token_signing_alg_values_supported`; empty: not told.
     pub id_token_algorithms: Vec<String>,
+    /// `prompt_values_supported` (Initiating User Registration 1.0, section 5); empty: not told.
+    pub prompts: Vec<String>,
 }
 
 /// Most values of a list that are read.
@@ -76,6 +78,7 @@ impl Metadata {
                 "token_endpoint_auth_signing_alg_values_supported",
             )?,
             id_token_algorithms: texts(&members, "id_token_signing_alg_values_supported")?,
+            prompts: texts(&members, "prompt_values_supported")?,
         })
     }
 
@@ -96,6 +99,7 @@ impl Metadata {
             token_auth_methods: Vec::new(),
             token_auth_algorithms: Vec::new(),
             id_token_algorithms: Vec::new(),
+            prompts: Vec::new(),
         };
         silent.overridden(&settings.endpoints)
     }

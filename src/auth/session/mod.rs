@@ -164,15 +164,15 @@ impl Sessions {
         self.redis.as_ref()
     }
 
-    /// What is counted of it.
-    pub const fn counts(&self) -> &Arc<LoginCounts> {
-        &self.counts
-    }
-
     /// The header fields of a request without cookies of logins, for others that are asked about
     /// it; None if there are none of them.
     pub fn hidden(&self, headers: &HeaderMap) -> Option<HeaderMap> {
         cookies::without(headers, &self.settings.cookie)
+    }
+
+    /// What is counted of it.
+    pub const fn counts(&self) -> &Arc<LoginCounts> {
+        &self.counts
     }
 
     /// What it was made of.

@@ -168,12 +168,13 @@ pub(super) fn client(written: &Prover<'_>, compiler: &mut Compiler<'_>) -> Optio
     let given = [
         ("client_secret", secret.map(|one| &one.span), uses_secret),
         ("client_key", key.map(|one| &one.span), uses_key),
+        ("client_audience", audience.map(|one| &one.span), uses_key),
     ];
     for (what, span, is_used) in given {
         if let Some(span) = span.filter(|_| !is_used) {
             let message = format!("`{what}` has no effect");
             let diagnostic = Diagnostic::at(Code::NoEffect, span, message);
-            compiler.tell(diagnostic.label("by `client_auth`, or beside a key, it is not shown"));
+            compiler.tell(diagnostic.label("what proves who edgespan is does not need it"));
         }
     }
     let mut lacks = |what: &str, span: &Span| {

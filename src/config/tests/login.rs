@@ -290,7 +290,7 @@ fn whom_a_token_of_our_own_is_for_is_asked_only_where_one_is_signed() {
 }
 
 #[test]
-fn what_can_never_work_is_told_before_anybody_logs_in() {
+fn what_logins_cannot_share_is_told_before_anybody_logs_in() {
     let keys = "keys: [{env: KEY}]";
     for (login, expected) in [
         ("return_to: ['https://*.example.com']", &["E0305"][..]),
@@ -302,6 +302,11 @@ fn what_can_never_work_is_told_before_anybody_logs_in() {
     ] {
         check("web", &format!("{{{keys}, {login}}}"), expected);
     }
+}
+
+#[test]
+fn what_a_policy_cannot_mean_is_told_before_anybody_logs_in() {
+    let keys = "keys: [{env: KEY}]";
     for (oidc, expected) in [
         (
             "issuer: 'https://id.example/.well-known/openid-configuration'",

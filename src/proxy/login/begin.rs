@@ -4,7 +4,7 @@ use super::asker::Asker;
 use super::page::{self, Action};
 use super::{Asking, Means, Parameters, carry, now, told};
 use crate::auth::audit::AuditResult;
-use crate::auth::oidc::{Endpoint, Flow, Logins, OFFERS_MAX, Site};
+use crate::auth::oidc::{Endpoint, Flow, Logins, OFFERS_MAX, PROMPT_ACCOUNT, PROMPT_LOGIN, Site};
 use crate::auth::provider::ProviderError;
 use crate::auth::{Denial, DenialAnswer, LoginOffer, Reason, Verdict};
 use crate::proxy::answer;
@@ -193,7 +193,7 @@ pub(super) async fn start(
         return page::failed(context, &answer::BAD_REQUEST, &[]);
     };
     flow.carried = carry::taken(context, asking.headers);
-    let prompts = ["select_account", "login"];
+    let prompts = [PROMPT_ACCOUNT, PROMPT_LOGIN];
     let prompt = parameters.one("prompt");
     flow.prompt = prompt
         .filter(|one| prompts.contains(one))

@@ -6,7 +6,9 @@
 use super::page::{self, Action};
 use super::{Asking, Parameters, begin, carry, now, told};
 use crate::auth::audit::AuditResult;
-use crate::auth::oidc::{Endpoint, Flow, LoginError, Oidc, Unfinished, is_restarted};
+use crate::auth::oidc::{
+    Endpoint, Flow, LoginError, Oidc, PROMPT_ACCOUNT, PROMPT_LOGIN, Unfinished, is_restarted,
+};
 use crate::auth::session::{Found, Session, SessionError};
 use crate::auth::{Reason, Verdict};
 use crate::proxy::answer::{self, Answer};
@@ -145,16 +147,13 @@ async fn once(
             policy = &*policy.name,
             "an answer of another provider was refused"
         );
-        let told = &answer::LOGIN_FAILED;
-        return failed(
-            context,
-            asking,
-            &flow,
-            &policy,
-            &Failure::new(told, "issuer"),
-        );
+        let page = Failure::new(&answer::LOGIN_FAILED, "issuer");
+        return failed(context, asking, &flow, &policy, &page);
     }
     if let Some(told) = parameters.one("error") {
+        if flow.prompt.as_deref() == Some(PROMPT_ACCOUNT) && knows_no_choice(told) {
+            return anew(context, asking, flow).await;
+        }
         return denied(context, asking, &flow, &policy, told);
     }
     let code = parameters.one("code");
@@ -192,6 +191,26 @@ fn is_of_another(policy: &Oidc, flow: &Flow, path: &str, parameters: &Parameters
     let issuer = &policy.provider.settings().issuer;
     let names_another = parameters.one("iss").is_some_and(|iss| *iss != **issuer);
     !flow.comes_back_to(path) || names_another || parameters.is_several("iss")
+}
+
+/// Whether a provider may mean that no account can be chosen there.
+fn knows_no_choice(told: &str) -> bool {
+    matches!(
+        told,
+        "account_selection_required" | "interaction_required" | "invalid_request"
+    )
+}
+
+/// Another account was wanted, and this provider lets nobody choose one: whoever comes logs in anew.
+async fn anew(context: &mut RequestContext, asking: &Asking<'_>, flow: Flow) -> Response<Body> {
+    let start = begin::start_url(asking.logins, asking.site, &flow.offers, &flow.target);
+    let Some(mut next) = Flow::begin(flow.offers, flow.target, now(context)) else {
+        return over(context, start);
+    };
+    next.carried = flow.carried;
+    next.restarted = flow.restarted;
+    next.prompt = Some(PROMPT_LOGIN.to_owned());
+    begin::go(context, asking, next).await
 }
 
 async fn complete(

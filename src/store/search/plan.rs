@@ -350,7 +350,9 @@ mod tests {
 
     #[test]
     fn braces_that_cannot_hold_are_known() {
-        let plan = Plan::of(Some(&Query::parse("{ .a = 1 && .b = 2 } || { .c = 3 }").unwrap()));
+        let plan = Plan::of(Some(
+            &Query::parse("{ .a = 1 && .b = 2 } || { .c = 3 }").unwrap(),
+        ));
 
         assert_eq!(plan.braces_that_may_hold(0b001), 0);
         assert_eq!(plan.braces_that_may_hold(0b011), 0b01);

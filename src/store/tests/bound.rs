@@ -178,7 +178,10 @@ fn the_thread_of_the_store_outlives_a_panic() {
     let nothing: Option<u32> = store.0.write(|_| panic!("a test's own"));
 
     assert_eq!(nothing, None);
-    assert_eq!(store.0.write(move |_| name()).as_deref(), Some("edgespan-store"));
+    assert_eq!(
+        store.0.write(move |_| name()).as_deref(),
+        Some("edgespan-store")
+    );
     let taken = store.take(vec![of("shop", vec![span(1, 1, 0, 1)])]);
     assert_eq!((taken.taken, store.stats().spans), (1, 1));
 }

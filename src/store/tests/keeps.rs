@@ -155,9 +155,7 @@ fn whoever_records_spans_is_written_down_once_in_a_segment() {
 
     let sources = store.0.read(|index| {
         let segments = index.segments().iter();
-        segments
-            .map(|one| one.sources().len())
-            .collect::<Vec<_>>()
+        segments.map(|one| one.sources().len()).collect::<Vec<_>>()
     });
 
     assert_eq!(sources, [100]);

@@ -1,7 +1,7 @@
 //! One trace through a login: refused request, callback, calls to the provider, repeated request.
 
-mod refusals;
 mod refreshed;
+mod refusals;
 mod tickets;
 mod told;
 
