@@ -7,14 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use edgespan::clock;
 
 /// An issuer.
-pub struct Issuer {
+pub(crate) struct Issuer {
     key: EcdsaKeyPair,
     file: tempfile::NamedTempFile,
 }
 
 impl Issuer {
     /// One with a new key.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
         let point = key.public_key().as_ref();
         let (x, y) = point.strip_prefix(&[4]).unwrap().split_at(32);
@@ -26,7 +26,7 @@ impl Issuer {
     }
 
     /// A policy that takes its tokens, as a configuration has it.
-    pub fn policy(&self) -> String {
+    pub(crate) fn policy(&self) -> String {
         format!(
             "{{jwt: {{issuer: joe, audiences: [orders], jwks: {{file: '{}'}}}}}}",
             self.file.path().display()
@@ -34,7 +34,7 @@ impl Issuer {
     }
 
     /// `Authorization` with a token of some 900 bytes, another one for each number.
-    pub fn bearer(&self, number: u64) -> String {
+    pub(crate) fn bearer(&self, number: u64) -> String {
         let now = clock::wall().as_unix_nanos() / 1_000_000_000;
         let claims = serde_json::json!({
             "iss": "joe", "aud": "orders", "sub": "ada", "exp": now + 3_600,

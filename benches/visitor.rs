@@ -12,15 +12,15 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// What seals the cookies.
-pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+pub(crate) const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 /// The policy that they are of.
-pub const POLICY: &str = "web";
+pub(crate) const POLICY: &str = "web";
 /// Where the login was.
-pub const ISSUER: &str = "http://127.0.0.1:1";
+pub(crate) const ISSUER: &str = "http://127.0.0.1:1";
 
 /// Those of a configuration with this key and nothing else about sessions. Has to run inside the
 /// runtime.
-pub fn sessions() -> Sessions {
+pub(crate) fn sessions() -> Sessions {
     let settings = SessionSettings {
         store: SessionStore::Cookie,
         idle: Duration::from_hours(8),
@@ -37,7 +37,7 @@ pub fn sessions() -> Sessions {
 
 /// The line of `Cookie` of a browser that has just logged in and got tokens of this many bytes,
 /// under a host of `https` or a loopback one of `http`.
-pub fn cookies(runtime: &Runtime, secure: bool, token_bytes: usize) -> String {
+pub(crate) fn cookies(runtime: &Runtime, secure: bool, token_bytes: usize) -> String {
     let begun = runtime.block_on(async {
         let session = session(token_bytes);
         sessions().begin(session, &HeaderMap::new(), secure).await

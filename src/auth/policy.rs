@@ -12,8 +12,8 @@ use crate::clock::{self, Stopwatch};
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
-use http::HeaderName;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +128,8 @@ pub struct Policy {
     basic: Option<BasicChecks>,
     tokens: Option<Tokens>,
     login: Option<(Arc<Oidc>, Arc<Sessions>)>,
+    /// Whose cookies an authorizer does not get to see, where the file has logins.
+    hides: Option<Arc<Sessions>>,
     counts: Arc<AuthCounts>,
 }
 
@@ -176,11 +178,12 @@ impl Policy {
         counts: Arc<AuthCounts>,
     ) -> Arc<Self> {
         let (mut forward, mut basic) = (None, None);
-        let (mut tokens, mut login) = (None, None);
+        let (mut tokens, mut login, mut hides) = (None, None, None);
         match &settings.means {
             Means::Forward(means) => {
                 let cluster = resources.cluster.map(Arc::clone);
                 forward = cluster.map(|cluster| Forward::new(means, cluster, &counts));
+                hides = resources.sessions.map(Arc::clone);
             }
             Means::Basic(means) => basic = Some(BasicChecks::new(means, Arc::clone(&counts))),
             Means::Jwt(means) => {
@@ -210,6 +213,7 @@ impl Policy {
             basic,
             tokens,
             login,
+            hides,
             counts,
         })
     }
@@ -237,7 +241,13 @@ impl Policy {
             }
             (login, _) => login.is_none(),
         };
-        same_cluster && same_issuers && same_sessions && self.settings == *settings
+        let hides_alike = match (&self.forward, &self.hides, resources.sessions) {
+            (None, _, _) | (Some(_), None, None) => true,
+            (Some(_), Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (Some(_), Some(_), None) | (Some(_), None, Some(_)) => false,
+        };
+        let same_means = same_cluster && same_issuers && same_sessions && hides_alike;
+        same_means && self.settings == *settings
     }
 
     /// Its login, if it is one.
@@ -313,7 +323,12 @@ impl Policy {
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Forward(settings) => match &self.forward {
-                Some(forward) => forward.check(name, settings, asked, now, &mut span).await,
+                Some(forward) => {
+                    let hidden = self.hidden(asked);
+                    let headers = hidden.as_ref().unwrap_or(asked.headers);
+                    let asked = Asked { headers, ..*asked };
+                    forward.check(name, settings, &asked, now, &mut span).await
+                }
                 None => Verdict::deny(Reason::Unavailable),
             },
             Means::Jwt(settings) => match &self.tokens {
@@ -338,33 +353,39 @@ impl Policy {
         verdict
     }
 
+    /// The header fields that an authorizer may be told of, if those of the request are too many:
+    /// whoever has a cookie of a login has the session.
+    fn hidden(&self, asked: &Asked<'_>) -> Option<HeaderMap> {
+        self.hides.as_ref()?.hidden(asked.headers)
+    }
+
     /// A permission holds if nothing is lacking of the client; else it is a refusal. A login that
     /// may begin is asked at once for what is required of it, so that nobody logs in twice.
     fn held_to(
         &self,
-        mut verdict: Verdict,
+        verdict: Verdict,
         beside: Option<&Require>,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
         let own = self.settings.require.as_deref();
         let all = own.into_iter().chain(beside);
-        let grant = match &mut verdict {
+        let grant = match verdict {
             Verdict::Allow(grant) => grant,
-            Verdict::Abstain(denial) => {
-                all.for_each(|one| one.ask_at_once(denial));
-                return verdict;
+            Verdict::Abstain(mut denial) => {
+                all.for_each(|one| one.ask_at_once(&mut denial));
+                return Verdict::Abstain(denial);
             }
             Verdict::Deny(_) => return verdict,
         };
         let identity = grant.identity.as_deref();
         let mut lacking = all.filter_map(|one| Some((one, one.lacking(identity)?)));
         let Some((require, lack)) = lacking.next() else {
-            return verdict;
+            return Verdict::Allow(grant);
         };
         if let Some(span) = span.span() {
             span.str("edgespan.auth.lacks", lack.name());
         }
         let denial = *require.denial(lack, &self.settings);
-        Verdict::Deny(Box::new(denial.after(grant)))
+        Verdict::Deny(Box::new(denial.after(&grant)))
     }
 }

@@ -10,7 +10,8 @@ use super::{
     Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Means, Policy, Reason,
     Recorder, Require, Verdict,
 };
-use http::HeaderValue;
+use http::header::SET_COOKIE;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -128,7 +129,10 @@ impl Requirement {
             let outcome = match verdict {
                 // Where somebody is says nothing of a credential that nobody knows.
                 Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
-                Verdict::Allow(grant) => Ok(self.without_keys(grant)),
+                Verdict::Allow(mut grant) => {
+                    grant.answer.extend(unknown.cookies());
+                    Ok(self.without_keys(grant))
+                }
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
                 Verdict::Abstain(denial) => {
                     unknown.add(denial, policy);
@@ -177,7 +181,14 @@ async fn all(
         last = Some(Arc::clone(&settings.name));
         match verdict {
             Verdict::Allow(grant) => together.join(*grant),
-            Verdict::Deny(_) | Verdict::Abstain(_) => return (verdict, last),
+            Verdict::Deny(denial) => {
+                let denial = Box::new(denial.after(&together));
+                return (Verdict::Deny(denial), last);
+            }
+            Verdict::Abstain(denial) => {
+                let denial = Box::new(denial.after(&together));
+                return (Verdict::Abstain(denial), last);
+            }
         }
     }
     let proved_by = together.identity.as_ref();
@@ -200,6 +211,15 @@ impl Unknown {
 
     fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
         self.refusals.push((denial, policy));
+    }
+
+    /// Their cookies, each once: they matter whoever it is that decides.
+    fn cookies(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let mut all = Vec::new();
+        for (denial, _) in &self.refusals {
+            add(&mut all, &denial.cookies);
+        }
+        all.into_iter().map(|cookie| (SET_COOKIE, cookie))
     }
 
     /// The answer if nobody knows the request: that its credential is nobody's, if it carries one;

@@ -45,6 +45,8 @@ pub enum Purpose {
     Ticket,
     /// The provider that was chosen last.
     Choice,
+    /// That a logout was asked for on a page of ours.
+    Logout,
 }
 
 impl Purpose {
@@ -55,6 +57,7 @@ impl Purpose {
             Self::Session => 2,
             Self::Ticket => 3,
             Self::Choice => 4,
+            Self::Logout => 5,
         }
     }
 }
@@ -270,11 +273,12 @@ mod tests {
 
     const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     const OTHER: &str = "HxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRo";
-    const PURPOSES: [Purpose; 4] = [
+    const PURPOSES: [Purpose; 5] = [
         Purpose::Flow,
         Purpose::Session,
         Purpose::Ticket,
         Purpose::Choice,
+        Purpose::Logout,
     ];
 
     fn sealer(keys: &[&str]) -> Sealer {

@@ -1,6 +1,6 @@
 //! What a policy says of a request.
 
-use super::{Identity, Proof};
+use super::Identity;
 use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -262,18 +262,15 @@ impl Denial {
         }
     }
 
-    /// The same, of whom this was granted to: cookies of its session were renewed whatever is
-    /// decided then, and its browser has to learn of it.
+    /// The same where a permission came to nothing: of whom it was granted to, and with its cookies.
+    /// A session's tokens were renewed whatever is decided then, the old ones are of no use any
+    /// more, and the browser has to learn of it.
     #[must_use]
     pub fn after(mut self, grant: &Grant) -> Self {
-        self.whose = grant.identity.clone();
-        let logged_in = grant.identity.as_ref();
-        if logged_in.is_some_and(|identity| identity.proof == Proof::Oidc) {
-            let fields = grant.answer.iter();
-            let cookies = fields.filter(|(name, _)| *name == SET_COOKIE);
-            self.cookies
-                .extend(cookies.map(|(_, cookie)| cookie.clone()));
-        }
+        self.whose = self.whose.or_else(|| grant.identity.clone());
+        let fields = grant.answer.iter();
+        let set = fields.filter(|(name, _)| *name == SET_COOKIE);
+        self.cookies.extend(set.map(|(_, cookie)| cookie.clone()));
         self
     }
 }

@@ -8,6 +8,7 @@ use crate::auth::BodyRule;
 use crate::message::held::HeldBody;
 use crate::message::request_body::{BodyLimits, BodyProgress, RequestBody};
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::EXPECT;
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -36,6 +37,29 @@ impl ClientBody {
         call::count(context, &mut body);
         (body, progress)
     }
+}
+
+/// Reads the whole body of a request that is answered here, up to this many bytes.
+pub(super) async fn whole(
+    context: &mut RequestContext,
+    headers: &HeaderMap,
+    body: Incoming,
+    bytes_max: usize,
+) -> Result<Bytes, ProxyError> {
+    let limit = bytes_max as u64;
+    let limits = BodyLimits {
+        gated: false,
+        ..forward::body_limits(context, headers, limit)
+    };
+    let (mut body, progress) = RequestBody::streamed(body, limits);
+    context.request_body = progress;
+    let held = body.hold(bytes_max).await;
+    let held = held.map_err(|fault| ProxyError::of_body(fault, limit))?;
+    let (data, is_cut) = held.first(bytes_max);
+    if is_cut {
+        return Err(ProxyError::BodyTooLarge { limit });
+    }
+    Ok(data)
 }
 
 /// Reads as much as the policies of the route want to see. None: nothing is wanted, or there is no

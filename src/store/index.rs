@@ -8,7 +8,7 @@ use super::Taken;
 use super::blocks::{Blocks, Queue};
 use super::dictionary::Tools;
 use super::segment::{Draft, Row, Segment, SourceBytes, SpanRef};
-use super::wire::{Content, Fields};
+use super::wire::Fields;
 use crate::trace::resource::{SCHEMA_URL, encode_scope};
 use bytes::Bytes;
 use foldhash::fast::RandomState;
@@ -173,10 +173,7 @@ impl Index {
         mut source: impl FnMut(&mut Self) -> Option<u16>,
     ) -> Taken {
         let mut taken = Taken::default();
-        for field in Fields::of(records) {
-            let (2, Content::Bytes(span)) = (field.number, field.content) else {
-                continue;
-            };
+        for span in Fields::of(records).messages(2) {
             self.make_room();
             if source(self).is_some_and(|source| self.take_span(span, source)) {
                 taken.taken += 1;

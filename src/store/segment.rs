@@ -192,7 +192,7 @@ impl Segment {
             match odd {
                 None => template.read(&mut fields, &mut progress, &mut number),
                 // An attribute, but its tag is written as nobody writes it.
-                Some(field) => template.differs(&field, &mut progress, &mut number),
+                Some(field) => template.differs(&field, false, &mut progress, &mut number),
             }
         }
         let row = &mut draft.row;
@@ -366,7 +366,7 @@ fn read_usual<'a>(
         field::PARENT => fields
             .next_array()
             .map(|id| row.parent = u64::from_be_bytes(id)),
-        field::NAME => fields.next_short().map(|text| *name = text),
+        field::NAME => fields.next_bytes().map(|text| *name = text),
         field::KIND => fields
             .next_small()
             .map(|kind| row.kind_and_status |= kind.min(15)),

@@ -162,23 +162,24 @@ impl Template {
         number: &mut impl FnMut(&[u8], Option<u32>) -> u32,
     ) {
         loop {
-            self.skip_equal(fields, progress);
+            let same = self.skip_equal(fields, progress);
             if fields.first() != Some(ATTRIBUTE) {
                 return;
             }
-            if self.lacks_one(fields.rest(), progress) {
+            let has_same_key = self.has_key_of(fields.rest(), same, progress);
+            if !has_same_key && self.lacks_one(fields.rest(), progress) {
                 continue;
             }
             let Some(field) = fields.next() else {
                 return;
             };
-            self.differs(&field, progress, number);
+            self.differs(&field, has_same_key, progress, number);
         }
     }
 
-    /// Goes on behind what is the same.
+    /// Goes on behind what is the same; how many bytes of the next attribute are, too.
     #[inline]
-    fn skip_equal(&self, fields: &mut Fields<'_>, progress: &mut Progress) {
+    fn skip_equal(&self, fields: &mut Fields<'_>, progress: &mut Progress) -> usize {
         let left = self.bytes.get(progress.at..).unwrap_or_default();
         let same = same_at_the_beginning(fields.rest(), left);
         let mut skipped = 0;
@@ -192,6 +193,21 @@ impl Template {
         }
         progress.at += skipped;
         fields.skip(skipped);
+        same - skipped
+    }
+
+    /// Whether the next attribute of the span has the key of the next one here; `same` of their
+    /// bytes are the same.
+    #[inline]
+    fn has_key_of(&self, span: &[u8], same: usize, progress: &Progress) -> bool {
+        match span {
+            // Nearly all: every length has one byte, and the key is among what is the same.
+            [_, 0..0x80, 0x0a, length @ 0..0x80, ..] if same >= 4 + usize::from(*length) => true,
+            _ => {
+                let here = self.record(progress);
+                here.is_some_and(|here| key(here) == key(span))
+            }
+        }
     }
 
     /// The next attribute as it came.
@@ -218,10 +234,12 @@ impl Template {
         true
     }
 
-    /// The span has another attribute here, or one more.
+    /// The span has another attribute here: in place of the next one if that has the same key,
+    /// before it otherwise.
     pub(super) fn differs(
         &mut self,
         field: &Field<'_>,
+        has_same_key: bool,
         progress: &mut Progress,
         number: &mut impl FnMut(&[u8], Option<u32>) -> u32,
     ) {
@@ -230,10 +248,10 @@ impl Template {
         };
         self.at = NOTHING;
         let length = u32::try_from(raw.len()).unwrap_or(u32::MAX);
-        let old = self.record(progress).filter(|old| key(old) == key(raw));
-        let old = old.map(<[u8]>::len);
+        let old = self.lengths.get(progress.next).filter(|_| has_same_key);
+        let old = old.map(|length| *length as usize);
         let known = self.entries.get(progress.next).copied();
-        let entry = number(pair, known.filter(|_| old.is_some()));
+        let entry = number(pair, known.filter(|_| has_same_key));
         if let Some(old) = old {
             let range = progress.at..progress.at + old;
             match self.bytes.get_mut(range.clone()) {
@@ -288,15 +306,9 @@ impl Template {
     }
 }
 
-/// The key of an attribute with its tag and length.
-fn key(record: &[u8]) -> &[u8] {
-    // Nearly all: every length has one byte.
-    if let [ATTRIBUTE, 0..0x80, 0x0a, length @ 0..0x80, key @ ..] = record
-        && let Some(key) = key.get(..usize::from(*length))
-    {
-        return key;
-    }
-    match Fields::of(record).next().map(|field| field.content) {
+/// The key of an attribute that is written here with its tag and length.
+fn key(bytes: &[u8]) -> &[u8] {
+    match Fields::of(bytes).next().map(|field| field.content) {
         Some(Content::Bytes(pair)) => pair_key(pair),
         _ => &[],
     }
@@ -305,15 +317,18 @@ fn key(record: &[u8]) -> &[u8] {
 /// How many bytes are the same at the beginning.
 #[inline]
 fn same_at_the_beginning(one: &[u8], other: &[u8]) -> usize {
-    let (some, _) = one.as_chunks::<16>();
-    let (others, _) = other.as_chunks::<16>();
-    let mut same = 0;
+    let (some, _) = one.as_chunks::<32>();
+    let (others, _) = other.as_chunks::<32>();
+    let chunks = some.iter().zip(others);
+    let mut same = 32 * chunks.take_while(|(some, others)| some == others).count();
+    let (some, _) = one.get(same..).unwrap_or_default().as_chunks::<8>();
+    let (others, _) = other.get(same..).unwrap_or_default().as_chunks::<8>();
     for (some, others) in some.iter().zip(others) {
-        let differ = u128::from_le_bytes(*some) ^ u128::from_le_bytes(*others);
+        let differ = u64::from_le_bytes(*some) ^ u64::from_le_bytes(*others);
         if differ != 0 {
             return same + (differ.trailing_zeros() / 8) as usize;
         }
-        same += 16;
+        same += 8;
     }
     let tails = one.iter().skip(same).zip(other.iter().skip(same));
     same + tails.take_while(|(one, other)| one == other).count()

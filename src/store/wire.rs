@@ -59,15 +59,39 @@ impl<'a> Fields<'a> {
         self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 
+    /// What the fields of that number hold, which is below 16, if it is bytes.
+    #[inline]
+    pub(super) fn messages(mut self, number: u8) -> impl Iterator<Item = &'a [u8]> {
+        std::iter::from_fn(move || {
+            loop {
+                if self.first()? == (number << 3 | 2)
+                    && let Some(bytes) = self.next_bytes()
+                {
+                    return Some(bytes);
+                }
+                let field = self.next()?;
+                if let Content::Bytes(bytes) = field.content
+                    && field.number == u64::from(number)
+                {
+                    return Some(bytes);
+                }
+            }
+        })
+    }
+
     // The next field, where its first byte has been looked at, if it is written as nearly all are.
 
-    /// Bytes with a length of one byte.
+    /// Bytes whose length has one byte, or two.
     #[inline]
-    pub(super) fn next_short(&mut self) -> Option<&'a [u8]> {
-        let ([_, length @ 0..0x80], tail) = self.rest.split_first_chunk::<2>()? else {
-            return None;
+    pub(super) fn next_bytes(&mut self) -> Option<&'a [u8]> {
+        let (length, tail) = match self.rest {
+            [_, length @ 0..0x80, tail @ ..] => (usize::from(*length), tail),
+            [_, low, high @ 0..0x80, tail @ ..] => {
+                (usize::from(*low & 0x7f) | usize::from(*high) << 7, tail)
+            }
+            _ => return None,
         };
-        let (content, tail) = tail.split_at_checked(usize::from(*length))?;
+        let (content, tail) = tail.split_at_checked(length)?;
         self.rest = tail;
         Some(content)
     }
@@ -290,7 +314,28 @@ mod tests {
         fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
             let raw: usize = Fields::of(&bytes).map(|field| field.raw.len()).sum();
             prop_assert!(raw <= bytes.len());
+            let _ = Fields::of(&bytes).messages(2).count();
             let _ = pair_parts(&bytes);
+        }
+
+        #[test]
+        fn messages_are_the_fields_of_their_number(
+            lengths in prop::collection::vec((1_u8..4, 0_usize..20_000), 0..5), cut in 0_usize..40_000
+        ) {
+            let mut bytes = Vec::new();
+            for (number, length) in lengths {
+                bytes.push(number << 3 | 2);
+                prost::encoding::encode_varint(length as u64, &mut bytes);
+                bytes.resize(bytes.len() + length, number);
+            }
+            bytes.truncate(cut);
+
+            let read: Vec<_> = Fields::of(&bytes).messages(2).collect();
+
+            let expected = Fields::of(&bytes).filter(|field| field.number == 2);
+            let expected: Vec<_> = expected.map(|field| field.content).collect();
+            let read: Vec<_> = read.into_iter().map(Content::Bytes).collect();
+            prop_assert_eq!(read, expected);
         }
 
         #[test]

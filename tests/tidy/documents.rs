@@ -57,6 +57,26 @@ fn every_test_that_the_readme_names_exists() {
 }
 
 #[test]
+fn every_test_that_is_told_to_keep_an_attack_off_exists() {
+    let page = std::fs::read_to_string(root().join("docs/auth-attacks.md")).unwrap();
+    let tests: String = rust_files().into_iter().map(|file| file.text).collect();
+    // The last column of each table.
+    let rows = page.lines().filter(|line| line.starts_with("| "));
+    let columns = rows.filter_map(|line| line.trim_end_matches(" |").rsplit_once(" | "));
+    let named: Vec<&str> = columns
+        .flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2))
+        .collect();
+    assert!(named.len() >= 40, "tests of the page: {named:?}");
+
+    let missing: Vec<String> = named
+        .into_iter()
+        .filter(|test| !tests.contains(&format!("fn {test}(")))
+        .map(str::to_owned)
+        .collect();
+    none(&missing, "what is said to be kept off is tried");
+}
+
+#[test]
 fn every_code_of_a_failure_answer_is_documented() {
     let mut sources = rust_files();
     sources.retain(|file| file.name.starts_with("src/proxy/"));

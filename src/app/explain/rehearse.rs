@@ -216,10 +216,14 @@ fn rehearsal_of(plan: &Plan, stage: &Arc<Stage>) -> Plan {
     for policy in &mut plan.policies {
         ask_no_issuer(&mut policy.means);
     }
+    if let Some(login) = &mut plan.login {
+        login.webhook = None;
+    }
     plan
 }
 
-/// Keys in a file are read; nobody is asked for any others, nor about tokens.
+/// Keys in a file are read; nobody is asked for any others, nor about tokens, nor for anything that
+/// a login needs. Where a browser would be sent is told as far as the file says it.
 fn ask_no_issuer(means: &mut Means) {
     let issuers: Vec<&mut ProviderSettings> = match means {
         Means::Jwt(jwt) => {
@@ -231,7 +235,10 @@ fn ask_no_issuer(means: &mut Means) {
                 })
                 .collect()
         }
-        Means::Oidc(oidc) => vec![&mut oidc.provider],
+        Means::Oidc(oidc) => {
+            oidc.pushed = Some(false);
+            vec![&mut oidc.provider]
+        }
         Means::Ip(_)
         | Means::ApiKey(_)
         | Means::Basic(_)
@@ -239,6 +246,9 @@ fn ask_no_issuer(means: &mut Means) {
         | Means::Forward(_) => Vec::new(),
     };
     for issuer in issuers {
+        issuer.is_rehearsed = true;
+        let authorization = &mut issuer.endpoints.authorization;
+        *authorization = authorization.take().or_else(|| issuer.issuer.parse().ok());
         if !matches!(issuer.keys, KeySource::File(_)) {
             issuer.keys = KeySource::File(PathBuf::new());
         }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 /// Most cookies of one kind that are looked at in a request.
 const LOOKED_AT_MAX: usize = 180;
+/// Most of them that one answer takes from the browser: the head of an answer has a bound, too, at
+/// whoever passes it on. A browser that was given more than there may be loses the rest later.
+pub const TAKEN_AWAY_MAX: usize = 8;
 
 /// The whole name of a cookie. `__Host-` binds it to its host and to `https`, `__Secure-` to
 /// `https` alone, where a domain shares it; over `http`, which is for loopback hosts, browsers take
@@ -109,16 +112,28 @@ pub fn all<'h>(
 /// Takes every cookie of a login out of a request, under each prefix: origins have no use for
 /// them, and whoever has one has the session. What else stands there stays, byte for byte.
 pub fn take_out(headers: &mut HeaderMap, settings: &CookieSettings) {
-    let ours = |pair: &[u8]| {
-        let pair = pair.trim_ascii_start();
-        let bare = [&b"__Host-"[..], b"__Secure-"]
-            .iter()
-            .find_map(|mark| pair.strip_prefix(*mark))
-            .unwrap_or(pair);
-        let behind = bare.strip_prefix(settings.name.as_bytes());
-        behind.is_some_and(|behind| behind.first() == Some(&b'-'))
-    };
-    cookie::remove_if(headers, ours);
+    cookie::remove_if(headers, |pair| is_ours(pair, settings));
+}
+
+/// The same request without them, for others that are asked about it; None if it brings none.
+pub fn without(headers: &HeaderMap, settings: &CookieSettings) -> Option<HeaderMap> {
+    let is_there = cookie::pairs(headers).any(|pair| is_ours(pair, settings));
+    is_there.then(|| {
+        let mut headers = headers.clone();
+        take_out(&mut headers, settings);
+        headers
+    })
+}
+
+/// Whether a pair of a `Cookie` field is a cookie of a login.
+fn is_ours(pair: &[u8], settings: &CookieSettings) -> bool {
+    let pair = pair.trim_ascii_start();
+    let bare = [&b"__Host-"[..], b"__Secure-"]
+        .iter()
+        .find_map(|mark| pair.strip_prefix(*mark))
+        .unwrap_or(pair);
+    let behind = bare.strip_prefix(settings.name.as_bytes());
+    behind.is_some_and(|behind| behind.first() == Some(&b'-'))
 }
 
 /// Names and values. A cookie of others that is no text hides none of ours beside it.
@@ -178,6 +193,32 @@ mod tests {
         assert_eq!(value(&one, &settings(None), true, "tries"), Some("x=y"));
         assert_eq!(value(&two, &settings(None), true, "tries"), None);
         assert_eq!(value(&one, &settings(None), false, "tries"), None);
+    }
+
+    #[test]
+    fn a_cookie_of_others_in_whatever_bytes_hides_none_of_ours() {
+        let lines = [
+            &b"name=Jos\xe9; __Host-edgespan-tries=x"[..],
+            "name=Jos\u{e9};__Host-edgespan-tries=x".as_bytes(),
+            b"__Host-edgespan-tries=x; \xff",
+        ];
+        for line in lines {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            let found = value(&headers, &settings(None), true, "tries");
+            assert_eq!(found, Some("x"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_asked_about_a_request_sees_all_cookies_but_ours() {
+        let other = headers(&["a=1; b=2", "c=3"]);
+        let ours = headers(&["a=1; __Host-edgespan-staff=s", "edgespan-flow-x=f"]);
+
+        assert_eq!(without(&other, &settings(None)), None);
+        let left = without(&ours, &settings(None)).unwrap();
+        let left: Vec<_> = left.get_all(COOKIE).iter().collect();
+        assert_eq!(left, ["a=1"]);
     }
 
     #[test]

@@ -100,6 +100,13 @@ impl Flow {
         format!("{mark}{}", self.handle)
     }
 
+    /// Whether the answer that its provider was asked for comes to this path. One that comes to
+    /// another is an answer of another provider, whatever it says (RFC 9700, section 4.4.2.2).
+    pub fn comes_back_to(&self, path: &str) -> bool {
+        let asked = url::Url::parse(&self.redirect_uri);
+        asked.is_ok_and(|asked| asked.path() == path)
+    }
+
     /// What names its cookie.
     pub(super) fn id(&self) -> &str {
         id_of(&self.handle).unwrap_or_default()
@@ -232,6 +239,19 @@ mod tests {
         assert_eq!(id_of("short"), None);
         assert_eq!(id_of(&"=".repeat(32)), None);
         assert_eq!(id_of(&"ä".repeat(16)), None);
+    }
+
+    #[test]
+    fn a_login_comes_back_to_where_its_provider_was_told_to_lead_and_nowhere_else() {
+        let mut flow = flow();
+        assert!(!flow.comes_back_to("/oauth2/callback"), "nobody was asked");
+
+        flow.redirect_uri = "https://a.example/oauth2/callback".to_owned();
+
+        assert!(flow.comes_back_to("/oauth2/callback"));
+        for other in ["/oauth2/callback/guests", "/callback", "", "/"] {
+            assert!(!flow.comes_back_to(other), "{other}");
+        }
     }
 
     #[test]

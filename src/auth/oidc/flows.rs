@@ -64,6 +64,7 @@ impl Logins {
         let too_large = (large.len() + own_large).saturating_sub(most);
         let gone = small.iter().take(too_small);
         let gone = gone.chain(large.iter().take(too_large));
+        let gone = gone.take(cookies::TAKEN_AWAY_MAX);
         let counts = self.sessions.counts();
         counts.reached(LoginBound::Flow, too_small + too_large);
         kept.extend(gone.filter_map(|begun| self.forget_id(begun.id, site)));
@@ -215,100 +216,15 @@ fn key(line: &Line, kind: &str, handle: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{browser, logins as replica, site};
     use super::*;
     use crate::auth::LoginOffer;
-    use crate::auth::audit::{Audit, AuditSettings};
-    use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets};
-    use crate::auth::seal::{SealKey, Sealer};
-    use crate::auth::session::{CookieSettings, SessionSettings, SessionStore, Sessions};
     use crate::shared::fake::FakeRedis;
     use http::header::COOKIE as COOKIES;
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-    async fn replica(redis: Option<&FakeRedis>) -> Logins {
-        let settings = LoginSettings {
-            path: "/oauth2".into(),
-            callback_origin: None,
-            keys: Vec::new(),
-            session: SessionSettings {
-                store: SessionStore::Cookie,
-                idle: Duration::from_secs(1_000),
-                absolute: Duration::from_secs(5_000),
-                cookie: CookieSettings {
-                    name: "edgespan".into(),
-                    domain: None,
-                    same_site: "Lax",
-                },
-            },
-            return_to: ReturnTargets::default(),
-            flows_max: 7,
-            flow_ttl: Duration::from_secs(600),
-            attempts_max: 5,
-            pages: PageSettings::default(),
-            user_type: None,
-            plain_subject: false,
-            webhook: None,
-        };
-        let sealer = Arc::new(Sealer::new(&[SealKey::parse(KEY).unwrap()]));
-        let line = redis.map(|redis| Line::start(&redis.settings(), Arc::default()).unwrap());
-        if let Some(line) = &line {
-            while !line.is_up() {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        }
-        let session = settings.session.clone();
-        let (own, counts) = (Arc::clone(&sealer), Arc::default());
-        let sessions = Sessions::new(session, own, line.as_ref(), counts, None);
-        let audit = AuditSettings {
-            plain_subject: false,
-            webhook: None,
-        };
-        let audit = Arc::new(Audit::new(
-            audit,
-            sealer,
-            crate::telemetry::metrics::Metrics::new().audit(),
-        ));
-        Logins::new(settings, Arc::new(sessions), Vec::new(), audit, None)
-    }
-
-    fn site() -> Site {
-        Site::new("https", "app.example.com", None).unwrap()
-    }
 
     fn flow(number: usize) -> Flow {
         let offers = vec![LoginOffer::of("staff".into())];
         Flow::begin(offers, format!("https://app.example.com/{number}"), 1000).unwrap()
-    }
-
-    /// What a browser brings after these `Set-Cookie` values.
-    fn browser(had: &HeaderMap, set: &[HeaderValue]) -> HeaderMap {
-        let had = had.get(COOKIES).map(|line| line.to_str().unwrap());
-        let mut jar: Vec<(String, String)> = had
-            .into_iter()
-            .flat_map(|line| line.split("; "))
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        for line in set {
-            let pair = line.to_str().unwrap().split(';').next().unwrap();
-            let (name, value) = pair.split_once('=').unwrap();
-            jar.retain(|(one, _)| one != name);
-            if !value.is_empty() {
-                jar.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        let pairs: Vec<String> = jar
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        let mut headers = HeaderMap::new();
-        if !pairs.is_empty() {
-            headers.insert(COOKIES, pairs.join("; ").parse().unwrap());
-        }
-        headers
     }
 
     async fn begin(logins: &Logins, count: usize) -> (Vec<Flow>, HeaderMap) {
@@ -353,6 +269,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_browser_with_too_many_cookies_loses_some_with_each_answer() {
+        let logins = replica(None).await;
+        let many: String = (0..170)
+            .map(|at| format!("__Host-edgespan-flow-{at:08}=A; "))
+            .collect();
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIES, many.parse().unwrap());
+
+        let set = logins.keep(&mut flow(0), &site(), &headers).await;
+
+        assert_eq!(set.len(), 1 + cookies::TAKEN_AWAY_MAX);
+    }
+
+    #[tokio::test]
     async fn with_redis_a_browser_has_a_login_for_each_of_a_hundred_tabs() {
         let redis = FakeRedis::start("").await;
         let (one, two) = (replica(Some(&redis)).await, replica(Some(&redis)).await);
@@ -378,6 +308,36 @@ mod tests {
         assert_eq!(two.flow(&found.handle, true, &headers).await, None);
     }
 
+    /// Between the look and the use of a handle there is no time in which another replica could
+    /// look: Redis does both at once.
+    #[tokio::test]
+    async fn of_replicas_that_use_a_login_at_the_same_moment_one_alone_has_it() {
+        let redis = FakeRedis::start("").await;
+        let mut replicas = Vec::new();
+        for _ in 0..6 {
+            replicas.push(replica(Some(&redis)).await);
+        }
+        let (flows, headers) = begin(&replicas[0], 5).await;
+        for flow in &flows {
+            // All of them have found it before any of them uses it.
+            for replica in &replicas {
+                let found = replica.flow(&flow.handle, true, &headers).await;
+                assert_eq!(found.as_ref(), Some(flow));
+            }
+
+            let uses = replicas.iter().map(|replica| replica.take(flow, 1001));
+            let taken = futures_util::future::join_all(uses).await;
+
+            let first = taken.iter().filter(|is_first| **is_first);
+            assert_eq!(first.count(), 1, "{taken:?}");
+        }
+        let used = redis.commands("SET");
+        let used = used
+            .iter()
+            .filter(|command| command[1].contains("flow-used"));
+        assert!(used.clone().count() == 30 && used.clone().all(|one| one[5] == "NX"));
+    }
+
     #[tokio::test]
     async fn who_has_the_state_or_reads_redis_has_no_login_without_the_browsers_cookie() {
         let redis = FakeRedis::start("").await;
@@ -401,6 +361,25 @@ mod tests {
         assert!(!dump.contains(handle.as_str()), "{dump}");
         redis.empty();
         assert_eq!(logins.flow(handle, true, &headers).await, None);
+    }
+
+    /// CVE-2026-50285: what came back was unpacked before it was known to be ours.
+    #[tokio::test]
+    async fn a_login_larger_than_any_of_ours_is_not_opened_even_under_our_seal() {
+        let logins = replica(None).await;
+        for (length, expected) in [(0, true), (1_000, true), (10_000, false)] {
+            let mut large = flow(0);
+            large.target.push_str(&"a".repeat(length));
+            let plain = large.to_bytes().unwrap();
+            let sealed = logins.sealer.seal(Purpose::Flow, large.id(), &plain);
+            let pair = format!("__Host-edgespan-flow-{}={sealed}", large.id());
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIES, pair.parse().unwrap());
+
+            let found = logins.flow(&large.handle, true, &headers).await;
+
+            assert_eq!(found.is_some(), expected, "{length}");
+        }
     }
 
     #[tokio::test]

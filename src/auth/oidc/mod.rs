@@ -11,6 +11,7 @@ pub mod cookies;
 mod facts;
 mod flow;
 mod flows;
+mod logout_proof;
 mod logout_token;
 mod paths;
 mod person;
@@ -20,6 +21,8 @@ mod request;
 mod settings;
 mod site;
 mod target;
+#[cfg(test)]
+mod testing;
 pub mod ticket;
 mod tickets;
 mod used;
@@ -91,9 +94,11 @@ impl Logins {
         audit: Arc<Audit>,
         before: Option<&Self>,
     ) -> Self {
+        let own = policies.iter().filter(|one| one.settings.own_callback);
+        let paths = Paths::new(&settings.path, own.map(|one| Arc::clone(&one.name)));
         Self {
             sealer: Arc::clone(sessions.sealer()),
-            paths: Paths::new(&settings.path),
+            paths,
             tickets: TicketSearch::new(&settings.session.cookie.name),
             used: before.map_or_else(
                 || Arc::new(Used::new(sessions.counts())),

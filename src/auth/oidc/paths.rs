@@ -62,17 +62,25 @@ impl Endpoint {
 pub struct Paths {
     prefix: Arc<str>,
     whole: Vec<(Endpoint, Arc<str>)>,
+    /// Policies that have a callback of their own, and that.
+    callbacks: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Paths {
-    /// Below this one, which has no `/` at its end.
-    pub fn new(prefix: &Arc<str>) -> Self {
+    /// Below this one, which has no `/` at its end. `own` are the policies that have a callback of
+    /// their own.
+    pub fn new(prefix: &Arc<str>, own: impl Iterator<Item = Arc<str>>) -> Self {
         let whole = Endpoint::ALL
             .into_iter()
             .map(|one| (one, Arc::from(format!("{prefix}/{}", one.word()))));
+        let callback = |policy: Arc<str>| {
+            let path = format!("{prefix}/{}/{policy}", Endpoint::Callback.word());
+            (policy, Arc::from(path))
+        };
         Self {
             prefix: Arc::clone(prefix),
             whole: whole.collect(),
+            callbacks: own.map(callback).collect(),
         }
     }
 
@@ -80,8 +88,19 @@ impl Paths {
     pub fn find(&self, path: &str) -> Option<(Endpoint, &Arc<str>)> {
         let rest = path.strip_prefix(&*self.prefix)?.strip_prefix('/')?;
         let mut all = self.whole.iter();
-        let (endpoint, whole) = all.find(|(one, _)| one.word() == rest)?;
-        Some((*endpoint, whole))
+        if let Some((endpoint, whole)) = all.find(|(one, _)| one.word() == rest) {
+            return Some((*endpoint, whole));
+        }
+        let mut own = self.callbacks.iter();
+        let (_, whole) = own.find(|(_, whole)| **whole == *path)?;
+        Some((Endpoint::Callback, whole))
+    }
+
+    /// Where the provider of a policy leads back to.
+    pub fn callback(&self, policy: &str) -> String {
+        let mut own = self.callbacks.iter();
+        let own = own.find(|(name, _)| **name == *policy);
+        own.map_or_else(|| self.of(Endpoint::Callback), |(_, path)| path.to_string())
     }
 
     /// Where it is.
@@ -96,15 +115,23 @@ mod tests {
 
     #[test]
     fn only_our_own_paths_are_ours() {
-        let paths = Paths::new(&"/oauth2".into());
+        let own = ["guests".into()].into_iter();
+        let paths = Paths::new(&"/oauth2".into(), own);
         let find = |path: &str| paths.find(path).map(|(endpoint, _)| endpoint);
 
         assert_eq!(find("/oauth2/callback"), Some(Endpoint::Callback));
         assert_eq!(find("/oauth2/userinfo"), Some(Endpoint::Userinfo));
+        assert_eq!(find("/oauth2/callback/guests"), Some(Endpoint::Callback));
+        assert_eq!(paths.callback("guests"), "/oauth2/callback/guests");
+        assert_eq!(paths.callback("staff"), "/oauth2/callback");
         for other in [
             "/oauth2",
             "/oauth2/",
             "/oauth2/callback/",
+            "/oauth2/callback/staff",
+            "/oauth2/callback/guests/",
+            "/oauth2/callback/Guests",
+            "/oauth2/logout/guests",
             "/oauth2/Callback",
             "/oauth2//callback",
             "/oauth2x/callback",

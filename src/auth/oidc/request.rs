@@ -18,13 +18,13 @@ pub const PROMPT_ACCOUNT: &str = "select_account";
 pub const PROMPT_LOGIN: &str = "login";
 
 impl Logins {
-    /// Where the provider leads a browser back to that is at `site`.
-    pub fn redirect_uri(&self, site: &super::Site) -> String {
+    /// Where the provider of a policy leads a browser back to that is at `site`.
+    pub fn redirect_uri(&self, site: &super::Site, policy: &str) -> String {
         let origin = match &self.settings.callback_origin {
             Some(origin) => origin.origin().ascii_serialization(),
             None => site.origin(),
         };
-        format!("{origin}{}/callback", self.settings.path)
+        format!("{origin}{}", self.paths.callback(policy))
     }
 }
 

@@ -47,6 +47,8 @@ pub struct OidcSettings {
     pub pass: Vec<PassToken>,
     /// How a logout goes.
     pub logout: LogoutRules,
+    /// Whether its provider leads back to an address of its own.
+    pub own_callback: bool,
 }
 
 /// A token of a session that the origin gets.

@@ -117,6 +117,7 @@ impl Logins {
             let others = cookies::all(headers, settings, secure, COOKIE_REST);
             // Browsers send the older ones first (RFC 6265, section 5.4).
             let too_many = (others.len() + 1).saturating_sub(COOKIES_MAX);
+            let too_many = too_many.min(cookies::TAKEN_AWAY_MAX);
             let counts = self.sessions.counts();
             counts.reached(LoginBound::Ticket, too_many);
             let gone = others.iter().take(too_many);
@@ -222,4 +223,149 @@ fn of_target(target: &Mark) -> String {
 fn name_of(handle: &str) -> String {
     let sum = digest(&SHA256, handle.as_bytes());
     URL_SAFE_NO_PAD.encode(sum.as_ref().get(..HANDLE_BYTES).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{browser, logins, session, site};
+    use super::super::ticket::new_id;
+    use super::*;
+    use crate::auth::session::Session;
+    use crate::clock;
+    use crate::shared::fake::FakeRedis;
+    use crate::trace::carried::Carried;
+    use crate::trace::context::TraceState;
+    use opentelemetry::trace::{SpanId, TraceId};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    const TARGET: &str = "https://app.example.com/a?b=c";
+
+    /// A browser with somebody's session and a ticket of that one.
+    async fn given(logins: &Logins, whose: &Arc<Session>) -> HeaderMap {
+        let own = Session::clone(whose);
+        let set = logins.sessions.begin(own, &HeaderMap::new(), true).await;
+        let headers = browser(&HeaderMap::new(), &set.unwrap());
+        let ticket = Ticket {
+            id: new_id().unwrap(),
+            made: clock::wall().as_unix_nanos() / 1_000_000_000,
+            target: target_mark(&logins.sealer, TARGET).unwrap(),
+            session: session_mark(&logins.sealer, whose),
+            policy: whose.policy.as_ref().into(),
+            callback: None,
+            carried: Carried {
+                trace_id: TraceId::from(7),
+                span_id: SpanId::from(8),
+                flags: 1,
+                debug: false,
+                state: TraceState::EMPTY,
+                baggage: vec![b"a=1".to_vec()],
+                rum_session: None,
+            },
+        };
+        let (set, is_whole) = logins.give_ticket(ticket, &site(), &headers).await;
+        assert!(is_whole && set.len() == 1);
+        browser(&headers, &set)
+    }
+
+    async fn take(logins: &Logins, headers: &HeaderMap, target: &str) -> Option<Redeemed> {
+        let now = clock::wall();
+        logins.take_ticket(headers, target, true, now).await
+    }
+
+    fn word(redeemed: Option<Redeemed>) -> &'static str {
+        match redeemed.map(|redeemed| redeemed.ticket) {
+            None => "none",
+            Some(Ok(_)) => "good",
+            Some(Err(why)) => why.name(),
+        }
+    }
+
+    #[tokio::test]
+    async fn of_replicas_that_are_brought_one_ticket_at_the_same_moment_one_alone_takes_it() {
+        let redis = FakeRedis::start("").await;
+        let mut replicas = Vec::new();
+        for _ in 0..6 {
+            replicas.push(logins(Some(&redis)).await);
+        }
+        let headers = given(&replicas[0], &session("ada")).await;
+
+        let taken = replicas
+            .iter()
+            .map(|replica| take(replica, &headers, TARGET));
+        let taken = futures_util::future::join_all(taken).await;
+
+        let words: Vec<_> = taken.into_iter().map(word).collect();
+        let good = words.iter().filter(|word| **word == "good");
+        assert_eq!(good.count(), 1, "{words:?}");
+        let gone = words.iter().filter(|word| **word == "unknown");
+        assert_eq!(gone.count(), 5, "{words:?}");
+    }
+
+    #[tokio::test]
+    async fn a_ticket_in_redis_is_for_its_target_its_person_and_its_minute() {
+        let redis = FakeRedis::start("").await;
+        let replica = logins(Some(&redis)).await;
+        let (ada, bob) = (session("ada"), session("bob"));
+
+        let hers = given(&replica, &ada).await;
+        let elsewhere = take(&replica, &hers, "https://app.example.com/a?b=d").await;
+        assert_eq!(word(elsewhere), "none", "it stays where it is");
+        let cleared = take(&replica, &hers, TARGET).await.unwrap();
+        assert_eq!(cleared.ticket.unwrap().carried.baggage, [b"a=1"]);
+        assert!(
+            cleared
+                .clear
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .contains("Max-Age=0")
+        );
+        assert_eq!(word(take(&replica, &hers, TARGET).await), "unknown", "once");
+
+        let hers = given(&replica, &ada).await;
+        let set = Session::clone(&bob);
+        let set = replica.sessions.begin(set, &HeaderMap::new(), true).await;
+        let his = browser(&hers, &set.unwrap());
+        assert_eq!(word(take(&replica, &his, TARGET).await), "other_session");
+
+        let late = given(&replica, &ada).await;
+        redis.pass(TICKET_TTL + Duration::from_secs(1));
+        assert_eq!(word(take(&replica, &late, TARGET).await), "unknown");
+    }
+
+    #[tokio::test]
+    async fn who_reads_redis_has_no_ticket_and_one_that_is_lost_is_nothing() {
+        let redis = FakeRedis::start("").await;
+        let replica = logins(Some(&redis)).await;
+        let headers = given(&replica, &session("ada")).await;
+        let line = headers[COOKIE].to_str().unwrap();
+        let handle = line.rsplit_once('=').unwrap().1;
+        assert_eq!(handle.len(), HANDLE_CHARS);
+        let kept = format!("{:?}", redis.dump());
+        assert!(!kept.contains(handle), "{kept}");
+
+        for (name, _) in redis.dump() {
+            let made_up = name.rsplit_once(':').unwrap().1;
+            let other = line.replace(handle, made_up);
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, other.parse().unwrap());
+            assert_ne!(word(take(&replica, &headers, TARGET).await), "good");
+        }
+        redis.empty();
+
+        assert_eq!(word(take(&replica, &headers, TARGET).await), "unknown");
+    }
+
+    #[tokio::test]
+    async fn where_redis_is_gone_a_ticket_lies_in_its_cookie_and_is_used_once_here() {
+        let redis = FakeRedis::start("").await;
+        let replica = logins(Some(&redis)).await;
+        drop(redis);
+
+        let headers = given(&replica, &session("ada")).await;
+
+        assert_eq!(word(take(&replica, &headers, TARGET).await), "good");
+        assert_eq!(word(take(&replica, &headers, TARGET).await), "used");
+    }
 }

@@ -75,6 +75,8 @@ pub(super) struct Line {
     peer: Box<str>,
     tls: ClientTlsSettings,
     timeout: Duration,
+    /// Whether nobody is asked at all.
+    is_rehearsed: bool,
     plain: Arc<KeptClient>,
     /// By what the certificates were when it was made; None: to be made.
     secured: ArcSwapOption<KeptClient>,
@@ -152,6 +154,7 @@ impl Line {
             peer: host.unwrap_or_else(|| Box::from(&*settings.issuer)),
             tls: settings.tls.clone(),
             timeout: settings.timeout,
+            is_rehearsed: settings.is_rehearsed,
             plain: Arc::new(KeptClient::new(Client::without_tls())),
             secured: ArcSwapOption::empty(),
             counts,
@@ -267,6 +270,10 @@ impl Line {
     }
 
     async fn send(&self, question: Question) -> Result<Answer, (&'static str, ProviderError)> {
+        if self.is_rehearsed {
+            let error = ProviderError::Unavailable("nobody is asked in a rehearsal".into());
+            return Err(("rehearsal", error));
+        }
         let Question {
             call,
             method,

@@ -19,6 +19,7 @@ mod tests;
 pub use held::{Session, SessionTokens};
 pub use settings::{CookieSettings, RefreshFailure, RefreshRules, SessionSettings, SessionStore};
 
+use super::oidc::cookies;
 use super::seal::{Purpose, Sealer};
 use crate::clock::{self, Timestamp};
 use crate::shared::{Line, Write};
@@ -161,6 +162,12 @@ impl Sessions {
     /// The Redis that replicas share, where the file has one.
     pub const fn redis(&self) -> Option<&Arc<Line>> {
         self.redis.as_ref()
+    }
+
+    /// The header fields of a request without cookies of logins, for others that are asked about
+    /// it; None if there are none of them.
+    pub fn hidden(&self, headers: &HeaderMap) -> Option<HeaderMap> {
+        cookies::without(headers, &self.settings.cookie)
     }
 
     /// What is counted of it.

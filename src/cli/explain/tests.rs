@@ -264,3 +264,50 @@ fn who_cannot_ask_is_told_why() {
     assert!(grpc.contains("`envoy` asks the same over HTTP"), "{grpc}");
     assert!(client.contains("`--as nginx` asks as"), "{client}");
 }
+
+/// A request that is only thought of must not redeem a code, push a login or ask about a token.
+#[test]
+fn no_issuer_hears_of_a_request_that_is_explained() {
+    let provider = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    provider.set_nonblocking(true).unwrap();
+    let file = "\
+listeners: {web: {address: '127.0.0.1:8080'}}
+upstreams: {content: {endpoints: ['http://127.0.0.1:3000']}}
+auth:
+  staff: {oidc: {issuer: 'http://ISSUER', client_id: a, pushed: always, userinfo: true}}
+  api: {jwt: {issuer: 'http://ISSUER', audiences: a, introspection: {client_id: a, client_secret: b}}}
+login: {webhook: {url: 'http://ISSUER/told', secret: {file: edgespan.yaml}}}
+routes: [{name: all, match: {prefix: /}, upstream: content, auth: [api, staff]}]
+";
+    let file = file.replace("ISSUER", &provider.local_addr().unwrap().to_string());
+    let page = ["-H", "accept: text/html", "-H", "sec-fetch-mode: navigate"];
+    let signed = "authorization: Bearer eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJ4In0.c2ln";
+    let handle = "A".repeat(32);
+    let back = format!("http://localhost:8080/oauth2/callback?code=a&state={handle}");
+    let cookie = format!("cookie: edgespan-flow-AAAAAAAA={handle}; edgespan-staff={handle}");
+    for (request, told) in [
+        ([&["http://localhost:8080/a"][..], &page].concat(), "302"),
+        (vec!["http://localhost:8080/a"], "401"),
+        (vec!["http://localhost:8080/a", "-H", signed], "401"),
+        (
+            vec![
+                "http://localhost:8080/a",
+                "-H",
+                "authorization: Bearer opaque",
+            ],
+            "",
+        ),
+        (vec!["http://localhost:8080/oauth2/start"], "302"),
+        (
+            vec!["http://localhost:8080/oauth2/logout", "-H", &cookie],
+            "200",
+        ),
+        (vec![&*back, "-H", &cookie], "302"),
+    ] {
+        let text = explained_by(&file, 100, &request, "").unwrap();
+
+        assert!(text.contains(told), "{request:?}: {text}");
+        let asked = provider.accept().map(|_| ()).map_err(|error| error.kind());
+        assert_eq!(asked, Err(std::io::ErrorKind::WouldBlock), "{request:?}");
+    }
+}

@@ -150,6 +150,7 @@ pub(super) fn requirement(
             }
         })
         .collect();
+    never_allows(sets, &any, config, compiler);
     let preflights = route.auth_preflights.as_ref();
     if let Some(written) = preflights.filter(|_| any.is_empty()) {
         let message = "`auth_preflights` has no effect";
@@ -160,6 +161,50 @@ pub(super) fn requirement(
         any,
         preflights_pass: preflights.map(|one| one.value) == Some(raw::Preflights::Pass),
     })
+}
+
+/// Warns of a set that lets nobody pass, because all policies of one before it are among its own: a
+/// request that this one knows is decided about there, and one that it does not know, it does not
+/// know a second time either. What only says where a client is does not always decide.
+fn never_allows(
+    sets: &[Spanned<raw::PolicySet>],
+    any: &[Vec<PolicyUse>],
+    config: &raw::Config,
+    compiler: &mut Compiler<'_>,
+) {
+    // What was refused of a set says nothing of the others.
+    if !compiler.findings.are_harmless() {
+        return;
+    }
+    let written = |name: &str| {
+        let mut all = config.auth.iter();
+        all.find(|(own, _)| own.value == *name)
+            .map(|(_, policy)| policy)
+    };
+    let enforced = |set: &Vec<PolicyUse>| -> Vec<Arc<str>> {
+        let names = set.iter().map(|one| Arc::clone(&one.policy));
+        let is_enforced = |name: &Arc<str>| {
+            let shadow = written(name).and_then(|policy| policy.shadow.as_ref());
+            !shadow.is_some_and(|shadow| shadow.value)
+        };
+        names.filter(is_enforced).collect()
+    };
+    let enforced: Vec<_> = any.iter().map(enforced).collect();
+    let decides = |set: &&Vec<Arc<str>>| {
+        let mut names = set.iter();
+        names.any(|name| written(name).is_some_and(|policy| policy.ip.is_none()))
+    };
+    for (at, set) in enforced.iter().enumerate() {
+        let before = enforced.iter().take(at).filter(decides);
+        let mut before = before.filter(|one| one.iter().all(|name| set.contains(name)));
+        if let (Some(one), Some(place)) = (before.next(), sets.get(at)) {
+            let names = one.join("`, `");
+            let diagnostic = Diagnostic::at(Code::NoEffect, &place.span, "nobody passes by this");
+            let diagnostic = diagnostic.label(format!("`{names}` has decided before"));
+            let help = "ask for all of it in one place, or make a policy of its own";
+            compiler.tell(diagnostic.help(help));
+        }
+    }
 }
 
 /// A policy that no route asks protects nothing, whatever its author believes.

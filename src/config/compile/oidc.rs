@@ -100,6 +100,7 @@ pub(super) fn compile(
             at_provider: on(logout.and_then(|one| one.at_provider.as_ref())),
             revoke: on(logout.and_then(|one| one.revoke.as_ref())),
         },
+        own_callback: oidc.callback.as_ref().map(|one| one.value) == Some(raw::Callback::Own),
     })
 }
 

@@ -91,6 +91,7 @@ pub(super) fn provider(
         timeout: compiler.duration_or(written.timeout, TIMEOUT),
         refresh: compiler.duration_or(written.refresh, REFRESH),
         cooldown: COOLDOWN,
+        is_rehearsed: false,
     })
 }
 

@@ -61,7 +61,7 @@ pub(in crate::config) use matcher::{CountText, Json, MatchText};
 pub(in crate::config) use message::{
     Algorithm, Branch, Compression, Level, Mirror, RouteCompression, Split, Sticky,
 };
-pub(in crate::config) use oidc::{Oidc, OnRefreshFailure, Pass, Pushed, Refresh};
+pub(in crate::config) use oidc::{Callback, Oidc, OnRefreshFailure, Pass, Pushed, Refresh};
 pub(in crate::config) use probe::{
     Expect, ExpectSpan, Generate, Probe, ScheduledProbe, SpanKindWord, SpanStatusWord, StatusText,
     Step, StepCapture, StepRequest, StepRetry, TraceWord, Variable, VariableSource,

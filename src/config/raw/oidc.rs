@@ -65,6 +65,11 @@ pub(in crate::config) struct Oidc {
     pub(in crate::config) pass: Option<Spanned<Pass>>,
     /// How a logout goes.
     pub(in crate::config) logout: Option<Spanned<Logout>>,
+    /// Where the provider leads back to: `shared`, one address for all policies, or `own`, one of
+    /// its own, `/oauth2/callback/NAME`. Beside other providers `own` keeps one from claiming the
+    /// answer of another, also where they do not name themselves (RFC 9207).
+    #[schemars(extend("default" = "shared"))]
+    pub(in crate::config) callback: Option<Spanned<Callback>>,
     /// Addresses in place of those that the provider tells.
     pub(in crate::config) endpoints: Option<Endpoints>,
     /// Where its keys are, if not where it tells.
@@ -87,6 +92,17 @@ pub(in crate::config) enum Pushed {
     Always,
     /// In no case.
     Never,
+}
+
+/// Where a provider leads back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "`shared` or `own`")]
+pub(in crate::config) enum Callback {
+    /// Where all of them do.
+    Shared,
+    /// An address of its own.
+    Own,
 }
 
 /// When tokens are renewed.

@@ -48,6 +48,12 @@ fn names_are_such_as_cookies_have() {
         ("a.0", &["E0306"]),
         ("flow-1", &["E0306"]),
         ("ticket-1", &["E0306"]),
+        ("tries", &["E0306"]),
+        ("choice", &["E0306"]),
+        ("Flow-1", &["E0306"]),
+        ("TRIES", &["E0306"]),
+        ("flow", &[]),
+        ("atries", &[]),
     ] {
         check(policy, &format!("{{{keys}}}"), expected);
     }
@@ -55,6 +61,9 @@ fn names_are_such_as_cookies_have() {
         ("{name: app_1}", &[][..]),
         ("{name: 'a=b'}", &["E0306"]),
         ("{name: ''}", &["E0306"]),
+        ("{name: __Host-app}", &["E0306"]),
+        ("{name: __secure-app}", &["E0306"]),
+        ("{name: _app}", &[]),
         ("{domain: Example.com}", &[]),
         ("{domain: .example.com}", &["E0310"]),
         ("{domain: localhost}", &["E0310"]),
@@ -62,6 +71,67 @@ fn names_are_such_as_cookies_have() {
         ("{domain: 'example.com; Secure'}", &["E0310"]),
     ] {
         check("web", &format!("{{{keys}, cookie: {cookie}}}"), expected);
+    }
+}
+
+const SAFE: &str = "login: {keys: [{env: KEY}]}\nredis: {url: 'redis://127.0.0.1'}\n";
+
+#[test]
+fn no_two_policies_have_one_cookie_for_whoever_folds_case() {
+    for (other, expected) in [
+        ("Web", &["E0306"][..]),
+        ("WEB", &["E0306"]),
+        ("web-0", &[]),
+        ("web_0", &[]),
+    ] {
+        let text = format!("{BASE}auth: {{web: {OIDC}, {other}: {OIDC}}}\n{SAFE}");
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn providers_that_lead_back_to_one_address_are_told_of() {
+    let policy = |issuer: &str, more: &str| {
+        format!("{{oidc: {{issuer: 'https://{issuer}.example', client_id: app{more}}}}}")
+    };
+    let own = ", callback: own";
+    for (policies, expected) in [
+        ([policy("a", ""), policy("a", "")], &[][..]),
+        ([policy("a", ""), policy("b", "")], &["W0433"]),
+        ([policy("a", own), policy("b", "")], &[]),
+        ([policy("a", ""), policy("b", own)], &[]),
+        ([policy("a", own), policy("b", own)], &[]),
+    ] {
+        let [one, other] = policies;
+        let text = format!("{BASE}auth: {{web: {one}, desk: {other}}}\n{SAFE}");
+        assert_eq!(ids(&text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_policy_that_has_decided_before_is_told_of() {
+    let strict = "{policy: web, require: {groups: [a]}}";
+    for (sets, expected) in [
+        ("[web, web]", &["W0402"][..]),
+        (&format!("[web, {strict}]"), &["W0402"]),
+        (&format!("[{strict}, web]"), &["W0402"]),
+        ("[web, {all: [web, net]}]", &["W0402"]),
+        ("[web, net]", &[]),
+        // Who is known and elsewhere is left to the second one.
+        (&format!("[{{all: [web, net]}}, {strict}]"), &[]),
+        // Where a client is does not make up for a token that nobody knows.
+        ("[net, {all: [web, net]}]", &[]),
+        // It decides nothing.
+        ("[tried, tried, web]", &[]),
+    ] {
+        let text = format!(
+            "{BASE}auth: {{web: {OIDC}, net: {{ip: [10.0.0.0/8]}}, \
+             tried: {{shadow: true, oidc: {{issuer: 'https://id.example', client_id: app}}}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: app, auth: {sets}}}, \
+             {{name: rest, match: {{prefix: /rest}}, upstream: app, \
+             auth: [{{all: [net, tried, web]}}]}}]\n{SAFE}"
+        );
+        assert_eq!(ids(&text), expected, "{text}");
     }
 }
 

@@ -9,10 +9,9 @@ mod lines;
 use super::body::Body;
 use super::context::RequestContext;
 use super::error::ProxyError;
-use super::forward;
 use super::gate::Gated;
+use super::held;
 use super::upgrade;
-use crate::message::request_body::{BodyLimits, RequestBody};
 use crate::trace::hex;
 use crate::upstream::Upgrade;
 use crate::verify::arrival::{
@@ -243,21 +242,10 @@ async fn read(
     if body.is_end_stream() {
         return Ok(None);
     }
-    let limit = BODY_BYTES_MAX as u64;
-    let limits = BodyLimits {
-        gated: false,
-        ..forward::body_limits(context, headers, limit)
-    };
-    let (mut body, progress) = RequestBody::streamed(body, limits);
-    context.request_body = progress;
     context.hand_over(context.watch.elapsed());
-    let held = body.hold(BODY_BYTES_MAX).await;
+    let data = held::whole(context, headers, body, BODY_BYTES_MAX).await;
     context.take_back(context.watch.elapsed());
-    let held = held.map_err(|fault| ProxyError::of_body(fault, limit))?;
-    let (data, is_cut) = held.first(BODY_BYTES_MAX);
-    if is_cut {
-        return Err(ProxyError::BodyTooLarge { limit });
-    }
+    let data = data?;
     let sum = digest(&SHA256, &data);
     Ok(Some(arrival::Body {
         bytes: data.len() as u64,

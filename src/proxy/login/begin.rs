@@ -275,7 +275,8 @@ async fn begun(
 ) -> Response<Body> {
     let (logins, site) = (asking.logins, asking.site);
     flow.attempt = attempt;
-    flow.redirect_uri = logins.redirect_uri(site);
+    let policy = flow.offers.first().map(|offer| &*offer.policy);
+    flow.redirect_uri = logins.redirect_uri(site, policy.unwrap_or_default());
     let to = match &*flow.offers {
         [_] => to_provider(context, asking, &flow).await,
         _ => {

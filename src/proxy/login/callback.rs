@@ -21,11 +21,12 @@ use tracing::{error, info, warn};
 /// Longest code, in bytes.
 const CODE_BYTES_MAX: usize = 4 * 1024;
 
-/// Answers it.
+/// Answers it. `path` is the one that the browser was led to.
 pub(super) async fn answer(
     context: &mut RequestContext,
     asking: &Asking<'_>,
     flow: Option<Flow>,
+    path: &str,
     parameters: &Parameters<'_>,
 ) -> Response<Body> {
     let Some(flow) = flow else {
@@ -35,7 +36,7 @@ pub(super) async fn answer(
     let gone = logins.forget(&flow, asking.site);
     let (now, in_time) = (now(context), logins.is_in_time(&flow, now(context)));
     let response = if in_time && logins.take(&flow, now).await {
-        once(context, asking, flow, parameters).await
+        once(context, asking, flow, path, parameters).await
     } else {
         again(context, asking, flow).await
     };
@@ -127,18 +128,28 @@ async fn once(
     context: &mut RequestContext,
     asking: &Asking<'_>,
     flow: Flow,
+    path: &str,
     parameters: &Parameters<'_>,
 ) -> Response<Body> {
     let logins = asking.logins;
-    let offer = flow.offers.first();
-    let Some(policy) = offer
-        .and_then(|offer| logins.policy(&offer.policy))
-        .cloned()
-    else {
-        // A reload has taken the policy away meanwhile.
+    let policy = match &*flow.offers {
+        [offer] => logins.policy(&offer.policy).cloned(),
+        // One of several is still to be chosen: nobody was asked yet.
+        _ => None,
+    };
+    let Some(policy) = policy else {
+        // Or a reload has taken the policy away meanwhile.
         let start = begin::start_url(logins, asking.site, &[], &flow.target);
         return over(context, start);
     };
+    if is_of_another(&policy, &flow, path, parameters) {
+        warn!(
+            policy = &*policy.name,
+            "an answer of another provider was refused"
+        );
+        let page = Failure::new(&answer::LOGIN_FAILED, "issuer");
+        return failed(context, asking, &flow, &policy, &page);
+    }
     if let Some(told) = parameters.one("error") {
         if flow.prompt.as_deref() == Some(PROMPT_ACCOUNT) && knows_no_choice(told) {
             return anew(context, asking, flow).await;
@@ -172,6 +183,14 @@ async fn once(
             failed(context, asking, &flow, &policy, &page)
         }
     }
+}
+
+/// Whether an answer shows that it is not of the provider that was asked: it came to the address of
+/// another one, or names another one. An error counts no more than a code then.
+fn is_of_another(policy: &Oidc, flow: &Flow, path: &str, parameters: &Parameters<'_>) -> bool {
+    let issuer = &policy.provider.settings().issuer;
+    let names_another = parameters.one("iss").is_some_and(|iss| *iss != **issuer);
+    !flow.comes_back_to(path) || names_another || parameters.is_several("iss")
 }
 
 /// Whether a provider may mean that no account can be chosen there.

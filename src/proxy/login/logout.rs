@@ -1,4 +1,8 @@
 //! A session ends: here, and at its provider (OpenID Connect RP-Initiated Logout 1.0).
+//!
+//! Whoever gets a browser to open an address must not log anybody out by that. So a request that a
+//! page of this site has not visibly made is asked about; the page that asks holds a proof, and the
+//! browser's own word is not needed where it comes back.
 
 use super::page::{self, Action};
 use super::told::{self, Whose};
@@ -18,7 +22,7 @@ use url::Url;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Ends the sessions of this browser, or asks first: another site must not log anybody out.
+/// Ends the sessions of this browser, or asks first.
 pub(super) async fn answer(
     context: &mut RequestContext,
     asking: &Asking<'_>,
@@ -36,8 +40,15 @@ pub(super) async fn answer(
     };
     // What a provider leads back with after a logout there.
     let back_to = told("rd").or_else(|| told("state"));
-    if !is_of_the_site(asking, is_post) && has_session(context, asking, &policies).await {
-        return ask_first(context, asking, told("policy"), told("rd"));
+    if !is_of_the_site(asking) {
+        let brought = brought(context, asking, &policies).await;
+        let now = context.watch.now();
+        let proof = in_body.one("proof");
+        let is_proved = proof.is_some_and(|proof| logins.proves_logout(proof, &brought.live, now));
+        if brought.is_something && !is_proved {
+            let proof = logins.logout_proof(&brought.live, now);
+            return ask_first(context, asking, [told("policy"), told("rd"), Some(&proof)]);
+        }
     }
     let (mut cookies, mut elsewhere, mut unreached) = (Vec::new(), None, None);
     for policy in &policies {
@@ -79,52 +90,63 @@ fn leads_back(asking: &Asking<'_>, told: Option<&str>) -> Option<String> {
         .map(String::from)
 }
 
-/// Whether the request comes from a page of this site, or from nobody's.
-fn is_of_the_site(asking: &Asking<'_>, is_post: bool) -> bool {
-    if asking.headers.contains_key(SEC_FETCH_SITE) {
-        let own = ["same-origin", "same-site", "none"];
-        let mut told = asking.headers.get_all(SEC_FETCH_SITE).iter();
-        return told.all(|site| own.iter().any(|one| site == one));
+/// Whether a page of this site has visibly made the request, or nobody's page has. Other hosts of
+/// the same domain are of the site where they share its sessions.
+fn is_of_the_site(asking: &Asking<'_>) -> bool {
+    let headers = asking.headers;
+    if headers.contains_key(SEC_FETCH_SITE) {
+        let shares = asking.logins.settings.session.cookie.domain.is_some();
+        let mut told = headers.get_all(SEC_FETCH_SITE).iter();
+        return told.all(|site| match site.as_bytes() {
+            b"same-origin" | b"none" => true,
+            b"same-site" => shares,
+            _ => false,
+        });
     }
-    match asking.headers.get(ORIGIN) {
-        Some(origin) => *origin == *asking.site.origin(),
-        // Browsers that say neither send no form of another site, and no cookie of ours with
-        // anything but a navigation: that one is asked about unless a page of ours led here.
-        None if is_post => true,
-        None => {
-            let referer = asking.headers.get(REFERER);
-            let referer = referer.and_then(|value| Url::parse(value.to_str().ok()?).ok());
-            referer.is_none_or(|from| from.origin().ascii_serialization() == asking.site.origin())
-        }
+    if let Some(origin) = headers.get(ORIGIN) {
+        return *origin == *asking.site.origin();
     }
+    // Nothing at all is what an old browser says of a link whose page keeps its address to itself.
+    let referer = headers.get(REFERER);
+    let referer = referer.and_then(|value| Url::parse(value.to_str().ok()?).ok());
+    referer.is_some_and(|from| from.origin().ascii_serialization() == asking.site.origin())
 }
 
-async fn has_session(
-    context: &RequestContext,
-    asking: &Asking<'_>,
-    policies: &[Arc<Oidc>],
-) -> bool {
-    let now = context.watch.now();
+/// What a request brings of sessions.
+struct Brought {
+    live: Vec<Arc<Session>>,
+    /// Whether there is one, or nobody can tell.
+    is_something: bool,
+}
+
+async fn brought(context: &RequestContext, asking: &Asking<'_>, policies: &[Arc<Oidc>]) -> Brought {
+    let (now, secure) = (context.watch.now(), asking.site.is_secure());
+    let mut brought = Brought {
+        live: Vec::new(),
+        is_something: false,
+    };
     for policy in policies {
-        let secure = asking.site.is_secure();
         let sessions = &asking.logins.sessions;
         let found = sessions.find(asking.headers, &policy.name, secure, now);
-        if !matches!(found.await, Found::Nothing { .. }) {
-            return true;
+        match found.await {
+            Found::Live { session, .. } => brought.live.push(session),
+            Found::Unavailable => {}
+            Found::Nothing { .. } => continue,
         }
+        brought.is_something = true;
     }
-    false
+    brought
 }
 
+/// `given` is what comes back with the answer: `policy`, `rd` and the proof.
 fn ask_first(
     context: &RequestContext,
     asking: &Asking<'_>,
-    policy: Option<&str>,
-    back_to: Option<&str>,
+    given: [Option<&str>; 3],
 ) -> Response<Body> {
-    let given = [("policy", policy), ("rd", back_to)];
-    let fields = given
-        .into_iter()
+    let names = ["policy", "rd", "proof"].into_iter();
+    let fields = names
+        .zip(given)
         .filter_map(|(name, value)| Some((name, value?.to_owned())));
     let action = Action::Post {
         label: "Log out".to_owned(),
@@ -135,7 +157,7 @@ fn ask_first(
         context,
         StatusCode::OK,
         "Log out?",
-        &["Another site has asked to log you out of this one."],
+        &["You were not led here by a page of this site."],
         &[action, Action::link("Stay signed in", "/")],
     )
 }

@@ -24,13 +24,11 @@ use super::body::Body;
 use super::context::RequestContext;
 use super::decide;
 use super::error::ProxyError;
-use super::forward;
+use super::held;
 use super::snapshot::{LiveRoute, Snapshot};
 use crate::auth::Recorder;
 use crate::auth::oidc::{Endpoint, Flow, Logins, Site};
-use crate::message::request_body::{BodyLimits, RequestBody};
 use crate::trace::sampler::Head;
-use bytes::Bytes;
 use http::header::ALLOW;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
@@ -152,12 +150,15 @@ pub(super) async fn answer(
     let parameters = Parameters::of(query);
     let answered = match endpoint {
         Endpoint::Start => Ok(begin::start(context, &asking, &parameters).await),
-        Endpoint::Callback => Ok(callback::answer(context, &asking, flow, &parameters).await),
+        Endpoint::Callback => {
+            let path = call.parts.uri.path();
+            Ok(callback::answer(context, &asking, flow, path, &parameters).await)
+        }
         Endpoint::Choose => Ok(choose::answer(context, &asking, &parameters).await),
         Endpoint::Userinfo => Ok(userinfo::answer(context, &asking, &parameters).await),
         Endpoint::FrontChannel => Ok(revoked::front(context, &asking, &parameters).await),
         Endpoint::Logout | Endpoint::BackChannel => {
-            match read(context, &call.parts.headers, call.body).await {
+            match held::whole(context, &call.parts.headers, call.body, BODY_BYTES_MAX).await {
                 Ok(body) if endpoint == Endpoint::Logout => {
                     let is_post = call.parts.method == http::Method::POST;
                     Ok(logout::answer(context, &asking, is_post, query, &body).await)
@@ -233,6 +234,12 @@ impl<'a> Parameters<'a> {
         Self(pairs.take(PARAMETERS_MAX).collect())
     }
 
+    /// Whether one stands there more than once, which none may (RFC 6749, section 3.1).
+    fn is_several(&self, name: &str) -> bool {
+        let found = self.0.iter().filter(|(own, _)| *own == name);
+        found.count() > 1
+    }
+
     /// The value of one that stands there once.
     fn one(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|(own, _)| *own == name);
@@ -248,26 +255,4 @@ fn not_allowed(methods: &'static str) -> Response<Body> {
     headers.insert(ALLOW, HeaderValue::from_static(methods));
     page::guard(headers);
     response
-}
-
-/// Reads a form.
-async fn read(
-    context: &mut RequestContext,
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<Bytes, ProxyError> {
-    let limit = BODY_BYTES_MAX as u64;
-    let limits = BodyLimits {
-        gated: false,
-        ..forward::body_limits(context, headers, limit)
-    };
-    let (mut body, progress) = RequestBody::streamed(body, limits);
-    context.request_body = progress;
-    let held = body.hold(BODY_BYTES_MAX).await;
-    let held = held.map_err(|fault| ProxyError::of_body(fault, limit))?;
-    let (data, is_cut) = held.first(BODY_BYTES_MAX);
-    if is_cut {
-        return Err(ProxyError::BodyTooLarge { limit });
-    }
-    Ok(data)
 }

@@ -14,9 +14,9 @@ use edgespan::message::grpc::unary;
 use prost::Message as _;
 use std::net::SocketAddr;
 
-const OFFICE: &str = "192.0.2.7";
+pub(super) const OFFICE: &str = "192.0.2.7";
 
-async fn deciding(auth: &str, routes: &str, collector: &Collector) -> Proxy {
+pub(super) async fn deciding(auth: &str, routes: &str, collector: &Collector) -> Proxy {
     Setup::new(&format!(
         "listeners: {{authz: {{address: '127.0.0.1:0', mode: decision, \
          trusted_proxies: [127.0.0.0/8]}}}}\nauth: {auth}\nroutes: {routes}\n"
@@ -30,7 +30,7 @@ const OFFICE_ONLY: &str = "{office: {ip: [192.0.2.0/24]}}";
 const ROUTES: &str = "[{name: all, match: {host: app.example.com, prefix: /}, auth: office}, \
      {name: public, match: {host: app.example.com, prefix: /public}}]";
 
-fn told(target: &str, client: &str, headers: &[(&str, &str)]) -> CheckRequest {
+pub(super) fn told(target: &str, client: &str, headers: &[(&str, &str)]) -> CheckRequest {
     let source = SocketAddress {
         address: client.to_owned(),
         port_value: 4711,
@@ -70,7 +70,7 @@ async fn call(to: SocketAddr, body: Bytes, fields: &[(&str, &str)]) -> Reply {
     send_h2(to, with_body(request("POST", CHECK_PATH, &all), body)).await
 }
 
-async fn check(to: SocketAddr, question: &CheckRequest) -> CheckResponse {
+pub(super) async fn check(to: SocketAddr, question: &CheckRequest) -> CheckResponse {
     let reply = call(to, unary::frame(&question.encode_to_vec()), &[]).await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.trailers.unwrap()["grpc-status"], "0");
@@ -78,7 +78,7 @@ async fn check(to: SocketAddr, question: &CheckRequest) -> CheckResponse {
 }
 
 #[track_caller]
-fn refused(answer: CheckResponse) -> (i32, DeniedHttpResponse) {
+pub(super) fn refused(answer: CheckResponse) -> (i32, DeniedHttpResponse) {
     assert_ne!(answer.status.unwrap().code, 0);
     let Some(HttpResponse::Denied(denied)) = answer.http_response else {
         panic!("it refuses");
@@ -86,7 +86,7 @@ fn refused(answer: CheckResponse) -> (i32, DeniedHttpResponse) {
     (denied.status.unwrap().code, denied)
 }
 
-fn allows(answer: &CheckResponse) -> bool {
+pub(super) fn allows(answer: &CheckResponse) -> bool {
     let ok = matches!(answer.http_response, Some(HttpResponse::Ok(_)));
     answer.status.as_ref().unwrap().code == 0 && ok
 }

@@ -3,6 +3,7 @@
 
 mod asking;
 mod host;
+mod repeated;
 
 use crate::support::origin::{Answer, Origin, Received, Speaks, streamed};
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use http_body::Frame;
 use prost::Message as _;
 
 /// A gRPC server that answers each question so.
-async fn authorizer(
+pub async fn authorizer(
     answer: impl Fn(&HttpRequest) -> CheckResponse + Send + Sync + 'static,
 ) -> Origin {
     Origin::speaking(Speaks::H2c, move |received| {
@@ -36,7 +37,7 @@ fn replied(message: Bytes, status: u8) -> Answer {
     answer
 }
 
-fn question(received: &Received) -> AttributeContext {
+pub fn question(received: &Received) -> AttributeContext {
     let message = unary::only_message(&received.body).unwrap();
     CheckRequest::decode(message).unwrap().attributes.unwrap()
 }
@@ -52,7 +53,7 @@ fn field(name: &str, value: &str) -> HeaderValueOption {
     }
 }
 
-fn allowing(ok: OkHttpResponse) -> CheckResponse {
+pub fn allowing(ok: OkHttpResponse) -> CheckResponse {
     CheckResponse {
         status: Some(Status::default()),
         http_response: Some(HttpResponse::Ok(ok)),

@@ -252,9 +252,9 @@ async fn a_request_is_left_beforehand_where_the_provider_offers_that() {
 }
 
 #[tokio::test]
-async fn what_the_file_adds_goes_along_and_changes_nothing_that_matters() {
+async fn what_the_file_adds_goes_along() {
     let further = ", acr_values: [one, two], prompt: consent, login_age_max: 1h, \
-                   parameters: {hd: example.com, prompt: login, max_age: '7'}";
+                   parameters: {hd: example.com}";
     let mut world = world(further).await;
 
     let page = world.browser.step(SITE).await;

@@ -1,9 +1,10 @@
 //! Sessions end: here, at the provider, and at its word.
 
-use super::{SITE, World, world};
+use super::{SITE, World, world, world_with};
 use crate::support::browser::parameter;
 use crate::support::client::{Reply, request, send, with_body};
-use edgespan::idp::Endpoint;
+use crate::support::proxy::Setup;
+use edgespan::idp::{Endpoint, Settings};
 use serde_json::{Map, Value, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 use url::Url;
@@ -161,6 +162,46 @@ async fn a_logout_token_counts_once_and_only_if_it_is_one() {
     assert_eq!(tell(&world, "logout+jwt", &good).await.status, 200);
     assert!(!is_in(&mut world).await);
     assert_eq!(tell(&world, "logout+jwt", &good).await.status, 400, "again");
+}
+
+/// Whoever has seen a `jti` must not keep its provider from saying it.
+#[tokio::test]
+async fn a_refused_logout_token_uses_nothing_up() {
+    let mut world = world("").await;
+    world.log_in("/a").await;
+    let good = logout_claims(&world);
+    let header = Map::from_iter([("typ".to_owned(), json!("logout+jwt"))]);
+    let token = world.provider.sign(header, &good).unwrap();
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let forged = signature.chars().rev().collect::<String>();
+    for forged in [format!("{signed}.{forged}"), format!("{signed}.")] {
+        let asked = request("POST", "/oauth2/backchannel", &[]);
+        let body = with_body(asked, format!("logout_token={forged}"));
+        let reply = send(world.proxy.address, body).await;
+        assert_eq!(reply.status, 400, "{}", reply.text());
+    }
+    let mut elses = logout_claims(&world);
+    elses["events"] = json!({});
+    assert_eq!(tell(&world, "logout+jwt", &elses).await.status, 400);
+    assert!(is_in(&mut world).await);
+
+    assert_eq!(tell(&world, "logout+jwt", &good).await.status, 200);
+
+    assert!(!is_in(&mut world).await);
+}
+
+#[tokio::test]
+async fn a_logout_that_could_not_be_followed_is_told_again_and_not_taken_for_a_replay() {
+    let away = "redis: {url: 'redis://127.0.0.1:1'}\nlogin: {session: {store: redis}}";
+    let change = |setup: Setup| setup.with(away);
+    let world = world_with("", Settings::default(), change).await;
+    let good = logout_claims(&world);
+
+    for _ in 0..2 {
+        let reply = tell(&world, "logout+jwt", &good).await;
+        assert_eq!(reply.status, 503, "{}", reply.text());
+        assert!(reply.header("retry-after").is_some());
+    }
 }
 
 #[tokio::test]

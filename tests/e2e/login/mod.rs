@@ -1,5 +1,6 @@
 //! Browsers log in at a provider and come back; everything else is told where a login begins.
 
+mod authorizers;
 mod away;
 mod begin;
 mod callback;
@@ -8,9 +9,12 @@ mod client_key;
 mod dead;
 mod decision;
 mod logout;
+mod logout_asked;
+mod mix_up;
 mod other_account;
 mod pages;
 mod refused;
+mod spellings;
 mod renewal;
 mod step_up;
 
@@ -68,6 +72,15 @@ impl World {
         let page = self.browser.open(&format!("{SITE}{path}")).await;
         self.browser.log_in(&page, "ada").await
     }
+}
+
+/// What a browser sends in `Cookie` to the site.
+pub fn cookie_line(browser: &Browser) -> String {
+    let cookies = browser.cookies(SITE).into_iter();
+    let pairs: Vec<String> = cookies
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    pairs.join("; ")
 }
 
 /// Names of the cookies of one kind.

@@ -82,7 +82,11 @@ async fn site(is_dressed: bool) -> Site {
 
 /// The page without what is of this run alone: ids of traces and handles of logins.
 fn steady(text: &str) -> String {
-    let after = [("<code>", "</code>", "TRACE"), ("flow=", "&amp;", "HANDLE")];
+    let after = [
+        ("<code>", "</code>", "TRACE"),
+        ("flow=", "&amp;", "HANDLE"),
+        ("name=\"proof\" value=\"", "\"", "PROOF"),
+    ];
     let mut text = text.to_owned();
     for (before, behind, instead) in after {
         let pieces: Vec<&str> = text.split(before).collect();
@@ -104,6 +108,12 @@ fn is_as_written(name: &str, is_dressed: bool, page: &Page) {
     let text = steady(&page.text());
     assert!(!text.contains("<script"), "{text}");
     assert_eq!(page.reply.header("cache-control"), Some("no-store"));
+    // A button that another site frames is one that it has people press.
+    let policy = page.reply.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("frame-ancestors 'none'"),
+        "{name}: {policy}"
+    );
     assert!(text.len() < 4 * 1024, "{name} has {} bytes", text.len());
     let dress = if is_dressed { "template" } else { "own" };
     let file = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,5 +1,6 @@
 //! One trace through a login: refused request, callback, calls to the provider, repeated request.
 
+mod refreshed;
 mod refusals;
 mod tickets;
 mod told;

@@ -47,6 +47,7 @@ fn issuer(file: &NamedTempFile, name: &str) -> JwtIssuer {
             timeout: Duration::from_secs(5),
             refresh: Duration::from_secs(100),
             cooldown: Duration::from_secs(30),
+            is_rehearsed: false,
         },
         audiences: vec![Arc::from(AUDIENCE)],
         algorithms: Algorithm::ALL.to_vec(),

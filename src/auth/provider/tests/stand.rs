@@ -153,6 +153,7 @@ impl Stand {
             timeout: Duration::from_millis(500),
             refresh: Duration::from_hours(1),
             cooldown: Duration::from_secs(30),
+            is_rehearsed: false,
         }
     }
 

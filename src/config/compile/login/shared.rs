@@ -26,8 +26,16 @@ pub(super) fn check(config: &raw::Config, login: &raw::Login, compiler: &mut Com
         .filter(|(_, policy)| policy.oidc.is_some())
         .map(|(name, _)| name)
         .collect();
-    for name in &logging_in {
+    for (at, name) in logging_in.iter().enumerate() {
         policy_name(name, compiler);
+        let before = logging_in.get(..at).unwrap_or_default();
+        let alike = |one: &&&Spanned<String>| one.value.eq_ignore_ascii_case(&name.value);
+        if let Some(other) = before.iter().find(alike) {
+            let message = "the cookies of two policies differ in case alone";
+            let diagnostic = Diagnostic::at(Code::Header, &name.span, message);
+            let diagnostic = diagnostic.label("a name of its own in whatever case");
+            compiler.tell(diagnostic.beside(&other.span, "as this one"));
+        }
     }
     let Some(first) = logging_in.first() else {
         return;
@@ -41,6 +49,29 @@ pub(super) fn check(config: &raw::Config, login: &raw::Login, compiler: &mut Com
     alone(config, login, place, compiler);
     by_http(config, compiler);
     behind_nginx(config, login, compiler);
+    mixed_up(config, compiler);
+}
+
+/// Two providers that lead back to one address can claim each other's answers.
+fn mixed_up(config: &raw::Config, compiler: &mut Compiler<'_>) {
+    let shared = config.auth.iter().filter_map(|(name, policy)| {
+        let oidc = &policy.oidc.as_ref()?.value;
+        let is_own = oidc.callback.as_ref().map(|one| one.value) == Some(raw::Callback::Own);
+        let issuer = oidc.issuer.as_ref().filter(|_| !is_own)?;
+        Some((name, &issuer.value))
+    });
+    let shared: Vec<_> = shared.collect();
+    let Some((first, issuer)) = shared.first() else {
+        return;
+    };
+    if let Some((name, _)) = shared.iter().find(|(_, other)| other != issuer) {
+        let message = "several providers lead back to one address";
+        let diagnostic = Diagnostic::at(Code::LoginMixUp, &name.span, message)
+            .label("of another provider, and with the same callback")
+            .beside(&first.span, "as this one");
+        let help = "`callback: own` in one of them, unless each names itself (RFC 9207)";
+        compiler.tell(diagnostic.help(help));
+    }
 }
 
 fn alone(config: &raw::Config, login: &raw::Login, place: &Span, compiler: &mut Compiler<'_>) {
@@ -108,9 +139,10 @@ fn behind_nginx(config: &raw::Config, login: &raw::Login, compiler: &mut Compile
     }
 }
 
-/// The name of a policy is part of a cookie's.
+/// The name of a policy is part of a cookie's. Whoever looks at cookies may fold their case.
 fn policy_name(name: &Spanned<String>, compiler: &mut Compiler<'_>) {
-    let taken = TAKEN.iter().find(|taken| name.value.starts_with(**taken));
+    let folded = name.value.to_ascii_lowercase();
+    let taken = TAKEN.iter().find(|taken| folded.starts_with(**taken));
     let label = match taken {
         _ if !fits(&name.value) => {
             format!("letters, digits, `_` and `-`, at most {NAME_CHARS_MAX}")
@@ -122,7 +154,8 @@ fn policy_name(name: &Spanned<String>, compiler: &mut Compiler<'_>) {
     compiler.tell(Diagnostic::at(Code::Header, &name.span, message).label(label));
 }
 
-/// What cookies are called; None if the file does not say, or says what cannot be.
+/// What cookies are called; None if the file does not say, or says what cannot be. What browsers
+/// know marks by is put in front of it, and never a part of it.
 pub(super) fn cookie_name(
     written: Option<&Spanned<String>>,
     compiler: &mut Compiler<'_>,
@@ -130,9 +163,10 @@ pub(super) fn cookie_name(
     let written = written?;
     let misread = || {
         let label = format!("letters, digits, `_` and `-`, at most {NAME_CHARS_MAX}");
-        Misread::new("this cannot be a cookie's name").label(label)
+        let misread = Misread::new("this cannot be a cookie's name").label(label);
+        misread.help("no `__` in front: `__Host-` and its kin are added where they belong")
     };
-    let read = fits(&written.value)
+    let read = (fits(&written.value) && !written.value.starts_with("__"))
         .then(|| Arc::from(written.value.as_str()))
         .ok_or_else(misread);
     compiler.value(&written.span, Code::Header, read)
