@@ -32,7 +32,7 @@ pub(crate) fn sessions() -> Sessions {
         },
     };
     let sealer = Sealer::new(&[SealKey::parse(KEY).unwrap()]);
-    Sessions::new(settings, Arc::new(sealer), None, None)
+    Sessions::new(settings, Arc::new(sealer), None, Arc::default(), None)
 }
 
 /// The line of `Cookie` of a browser that has just logged in and got tokens of this many bytes,

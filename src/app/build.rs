@@ -122,7 +122,7 @@ pub(super) fn snapshot(
     let redis = redis(plan, metrics, before)?;
     let limits = rate_limits(plan, redis.as_ref(), metrics, before);
     let providers = providers(plan, metrics, before);
-    let sessions = login::sessions(plan, redis.as_ref(), before);
+    let sessions = login::sessions(plan, redis.as_ref(), metrics, before);
     let audit = login::audit(plan, sessions.as_ref(), metrics, before);
     let resources = Resources {
         cluster: None,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(super) fn sessions(
     plan: &Plan,
     redis: Option<&Arc<Line>>,
+    metrics: &Metrics,
     before: Option<&Snapshot>,
 ) -> Option<Arc<Sessions>> {
     let settings = plan.login.as_ref()?;
@@ -39,7 +40,8 @@ pub(super) fn sessions(
             );
             let before = before.map(|logins| &*logins.sessions);
             let session = settings.session.clone();
-            Arc::new(Sessions::new(session, sealer, redis, before))
+            let counts = metrics.login();
+            Arc::new(Sessions::new(session, sealer, redis, counts, before))
         },
         |logins| Arc::clone(&logins.sessions),
     ))

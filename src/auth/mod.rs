@@ -14,6 +14,7 @@ pub mod audit;
 mod cache;
 mod call;
 mod claims;
+mod errand;
 pub mod ext_authz;
 mod forward;
 mod identity;

@@ -385,8 +385,7 @@ impl Policy {
         if let Some(span) = span.span() {
             span.str("edgespan.auth.lacks", lack.name());
         }
-        let mut denial = require.denial(lack, &self.settings);
-        denial.keep(grant.answer);
-        Verdict::Deny(denial)
+        let denial = *require.denial(lack, &self.settings);
+        Verdict::Deny(Box::new(denial.after(&grant)))
     }
 }

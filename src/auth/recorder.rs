@@ -17,6 +17,7 @@ use opentelemetry::trace::{SpanId, SpanKind, TraceId};
 
 use super::Verdict;
 use super::cache::{Answered, Decided, Origin};
+use super::errand::Errand;
 
 /// Where the spans of one request's decisions go.
 pub struct Recorder<'a> {
@@ -70,6 +71,16 @@ impl<'a> Recorder<'a> {
         }
     }
 
+    /// The span of a decision that stays with its request: what is done for it elsewhere stands
+    /// under it.
+    pub(super) const fn on_behalf(&mut self, decision: SpanId) -> DecisionSpan<'_, 'a> {
+        DecisionSpan {
+            recorder: self,
+            span: None,
+            id: decision,
+        }
+    }
+
     /// A span of a moment, INTERNAL, under the SERVER span; where it is found. None: nothing is
     /// recorded.
     pub(super) fn moment(
@@ -114,11 +125,8 @@ impl<'a> DecisionSpan<'_, 'a> {
 
     /// The span as an example of its duration, while it is recorded.
     pub fn exemplar(&self) -> Option<ExemplarIds> {
-        let ids = self.span.as_ref()?.ids();
-        Some(ExemplarIds {
-            trace_id: ids.trace_id,
-            span_id: ids.span_id,
-        })
+        let Origin { trace_id, span_id } = self.origin()?;
+        Some(ExemplarIds { trace_id, span_id })
     }
 
     /// Opens the CLIENT span of a call that leaves, and writes its context into `headers`.
@@ -138,11 +146,23 @@ impl<'a> DecisionSpan<'_, 'a> {
 
     /// Where others find this decision. None: nothing is recorded.
     pub(super) fn origin(&self) -> Option<Origin> {
-        let head = self.recorder.head.filter(|_| self.span.is_some())?;
+        let head = self.recorder.head.filter(|head| head.record)?;
         Some(Origin {
             trace_id: head.trace_id,
             span_id: self.id,
         })
+    }
+
+    /// What work needs to know of this decision that goes on if the client leaves.
+    pub(super) fn errand(&self) -> Errand {
+        Errand::of(self.recorder, self.id)
+    }
+
+    /// Takes in the spans of such work.
+    pub(super) fn take_in(&mut self, spans: &FinishedSpans) {
+        let own = &mut *self.recorder.spans;
+        own.bytes.extend_from_slice(&spans.bytes);
+        own.count += spans.count;
     }
 
     /// Says where a decision came from, with a link to the span under which another request made

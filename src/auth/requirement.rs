@@ -7,11 +7,11 @@
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
 use super::{
-    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Policy, Reason, Recorder,
-    Require, Verdict,
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Means, Policy, Reason,
+    Recorder, Require, Verdict,
 };
-use http::HeaderValue;
 use http::header::SET_COOKIE;
+use http::{HeaderName, HeaderValue};
 use std::sync::Arc;
 
 /// What a route requires, by names of policies that exist in the plan.
@@ -104,6 +104,14 @@ impl Requirement {
         grant
     }
 
+    /// How a policy knows clients, if that is by logins or by tokens.
+    pub fn knows_by(&self, policy: &str) -> Option<&'static str> {
+        let mut used = self.any.iter().flatten();
+        let used = used.find(|one| *one.policy.settings().name == *policy)?;
+        let means = &used.policy.settings().means;
+        matches!(means, Means::Oidc(_) | Means::Jwt(_)).then(|| means.word())
+    }
+
     /// Asks set after set.
     pub async fn check(&self, asked: &Asked<'_>, recorder: &mut Recorder<'_>) -> Ruling {
         if asked.is_preflight && self.preflights_pass {
@@ -122,10 +130,7 @@ impl Requirement {
                 // Where somebody is says nothing of a credential that nobody knows.
                 Verdict::Allow(_) if unknown.has_credential() && !knows_clients(set) => continue,
                 Verdict::Allow(mut grant) => {
-                    let renewed = unknown.renewed.drain(..);
-                    grant
-                        .answer
-                        .extend(renewed.map(|cookie| (SET_COOKIE, cookie)));
+                    grant.answer.extend(unknown.cookies());
                     Ok(self.without_keys(grant))
                 }
                 Verdict::Deny(denial) => Err(unknown.beside(denial)),
@@ -176,12 +181,12 @@ async fn all(
         last = Some(Arc::clone(&settings.name));
         match verdict {
             Verdict::Allow(grant) => together.join(*grant),
-            Verdict::Deny(mut denial) => {
-                denial.keep(together.answer);
+            Verdict::Deny(denial) => {
+                let denial = Box::new(denial.after(&together));
                 return (Verdict::Deny(denial), last);
             }
-            Verdict::Abstain(mut denial) => {
-                denial.keep(together.answer);
+            Verdict::Abstain(denial) => {
+                let denial = Box::new(denial.after(&together));
                 return (Verdict::Abstain(denial), last);
             }
         }
@@ -195,8 +200,6 @@ async fn all(
 #[derive(Default)]
 struct Unknown {
     refusals: Vec<(Box<Denial>, Option<Arc<str>>)>,
-    /// What they keep of permissions that came to nothing.
-    renewed: Vec<HeaderValue>,
 }
 
 impl Unknown {
@@ -206,9 +209,17 @@ impl Unknown {
         refusals.any(|(denial, _)| denial.reason == Reason::BadCredential)
     }
 
-    fn add(&mut self, mut denial: Box<Denial>, policy: Option<Arc<str>>) {
-        self.renewed.append(&mut denial.renewed);
+    fn add(&mut self, denial: Box<Denial>, policy: Option<Arc<str>>) {
         self.refusals.push((denial, policy));
+    }
+
+    /// Their cookies, each once: they matter whoever it is that decides.
+    fn cookies(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+        let mut all = Vec::new();
+        for (denial, _) in &self.refusals {
+            add(&mut all, &denial.cookies);
+        }
+        all.into_iter().map(|cookie| (SET_COOKIE, cookie))
     }
 
     /// The answer if nobody knows the request: that its credential is nobody's, if it carries one;
@@ -238,9 +249,12 @@ impl Unknown {
     }
 
     /// A refusal that asks for a credential names every one that would serve (RFC 9110 section
-    /// 11.6.1), each challenge once; and one that offers a login offers all of them.
-    fn beside(&mut self, mut denial: Box<Denial>) -> Box<Denial> {
-        denial.renewed.append(&mut self.renewed);
+    /// 11.6.1), each challenge once; and one that offers a login offers all of them. Cookies that
+    /// are of no use go whoever it is that refuses.
+    fn beside(&self, mut denial: Box<Denial>) -> Box<Denial> {
+        for (other, _) in &self.refusals {
+            add(&mut denial.cookies, &other.cookies);
+        }
         let asks = matches!(denial.reason, Reason::NoCredential | Reason::BadCredential);
         for (other, _) in self.refusals.iter().filter(|_| asks) {
             let (offers, challenges): (&[LoginOffer], &[HeaderValue]) = match &other.answer {
@@ -322,12 +336,8 @@ mod tests {
 
     fn denial(reason: Reason, challenges: &[&'static str]) -> Box<Denial> {
         let challenges = challenges.iter().map(|text| HeaderValue::from_static(text));
-        Box::new(Denial {
-            reason,
-            answer: DenialAnswer::Own(challenges.collect()),
-            fault: None,
-            renewed: Vec::new(),
-        })
+        let answer = DenialAnswer::Own(challenges.collect());
+        Box::new(Denial::new(reason, answer))
     }
 
     fn unknown(denials: Vec<(&str, Box<Denial>)>) -> Unknown {
@@ -363,7 +373,7 @@ mod tests {
 
     #[test]
     fn a_wrong_credential_is_told_of_the_others_and_a_403_of_none() {
-        let mut unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
+        let unknown = unknown(vec![("keys", denial(Reason::NoCredential, &["ApiKey"]))]);
 
         let wrong = unknown.beside(denial(Reason::BadCredential, &["Basic"]));
         let forbidden = unknown.beside(denial(Reason::Forbidden, &[]));
@@ -376,12 +386,8 @@ mod tests {
     fn what_an_authorizer_answered_goes_before_answers_of_ours() {
         let mut login = Response::new(bytes::Bytes::new());
         *login.status_mut() = StatusCode::FOUND;
-        let theirs = Box::new(Denial {
-            reason: Reason::NoCredential,
-            answer: DenialAnswer::Theirs(login),
-            fault: None,
-            renewed: Vec::new(),
-        });
+        let answer = DenialAnswer::Theirs(login);
+        let theirs = Box::new(Denial::new(Reason::NoCredential, answer));
         let unknown = unknown(vec![
             ("keys", denial(Reason::NoCredential, &["ApiKey"])),
             ("portal", theirs),

@@ -102,9 +102,11 @@ pub struct Denial {
     pub answer: DenialAnswer,
     /// What went wrong where nobody decided, for the log.
     pub fault: Option<Arc<str>>,
-    /// `Set-Cookie` values of a session whose tokens were renewed before this came of the request:
-    /// the old ones are of no use any more.
-    pub renewed: Vec<HeaderValue>,
+    /// Whom it refuses, if that was proved.
+    pub whose: Option<Arc<Identity>>,
+    /// `Set-Cookie` values that go with it: what is of no use is taken from the browser, what was
+    /// renewed is given.
+    pub cookies: Vec<HeaderValue>,
 }
 
 /// What a refused client gets.
@@ -233,12 +235,6 @@ impl Verdict {
 }
 
 impl Denial {
-    /// Keeps of a permission that came to nothing what must not be lost with it.
-    pub fn keep(&mut self, answer: impl IntoIterator<Item = (HeaderName, HeaderValue)>) {
-        let set = answer.into_iter().filter(|(name, _)| *name == SET_COOKIE);
-        self.renewed.extend(set.map(|(_, cookie)| cookie));
-    }
-
     /// As spans and metrics have it: `deny`, `redirect` where the client is sent elsewhere, and
     /// `timeout` or `error` where nobody decided.
     pub fn name(&self) -> &'static str {
@@ -252,11 +248,29 @@ impl Denial {
 
     /// With an answer of ours and no challenge.
     pub const fn own(reason: Reason) -> Self {
+        Self::new(reason, DenialAnswer::Own(Vec::new()))
+    }
+
+    /// With this answer, and nothing beside.
+    pub const fn new(reason: Reason, answer: DenialAnswer) -> Self {
         Self {
             reason,
-            answer: DenialAnswer::Own(Vec::new()),
+            answer,
             fault: None,
-            renewed: Vec::new(),
+            whose: None,
+            cookies: Vec::new(),
         }
+    }
+
+    /// The same where a permission came to nothing: of whom it was granted to, and with its cookies.
+    /// A session's tokens were renewed whatever is decided then, the old ones are of no use any
+    /// more, and the browser has to learn of it.
+    #[must_use]
+    pub fn after(mut self, grant: &Grant) -> Self {
+        self.whose = self.whose.or_else(|| grant.identity.clone());
+        let fields = grant.answer.iter();
+        let set = fields.filter(|(name, _)| *name == SET_COOKIE);
+        self.cookies.extend(set.map(|(_, cookie)| cookie.clone()));
+        self
     }
 }

@@ -8,10 +8,14 @@ use url::{ParseError, Url};
 /// # Errors
 /// It is none, or of another scheme than `http` and `https`.
 pub fn http_url(text: &str) -> Result<Url, String> {
-    let url: Url = text.parse().map_err(|error| match error {
-        ParseError::RelativeUrlWithoutBase => "there is no http:// or https://".to_owned(),
-        error => error.to_string(),
-    })?;
+    let told = |error: ParseError| {
+        if error == ParseError::RelativeUrlWithoutBase {
+            "there is no http:// or https://".to_owned()
+        } else {
+            error.to_string()
+        }
+    };
+    let url: Url = text.parse().map_err(told)?;
     Target::of(&url).map_err(|error| error.to_string())?;
     Ok(url)
 }

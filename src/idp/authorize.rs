@@ -2,7 +2,7 @@
 //! sent to.
 
 use super::ask::{Ask, Parameters, Refusal, Reply, html, redirect, set_cookie};
-use super::settings::{ACR_MFA, Pushed, Redirect};
+use super::settings::{ACR_MFA, AccountChoice, Pushed, Redirect};
 use super::shelf::handle;
 use super::state::{Code, Grant, Login, Pending, Request, State};
 use super::{Client, Provider, page};
@@ -35,7 +35,7 @@ impl Provider {
         else {
             return Refusal::new("invalid_request", "this redirect_uri is not the client's").page();
         };
-        let request = match read(&client, to, &parameters) {
+        let request = match self.read(&client, to, &parameters) {
             Ok(request) => request,
             Err(refusal) => return self.refuse(to, parameters.get("state"), refusal.error),
         };
@@ -50,6 +50,21 @@ impl Provider {
             Step::Choose => self.show(&mut state, request, None),
             Step::Confirm(person) => self.show(&mut state, request, Some(person)),
         }
+    }
+
+    /// Reads a request; one for what this provider does not know is refused.
+    pub(super) fn read(
+        &self,
+        client: &Client,
+        redirect: &str,
+        parameters: &Parameters,
+    ) -> Result<Request, Refusal> {
+        let request = read(client, redirect, parameters)?;
+        let chooses = request.prompt.iter().any(|one| one == "select_account");
+        if chooses && self.settings.account_choice == AccountChoice::Refused {
+            return Err(Refusal::new("invalid_request", "unsupported prompt"));
+        }
+        Ok(request)
     }
 
     /// The client, and the parameters that count: those of the query, or those that were left.
@@ -83,7 +98,9 @@ impl Provider {
 
     fn next_step(&self, request: &Request, login: Option<Login>) -> Step {
         let asks = |word: &str| request.prompt.iter().any(|one| one == word);
-        let Some(login) = login.filter(|_| !asks("login") && !asks("select_account")) else {
+        let offers_choice = self.settings.account_choice == AccountChoice::Offered;
+        let asks_anew = asks("login") || offers_choice && asks("select_account");
+        let Some(login) = login.filter(|_| !asks_anew) else {
             return Step::Choose;
         };
         let age = self.now().saturating_sub(login.at);
@@ -224,11 +241,7 @@ impl Provider {
 }
 
 /// Whether a request is in order.
-pub(super) fn read(
-    client: &Client,
-    redirect: &str,
-    parameters: &Parameters,
-) -> Result<Request, Refusal> {
+fn read(client: &Client, redirect: &str, parameters: &Parameters) -> Result<Request, Refusal> {
     let bad = |words| Refusal::new("invalid_request", words);
     if parameters.get("response_type") != Some("code") {
         return Err(Refusal::new("unsupported_response_type", "only code"));

@@ -1,6 +1,6 @@
 //! What the provider says of itself (OpenID Connect Discovery 1.0, section 3).
 
-use super::{ACR_MFA, ACR_PASSWORD, Endpoint, Provider, Pushed};
+use super::{ACR_MFA, ACR_PASSWORD, AccountChoice, Endpoint, Provider, Pushed};
 use serde_json::{Value, json};
 
 /// The document.
@@ -39,6 +39,12 @@ pub(super) fn metadata(provider: &Provider) -> Value {
         "frontchannel_logout_supported": true,
         "frontchannel_logout_session_supported": true,
     });
+    if let Some(metadata) = metadata.as_object_mut()
+        && settings.account_choice == AccountChoice::NotTold
+    {
+        let prompts = json!(["none", "login", "consent"]);
+        metadata.insert("prompt_values_supported".to_owned(), prompts);
+    }
     if let Some(metadata) = metadata.as_object_mut()
         && settings.pushed != Pushed::No
     {

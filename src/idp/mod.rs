@@ -26,7 +26,8 @@ mod token;
 pub use faults::{BadIdToken, Faults, Trouble};
 pub use record::{Call, Endpoint};
 pub use settings::{
-    ACR_MFA, ACR_PASSWORD, Client, Person, Proof, Pushed, Redirect, Settings, SigningAlgorithm,
+    ACR_MFA, ACR_PASSWORD, AccountChoice, Client, Person, Proof, Pushed, Redirect, Settings,
+    SigningAlgorithm,
 };
 
 use crate::client::Client as HttpClient;

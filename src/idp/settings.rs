@@ -30,6 +30,8 @@ pub struct Settings {
     pub pushed: Pushed,
     /// Whether its answers name it (RFC 9207).
     pub names_itself: bool,
+    /// What becomes of `prompt=select_account`.
+    pub account_choice: AccountChoice,
     /// Whether ID tokens hold what userinfo tells: name, e-mail, groups.
     pub claims_in_id_token: bool,
     /// What its own cookie is called. Cookies ignore ports: it has to differ from those of
@@ -48,6 +50,17 @@ pub enum Pushed {
     Offered,
     /// They have to.
     Required,
+}
+
+/// What becomes of `prompt=select_account`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountChoice {
+    /// Somebody else can be chosen.
+    Offered,
+    /// It is not known, and such a request is refused.
+    Refused,
+    /// It is not among what the provider says that it knows, and whoever is logged in stays so.
+    NotTold,
 }
 
 /// By what a provider signs.
@@ -130,6 +143,7 @@ impl Default for Settings {
             id_lifetime: Duration::from_secs(300),
             pushed: Pushed::Offered,
             names_itself: true,
+            account_choice: AccountChoice::Offered,
             claims_in_id_token: true,
             cookie: "idp-session".to_owned(),
             tls: None,

@@ -2,7 +2,7 @@
 //! beforehand (RFC 9126).
 
 use super::ask::{Ask, Parameters, Refusal, Reply, json};
-use super::authorize::{self, REQUEST_URI};
+use super::authorize::REQUEST_URI;
 use super::faults::BadIdToken;
 use super::keys::{self, SignedBy};
 use super::settings::{ACR_MFA, ACR_PASSWORD, Client, Proof, Pushed, Redirect};
@@ -213,7 +213,7 @@ impl Provider {
         if !Redirect::any(&client.redirects, to) || ask.parameters.get("request_uri").is_some() {
             return Err(Refusal::new("invalid_request", "redirect_uri"));
         }
-        authorize::read(&client, to, &ask.parameters)?;
+        self.read(&client, to, &ask.parameters)?;
         let handle = state.pushed.put((client.id, ask.parameters.clone()))?;
         let body = json!({"request_uri": format!("{REQUEST_URI}{handle}"), "expires_in": 60});
         Ok(json(StatusCode::CREATED, &body))

@@ -334,7 +334,7 @@ pub(super) const LOGIN_EXPIRED: Answer = Answer::new(
     Fault::Downstream,
     "login_expired",
     GRPC_UNAUTHENTICATED,
-    "This sign-in is over: it took too long, was used before, or this browser keeps no cookies. \
+    "The sign-in took too long, was used before, or this browser keeps no cookies. \
          Try again; cookies have to be allowed for this site.",
 );
 

@@ -76,12 +76,9 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
         Gated::Decide(asking) => &mut asking.parts,
         Gated::Answer(_) | Gated::Arrival(_) | Gated::Login(_) => return Ok(gated),
     };
-    let Some(mut ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
+    let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
     };
-    if let Err(denial) = &mut ruling.outcome {
-        context.renewed = std::mem::take(&mut denial.renewed);
-    }
     let ruling = match log_in(context, parts, upgrades, ruling).await {
         Ok(ruling) => ruling,
         Err(begun) => return Ok(Gated::Answer(begun)),
@@ -124,20 +121,26 @@ async fn log_in(
     ruling: Ruling,
 ) -> Result<Ruling, Box<Response<Body>>> {
     let Ruling { outcome, policy } = ruling;
-    let denial = match outcome {
+    let mut denial = match outcome {
         Err(denial) => *denial,
         Ok(grant) => {
             let outcome = Ok(grant);
             return Ok(Ruling { outcome, policy });
         }
     };
-    let reason = denial.reason;
+    context.cookies = std::mem::take(&mut denial.cookies);
+    let (reason, whose) = (denial.reason, denial.whose.take());
+    let refused = (reason, whose.as_deref());
     let DenialAnswer::Login { offers, challenges } = denial.answer else {
+        login::told::refusal(context, policy.as_deref(), refused);
         let outcome = Err(Box::new(denial));
         return Ok(Ruling { outcome, policy });
     };
     let response = login::refused(context, parts, upgrades, offers, challenges).await;
     let is_sent_on = response.status().is_redirection();
+    if !is_sent_on {
+        login::told::refusal(context, policy.as_deref(), refused);
+    }
     let decided = Decided {
         decision: if is_sent_on { "redirect" } else { "deny" },
         reason: Some(reason.name()),

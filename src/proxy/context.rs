@@ -112,10 +112,10 @@ pub(super) struct RequestContext {
     pub(super) repeated: Option<Box<Redeemed>>,
     /// The login that it goes on with.
     pub(super) came_back: Option<Box<CameBack>>,
-    /// `Set-Cookie` values of a session that was renewed before its request was refused.
-    pub(super) renewed: Vec<HeaderValue>,
     /// The page for somebody who is logged in and may not.
     pub(super) denied: Option<Box<Response<Body>>>,
+    /// `Set-Cookie` values of a refusal.
+    pub(super) cookies: Vec<HeaderValue>,
     /// Its buckets, where rate limits apply.
     pub(super) charges: Option<Box<Charges>>,
     response_bytes: u64,
@@ -189,8 +189,8 @@ impl RequestContext {
             login: None,
             repeated: None,
             came_back: None,
-            renewed: Vec::new(),
             denied: None,
+            cookies: Vec::new(),
             charges: None,
             response_bytes: 0,
             spans: FinishedSpans::default(),

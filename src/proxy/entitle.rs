@@ -30,14 +30,12 @@ pub(super) fn allowed(
         identity: grant.identity.as_deref(),
         flow: plan.flow.as_ref().map(|flow| &*flow.name),
     };
-    let (reason, error) = match allow.check(&inquiry) {
-        Ok(()) => return (Ok(grant), None),
-        Err(Refused::NotAllowed) => (Reason::NotAllowed, None),
-        Err(Refused::Failed(error)) => (Reason::AllowFailed, Some(error)),
-    };
-    let mut denial = Box::new(Denial::own(reason));
-    denial.keep(grant.answer);
-    (Err(denial), error)
+    let refused = |reason| Err(Box::new(Denial::own(reason).after(&grant)));
+    match allow.check(&inquiry) {
+        Ok(()) => (Ok(grant), None),
+        Err(Refused::NotAllowed) => (refused(Reason::NotAllowed), None),
+        Err(Refused::Failed(error)) => (refused(Reason::AllowFailed), Some(error)),
+    }
 }
 
 /// What the origin learns of who the client is, and the SERVER span, where it is told to say so.

@@ -32,7 +32,10 @@ pub(super) fn finish(
 ) -> Response<TracedBody> {
     let mut response = outcome.unwrap_or_else(|error| answer_error(&mut context, &error));
     let spent = login::carry::spent(&mut context);
-    for cookie in context.renewed.drain(..).chain(spent) {
+    for cookie in spent
+        .into_iter()
+        .chain(std::mem::take(&mut context.cookies))
+    {
         response.headers_mut().append(SET_COOKIE, cookie);
     }
     if context.conn.listener.decision.is_some() {

@@ -96,15 +96,17 @@ pub struct AuditEvent<'a> {
     pub reason: Option<&'static str>,
     /// Who ended the session, of a logout.
     pub logout: Option<LogoutKind>,
-    /// The policy.
-    pub policy: &'a str,
+    /// The policy, if one was meant that is there.
+    pub policy: Option<&'a str>,
+    /// The route of a request that was refused.
+    pub route: Option<&'a str>,
     /// The provider.
     pub issuer: Option<&'a str>,
     /// Whom it is about: told as a digest, unless the file asks for it.
     pub subject: Option<&'a str>,
     /// The session's id: told as a digest.
     pub session: Option<&'a str>,
-    /// `oidc`
+    /// `oidc`, or `jwt` of a refusal by a token
     pub auth_method: &'static str,
     /// Whether more than one factor was shown, where the provider tells.
     pub mfa_enabled: Option<bool>,
@@ -118,13 +120,14 @@ pub struct AuditEvent<'a> {
 
 impl<'a> AuditEvent<'a> {
     /// One of which nothing more is known.
-    pub const fn new(kind: AuditKind, result: AuditResult, policy: &'a str) -> Self {
+    pub const fn new(kind: AuditKind, result: AuditResult, policy: Option<&'a str>) -> Self {
         Self {
             kind,
             result,
             reason: None,
             logout: None,
             policy,
+            route: None,
             issuer: None,
             subject: None,
             session: None,
@@ -151,7 +154,12 @@ impl<'a> AuditEvent<'a> {
         if let Some(logout) = self.logout {
             span.str("edgespan.audit.logout", logout.name());
         }
-        span.str("edgespan.auth.policy", self.policy);
+        if let Some(policy) = self.policy {
+            span.str("edgespan.auth.policy", policy);
+        }
+        if let Some(route) = self.route {
+            span.str("edgespan.route", route);
+        }
         span.str("auth_method", self.auth_method);
         if let Some(mfa) = self.mfa_enabled {
             span.bool("mfa_enabled", mfa);
@@ -183,6 +191,7 @@ impl Told<'_> {
             reason = event.reason,
             logout = event.logout.map(LogoutKind::name),
             policy = event.policy,
+            route = event.route,
             issuer = event.issuer,
             subject = self.subject,
             session = self.session,
@@ -209,7 +218,8 @@ impl Told<'_> {
             ("result", text(event.result.name())),
             ("reason", event.reason.map(Value::from)),
             ("logout", event.logout.map(|kind| Value::from(kind.name()))),
-            ("policy", text(event.policy)),
+            ("policy", event.policy.map(Value::from)),
+            ("route", event.route.map(Value::from)),
             ("issuer", event.issuer.map(Value::from)),
             ("subject", self.subject.map(Value::from)),
             ("session", self.session.map(Value::from)),

@@ -5,6 +5,7 @@
 //! digest, the same for the same subject, unless the file asks for the plain one. Tokens, codes,
 //! cookies and claims are never part of it.
 
+mod allowance;
 mod event;
 mod post;
 mod signature;
@@ -17,6 +18,7 @@ use super::seal::Sealer;
 use crate::clock;
 use crate::telemetry::metrics::AuditCounts;
 use crate::trace::{hex, ids};
+use allowance::Allowance;
 use event::Told;
 use post::Post;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub struct Audit {
     sealer: Arc<Sealer>,
     counts: Arc<AuditCounts>,
     post: Option<Post>,
+    /// Refusals of somebody, and of nobody that is known.
+    refusals: [Allowance; 2],
 }
 
 impl Audit {
@@ -50,6 +54,7 @@ impl Audit {
             sealer,
             counts,
             post,
+            refusals: Default::default(),
         }
     }
 
@@ -58,8 +63,20 @@ impl Audit {
         self.settings == *settings && Arc::ptr_eq(&self.sealer, sealer)
     }
 
-    /// Tells what happened, everywhere. `recorder` is that of the request it happened in.
+    /// Tells what happened, everywhere. `recorder` is that of the request it happened in. Of
+    /// refusals, which anybody can cause as often as he likes, so many in a second; others are
+    /// counted.
     pub fn tell(&self, event: &AuditEvent<'_>, recorder: Option<&mut Recorder<'_>>) {
+        let [of_somebody, of_nobody] = &self.refusals;
+        let allowance = match event.kind {
+            AuditKind::Refusal if event.subject.is_some() => Some(of_somebody),
+            AuditKind::Refusal => Some(of_nobody),
+            AuditKind::Login | AuditKind::Refresh | AuditKind::Logout => None,
+        };
+        if allowance.is_some_and(|allowance| !allowance.admits(clock::wall())) {
+            self.counts.withheld();
+            return;
+        }
         self.counts.event(event.kind.name(), event.result.name());
         let subject = event.subject.map(|subject| self.subject(subject));
         let session = event.session.map(|session| self.digest(session));

@@ -72,7 +72,7 @@ fn login() -> AuditEvent<'static> {
         user_type: Some("staff"),
         client: Some("203.0.113.9".parse().unwrap()),
         host: Some("app.example.com"),
-        ..AuditEvent::new(AuditKind::Login, AuditResult::Success, "staff")
+        ..AuditEvent::new(AuditKind::Login, AuditResult::Success, Some("staff"))
     }
 }
 
@@ -221,9 +221,33 @@ async fn a_subject_is_plain_only_where_the_file_asks_for_it() {
     assert!(!hashed.is_of(&AuditSettings::default(), &other.sealer));
 }
 
+/// Whoever has no session can be refused as often as he likes; who has one is still told of then,
+/// and so is every login.
+#[tokio::test]
+async fn a_flood_of_refusals_crowds_out_nothing_else_and_is_counted() {
+    let (audit, counts) = audit(AuditSettings::default());
+    let refusal = |subject| AuditEvent {
+        subject,
+        ..AuditEvent::new(AuditKind::Refusal, AuditResult::Denied, Some("staff"))
+    };
+    // Two seconds may be touched, and not three.
+    let flood = 2 * allowance::A_SECOND_MAX + 1;
+    for _ in 0..flood {
+        audit.tell(&refusal(None), None);
+    }
+    let withheld = counts.all_withheld();
+    assert!(withheld > 0 && withheld < flood, "{withheld}");
+
+    audit.tell(&refusal(Some("ada")), None);
+    audit.tell(&login(), None);
+
+    assert_eq!(counts.all_withheld(), withheld);
+}
+
 #[test]
 fn the_fields_of_an_event_are_these_in_this_order() {
     let event = AuditEvent {
+        route: Some("orders"),
         reason: Some("access_denied"),
         logout: Some(LogoutKind::BackChannel),
         ..login()
@@ -242,7 +266,7 @@ fn the_fields_of_an_event_are_these_in_this_order() {
         concat!(
             r#"{"id":"e1","time":"2023-11-14T22:13:20.000Z","event":"login","result":"success","#,
             r#""reason":"access_denied","logout":"back_channel","policy":"staff","#,
-            r#""issuer":"https://id.example.com","subject":"s1","session":"d1","#,
+            r#""route":"orders","issuer":"https://id.example.com","subject":"s1","session":"d1","#,
             r#""auth_method":"oidc","mfa_enabled":true,"user_type":"staff","#,
             r#""client_address":"203.0.113.9","host":"app.example.com","#,
             r#""trace_id":"00000000000000000000000000000001","span_id":"0000000000000002"}"#

@@ -55,12 +55,8 @@ fn theirs(headers: &[(&'static str, &'static str)], body: Bytes) -> Verdict {
         let value = HeaderValue::from_static(value);
         answer.headers_mut().append(*name, value);
     }
-    Verdict::Deny(Box::new(crate::auth::Denial {
-        reason: Reason::Refused,
-        answer: DenialAnswer::Theirs(answer),
-        fault: None,
-        renewed: Vec::new(),
-    }))
+    let answer = DenialAnswer::Theirs(answer);
+    Verdict::Deny(Box::new(crate::auth::Denial::new(Reason::Refused, answer)))
 }
 
 const STORED: Keep = Keep::Stored { at_most: None };

@@ -54,12 +54,7 @@ pub(super) fn refusal(asked: &Asked<'_>, response: Response<Bytes>) -> Box<Denia
     } else {
         DenialAnswer::Theirs(passed_on(response))
     };
-    Box::new(Denial {
-        reason: Reason::Refused,
-        answer,
-        fault: None,
-        renewed: Vec::new(),
-    })
+    Box::new(Denial::new(Reason::Refused, answer))
 }
 
 fn allows(dialect: Dialect, status: StatusCode) -> bool {

@@ -136,12 +136,8 @@ impl Tokens {
 
     /// A request that carries no token.
     fn unproved(&self) -> Box<Denial> {
-        Box::new(Denial {
-            reason: Reason::NoCredential,
-            answer: DenialAnswer::Own(vec![self.missing.clone()]),
-            fault: None,
-            renewed: Vec::new(),
-        })
+        let answer = DenialAnswer::Own(vec![self.missing.clone()]);
+        Box::new(Denial::new(Reason::NoCredential, answer))
     }
 }
 
@@ -158,12 +154,8 @@ fn refused(why: &'static str, challenge: HeaderValue) -> (Verdict, Notes) {
 }
 
 fn bad(challenge: HeaderValue) -> Box<Denial> {
-    Box::new(Denial {
-        reason: Reason::BadCredential,
-        answer: DenialAnswer::Own(vec![challenge]),
-        fault: None,
-        renewed: Vec::new(),
-    })
+    let answer = DenialAnswer::Own(vec![challenge]);
+    Box::new(Denial::new(Reason::BadCredential, answer))
 }
 
 fn noted(why: &'static str) -> Notes {

@@ -92,11 +92,41 @@ impl LoginError {
     }
 }
 
+/// A login of which no session comes. Its `Debug` text says nothing of whose it is.
+pub struct Unfinished {
+    /// Why.
+    pub fault: LoginError,
+    /// What a person knows the account by that was shown, where it is known for sure: a page may
+    /// tell its own browser so.
+    pub account: Option<Box<str>>,
+}
+
+impl From<LoginError> for Unfinished {
+    fn from(fault: LoginError) -> Self {
+        Self {
+            fault,
+            account: None,
+        }
+    }
+}
+
+impl From<ProviderError> for Unfinished {
+    fn from(fault: ProviderError) -> Self {
+        LoginError::from(fault).into()
+    }
+}
+
+impl std::fmt::Debug for Unfinished {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Unfinished({})", self.fault.name())
+    }
+}
+
 impl Oidc {
     /// Makes a session of a code. `iss` is that of the answer, if it says one.
     ///
     /// # Errors
-    /// [`LoginError`]
+    /// [`Unfinished`]
     pub async fn complete(
         &self,
         flow: &Flow,
@@ -104,7 +134,7 @@ impl Oidc {
         iss: Option<&str>,
         now: Timestamp,
         span: &mut DecisionSpan<'_, '_>,
-    ) -> Result<Session, LoginError> {
+    ) -> Result<Session, Unfinished> {
         let metadata = self.provider.metadata(Some(&mut *span)).await?;
         self.check_issuer(&metadata, iss)?;
         let tokens = self
@@ -119,13 +149,18 @@ impl Oidc {
             .await?;
         let nonce = Some(flow.nonce.as_str());
         let mut claims = self.id_claims(&tokens, nonce, now, span).await?;
-        check_age(&self.settings, flow, &claims, now)?;
-        check_class(flow, &claims)?;
+        let within = age_max(&self.settings, flow);
+        let strong = check_age(within, self.settings.leeway, &claims, now);
+        let strong = strong.and_then(|()| check_class(flow, &claims));
+        strong.map_err(|fault| Unfinished {
+            account: self.account(&claims).map(String::into_boxed_str),
+            fault,
+        })?;
         if self.settings.userinfo {
             let told = self.provider.userinfo(&tokens.access, Some(&mut *span));
             add_userinfo(&mut claims, told.await?)?;
         }
-        self.session(claims, tokens, now)
+        Ok(self.session(claims, tokens, now)?)
     }
 
     /// Whose answer it is: without a word, no mix-up can be told from an answer of a provider that
@@ -250,19 +285,19 @@ pub(super) fn age_max(settings: &OidcSettings, flow: &Flow) -> Option<Duration> 
 
 /// `auth_time` is within what was asked for.
 fn check_age(
-    settings: &OidcSettings,
-    flow: &Flow,
+    within: Option<Duration>,
+    leeway: Duration,
     claims: &Claims,
     now: Timestamp,
 ) -> Result<(), LoginError> {
-    let Some(age_max) = age_max(settings, flow) else {
+    let Some(age_max) = within else {
         return Ok(());
     };
     let at = claims.get("auth_time").and_then(Value::as_f64);
     let at = at.ok_or(LoginError::Claim("auth_time"))?;
     let oldest = seconds(now)
         .saturating_sub(age_max.as_secs())
-        .saturating_sub(settings.leeway.as_secs());
+        .saturating_sub(leeway.as_secs());
     // Exact for every second that anybody lives to see.
     #[expect(clippy::cast_precision_loss, reason = "seconds fit into 52 bits")]
     if at >= oldest as f64 {
@@ -363,6 +398,26 @@ mod tests {
             Value::Object(own),
             json!({"sub": "ada", "acr": "1", "email": "a@b"})
         );
+    }
+
+    #[test]
+    fn a_login_is_as_old_as_was_asked_for_beside_what_clocks_may_be_apart_and_no_older() {
+        let now = Timestamp::from_unix_nanos(10_000 * 1_000_000_000);
+        let check = |told: Value, within: Option<u64>| {
+            let within = within.map(Duration::from_secs);
+            check_age(within, Duration::from_secs(30), &claims(told), now)
+        };
+        let at = |second: u64| json!({ "auth_time": second });
+
+        assert_eq!(check(at(9_911), Some(60)), Ok(()));
+        assert_eq!(check(at(9_910), Some(60)), Ok(()), "at the bound");
+        assert_eq!(check(at(9_909), Some(60)), Err(LoginError::TooOld));
+        assert_eq!(check(at(9_970), Some(0)), Ok(()));
+        for told in [json!({}), json!({"auth_time": "9999"})] {
+            let missing = Err(LoginError::Claim("auth_time"));
+            assert_eq!(check(told, Some(60)), missing);
+        }
+        assert_eq!(check(json!({}), None), Ok(()));
     }
 
     #[test]

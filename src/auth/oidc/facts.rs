@@ -2,7 +2,6 @@
 
 use super::Logins;
 use crate::auth::claims;
-use crate::auth::session::Session;
 use serde_json::{Map, Value};
 
 /// Ways to prove oneself that take more than something one knows (RFC 8176).
@@ -34,9 +33,8 @@ pub struct LoginFacts {
 }
 
 impl Logins {
-    /// What is told of a session.
-    pub fn facts(&self, session: &Session) -> LoginFacts {
-        let claims = &session.claims;
+    /// What is told of whoever has these claims.
+    pub fn facts(&self, claims: &Map<String, Value>) -> LoginFacts {
         let path = self.settings.user_type.as_deref();
         LoginFacts {
             user_type: path.and_then(|path| user_type(claims, path)),

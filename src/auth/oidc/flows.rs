@@ -9,6 +9,7 @@ use super::random;
 use super::site::Site;
 use crate::auth::seal::Purpose;
 use crate::shared::{Line, Write};
+use crate::telemetry::metrics::LoginBound;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -64,6 +65,8 @@ impl Logins {
         let gone = small.iter().take(too_small);
         let gone = gone.chain(large.iter().take(too_large));
         let gone = gone.take(cookies::TAKEN_AWAY_MAX);
+        let counts = self.sessions.counts();
+        counts.reached(LoginBound::Flow, too_small + too_large);
         kept.extend(gone.filter_map(|begun| self.forget_id(begun.id, site)));
         kept
     }

@@ -55,6 +55,19 @@ pub enum LogoutTokenError {
     Provider(#[from] ProviderError),
 }
 
+impl LogoutTokenError {
+    /// A word of low cardinality, for audits.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::NobodysHere => "nobodys_here",
+            Self::Token(error) => error.name(),
+            Self::Claim(_) => "claim",
+            Self::Replayed => "replayed",
+            Self::Provider(_) => "provider_unavailable",
+        }
+    }
+}
+
 impl Logins {
     /// The policies that a token could be for, by what it says before anything of it is believed.
     pub fn policies_of(&self, token: &str) -> Vec<Arc<Oidc>> {

@@ -27,12 +27,13 @@ pub mod ticket;
 mod tickets;
 mod used;
 
-pub use complete::LoginError;
+pub use complete::{LoginError, Unfinished};
 pub use facts::LoginFacts;
 pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
 pub use paths::{Endpoint, Paths};
 pub use refreshes::Refreshes;
+pub use request::{PROMPT_ACCOUNT, PROMPT_LOGIN};
 pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
     WebhookSettings,
@@ -42,6 +43,7 @@ pub use target::TARGET_BYTES_MAX;
 pub use tickets::{Redeemed, Unusable};
 
 use super::audit::Audit;
+use super::jose::Claims;
 use super::provider::Provider;
 use super::seal::Sealer;
 use super::session::{Session, Sessions};
@@ -98,7 +100,10 @@ impl Logins {
             sealer: Arc::clone(sessions.sealer()),
             paths,
             tickets: TicketSearch::new(&settings.session.cookie.name),
-            used: before.map_or_else(Arc::default, |before| Arc::clone(&before.used)),
+            used: before.map_or_else(
+                || Arc::new(Used::new(sessions.counts())),
+                |before| Arc::clone(&before.used),
+            ),
             settings,
             sessions,
             policies,
@@ -130,5 +135,10 @@ impl Oidc {
     pub fn person(&self, session: &Session) -> Option<(Arc<str>, Vec<Arc<str>>)> {
         let subject = person::subject(&self.settings, &session.claims)?;
         Some((subject, person::groups(&self.settings, &session.claims)))
+    }
+
+    /// What a person knows the account of these claims by, for pages.
+    pub fn account(&self, claims: &Claims) -> Option<String> {
+        person::account(claims)
     }
 }

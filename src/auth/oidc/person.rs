@@ -6,6 +6,11 @@ use crate::auth::session::Session;
 use crate::auth::{Identity, Proof, claims};
 use std::sync::Arc;
 
+/// Longest name of an account, in characters.
+const NAME_CHARS_MAX: usize = 100;
+/// Claims that a person knows an account by, the best first.
+const NAMES: [&str; 4] = ["email", "preferred_username", "name", "sub"];
+
 /// The identity that a session proves; None if it does not say whose it is.
 pub(super) fn identity(
     settings: &OidcSettings,
@@ -30,4 +35,14 @@ pub(super) fn subject(settings: &OidcSettings, claims: &Claims) -> Option<Arc<st
 /// Groups of all claims that the file says hold some.
 pub(super) fn groups(settings: &OidcSettings, claims: &Claims) -> Vec<Arc<str>> {
     claims::groups(claims, &settings.groups)
+}
+
+/// What a person knows an account by, for pages.
+pub(super) fn account(claims: &Claims) -> Option<String> {
+    let told = NAMES
+        .iter()
+        .filter_map(|claim| claims.get(*claim)?.as_str());
+    let told = told.map(str::trim).find(|text| !text.is_empty())?;
+    let shown = told.chars().filter(|one| !one.is_control());
+    Some(shown.take(NAME_CHARS_MAX).collect())
 }

@@ -5,12 +5,17 @@ use super::complete::age_max;
 use super::flow::Flow;
 use super::{Logins, Oidc, random};
 use crate::auth::DecisionSpan;
-use crate::auth::provider::ProviderError;
+use crate::auth::provider::{Metadata, ProviderError};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::borrow::Cow;
 use url::Url;
+
+/// `prompt` by which another account can be chosen; not every provider knows it.
+pub const PROMPT_ACCOUNT: &str = "select_account";
+/// `prompt` by which whoever comes logs in anew.
+pub const PROMPT_LOGIN: &str = "login";
 
 impl Logins {
     /// Where the provider of a policy leads a browser back to that is at `site`.
@@ -39,9 +44,42 @@ impl Oidc {
         mut span: Option<&mut DecisionSpan<'_, '_>>,
     ) -> Result<Url, ProviderError> {
         let metadata = self.provider.metadata(span.as_deref_mut()).await?;
+        let prompt = self.prompt(flow, &metadata);
+        let asked = self.address(flow, prompt, &metadata, span.as_deref_mut());
+        match asked.await {
+            // It says nowhere that it does not know this.
+            Err(ProviderError::Refused("invalid_request")) if prompt == Some(PROMPT_ACCOUNT) => {
+                self.address(flow, Some(PROMPT_LOGIN), &metadata, span)
+                    .await
+            }
+            asked => asked,
+        }
+    }
+
+    /// What the provider is to ask of whoever comes. One that does not know how another account is
+    /// chosen lets somebody log in anew.
+    fn prompt<'a>(&'a self, flow: &'a Flow, metadata: &Metadata) -> Option<&'a str> {
+        let wanted = flow.prompt.as_deref().or(self.settings.prompt.as_deref())?;
+        let knows = |prompt: &str| metadata.prompts.iter().any(|one| one == prompt);
+        let is_unknown = !metadata.prompts.is_empty() && !knows(wanted);
+        if wanted == PROMPT_ACCOUNT && is_unknown && knows(PROMPT_LOGIN) {
+            Some(PROMPT_LOGIN)
+        } else {
+            Some(wanted)
+        }
+    }
+
+    /// Where a browser is sent, what is asked left there beforehand if that is offered.
+    async fn address(
+        &self,
+        flow: &Flow,
+        prompt: Option<&str>,
+        metadata: &Metadata,
+        span: Option<&mut DecisionSpan<'_, '_>>,
+    ) -> Result<Url, ProviderError> {
         let endpoint = metadata.authorization.clone();
         let mut endpoint = endpoint.ok_or(ProviderError::NoEndpoint("authorization endpoint"))?;
-        let parameters = self.parameters(flow);
+        let parameters = self.parameters(flow, prompt);
         let offered = metadata.pushed_authorization.is_some();
         let pushes = match self.settings.pushed {
             Some(always) => always || metadata.requires_pushed,
@@ -64,7 +102,11 @@ impl Oidc {
         Ok(endpoint)
     }
 
-    fn parameters<'a>(&'a self, flow: &'a Flow) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    fn parameters<'a>(
+        &'a self,
+        flow: &'a Flow,
+        prompt: Option<&'a str>,
+    ) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
         let settings = &self.settings;
         let mut parameters: Vec<(Cow<'a, str>, Cow<'a, str>)> = vec![
             ("response_type".into(), "code".into()),
@@ -89,7 +131,7 @@ impl Oidc {
         if let Some(age) = age_max(settings, flow) {
             parameters.push(("max_age".into(), age.as_secs().to_string().into()));
         }
-        if let Some(prompt) = flow.prompt.as_deref().or(settings.prompt.as_deref()) {
+        if let Some(prompt) = prompt {
             parameters.push(("prompt".into(), prompt.into()));
         }
         let ours: Vec<String> = parameters

@@ -50,7 +50,8 @@ pub(super) async fn logins(redis: Option<&FakeRedis>) -> Logins {
         }
     }
     let session = settings.session.clone();
-    let sessions = Sessions::new(session, Arc::clone(&sealer), line.as_ref(), None);
+    let (own, counts) = (Arc::clone(&sealer), Arc::default());
+    let sessions = Sessions::new(session, own, line.as_ref(), counts, None);
     let audit = AuditSettings {
         plain_subject: false,
         webhook: None,

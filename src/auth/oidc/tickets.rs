@@ -13,6 +13,7 @@ use crate::auth::seal::Purpose;
 use crate::auth::session::Found;
 use crate::clock::Timestamp;
 use crate::shared::{Line, Write};
+use crate::telemetry::metrics::LoginBound;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -117,6 +118,8 @@ impl Logins {
             // Browsers send the older ones first (RFC 6265, section 5.4).
             let too_many = (others.len() + 1).saturating_sub(COOKIES_MAX);
             let too_many = too_many.min(cookies::TAKEN_AWAY_MAX);
+            let counts = self.sessions.counts();
+            counts.reached(LoginBound::Ticket, too_many);
             let gone = others.iter().take(too_many);
             set.extend(gone.filter_map(|(id, _)| {
                 cookies::clear(settings, secure, &format!("{COOKIE_REST}{id}"))

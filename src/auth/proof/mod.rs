@@ -50,10 +50,6 @@ pub(super) fn client_cert(
 
 /// What a client that proves nothing is told, with how it could (RFC 9110 section 11.6.1).
 fn challenged(reason: Reason, challenge: Option<&HeaderValue>) -> Box<Denial> {
-    Box::new(Denial {
-        reason,
-        answer: DenialAnswer::Own(challenge.into_iter().cloned().collect()),
-        fault: None,
-        renewed: Vec::new(),
-    })
+    let answer = DenialAnswer::Own(challenge.into_iter().cloned().collect());
+    Box::new(Denial::new(reason, answer))
 }

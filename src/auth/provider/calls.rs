@@ -2,7 +2,8 @@
 
 use super::line::Question;
 use super::metadata::Metadata;
-use super::settings::{ClientAuth, OidcClient};
+use super::proof::Towards;
+use super::settings::{Audience, ClientAuth, OidcClient};
 use super::{Provider, proof, reply};
 use crate::auth::DecisionSpan;
 use crate::auth::jose::Claims;
@@ -52,7 +53,8 @@ pub struct Tokens {
     pub expires_in: Option<Duration>,
     /// `scope`, if it differs from what was asked for.
     pub scope: Option<Box<str>>,
-    /// What is known anew of whoever they are of, by whoever has verified it. An answer has none.
+    /// What is known of whoever they are of from now on, by whoever has verified it; empty: what
+    /// was known before. An answer has none.
     pub claims: Claims,
 }
 
@@ -82,7 +84,7 @@ impl Provider {
             ("redirect_uri", redirect_uri),
             ("code_verifier", verifier),
         ];
-        let question = self.form(ProviderCall::Token, url, client, &pairs)?;
+        let question = self.form(ProviderCall::Token, url, client, &pairs).await?;
         self.desk.line.ask(question, span, reply::tokens).await
     }
 
@@ -101,7 +103,9 @@ impl Provider {
             ("grant_type", "refresh_token"),
             ("refresh_token", refresh.expose()),
         ];
-        let question = self.form(ProviderCall::Refresh, url, client, &pairs)?;
+        let question = self
+            .form(ProviderCall::Refresh, url, client, &pairs)
+            .await?;
         self.desk.line.ask(question, span, reply::tokens).await
     }
 
@@ -126,7 +130,7 @@ impl Provider {
             .filter(|(name, _)| *name != "client_id" || is_proved_elsewhere)
             .copied()
             .collect();
-        let question = self.form(ProviderCall::Par, url, client, &pairs)?;
+        let question = self.form(ProviderCall::Par, url, client, &pairs).await?;
         self.desk.line.ask(question, span, reply::request_uri).await
     }
 
@@ -166,7 +170,9 @@ impl Provider {
             .endpoint("introspection endpoint", told, span.as_deref_mut())
             .await?;
         let pairs = [("token", token)];
-        let question = self.form(ProviderCall::Introspection, url, client, &pairs)?;
+        let question = self
+            .form(ProviderCall::Introspection, url, client, &pairs)
+            .await?;
         self.desk
             .line
             .ask(question, span, reply::introspection)
@@ -188,7 +194,9 @@ impl Provider {
             .endpoint("revocation endpoint", told, span.as_deref_mut())
             .await?;
         let pairs = [("token", token.expose())];
-        let question = self.form(ProviderCall::Revocation, url, client, &pairs)?;
+        let question = self
+            .form(ProviderCall::Revocation, url, client, &pairs)
+            .await?;
         self.desk.line.ask(question, span, reply::revocation).await
     }
 
@@ -215,17 +223,31 @@ impl Provider {
     }
 
     /// A form with the proof of who we are.
-    fn form(
+    async fn form(
         &self,
         call: ProviderCall,
         url: Url,
         client: &OidcClient,
         pairs: &[(&str, &str)],
     ) -> Result<Question, ProviderError> {
+        let known = self.desk.metadata.value();
+        let algorithms = known
+            .as_ref()
+            .map(|known| known.token_auth_algorithms.as_slice());
+        let token_endpoint = match client.audience {
+            Audience::Issuer => None,
+            Audience::TokenEndpoint => Some(self.token_endpoint(None).await?),
+        };
+        let towards = Towards {
+            audience: token_endpoint
+                .as_ref()
+                .map_or(&*self.settings().issuer, Url::as_str),
+            algorithms: algorithms.unwrap_or_default(),
+        };
         let mut headers = HeaderMap::new();
         let mut form = Serializer::new(String::new());
         form.extend_pairs(pairs);
-        proof::prove(client, &self.settings().issuer, &mut headers, &mut form)?;
+        proof::prove(client, towards, &mut headers, &mut form)?;
         Ok(Question::form(call, url, headers, form.finish()))
     }
 }

@@ -33,8 +33,12 @@ pub struct Metadata {
     pub names_itself: bool,
     /// `token_endpoint_auth_methods_supported`; empty: not told.
     pub token_auth_methods: Vec<String>,
+    /// `token_endpoint_auth_signing_alg_values_supported`; empty: not told.
+    pub token_auth_algorithms: Vec<String>,
     /// `id_token_signing_alg_values_supported`; empty: not told.
     pub id_token_algorithms: Vec<String>,
+    /// `prompt_values_supported` (Initiating User Registration 1.0, section 5); empty: not told.
+    pub prompts: Vec<String>,
 }
 
 /// Most values of a list that are read.
@@ -69,7 +73,12 @@ impl Metadata {
             requires_pushed: flag(&members, "require_pushed_authorization_requests")?,
             names_itself: flag(&members, "authorization_response_iss_parameter_supported")?,
             token_auth_methods: texts(&members, "token_endpoint_auth_methods_supported")?,
+            token_auth_algorithms: texts(
+                &members,
+                "token_endpoint_auth_signing_alg_values_supported",
+            )?,
             id_token_algorithms: texts(&members, "id_token_signing_alg_values_supported")?,
+            prompts: texts(&members, "prompt_values_supported")?,
         })
     }
 
@@ -88,7 +97,9 @@ impl Metadata {
             requires_pushed: false,
             names_itself: false,
             token_auth_methods: Vec::new(),
+            token_auth_algorithms: Vec::new(),
             id_token_algorithms: Vec::new(),
+            prompts: Vec::new(),
         };
         silent.overridden(&settings.endpoints)
     }

@@ -6,6 +6,7 @@
 //! wait, and kept while it is down again.
 
 mod calls;
+mod client_key;
 mod desk;
 mod document;
 mod keep;
@@ -19,9 +20,10 @@ mod settings;
 mod tests;
 
 pub use calls::{ProviderError, Tokens};
+pub use client_key::{ClientKey, ClientKeyError};
 pub use metadata::Metadata;
 pub use reply::error_word;
-pub use settings::{ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
+pub use settings::{Audience, ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
 
 use super::DecisionSpan;
 use super::jose::{KeySet, TokenHeader};

@@ -1,8 +1,8 @@
 //! How a client proves to a provider who it is (RFC 6749 section 2.3; RFC 7523).
 
+use super::ClientKey;
 use super::ProviderError;
 use super::settings::{ClientAuth, OidcClient};
-use crate::auth::assertion::SigningKey;
 use crate::clock;
 use crate::secret::Secret;
 use base64::Engine as _;
@@ -18,10 +18,19 @@ const ASSERTION_LIFE: Duration = Duration::from_mins(1);
 /// `client_assertion_type` of RFC 7523, section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// Adds the proof to a form and its header fields. `audience` is the issuer.
+/// To whom it is proved.
+#[derive(Clone, Copy)]
+pub(super) struct Towards<'a> {
+    /// `aud` of a token of our own.
+    pub(super) audience: &'a str,
+    /// By which algorithms it may be signed; empty: nobody has said.
+    pub(super) algorithms: &'a [String],
+}
+
+/// Adds the proof to a form and its header fields.
 pub(super) fn prove(
     client: &OidcClient,
-    audience: &str,
+    towards: Towards<'_>,
     headers: &mut HeaderMap,
     form: &mut Serializer<'_, String>,
 ) -> Result<(), ProviderError> {
@@ -35,7 +44,7 @@ pub(super) fn prove(
         }
         ClientAuth::PrivateKeyJwt(key) => {
             form.append_pair("client_assertion_type", ASSERTION_TYPE);
-            let assertion = assertion(&client.id, audience, key)?;
+            let assertion = assertion(&client.id, towards, key)?;
             form.append_pair("client_assertion", assertion.expose());
         }
         ClientAuth::Nothing => {}
@@ -60,8 +69,8 @@ pub(super) fn bearing(scheme: &str, value: &str) -> Result<HeaderValue, Provider
     Ok(value)
 }
 
-/// A token of our own: for the issuer alone, for a minute, and never twice the same.
-fn assertion(id: &str, audience: &str, key: &SigningKey) -> Result<Secret, ProviderError> {
+/// A token of our own: for one alone, for a minute, and never twice the same.
+fn assertion(id: &str, towards: Towards<'_>, key: &ClientKey) -> Result<Secret, ProviderError> {
     let unsigned = || ProviderError::Unavailable("our own token could not be signed".into());
     let mut random = [0; 16];
     aws_lc_rs::rand::fill(&mut random).map_err(|_| unsigned())?;
@@ -70,18 +79,20 @@ fn assertion(id: &str, audience: &str, key: &SigningKey) -> Result<Secret, Provi
     for (name, value) in [
         ("iss", Value::from(id)),
         ("sub", Value::from(id)),
-        ("aud", Value::from(audience)),
+        ("aud", Value::from(towards.audience)),
         ("jti", Value::from(URL_SAFE_NO_PAD.encode(random))),
         ("iat", Value::from(now.as_secs())),
         ("exp", Value::from((now + ASSERTION_LIFE).as_secs())),
     ] {
         claims.insert(name.to_owned(), value);
     }
-    key.sign(&claims).map(Secret::new).ok_or_else(unsigned)
+    let signed = key.sign(&claims, towards.algorithms);
+    signed.map(Secret::new).ok_or_else(unsigned)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Audience;
     use super::*;
     use std::sync::Arc;
 
@@ -91,9 +102,14 @@ mod tests {
         let client = OidcClient {
             id: Arc::from("app:1 ä"),
             auth,
+            audience: Audience::Issuer,
+        };
+        let towards = Towards {
+            audience: "https://id.example.com",
+            algorithms: &[],
         };
         let (mut headers, mut form) = (HeaderMap::new(), Serializer::new(String::new()));
-        prove(&client, "https://id.example.com", &mut headers, &mut form).unwrap();
+        prove(&client, towards, &mut headers, &mut form).unwrap();
         let header = headers.get(AUTHORIZATION).map(|value| {
             assert!(value.is_sensitive());
             value.to_str().unwrap().to_owned()
@@ -121,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_token_of_our_own_is_for_one_issuer_and_never_twice_the_same() {
-        let key = Arc::new(SigningKey::from_pem(KEY.as_bytes()).unwrap());
+        let key = Arc::new(ClientKey::from_pem(KEY.as_bytes()).unwrap());
         let tokens: Vec<String> = (0..2)
             .map(|_| {
                 let (header, form) = proved(ClientAuth::PrivateKeyJwt(Arc::clone(&key)));

@@ -1,5 +1,6 @@
 //! Who issues tokens, as the configuration says.
 
+use super::client_key::ClientKey;
 use crate::client::ClientTlsSettings;
 use crate::secret::Secret;
 use std::path::PathBuf;
@@ -84,6 +85,19 @@ pub struct OidcClient {
     pub id: Arc<str>,
     /// How we prove it.
     pub auth: ClientAuth,
+    /// Whom a token that proves it is for.
+    pub audience: Audience,
+}
+
+/// Whom a token is for that proves who a client is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Audience {
+    /// The issuer, whatever is asked: a provider that lies about its endpoints gets no token that
+    /// another one takes.
+    #[default]
+    Issuer,
+    /// The token endpoint, for providers that take nothing else.
+    TokenEndpoint,
 }
 
 /// How a client proves to a provider who it is (OpenID Connect Core 1.0, section 9).
@@ -94,7 +108,7 @@ pub enum ClientAuth {
     /// A secret in the body.
     Post(Secret),
     /// A token that a key of ours signs (RFC 7523).
-    PrivateKeyJwt(Arc<super::super::assertion::SigningKey>),
+    PrivateKeyJwt(Arc<ClientKey>),
     /// Not at all: a public client.
     Nothing,
 }

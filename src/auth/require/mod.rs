@@ -193,12 +193,7 @@ impl Require {
             }
             _ => (Reason::Forbidden, DenialAnswer::Own(Vec::new())),
         };
-        Box::new(Denial {
-            reason,
-            answer,
-            fault: None,
-            renewed: Vec::new(),
-        })
+        Box::new(Denial::new(reason, answer))
     }
 
     /// Has a login that may begin ask for the strength that is required.

@@ -6,11 +6,11 @@
 
 use super::opened::Opened;
 use super::revoked::Mark;
-use super::{Session, codec, left};
+use super::{Session, SessionSettings, codec, left};
 use crate::auth::seal::{Purpose, Sealer};
 use crate::clock::Timestamp;
 use crate::shared::{Line, Locking, Write};
-use crate::telemetry::metrics::StoreFault;
+use crate::telemetry::metrics::{LoginCounts, StoreFault};
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand;
 use base64::Engine;
@@ -40,16 +40,16 @@ impl Kept {
     pub(super) fn new(
         line: &Arc<Line>,
         sealer: &Arc<Sealer>,
-        idle: Duration,
-        absolute: Duration,
+        settings: &SessionSettings,
+        counts: &Arc<LoginCounts>,
     ) -> Self {
         Self {
             line: Arc::clone(line),
             locking: Locking::new(line),
             sealer: Arc::clone(sealer),
-            opened: Opened::new(),
-            idle,
-            absolute,
+            opened: Opened::new(counts),
+            idle: settings.idle,
+            absolute: settings.absolute,
         }
     }
 

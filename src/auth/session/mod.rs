@@ -7,6 +7,7 @@ mod codec;
 mod cookie;
 mod held;
 mod kept;
+mod left_behind;
 mod opened;
 mod refresh;
 mod revoked;
@@ -19,15 +20,14 @@ pub use held::{Session, SessionTokens};
 pub use settings::{CookieSettings, RefreshFailure, RefreshRules, SessionSettings, SessionStore};
 
 use super::oidc::cookies;
-use super::provider::{ProviderError, Tokens};
 use super::seal::{Purpose, Sealer};
 use crate::clock::{self, Timestamp};
-use crate::secret::Secret;
 use crate::shared::{Line, Write};
-use crate::telemetry::metrics::StoreFault;
+use crate::telemetry::metrics::{LoginCounts, StoreFault};
 use cookie::{Brought, Cookies};
 use http::{HeaderMap, HeaderValue};
 use kept::Kept;
+use left_behind::LeftBehind;
 use opened::Opened;
 use refresh::Flights;
 use revoked::{Mark, Of, Revoked};
@@ -77,8 +77,10 @@ pub struct Sessions {
     settings: SessionSettings,
     sealer: Arc<Sealer>,
     redis: Option<Arc<Line>>,
+    counts: Arc<LoginCounts>,
     store: Store,
-    flights: Flights,
+    flights: Arc<Flights>,
+    left_behind: LeftBehind,
 }
 
 /// Where sessions are.
@@ -90,7 +92,18 @@ enum Store {
         learns: Option<AbortHandle>,
     },
     /// In Redis. None if there is no Redis, which the configuration refuses.
-    Redis(Option<Kept>),
+    Redis(Option<Arc<Kept>>),
+}
+
+/// What a text that a browser brought turned out to be.
+enum Looked {
+    /// A session, and whether its cookie is to be written anew.
+    Live(Arc<Session>, bool),
+    /// Nothing that anybody could still use.
+    Dead,
+    /// A session that another one took the place of, or that was logged out here. Its browser was
+    /// told so then: who told it once more could take the new one away.
+    LeftBehind,
 }
 
 impl Drop for Sessions {
@@ -111,16 +124,17 @@ impl Sessions {
         settings: SessionSettings,
         sealer: Arc<Sealer>,
         redis: Option<&Arc<Line>>,
+        counts: Arc<LoginCounts>,
         before: Option<&Self>,
     ) -> Self {
         let store = match settings.store {
-            SessionStore::Redis => Store::Redis(
-                redis.map(|line| Kept::new(line, &sealer, settings.idle, settings.absolute)),
-            ),
+            SessionStore::Redis => {
+                Store::Redis(redis.map(|line| Kept::new(line, &sealer, &settings, &counts).into()))
+            }
             SessionStore::Cookie => {
                 let revoked = match before.map(|before| &before.store) {
                     Some(Store::Cookie { revoked, .. }) => Arc::clone(revoked),
-                    Some(Store::Redis(_)) | None => Arc::default(),
+                    Some(Store::Redis(_)) | None => Arc::new(Revoked::new(&counts)),
                 };
                 revoked.count_for(settings.absolute);
                 let learns = redis.map(|line| {
@@ -128,7 +142,7 @@ impl Sessions {
                     tokio::spawn(learning).abort_handle()
                 });
                 Store::Cookie {
-                    opened: Opened::new(),
+                    opened: Opened::new(&counts),
                     revoked,
                     learns,
                 }
@@ -139,7 +153,9 @@ impl Sessions {
             sealer,
             redis: redis.map(Arc::clone),
             store,
-            flights: Flights::default(),
+            flights: Flights::new(&counts),
+            left_behind: LeftBehind::default(),
+            counts,
         }
     }
 
@@ -152,6 +168,11 @@ impl Sessions {
     /// it; None if there are none of them.
     pub fn hidden(&self, headers: &HeaderMap) -> Option<HeaderMap> {
         cookies::without(headers, &self.settings.cookie)
+    }
+
+    /// What is counted of it.
+    pub const fn counts(&self) -> &Arc<LoginCounts> {
+        &self.counts
     }
 
     /// What it was made of.
@@ -192,15 +213,15 @@ impl Sessions {
         let Some(text) = brought.text.as_deref() else {
             return nothing();
         };
-        let found = match &self.store {
+        let looked = match &self.store {
             Store::Cookie {
                 opened, revoked, ..
             } => Ok(self.in_cookie(opened, revoked, &cookies, text, now)),
             Store::Redis(Some(kept)) => self.in_redis(kept, policy, text, now).await,
             Store::Redis(None) => Err(StoreFault::Down),
         };
-        match found {
-            Ok(Some((session, is_due))) => {
+        match looked {
+            Ok(Looked::Live(session, is_due)) => {
                 let renew = is_due
                     .then(|| self.written(&cookies, &session, &brought, now).ok())
                     .flatten();
@@ -209,9 +230,16 @@ impl Sessions {
                     renew: renew.unwrap_or_default(),
                 }
             }
-            Ok(None) => nothing(),
+            Ok(Looked::Dead) => nothing(),
+            Ok(Looked::LeftBehind) => Found::Nothing { clear: Vec::new() },
             Err(_) => Found::Unavailable,
         }
+    }
+
+    /// `Set-Cookie` values that take from the browser what a request brings of a policy.
+    pub fn clear(&self, headers: &HeaderMap, policy: &str, secure: bool) -> Vec<HeaderValue> {
+        let cookies = self.cookies(policy, secure);
+        cookies.clear(&cookies.read(headers))
     }
 
     /// The session that a cookie holds, and whether it is to be written anew.
@@ -222,10 +250,13 @@ impl Sessions {
         cookies: &Cookies<'_>,
         text: &str,
         now: Timestamp,
-    ) -> Option<(Arc<Session>, bool)> {
+    ) -> Looked {
         let policy = cookies.policy;
         let texts = [policy.as_bytes(), text.as_bytes()];
-        let session = opened.get_or_open(&texts, now, || self.opened(policy, text))?;
+        let session = opened.get_or_open(&texts, now, || self.opened(policy, text));
+        let Some(session) = session else {
+            return Looked::Dead;
+        };
         let unused = Self::seconds(now).saturating_sub(session.seen);
         let unused = Duration::from_secs(unused);
         let is_alive = unused < self.settings.idle
@@ -233,7 +264,13 @@ impl Sessions {
             && *session.policy == *policy
             && !revoked.is_dead(&session);
         let is_due = unused >= self.settings.idle / RENEWALS;
-        is_alive.then_some((session, is_due))
+        if is_alive {
+            Looked::Live(session, is_due)
+        } else if revoked.was_left(&session) {
+            Looked::LeftBehind
+        } else {
+            Looked::Dead
+        }
     }
 
     fn opened(&self, policy: &str, text: &str) -> Option<Session> {
@@ -248,19 +285,23 @@ impl Sessions {
         policy: &str,
         handle: &str,
         now: Timestamp,
-    ) -> Result<Option<(Arc<Session>, bool)>, StoreFault> {
+    ) -> Result<Looked, StoreFault> {
         let Some((session, ttl)) = kept.find(handle, now).await? else {
-            return Ok(None);
+            return Ok(if self.left_behind.holds(handle) {
+                Looked::LeftBehind
+            } else {
+                Looked::Dead
+            });
         };
         let lasts = kept.ttl(&session, now);
         if lasts.is_zero() || *session.policy != *policy {
-            return Ok(None);
+            return Ok(Looked::Dead);
         }
         let is_due = lasts.saturating_sub(ttl) >= self.settings.idle / RENEWALS;
         if is_due && !kept.prolong(handle, &session, now).await? {
-            return Ok(None);
+            return Ok(Looked::Dead);
         }
-        Ok(Some((session, is_due)))
+        Ok(Looked::Live(session, is_due))
     }
 
     /// The `Set-Cookie` values of a session: itself, used now, or the handle that was brought.
@@ -325,6 +366,7 @@ impl Sessions {
                 let put = kept.put(&handle, &session, Write::Always, now).await;
                 put.map_err(|_| SessionError::Unavailable)?;
                 if let Some(old) = old {
+                    self.left_behind.put(old);
                     let forgot = kept.forget(old, now).await;
                     forgot.map_err(|_| SessionError::Unavailable)?;
                 }
@@ -356,14 +398,17 @@ impl Sessions {
                 }
                 session
             }
-            Store::Redis(Some(kept)) => kept.forget(text, now).await.unwrap_or_else(|fault| {
-                // The browser forgets its handle in any case; nobody else has it.
-                warn!(
-                    reason = fault.name(),
-                    "a session could not be removed from Redis"
-                );
-                None
-            }),
+            Store::Redis(Some(kept)) => {
+                self.left_behind.put(text);
+                kept.forget(text, now).await.unwrap_or_else(|fault| {
+                    // The browser forgets its handle in any case; nobody else has it.
+                    warn!(
+                        reason = fault.name(),
+                        "a session could not be removed from Redis"
+                    );
+                    None
+                })
+            }
             Store::Redis(None) => None,
         };
         (ended.filter(|session| *session.policy == *policy), clear)
@@ -434,44 +479,6 @@ impl Sessions {
         } else {
             Err(SessionError::Unavailable)
         }
-    }
-
-    /// Renews a session's tokens: `ask` is called by one alone, in this process and among all that
-    /// share the store; whoever waits gets the same. The session as it is from then on, and the
-    /// `Set-Cookie` values that say so.
-    ///
-    /// A provider that failed is not asked again for the same session within five seconds.
-    ///
-    /// # Errors
-    /// What `ask` came to. [`ProviderError::Refused`] also for a session that has ended meanwhile.
-    pub async fn refresh<A>(
-        &self,
-        session: &Arc<Session>,
-        headers: &HeaderMap,
-        secure: bool,
-        ask: A,
-    ) -> Result<(Arc<Session>, Vec<HeaderValue>), ProviderError>
-    where
-        A: AsyncFnOnce(&Secret) -> Result<Tokens, ProviderError>,
-    {
-        let policy = Arc::clone(&session.policy);
-        let cookies = self.cookies(&policy, secure);
-        let brought = cookies.read(headers);
-        let away = || ProviderError::Unavailable("there is no store of sessions".into());
-        let key = refresh::key(session).ok_or_else(away)?;
-        let renewed = match &self.store {
-            Store::Cookie { .. } => self.flights.once(key, refresh::ask(session, ask)).await?,
-            Store::Redis(kept) => {
-                let kept = kept.as_ref().ok_or_else(away)?;
-                let handle = brought.text.as_deref().ok_or_else(away)?;
-                let asked = refresh::ask_among_all(kept, handle, session, ask);
-                self.flights.once(key, asked).await?
-            }
-        };
-        let written = self.written(&cookies, &renewed, &brought, clock::wall());
-        let written =
-            written.map_err(|error| ProviderError::BadAnswer(error.to_string().into()))?;
-        Ok((renewed, written))
     }
 
     /// Unix seconds.

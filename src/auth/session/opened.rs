@@ -5,6 +5,7 @@
 
 use super::Session;
 use crate::clock::Timestamp;
+use crate::telemetry::metrics::{LoginBound, LoginCounts};
 use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,7 +22,10 @@ const KEPT: Duration = Duration::from_secs(60);
 type Key = [u8; 32];
 
 /// The memory.
-pub(super) struct Opened(Vec<Mutex<HashMap<Key, Kept>>>);
+pub(super) struct Opened {
+    shards: Vec<Mutex<HashMap<Key, Kept>>>,
+    counts: Arc<LoginCounts>,
+}
 
 struct Kept {
     session: Arc<Session>,
@@ -29,8 +33,11 @@ struct Kept {
 }
 
 impl Opened {
-    pub(super) fn new() -> Self {
-        Self((0..SHARDS).map(|_| Mutex::default()).collect())
+    pub(super) fn new(counts: &Arc<LoginCounts>) -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            counts: Arc::clone(counts),
+        }
     }
 
     /// The session that these texts stand for, or what `open` makes of them.
@@ -47,6 +54,8 @@ impl Opened {
         let session = Arc::new(open()?);
         if let Some(mut shard) = self.shard(&key) {
             if shard.len() >= SHARD_MAX {
+                let current = shard.values().filter(|kept| now < kept.until);
+                self.counts.reached(LoginBound::Opened, current.count());
                 shard.clear();
             }
             let kept = Kept {
@@ -66,7 +75,7 @@ impl Opened {
 
     fn shard(&self, key: &Key) -> Option<std::sync::MutexGuard<'_, HashMap<Key, Kept>>> {
         let [first, ..] = key;
-        let shard = self.0.get(usize::from(*first) % SHARDS)?;
+        let shard = self.shards.get(usize::from(*first) % SHARDS)?;
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -89,7 +98,8 @@ mod tests {
 
     #[test]
     fn a_text_is_opened_once_a_minute_and_the_memory_is_bounded() {
-        let (opened, times) = (Opened::new(), Cell::new(0));
+        let counts = Arc::default();
+        let (opened, times) = (Opened::new(&counts), Cell::new(0));
         let at = |seconds: u64| Timestamp::from_unix_nanos(seconds * 1_000_000_000);
         let get = |text: &str, now| {
             opened.get_or_open(&[b"web", text.as_bytes()], now, || {
@@ -106,16 +116,17 @@ mod tests {
             get(&text.to_string(), at(61));
         }
         let held: usize = opened
-            .0
+            .shards
             .iter()
             .map(|shard| shard.lock().unwrap().len())
             .sum();
         assert!(held <= SHARDS * SHARD_MAX, "{held}");
+        assert!(counts.all_reached(LoginBound::Opened) >= (2 * SHARDS * SHARD_MAX) as u64);
     }
 
     #[test]
     fn what_does_not_open_is_not_remembered_and_no_text_runs_into_the_next_one() {
-        let opened = Opened::new();
+        let opened = Opened::new(&Arc::default());
         let now = Timestamp::from_unix_nanos(1);
 
         assert!(opened.get_or_open(&[b"web", b"a"], now, || None).is_none());

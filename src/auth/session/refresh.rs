@@ -6,17 +6,19 @@
 //! with: requests of the same page still bring the old cookie.
 
 use super::kept::{Kept, random};
-use super::{Session, SessionTokens, Sessions};
+use super::{Session, SessionTokens, Sessions, Store};
 use crate::auth::provider::{ProviderError, Tokens};
 use crate::clock;
 use crate::secret::Secret;
 use crate::shared::Write;
+use crate::telemetry::metrics::{LoginBound, LoginCounts};
 use aws_lc_rs::digest::{Context, SHA256};
+use http::{HeaderMap, HeaderValue};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How long requests with the old cookie get what came of its refresh.
 const GRACE: Duration = Duration::from_secs(60);
@@ -26,6 +28,9 @@ const PAUSE: Duration = Duration::from_secs(5);
 const FLIGHTS_MAX: usize = 4_096;
 /// Longest wait for somebody else's refresh.
 const WAIT_MAX: Duration = Duration::from_secs(15);
+/// How long one may take, a wait for other replicas included. Nobody waits as long, but what comes
+/// of it is kept.
+const LEAD_MAX: Duration = Duration::from_mins(1);
 /// First pause between two looks at whether another process is done; doubles up to the next.
 const LOOK_MIN: Duration = Duration::from_millis(20);
 /// Longest pause between two looks.
@@ -39,8 +44,10 @@ type Outcome = Result<Arc<Session>, ProviderError>;
 type Key = [u8; 32];
 
 /// Refreshes of this process.
-#[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Key, Flight>>);
+pub(super) struct Flights {
+    held: Mutex<HashMap<Key, Flight>>,
+    counts: Arc<LoginCounts>,
+}
 
 enum Flight {
     /// Somebody asks. The channel closes when that ends, with or without an outcome.
@@ -50,20 +57,21 @@ enum Flight {
 }
 
 /// Whoever asks. Dropped without an outcome, the next one asks.
-struct Leader<'a> {
-    flights: &'a Flights,
+struct Leader {
+    flights: Arc<Flights>,
     key: Key,
     _wakes: watch::Sender<()>,
     is_done: bool,
 }
 
-enum Place<'a> {
-    Leads(Leader<'a>),
+enum Place {
+    /// The right and duty to ask, and what is waited for then.
+    Leads(Leader, watch::Receiver<()>),
     Waits(watch::Receiver<()>),
     Knows(Outcome),
 }
 
-impl Drop for Leader<'_> {
+impl Drop for Leader {
     fn drop(&mut self) {
         if !self.is_done {
             self.flights.all().remove(&self.key);
@@ -71,25 +79,33 @@ impl Drop for Leader<'_> {
     }
 }
 
-impl Leader<'_> {
-    fn end(mut self, outcome: Outcome) -> Outcome {
+impl Leader {
+    /// Asks, whoever is still there to hear of it.
+    async fn lead(mut self, ask: impl Future<Output = Outcome>) {
+        let late = || Err(unavailable("a refresh takes too long"));
+        let asked = timeout(LEAD_MAX, ask).await;
+        let outcome = asked.unwrap_or_else(|_| late());
         self.is_done = true;
         let kept = if outcome.is_ok() { GRACE } else { PAUSE };
-        let done = Flight::Done {
-            outcome: outcome.clone(),
-            until: clock::instant() + kept,
-        };
+        let until = clock::instant() + kept;
+        let done = Flight::Done { outcome, until };
         self.flights.all().insert(self.key, done);
-        outcome
     }
 }
 
 impl Flights {
-    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Flight>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn new(counts: &Arc<LoginCounts>) -> Arc<Self> {
+        Arc::new(Self {
+            held: Mutex::default(),
+            counts: Arc::clone(counts),
+        })
     }
 
-    fn place(&self, key: Key) -> Place<'_> {
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Flight>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(self: &Arc<Self>, key: Key) -> Place {
         let now = clock::instant();
         let mut all = self.all();
         match all.get(&key) {
@@ -106,33 +122,89 @@ impl Flights {
             });
         }
         if all.len() >= FLIGHTS_MAX {
+            self.counts.reached(LoginBound::Refresh, 1);
             return Place::Knows(Err(unavailable("too many refreshes")));
         }
         let (wakes, running) = watch::channel(());
-        all.insert(key, Flight::Running(running));
-        Place::Leads(Leader {
-            flights: self,
+        all.insert(key, Flight::Running(running.clone()));
+        self.counts.holds(LoginBound::Refresh, all.len());
+        let leader = Leader {
+            flights: Arc::clone(self),
             key,
             _wakes: wakes,
             is_done: false,
-        })
+        };
+        Place::Leads(leader, running)
     }
 
-    /// Asks, or waits for whoever does.
-    pub(super) async fn once(&self, key: Key, ask: impl Future<Output = Outcome>) -> Outcome {
+    /// Asks, or waits for whoever does. Who asks does it in a task of its own: a client that leaves
+    /// meanwhile would otherwise take the answer along, and a refresh token that counts once.
+    async fn once(
+        self: &Arc<Self>,
+        key: Key,
+        ask: impl Future<Output = Outcome> + Send + 'static,
+    ) -> Outcome {
         let due = clock::instant() + WAIT_MAX;
+        let mut ask = Some(ask);
         loop {
-            match self.place(key) {
-                Place::Leads(leader) => return leader.end(ask.await),
+            let mut running = match self.place(key) {
                 Place::Knows(outcome) => return outcome,
-                Place::Waits(mut running) => {
-                    // It closes, and nothing is ever sent: that is no error here.
-                    if timeout_at(due, running.changed()).await.is_err() {
-                        return Err(unavailable("a refresh takes too long"));
-                    }
+                Place::Waits(running) => running,
+                Place::Leads(leader, running) => {
+                    let Some(ask) = ask.take() else {
+                        return Err(unavailable("a refresh came to nothing"));
+                    };
+                    tokio::spawn(leader.lead(ask));
+                    running
                 }
+            };
+            // It closes, and nothing is ever sent: that is no error here.
+            if timeout_at(due, running.changed()).await.is_err() {
+                return Err(unavailable("a refresh takes too long"));
             }
         }
+    }
+}
+
+impl Sessions {
+    /// Renews a session's tokens: `ask` is called by one alone, in this process and among all that
+    /// share the store; whoever waits gets the same. The session as it is from then on, and the
+    /// `Set-Cookie` values that say so. Whoever stops waiting stops nothing.
+    ///
+    /// A provider that failed is not asked again for the same session within five seconds.
+    ///
+    /// # Errors
+    /// What `ask` came to. [`ProviderError::Refused`] also for a session that has ended meanwhile.
+    pub async fn refresh<A, F>(
+        &self,
+        session: &Arc<Session>,
+        headers: &HeaderMap,
+        secure: bool,
+        ask: A,
+    ) -> Result<(Arc<Session>, Vec<HeaderValue>), ProviderError>
+    where
+        A: FnOnce(Secret) -> F + Send + 'static,
+        F: Future<Output = Result<Tokens, ProviderError>> + Send + 'static,
+    {
+        let policy = Arc::clone(&session.policy);
+        let cookies = self.cookies(&policy, secure);
+        let brought = cookies.read(headers);
+        let none = || unavailable("there is no store of sessions");
+        let key = key(session).ok_or_else(none)?;
+        let own = Arc::clone(session);
+        let renewed = match &self.store {
+            Store::Cookie { .. } => self.flights.once(key, self::ask(own, ask)).await?,
+            Store::Redis(kept) => {
+                let kept = Arc::clone(kept.as_ref().ok_or_else(none)?);
+                let handle = brought.text.as_deref().ok_or_else(none)?.to_owned();
+                let asked = ask_among_all(kept, handle, own, ask);
+                self.flights.once(key, asked).await?
+            }
+        };
+        let written = self.written(&cookies, &renewed, &brought, clock::wall());
+        let written =
+            written.map_err(|error| ProviderError::BadAnswer(error.to_string().into()))?;
+        Ok((renewed, written))
     }
 }
 
@@ -141,7 +213,7 @@ fn unavailable(why: &str) -> ProviderError {
 }
 
 /// Two requests with equal keys bring the same session with the same tokens.
-pub(super) fn key(session: &Session) -> Option<Key> {
+fn key(session: &Session) -> Option<Key> {
     let tokens = &session.tokens;
     let of = |token: &Option<Secret>| {
         token
@@ -178,41 +250,45 @@ impl SessionTokens {
 }
 
 /// Asks for new tokens, alone.
-pub(super) async fn ask<A>(session: &Arc<Session>, ask: A) -> Outcome
+async fn ask<A, F>(session: Arc<Session>, ask: A) -> Outcome
 where
-    A: AsyncFnOnce(&Secret) -> Result<Tokens, ProviderError>,
+    A: FnOnce(Secret) -> F + Send + 'static,
+    F: Future<Output = Result<Tokens, ProviderError>> + Send + 'static,
 {
-    let Some(token) = &session.tokens.refresh else {
+    let Some(token) = session.tokens.refresh.clone() else {
         return Err(ProviderError::NoEndpoint("refresh token"));
     };
     let mut given = ask(token).await?;
     let now = Sessions::seconds(clock::wall());
-    let mut renewed = Session::clone(session);
-    // Somebody may have lost a group. What is not told anew stays as it was.
-    renewed.claims.extend(std::mem::take(&mut given.claims));
+    let mut renewed = Session::clone(&session);
+    // Somebody may have lost a group: what is told is all that is known from now on.
+    if !given.claims.is_empty() {
+        renewed.claims = std::mem::take(&mut given.claims);
+    }
     renewed.tokens = session.tokens.renewed(given, now);
     renewed.seen = now;
     Ok(Arc::new(renewed))
 }
 
 /// The same among all processes that share the store.
-pub(super) async fn ask_among_all<A>(
-    kept: &Kept,
-    handle: &str,
-    session: &Arc<Session>,
+async fn ask_among_all<A, F>(
+    kept: Arc<Kept>,
+    handle: String,
+    session: Arc<Session>,
     ask: A,
 ) -> Outcome
 where
-    A: AsyncFnOnce(&Secret) -> Result<Tokens, ProviderError>,
+    A: FnOnce(Secret) -> F + Send + 'static,
+    F: Future<Output = Result<Tokens, ProviderError>> + Send + 'static,
 {
     let due = clock::instant() + WAIT_MAX;
     let mut pause = LOOK_MIN;
     let lock = loop {
         let owner = random::<16>().ok_or_else(|| unavailable("no randomness"))?;
-        let taken = kept.locking.try_take(kept.lock_key(handle), owner).await;
+        let taken = kept.locking.try_take(kept.lock_key(&handle), owner).await;
         let lock = taken.map_err(|_| away())?;
         // It may have been done while the lock was somebody else's.
-        if let Some(done) = done_by_others(kept, handle, session).await? {
+        if let Some(done) = done_by_others(&kept, &handle, &session).await? {
             return Ok(done);
         }
         if let Some(lock) = lock {
@@ -226,7 +302,7 @@ where
     };
     lock.hold(async {
         let renewed = self::ask(session, ask).await?;
-        keep(kept, handle, &renewed).await?;
+        keep(&kept, &handle, &renewed).await?;
         Ok(renewed)
     })
     .await
@@ -264,4 +340,34 @@ const fn ended() -> ProviderError {
 
 fn away() -> ProviderError {
     unavailable("the store of sessions cannot be asked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_refresh_too_many_is_turned_away_and_counted() {
+        let counts = Arc::default();
+        let flights = Flights::new(&counts);
+        let key = |number: usize| {
+            let mut key = Key::default();
+            key[..8].copy_from_slice(&number.to_be_bytes());
+            key
+        };
+        let mut leaders = Vec::new();
+        for number in 0..FLIGHTS_MAX {
+            let Place::Leads(leader, _) = flights.place(key(number)) else {
+                panic!("the bound is {FLIGHTS_MAX}, and not {number}")
+            };
+            leaders.push(leader);
+        }
+
+        let over = flights.place(key(FLIGHTS_MAX));
+
+        assert!(matches!(over, Place::Knows(Err(_))));
+        assert_eq!(counts.all_reached(LoginBound::Refresh), 1);
+        drop(leaders);
+        assert!(matches!(flights.place(key(0)), Place::Leads(..)));
+    }
 }

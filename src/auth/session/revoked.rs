@@ -6,6 +6,7 @@
 
 use super::Session;
 use crate::shared::{Call, Line};
+use crate::telemetry::metrics::{LoginBound, LoginCounts};
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -101,6 +102,7 @@ pub(super) struct Revoked {
     is_empty: AtomicBool,
     /// How long sessions last at most, in seconds: as long as marks count.
     absolute: AtomicU64,
+    counts: Arc<LoginCounts>,
 }
 
 #[derive(Default)]
@@ -129,17 +131,16 @@ impl List {
     }
 }
 
-impl Default for Revoked {
-    fn default() -> Self {
+impl Revoked {
+    pub(super) fn new(counts: &Arc<LoginCounts>) -> Self {
         Self {
             list: Mutex::default(),
             is_empty: AtomicBool::new(true),
             absolute: AtomicU64::new(0),
+            counts: Arc::clone(counts),
         }
     }
-}
 
-impl Revoked {
     /// Marks count for as long as this, or as ever was said.
     pub(super) fn count_for(&self, absolute: Duration) {
         self.absolute
@@ -165,6 +166,7 @@ impl Revoked {
             && let Some(since) = list.forget_oldest()
         {
             list.floor = list.floor.max(since);
+            self.counts.reached(LoginBound::Ended, 1);
             warn!("more sessions were revoked than are remembered: older ones end, too");
         }
         let known = list.marks.get(&mark).copied();
@@ -172,6 +174,7 @@ impl Revoked {
             list.marks.insert(mark, at);
             list.order.push_back((mark, at));
         }
+        self.counts.holds(LoginBound::Ended, list.order.len());
         drop(list);
         self.is_empty.store(false, Ordering::Release);
     }
@@ -179,6 +182,12 @@ impl Revoked {
     /// Whether a session is over.
     pub(super) fn is_dead(&self, session: &Session) -> bool {
         self.latest(session).is_some_and(|at| session.began <= at)
+    }
+
+    /// Whether this very session was ended here: by a logout, or by the login after it.
+    pub(super) fn was_left(&self, session: &Session) -> bool {
+        let own = Mark::new(&session.issuer, Of::Id(&session.id));
+        self.list().marks.contains_key(&own)
     }
 
     /// When sessions like this one were revoked last.
@@ -293,7 +302,7 @@ mod tests {
             ..session.clone()
         };
         let dead = |marks: Vec<Mark>, at| {
-            let revoked = Revoked::default();
+            let revoked = Revoked::new(&Arc::default());
             revoked.count_for(Duration::from_secs(3_600));
             for mark in marks {
                 revoked.revoke(mark, at);
@@ -316,7 +325,7 @@ mod tests {
     #[test]
     fn one_mark_too_many_ends_more_sessions_and_never_fewer() {
         let session = session();
-        let revoked = Revoked::default();
+        let revoked = Revoked::new(&Arc::default());
         revoked.count_for(Duration::from_secs(3_600));
         let mark = |text: &str| Mark::new("i", Of::Id(text));
         for at in 0..MARKS_MAX {
@@ -326,6 +335,7 @@ mod tests {
         revoked.revoke(mark("one more"), 1_001);
         assert!(revoked.is_dead(&session), "over it");
         assert_eq!(revoked.list().order.len(), MARKS_MAX);
+        assert_eq!(revoked.counts.all_reached(LoginBound::Ended), 1);
 
         // Marks that no session is old enough for leave without a word.
         revoked.revoke(mark("later"), 4_602);
@@ -336,7 +346,7 @@ mod tests {
     #[test]
     fn words_that_nobody_signed_end_no_session_of_anybody_else() {
         let session = session();
-        let revoked = Revoked::default();
+        let revoked = Revoked::new(&Arc::default());
         revoked.count_for(Duration::from_secs(3_600));
         let mut taken = 0;
         for sid in 0..2 * MARKS_MAX {

@@ -88,7 +88,8 @@ impl Page<'_> {
         let place = places.line("listeners", &told.listener);
         self.row("listener", &format!("{}{tls}", told.listener), place);
         if told.without_tls {
-            let text = "  no TLS here: behind a proxy that ends it, `-H 'x-forwarded-proto: https'`";
+            let text =
+                "  no TLS here: behind a proxy that ends it, `-H 'x-forwarded-proto: https'`";
             self.row("", text, None);
         }
     }

@@ -209,6 +209,10 @@ fn never_allows(
 
 /// A policy that no route asks protects nothing, whatever its author believes.
 pub(super) fn warn_of_unasked(config: &raw::Config, compiler: &mut Compiler<'_>) {
+    // What is wrong elsewhere may be why.
+    if config.routes.is_empty() || !compiler.findings.are_harmless() {
+        return;
+    }
     let of_routes = config.routes.iter().map(|route| &route.value.auth.0);
     let sets = of_routes.chain([&config.default_auth.0]).flatten();
     let asked: Vec<&str> = sets
@@ -222,7 +226,7 @@ pub(super) fn warn_of_unasked(config: &raw::Config, compiler: &mut Compiler<'_>)
         .collect();
     let is_asked = |name: &Spanned<String>| asked.contains(&name.value.as_str());
     for (name, _) in config.auth.iter() {
-        if !config.routes.is_empty() && !is_asked(name) {
+        if !is_asked(name) {
             let message = format!("policy `{}` has no effect", name.value);
             let diagnostic = Diagnostic::at(Code::NoEffect, &name.span, message);
             compiler.tell(diagnostic.label("no route has it in `auth`, nor has `default_auth`"));

@@ -1,7 +1,7 @@
 //! Policies by token.
 
 use super::Compiler;
-use super::provider::{self, Written};
+use super::provider::{self, Prover, Written};
 use crate::auth::jwt::{Introspection, JwtIssuer, JwtSettings, TokenPlace};
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic};
@@ -153,13 +153,13 @@ fn issuer(written: &raw::JwtIssuer, compiler: &mut Compiler<'_>) -> Option<JwtIs
         algorithms: provider::algorithms(&written.algorithms, compiler),
         introspection: introspection.and_then(|one| {
             let one = &one.value;
-            let client = provider::client(
-                one.client_id.as_ref(),
-                one.client_secret.as_ref(),
-                None,
-                one.client_auth.as_ref(),
-                compiler,
-            )?;
+            let prover = Prover {
+                id: one.client_id.as_ref(),
+                secret: one.client_secret.as_ref(),
+                auth: one.client_auth.as_ref(),
+                ..Prover::default()
+            };
+            let client = provider::client(&prover, compiler)?;
             let tokens = one.tokens.as_ref().map(|one| one.value);
             let audience = one.audience.as_ref().map(|one| one.value);
             Some(Introspection {

@@ -102,7 +102,6 @@ pub(in crate::config) fn compile(
     ratelimit::of_listeners(config, &mut listeners, compiler);
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
-    auth::warn_of_unasked(config, compiler);
     let login = login::compile(config, &policies, redis.as_ref(), compiler);
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
@@ -120,6 +119,7 @@ pub(in crate::config) fn compile(
         trace_debug: variables.trace_debug,
     };
     let routes = routes::compile(&scope, compiler);
+    auth::warn_of_unasked(config, compiler);
     let reserved = identity::reserved(identity.as_ref(), assertion.as_ref(), &policies, &routes);
     let export = export::compile(&config.export, &variables, compiler);
     let terminal = export::terminal(&variables);

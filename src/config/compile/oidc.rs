@@ -1,6 +1,6 @@
 //! Policies by login.
 
-use super::provider::{self, Written};
+use super::provider::{self, Prover, Written};
 use super::{Compiler, identity};
 use crate::auth::oidc::{LogoutRules, OidcSettings, PassToken};
 use crate::auth::session::{RefreshFailure, RefreshRules};
@@ -55,13 +55,7 @@ pub(super) fn compile(
         },
         compiler,
     );
-    let client = provider::client(
-        oidc.client_id.as_ref(),
-        oidc.client_secret.as_ref(),
-        oidc.client_key.as_ref(),
-        oidc.client_auth.as_ref(),
-        compiler,
-    );
+    let client = provider::client(&prover(oidc), compiler);
     let pass = pass(oidc.pass.as_ref(), config, compiler);
     let logout = oidc.logout.as_ref().map(|one| &one.value);
     let on = |setting: Option<&Spanned<bool>>| setting.is_none_or(|one| one.value);
@@ -108,6 +102,17 @@ pub(super) fn compile(
         },
         own_callback: oidc.callback.as_ref().map(|one| one.value) == Some(raw::Callback::Own),
     })
+}
+
+/// Who edgespan is at the provider.
+fn prover(oidc: &raw::Oidc) -> Prover<'_> {
+    Prover {
+        id: oidc.client_id.as_ref(),
+        secret: oidc.client_secret.as_ref(),
+        key: oidc.client_key.as_ref(),
+        auth: oidc.client_auth.as_ref(),
+        audience: oidc.client_audience.as_ref(),
+    }
 }
 
 fn texts(written: &[Spanned<String>]) -> Vec<Arc<str>> {

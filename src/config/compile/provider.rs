@@ -1,9 +1,10 @@
 //! Whoever issues tokens, and who we are to it.
 
 use super::{Compiler, files};
-use crate::auth::assertion::SigningKey;
 use crate::auth::jose::{Algorithm, KeySet, KeySetError};
-use crate::auth::provider::{ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
+use crate::auth::provider::{
+    Audience, ClientAuth, ClientKey, Endpoints, KeySource, OidcClient, ProviderSettings,
+};
 use crate::client::ClientTlsSettings;
 use crate::config::decode::Spanned;
 use crate::config::diagnostic::{Code, Diagnostic, Span};
@@ -127,14 +128,25 @@ fn tls(written: Option<&raw::ProviderTls>, compiler: &mut Compiler<'_>) -> Clien
     }
 }
 
+/// What a file says of who we are to a provider.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Prover<'a> {
+    pub(super) id: Option<&'a Spanned<String>>,
+    pub(super) secret: Option<&'a Spanned<raw::SecretText>>,
+    pub(super) key: Option<&'a Spanned<raw::SecretSource>>,
+    pub(super) auth: Option<&'a Spanned<raw::ClientAuth>>,
+    pub(super) audience: Option<&'a Spanned<raw::ClientAudience>>,
+}
+
 /// Who we are to a provider.
-pub(super) fn client(
-    id: Option<&Spanned<String>>,
-    secret: Option<&Spanned<raw::SecretText>>,
-    key: Option<&Spanned<raw::SecretSource>>,
-    auth: Option<&Spanned<raw::ClientAuth>>,
-    compiler: &mut Compiler<'_>,
-) -> Option<OidcClient> {
+pub(super) fn client(written: &Prover<'_>, compiler: &mut Compiler<'_>) -> Option<OidcClient> {
+    let Prover {
+        id,
+        secret,
+        key,
+        auth,
+        audience,
+    } = *written;
     let id = id?;
     let secret_value = secret.and_then(|one| client_secret(one, compiler));
     let key_value = key.and_then(|one| signing_key(one, compiler));
@@ -148,15 +160,21 @@ pub(super) fn client(
     );
     let uses_key = way == raw::ClientAuth::PrivateKeyJwt;
     let uses_secret = matches!(way, raw::ClientAuth::Basic | raw::ClientAuth::Post);
+    if let Some(audience) = audience.filter(|_| !uses_key) {
+        let message = "`client_audience` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &audience.span, message);
+        compiler.tell(diagnostic.label("no token is signed: that takes a `client_key`"));
+    }
     let given = [
         ("client_secret", secret.map(|one| &one.span), uses_secret),
         ("client_key", key.map(|one| &one.span), uses_key),
+        ("client_audience", audience.map(|one| &one.span), uses_key),
     ];
     for (what, span, is_used) in given {
         if let Some(span) = span.filter(|_| !is_used) {
             let message = format!("`{what}` has no effect");
             let diagnostic = Diagnostic::at(Code::NoEffect, span, message);
-            compiler.tell(diagnostic.label("by `client_auth`, or beside a key, it is not shown"));
+            compiler.tell(diagnostic.label("what proves who edgespan is does not need it"));
         }
     }
     let mut lacks = |what: &str, span: &Span| {
@@ -186,6 +204,10 @@ pub(super) fn client(
     Some(OidcClient {
         id: Arc::from(id.value.as_str()),
         auth,
+        audience: match audience.map(|one| one.value) {
+            Some(raw::ClientAudience::TokenEndpoint) => Audience::TokenEndpoint,
+            Some(raw::ClientAudience::Issuer) | None => Audience::Issuer,
+        },
     })
 }
 
@@ -215,10 +237,10 @@ fn client_secret(
 fn signing_key(
     source: &Spanned<raw::SecretSource>,
     compiler: &mut Compiler<'_>,
-) -> Option<Arc<SigningKey>> {
+) -> Option<Arc<ClientKey>> {
     let written = raw::SecretText::Elsewhere(source.value.clone());
     let pem = compiler.secret(&source.span, &written)?;
-    let read = SigningKey::from_pem(pem.expose().as_bytes())
+    let read = ClientKey::from_pem(pem.expose().as_bytes())
         .map_err(|error| Misread::new("this is no key of a client").label(error.to_string()));
     compiler
         .value(&source.span, Code::SigningKey, read)

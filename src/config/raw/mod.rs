@@ -69,7 +69,7 @@ pub(in crate::config) use probe::{
 pub(in crate::config) use process::{Admin, Drain, Service};
 pub(in crate::config) use proofs::{ApiKey, Basic, ClientCert};
 pub(in crate::config) use provider::{
-    AskedTokens, ClientAuth, Endpoints, Jwks, ProviderTls, Require, ToldAudience,
+    AskedTokens, ClientAudience, ClientAuth, Endpoints, Jwks, ProviderTls, Require, ToldAudience,
 };
 pub(in crate::config) use ratelimit::{
     LimitHeaders, LimitStore, MissingKey, OnStoreFailure, Overload, RateLimit, RateLimitKey, Redis,

@@ -1,6 +1,6 @@
 //! Logins at an OpenID Provider, as they are written.
 
-use super::provider::{ClientAuth, Endpoints, Jwks, ProviderTls, Require};
+use super::provider::{ClientAudience, ClientAuth, Endpoints, Jwks, ProviderTls, Require};
 use super::scalar::{OneOrMany, SecretSource};
 use super::{DurationText, HeaderName, SecretText};
 use crate::config::decode::{Entries, Spanned};
@@ -19,8 +19,11 @@ pub(in crate::config) struct Oidc {
     pub(in crate::config) client_id: Option<Spanned<String>>,
     /// Its secret.
     pub(in crate::config) client_secret: Option<Spanned<SecretText>>,
-    /// Its private key, PEM of PKCS#8, P-256 or Ed25519, for `private_key_jwt`.
+    /// Its private key for `private_key_jwt`: PEM of PKCS#8 with P-256, Ed25519 or RSA, or PKCS#1.
     pub(in crate::config) client_key: Option<Spanned<SecretSource>>,
+    /// Whom a token signed by `client_key` is for.
+    #[schemars(extend("default" = "issuer"))]
+    pub(in crate::config) client_audience: Option<Spanned<ClientAudience>>,
     /// How it proves who it is. Without it by what is there: a key, a secret (`basic`), nothing.
     pub(in crate::config) client_auth: Option<Spanned<ClientAuth>>,
     /// What its button says, where one of several may be chosen. Without it the policy's name.

@@ -62,6 +62,17 @@ pub(in crate::config) enum ClientAuth {
     None,
 }
 
+/// Whom a token is for by which a client proves itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "`issuer` or `token_endpoint`")]
+pub(in crate::config) enum ClientAudience {
+    /// The issuer.
+    Issuer,
+    /// The token endpoint, for a provider that takes nothing else.
+    TokenEndpoint,
+}
+
 /// What a client has to be beside being known. Everything that stands here has to hold.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -39,9 +39,7 @@ pub(in crate::config) fn duration_up_to(text: &str, hours: u64) -> Result<Durati
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|duration| *duration <= Duration::from_hours(hours))
-        .ok_or_else(|| {
-            Misread::new("this duration is too long").label(format!("at most {hours}h"))
-        })
+        .ok_or_else(|| Misread::new("this duration is too long").label(format!("at most {hours}h")))
 }
 
 /// Digits with at most one point between them.

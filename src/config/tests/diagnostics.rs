@@ -233,8 +233,14 @@ fn a_single_value_where_a_small_map_belongs_is_told_once_and_how_it_is_written()
 
     let told = shown(&text, Look::default());
 
-    assert!(told.contains("`auth.api.jwt.jwks` has to be a map"), "{told}");
-    assert!(told.contains("write `{url: ...}`; keys: url, file"), "{told}");
+    assert!(
+        told.contains("`auth.api.jwt.jwks` has to be a map"),
+        "{told}"
+    );
+    assert!(
+        told.contains("write `{url: ...}`; keys: url, file"),
+        "{told}"
+    );
     assert!(told.contains("1 error;"), "{told}");
 }
 
@@ -245,6 +251,9 @@ fn words_that_are_their_own_title_are_told_as_they_are() {
 
     let told = shown(&text, Look::default());
 
-    assert!(told.contains("`memory` is not `cookie` or `redis`"), "{told}");
+    assert!(
+        told.contains("`memory` is not `cookie` or `redis`"),
+        "{told}"
+    );
     assert!(told.contains("values: cookie, redis"), "{told}");
 }

@@ -8,7 +8,8 @@ use std::time::Duration;
 const NET: &str = "auth: {net: {ip: [10.0.0.0/8]}}\n";
 
 fn route(keys: &str) -> String {
-    format!("{BASE}{NET}routes: [{{name: a, upstream: app, {keys}}}]\n")
+    let asked = "{name: asked, match: {path: /asked}, upstream: app, auth: net}";
+    format!("{BASE}{NET}routes: [{{name: a, upstream: app, {keys}}}, {asked}]\n")
 }
 
 /// The only problem of a text: its id, and the bytes that it points at.

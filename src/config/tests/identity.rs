@@ -87,7 +87,8 @@ fn a_header_that_requests_need_names_no_identity() {
 #[test]
 fn an_identity_of_a_route_without_auth_has_no_effect() {
     refuse(
-        "routes: [{name: a, upstream: app, identity: {headers: {x-user: subject}}}]",
+        "routes: [{name: a, upstream: app, identity: {headers: {x-user: subject}}}, \
+         {name: b, match: {path: /b}, upstream: app, auth: net}]",
         "W0402",
     );
 }

@@ -177,8 +177,120 @@ fn a_login_leads_back_to_no_whole_top_level() {
     check("web", &back("*."), &["E0318"]);
 }
 
+/// What is told of an origin, in `callback_origin` or `return_to`: message, label and help.
+fn words(login: &str) -> String {
+    let text = format!(
+        "{}redis: {{url: 'redis://127.0.0.1'}}\n",
+        document("web", login)
+    );
+    let report = match compile_with(&text, &[("KEY", KEY)]) {
+        Ok(loaded) => loaded.warnings,
+        Err(refused) => refused.report,
+    };
+    let told = report
+        .diagnostics()
+        .iter()
+        .find(|one| one.code.id() == "E0305");
+    let told = told.unwrap_or_else(|| panic!("{login}"));
+    let parts = [Some(&told.message), told.label.as_ref(), told.help.as_ref()];
+    let parts: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
+    parts.join("; ")
+}
+
 #[test]
-fn what_can_never_work_is_told_before_anybody_logs_in() {
+fn what_is_no_origin_is_told_why_and_what_to_write() {
+    for (written, why, remedy) in [
+        (
+            "login.example.com",
+            "it has no scheme",
+            "write `https://login.example.com`",
+        ),
+        (
+            "login.example.com:8443",
+            "no scheme",
+            "write `https://login.example.com:8443`",
+        ),
+        (
+            "//login.example.com/x",
+            "no scheme",
+            "write `https://login.example.com`",
+        ),
+        ("", "no scheme", "write `https://login.example.com`"),
+        (
+            "ftp://a.example.com",
+            "do not log in by `ftp`",
+            "write `https://a.example.com`",
+        ),
+        (
+            "https://a.example.com/app",
+            "more than an origin",
+            "write `https://a.example.com`",
+        ),
+        (
+            "https://a.example.com:8443/?x=1",
+            "more than",
+            "write `https://a.example.com:8443`",
+        ),
+        (
+            "https://me@a.example.com",
+            "more than",
+            "write `https://a.example.com`",
+        ),
+        (
+            "https://",
+            "empty host",
+            "such as `https://login.example.com`",
+        ),
+        (
+            "https://a b.example.com",
+            "this is no origin",
+            "such as `https://login.example.com`",
+        ),
+    ] {
+        for place in ["callback_origin: '@'", "return_to: ['@']"] {
+            let place = place.replace('@', written);
+            let told = words(&format!("{{keys: [{{env: KEY}}], {place}}}"));
+            assert!(
+                told.contains(why) && told.contains(remedy),
+                "{written}: {told}"
+            );
+        }
+    }
+    let star = |place: &str| words(&format!("{{keys: [{{env: KEY}}], {place}}}"));
+    let told = star("return_to: ['https://*.example.com']");
+    assert!(told.contains("write `*.example.com`"), "{told}");
+    let told = star("callback_origin: 'https://*.example.com'");
+    assert!(told.contains("one host"), "{told}");
+    let told = star("callback_origin: 'http://login.example.com'");
+    assert!(told.contains("write `https://login.example.com`"), "{told}");
+}
+
+#[test]
+fn whom_a_token_of_our_own_is_for_is_asked_only_where_one_is_signed() {
+    let with = |more: &str| {
+        let oidc = OIDC.replace("}}", &format!(", {more}}}}}"));
+        let text = format!(
+            "{BASE}auth: {{web: {oidc}}}\nlogin: {{keys: [{{env: KEY}}]}}\n\
+             redis: {{url: 'redis://127.0.0.1'}}\n"
+        );
+        let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let pem = pem.serialize_pem();
+        let report = match compile_with(&text, &[("KEY", KEY), ("PEM", &pem)]) {
+            Ok(loaded) => loaded.warnings,
+            Err(refused) => refused.report,
+        };
+        let diagnostics = report.diagnostics().iter();
+        diagnostics.map(|one| one.code.id()).collect::<Vec<_>>()
+    };
+    let key = "client_key: {env: PEM}";
+    assert!(with(key).is_empty());
+    assert!(with(&format!("{key}, client_audience: token_endpoint")).is_empty());
+    assert_eq!(with("client_audience: issuer").len(), 1);
+    assert_eq!(with("client_secret: s, client_audience: issuer").len(), 1);
+}
+
+#[test]
+fn what_logins_cannot_share_is_told_before_anybody_logs_in() {
     let keys = "keys: [{env: KEY}]";
     for (login, expected) in [
         ("return_to: ['https://*.example.com']", &["E0305"][..]),
@@ -190,6 +302,11 @@ fn what_can_never_work_is_told_before_anybody_logs_in() {
     ] {
         check("web", &format!("{{{keys}, {login}}}"), expected);
     }
+}
+
+#[test]
+fn what_a_policy_cannot_mean_is_told_before_anybody_logs_in() {
+    let keys = "keys: [{env: KEY}]";
     for (oidc, expected) in [
         (
             "issuer: 'https://id.example/.well-known/openid-configuration'",

@@ -4,7 +4,7 @@ use super::asker::Asker;
 use super::page::{self, Action};
 use super::{Asking, Means, Parameters, carry, now, told};
 use crate::auth::audit::AuditResult;
-use crate::auth::oidc::{Endpoint, Flow, Logins, OFFERS_MAX, Site};
+use crate::auth::oidc::{Endpoint, Flow, Logins, OFFERS_MAX, PROMPT_ACCOUNT, PROMPT_LOGIN, Site};
 use crate::auth::provider::ProviderError;
 use crate::auth::{Denial, DenialAnswer, LoginOffer, Reason, Verdict};
 use crate::proxy::answer;
@@ -193,7 +193,7 @@ pub(super) async fn start(
         return page::failed(context, &answer::BAD_REQUEST, &[]);
     };
     flow.carried = carry::taken(context, asking.headers);
-    let prompts = ["select_account", "login"];
+    let prompts = [PROMPT_ACCOUNT, PROMPT_LOGIN];
     let prompt = parameters.one("prompt");
     flow.prompt = prompt
         .filter(|one| prompts.contains(one))
@@ -258,7 +258,8 @@ pub(super) async fn go(
             attempts = asking.logins.settings.attempts_max,
             "logins in a row without a session coming of them"
         );
-        told::result(context, AuditResult::Error);
+        let policy = flow.offers.first().map(|offer| &*offer.policy);
+        told::not_taken(context, asking, policy, None, (AuditResult::Error, "loop"));
         let again = start_url(asking.logins, asking.site, &flow.offers, &flow.target);
         let again = Action::link("Try again", format!("{again}&again=1"));
         return page::failed(context, &answer::LOGIN_LOOP, &[again]);

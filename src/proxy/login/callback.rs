@@ -6,7 +6,9 @@
 use super::page::{self, Action};
 use super::{Asking, Parameters, begin, carry, now, told};
 use crate::auth::audit::AuditResult;
-use crate::auth::oidc::{Endpoint, Flow, LoginError, Oidc, is_restarted};
+use crate::auth::oidc::{
+    Endpoint, Flow, LoginError, Oidc, PROMPT_ACCOUNT, PROMPT_LOGIN, Unfinished, is_restarted,
+};
 use crate::auth::session::{Found, Session, SessionError};
 use crate::auth::{Reason, Verdict};
 use crate::proxy::answer::{self, Answer};
@@ -56,6 +58,8 @@ async fn unknown(
         }
     }
     let state = parameters.one("state");
+    let outcome = (AuditResult::Denied, "unknown_state");
+    told::not_taken(context, asking, None, None, outcome);
     let front = asking.site.origin();
     let start = begin::start_url(logins, asking.site, &[], &front);
     if state.is_none_or(is_restarted) {
@@ -91,6 +95,13 @@ async fn again(context: &mut RequestContext, asking: &Asking<'_>, flow: Flow) ->
         return page::redirect(&flow.target, false)
             .unwrap_or_else(|| page::failed(context, &answer::INTERNAL, &[]));
     }
+    let outcome = if logins.is_in_time(&flow, now(context)) {
+        (AuditResult::Denied, "used_state")
+    } else {
+        (AuditResult::Expired, "expired_state")
+    };
+    let named = offer.map(|offer| &*offer.policy);
+    told::not_taken(context, asking, named, None, outcome);
     let start = begin::start_url(logins, asking.site, &flow.offers, &flow.target);
     if flow.restarted {
         return over(context, start);
@@ -136,26 +147,23 @@ async fn once(
             policy = &*policy.name,
             "an answer of another provider was refused"
         );
-        let told = &answer::LOGIN_FAILED;
-        return failed(context, asking, &flow, &policy, told, "issuer");
+        let page = Failure::new(&answer::LOGIN_FAILED, "issuer");
+        return failed(context, asking, &flow, &policy, &page);
     }
     if let Some(told) = parameters.one("error") {
+        if flow.prompt.as_deref() == Some(PROMPT_ACCOUNT) && knows_no_choice(told) {
+            return anew(context, asking, flow).await;
+        }
         return denied(context, asking, &flow, &policy, told);
     }
     let code = parameters.one("code");
     let Some(code) = code.filter(|code| !code.is_empty() && code.len() <= CODE_BYTES_MAX) else {
-        return failed(
-            context,
-            asking,
-            &flow,
-            &policy,
-            &answer::LOGIN_FAILED,
-            "no_code",
-        );
+        let page = Failure::new(&answer::LOGIN_FAILED, "no_code");
+        return failed(context, asking, &flow, &policy, &page);
     };
     match complete(context, asking, &flow, &policy, code, parameters.one("iss")).await {
         Ok(session) => begin_session(context, asking, &flow, &policy, session).await,
-        Err(fault) => {
+        Err(Unfinished { fault, account }) => {
             warn!(policy = &*policy.name, fault = %fault, "a login came to nothing");
             let is_too_weak = matches!(fault, LoginError::Acr | LoginError::TooOld);
             let told = if fault.is_temporary() {
@@ -167,7 +175,12 @@ async fn once(
             } else {
                 &answer::LOGIN_FAILED
             };
-            failed(context, asking, &flow, &policy, told, fault.name())
+            let page = Failure {
+                told,
+                word: fault.name(),
+                account: account.as_deref(),
+            };
+            failed(context, asking, &flow, &policy, &page)
         }
     }
 }
@@ -180,6 +193,26 @@ fn is_of_another(policy: &Oidc, flow: &Flow, path: &str, parameters: &Parameters
     !flow.comes_back_to(path) || names_another || parameters.is_several("iss")
 }
 
+/// Whether a provider may mean that no account can be chosen there.
+fn knows_no_choice(told: &str) -> bool {
+    matches!(
+        told,
+        "account_selection_required" | "interaction_required" | "invalid_request"
+    )
+}
+
+/// Another account was wanted, and this provider lets nobody choose one: whoever comes logs in anew.
+async fn anew(context: &mut RequestContext, asking: &Asking<'_>, flow: Flow) -> Response<Body> {
+    let start = begin::start_url(asking.logins, asking.site, &flow.offers, &flow.target);
+    let Some(mut next) = Flow::begin(flow.offers, flow.target, now(context)) else {
+        return over(context, start);
+    };
+    next.carried = flow.carried;
+    next.restarted = flow.restarted;
+    next.prompt = Some(PROMPT_LOGIN.to_owned());
+    begin::go(context, asking, next).await
+}
+
 async fn complete(
     context: &mut RequestContext,
     asking: &Asking<'_>,
@@ -187,14 +220,14 @@ async fn complete(
     policy: &Arc<Oidc>,
     code: &str,
     iss: Option<&str>,
-) -> Result<Session, LoginError> {
+) -> Result<Session, Unfinished> {
     let now = context.watch.now();
     let mut recorder = asking.means.recorder(context);
     let mut span = recorder.decision(&policy.name);
     let session = policy.complete(flow, code, iss, now, &mut span).await;
     let verdict = match &session {
         Ok(_) => Verdict::Allow(Box::default()),
-        Err(fault) if fault.is_temporary() => Verdict::deny(Reason::Unavailable),
+        Err(came) if came.fault.is_temporary() => Verdict::deny(Reason::Unavailable),
         Err(_) => Verdict::deny(Reason::BadCredential),
     };
     span.decide(&verdict);
@@ -224,7 +257,13 @@ async fn begin_session(
                 SessionError::Unavailable => &answer::LOGIN_UNAVAILABLE,
                 SessionError::TooLarge(_) => &answer::INTERNAL,
             };
-            return failed(context, asking, flow, policy, told, "session");
+            return failed(
+                context,
+                asking,
+                flow,
+                policy,
+                &Failure::new(told, "session"),
+            );
         }
     };
     info!(policy = &*policy.name, "somebody has logged in");
@@ -280,7 +319,7 @@ fn denied(
         | "account_selection_required" => &answer::LOGIN_DENIED,
         _ => &answer::LOGIN_FAILED,
     };
-    failed(context, asking, flow, policy, answer, word)
+    failed(context, asking, flow, policy, &Failure::new(answer, word))
 }
 
 /// What the audit makes of an answer.
@@ -292,15 +331,38 @@ fn result_of(told: &Answer) -> AuditResult {
     }
 }
 
+/// What is told of a login that came to nothing.
+struct Failure<'a> {
+    told: &'a Answer,
+    /// Why, for spans and audits.
+    word: &'static str,
+    /// The account that was shown, where that is known.
+    account: Option<&'a str>,
+}
+
+impl<'a> Failure<'a> {
+    const fn new(told: &'a Answer, word: &'static str) -> Self {
+        Self {
+            told,
+            word,
+            account: None,
+        }
+    }
+}
+
 /// No dead end: once more, another account, or out.
 fn failed(
     context: &mut RequestContext,
     asking: &Asking<'_>,
     flow: &Flow,
     policy: &Arc<Oidc>,
-    told: &Answer,
-    word: &'static str,
+    failure: &Failure<'_>,
 ) -> Response<Body> {
+    let Failure {
+        told,
+        word,
+        account,
+    } = *failure;
     context.note("edgespan.auth.policy", &policy.name);
     context.note("edgespan.login.error", word);
     told::login(context, asking, policy, None, (result_of(told), Some(word)));
@@ -311,6 +373,10 @@ fn failed(
         Action::link("Use another account", other),
         Action::link("Log out", asking.logins.paths.of(Endpoint::Logout)),
     ];
-    let provider = format!("You were sent to: {}.", policy.settings.label);
-    page::failed_at(context, told, &[&provider], &actions)
+    let provider = &policy.settings.label;
+    let came_by = match account {
+        Some(account) => format!("You signed in at {provider} as {account}."),
+        None => format!("You were sent to: {provider}."),
+    };
+    page::failed_at(context, told, &[&came_by], &actions)
 }

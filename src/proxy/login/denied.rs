@@ -5,18 +5,13 @@ use super::begin::{came_from, here, start_url};
 use super::page::{self, Action};
 use crate::auth::LoginOffer;
 use crate::auth::oidc::{Endpoint, Site};
-use crate::auth::session::{Found, Session};
+use crate::auth::session::Found;
 use crate::proxy::answer;
 use crate::proxy::body::Body;
 use crate::proxy::context::RequestContext;
 use http::Response;
 use http::request::Parts;
 use std::sync::Arc;
-
-/// Longest name of an account on a page, in characters.
-const NAME_CHARS_MAX: usize = 100;
-/// Claims that a person knows an account by, the best first.
-const NAMES: [&str; 4] = ["email", "preferred_username", "name", "sub"];
 
 /// The page, if a browser asked and has a session by this policy. Another account may be the
 /// answer, so there is a way to one: without it a person with two accounts is stuck.
@@ -48,7 +43,9 @@ pub(in crate::proxy) async fn denied(
     let Found::Live { session, .. } = found.await else {
         return None;
     };
-    let whom = format!("You are signed in as {}.", name(&session));
+    let whom = policy.account(&session.claims);
+    let whom = whom.unwrap_or_else(|| session.subject.to_string());
+    let whom = format!("You are signed in as {whom}.");
     let offer = LoginOffer::of(Arc::clone(&policy.name));
     let start = start_url(&logins, &site, &[offer], &back);
     let actions = [
@@ -60,15 +57,4 @@ pub(in crate::proxy) async fn denied(
     ];
     let page = page::failed_at(context, &answer::FORBIDDEN, &[&whom], &actions);
     Some(Box::new(page))
-}
-
-/// What a person knows the account by.
-fn name(session: &Session) -> String {
-    let told = NAMES
-        .iter()
-        .filter_map(|claim| session.claims.get(*claim)?.as_str());
-    let told = told.map(str::trim).find(|text| !text.is_empty());
-    let told = told.unwrap_or(&session.subject);
-    let shown = told.chars().filter(|one| !one.is_control());
-    shown.take(NAME_CHARS_MAX).collect()
 }

@@ -9,6 +9,7 @@ use super::told::{self, Whose};
 use super::{Asking, Parameters};
 use crate::auth::audit::{AuditResult, LogoutKind};
 use crate::auth::oidc::{Endpoint, Oidc};
+use crate::auth::provider::ProviderError;
 use crate::auth::session::{Found, Session};
 use crate::auth::{Reason, Verdict};
 use crate::proxy::body::Body;
@@ -49,7 +50,7 @@ pub(super) async fn answer(
             return ask_first(context, asking, [told("policy"), told("rd"), Some(&proof)]);
         }
     }
-    let (mut cookies, mut elsewhere) = (Vec::new(), None);
+    let (mut cookies, mut elsewhere, mut unreached) = (Vec::new(), None, None);
     for policy in &policies {
         let sessions = &logins.sessions;
         let secure = asking.site.is_secure();
@@ -57,7 +58,13 @@ pub(super) async fn answer(
         cookies.extend(gone);
         if let Some(session) = session {
             info!(policy = &*policy.name, "somebody has logged out");
-            let there = leave(context, asking, policy, &session, told("rd")).await;
+            let there = match leave(context, asking, policy, &session, told("rd")).await {
+                Ok(there) => there,
+                Err(Away) => {
+                    unreached = Some(&*policy.settings.label);
+                    None
+                }
+            };
             let kind = match &there {
                 Some(_) => LogoutKind::RpInitiated,
                 None => LogoutKind::Local,
@@ -70,7 +77,7 @@ pub(super) async fn answer(
     let to = elsewhere.map(String::from);
     let to = to.or_else(|| leads_back(asking, back_to));
     let response = to.and_then(|to| page::redirect(&to, is_post));
-    let response = response.unwrap_or_else(|| logged_out(context, asking));
+    let response = response.unwrap_or_else(|| logged_out(context, asking, unreached));
     page::with_cookies(response, cookies)
 }
 
@@ -155,17 +162,30 @@ fn ask_first(
     )
 }
 
-fn logged_out(context: &RequestContext, asking: &Asking<'_>) -> Response<Body> {
+/// `unreached` is a provider that was not told.
+fn logged_out(
+    context: &RequestContext,
+    asking: &Asking<'_>,
+    unreached: Option<&str>,
+) -> Response<Body> {
+    let still = unreached
+        .map(|provider| format!("{provider} cannot be reached: you may still be signed in there."));
+    let sentences: Vec<&str> = std::iter::once("You are logged out here.")
+        .chain(still.as_deref())
+        .collect();
     let site = asking.logins.settings.pages.site.as_deref();
     let back = format!("Back to {}", site.unwrap_or_else(|| asking.site.host()));
     page::said(
         context,
         StatusCode::OK,
         "Logged out",
-        &["You are logged out here."],
+        &sentences,
         &[Action::link(back, "/")],
     )
 }
+
+/// A provider that does not answer. A browser that was sent there would see its own page of failure.
+struct Away;
 
 /// What is left to be done at the provider: tokens are given back, and the browser is sent there.
 async fn leave(
@@ -174,10 +194,10 @@ async fn leave(
     policy: &Arc<Oidc>,
     session: &Session,
     back_to: Option<&str>,
-) -> Option<Url> {
+) -> Result<Option<Url>, Away> {
     let rules = &policy.settings.logout;
     if !rules.at_provider && !rules.revoke {
-        return None;
+        return Ok(None);
     }
     let mut recorder = asking.means.recorder(context);
     let mut span = recorder.decision(&policy.name);
@@ -187,7 +207,7 @@ async fn leave(
         Err(fault) => {
             warn!(policy = &*policy.name, fault = %fault, "a logout did not reach its provider");
             span.decide(&Verdict::deny(Reason::Unavailable));
-            return None;
+            return Err(Away);
         }
     };
     let token = session.tokens.refresh.as_ref();
@@ -197,10 +217,17 @@ async fn leave(
         let revoked = policy.provider.revoke(client, token, Some(&mut span));
         if let Err(fault) = revoked.await {
             warn!(policy = &*policy.name, fault = %fault, "a token was not given back");
+            if matches!(fault, ProviderError::Unavailable(_)) {
+                span.decide(&Verdict::deny(Reason::Unavailable));
+                return Err(Away);
+            }
         }
     }
     span.decide(&Verdict::Allow(Box::default()));
-    let mut url = metadata.end_session.clone().filter(|_| rules.at_provider)?;
+    let end_session = metadata.end_session.clone();
+    let Some(mut url) = end_session.filter(|_| rules.at_provider) else {
+        return Ok(None);
+    };
     let logout = asking.logins.paths.of(Endpoint::Logout);
     let mut query = url.query_pairs_mut();
     if let Some(id) = &session.tokens.id {
@@ -213,5 +240,5 @@ async fn leave(
         query.append_pair("state", &target);
     }
     drop(query);
-    Some(url)
+    Ok(Some(url))
 }

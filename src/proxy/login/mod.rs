@@ -13,7 +13,7 @@ mod denied;
 mod logout;
 mod page;
 mod revoked;
-mod told;
+pub(super) mod told;
 mod userinfo;
 
 pub(super) use begin::refused;

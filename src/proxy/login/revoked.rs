@@ -23,19 +23,36 @@ pub(super) async fn back(
     body: &[u8],
 ) -> Response<Body> {
     let form = Parameters::of_bytes(body);
+    let kind = Some(LogoutKind::BackChannel);
     let Some(token) = form.one("logout_token") else {
+        audit::not_taken(
+            context,
+            asking,
+            None,
+            kind,
+            (AuditResult::Denied, "no_token"),
+        );
         return told(StatusCode::BAD_REQUEST, "no_token");
     };
-    match verified(context, asking, token).await {
-        Ok(left) => end(context, asking, &left).await,
-        Err(LogoutTokenError::Provider(fault)) => {
-            warn!(fault = %fault, "a logout token cannot be verified");
-            told(StatusCode::SERVICE_UNAVAILABLE, "provider")
-        }
-        Err(fault) => {
-            warn!(fault = %fault, "a logout token was refused");
-            told(StatusCode::BAD_REQUEST, "token")
-        }
+    let fault = match verified(context, asking, token).await {
+        Ok(left) => return end(context, asking, &left).await,
+        Err(fault) => fault,
+    };
+    let meant = asking.logins.policies_of(token);
+    let policy = meant.first().map(|policy| &*policy.name);
+    let is_ours = matches!(fault, LogoutTokenError::Provider(_));
+    let result = if is_ours {
+        AuditResult::Error
+    } else {
+        AuditResult::Denied
+    };
+    audit::not_taken(context, asking, policy, kind, (result, fault.name()));
+    if is_ours {
+        warn!(fault = %fault, "a logout token cannot be verified");
+        told(StatusCode::SERVICE_UNAVAILABLE, "provider")
+    } else {
+        warn!(fault = %fault, "a logout token was refused");
+        told(StatusCode::BAD_REQUEST, "token")
     }
 }
 
@@ -147,6 +164,9 @@ pub(super) async fn front(
     let policy = issuer
         .and_then(|issuer| policies.find(|policy| *policy.provider.settings().issuer == *issuer));
     let (Some(policy), Some(sid)) = (policy, sid) else {
+        let policy = policy.map(|policy| &*policy.name);
+        let (kind, outcome) = (LogoutKind::FrontChannel, (AuditResult::Denied, "iss_sid"));
+        audit::not_taken(context, asking, policy, Some(kind), outcome);
         return told(StatusCode::BAD_REQUEST, "iss_sid");
     };
     let issuer = &policy.provider.settings().issuer;

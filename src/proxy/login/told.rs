@@ -1,9 +1,10 @@
 //! What came of a login or a logout: on the SERVER span, and for the audit.
 
-use super::Asking;
+use super::{Asking, Means};
 use crate::auth::audit::{AuditEvent, AuditKind, AuditResult, LogoutKind};
 use crate::auth::oidc::Oidc;
 use crate::auth::session::Session;
+use crate::auth::{Identity, Reason};
 use crate::proxy::context::RequestContext;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub(super) fn login(
     outcome: (AuditResult, Option<&'static str>),
 ) {
     let (result, reason) = outcome;
-    let mut event = AuditEvent::new(AuditKind::Login, result, &policy.name);
+    let mut event = AuditEvent::new(AuditKind::Login, result, Some(&policy.name));
     event.reason = reason;
     event.issuer = Some(&policy.provider.settings().issuer);
     tell(context, asking, event, session);
@@ -31,7 +32,7 @@ pub(super) fn logout(
     whose: Whose<'_>,
     result: AuditResult,
 ) {
-    let mut event = AuditEvent::new(AuditKind::Logout, result, &policy.name);
+    let mut event = AuditEvent::new(AuditKind::Logout, result, Some(&policy.name));
     event.logout = Some(kind);
     event.issuer = Some(&policy.provider.settings().issuer);
     match whose {
@@ -40,6 +41,73 @@ pub(super) fn logout(
             event.subject = subject;
             tell(context, asking, event, None);
         }
+    }
+}
+
+/// Something that came to our paths is not taken: a way back that no login of this browser waits
+/// for, or a provider's word that is none. `policy` is by what it says of itself.
+pub(super) fn not_taken(
+    context: &mut RequestContext,
+    asking: &Asking<'_>,
+    policy: Option<&str>,
+    kind: Option<LogoutKind>,
+    outcome: (AuditResult, &'static str),
+) {
+    let (result, reason) = outcome;
+    let mut event = AuditEvent::new(AuditKind::Refusal, result, policy);
+    event.reason = Some(reason);
+    event.logout = kind;
+    tell(context, asking, event, None);
+}
+
+/// A policy that goes by logins or tokens has refused a request; others are not told of here.
+pub(in crate::proxy) fn refusal(
+    context: &mut RequestContext,
+    policy: Option<&str>,
+    (reason, whose): (Reason, Option<&Identity>),
+) {
+    let (Some(logins), Some(route)) = (context.live.logins.clone(), context.route.clone()) else {
+        return;
+    };
+    let known_by = policy.zip(route.auth.as_ref());
+    let Some((policy, auth_method)) =
+        known_by.and_then(|(policy, auth)| Some((policy, auth.knows_by(policy)?)))
+    else {
+        return;
+    };
+    let claim = |name: &str| whose.and_then(|whose| whose.claims.get(name)?.as_str());
+    let facts = whose.map(|whose| logins.facts(&whose.claims));
+    let facts = facts.unwrap_or_default();
+    let host = context.host.clone();
+    let mut event = AuditEvent::new(AuditKind::Refusal, result_of(reason), Some(policy));
+    event.reason = Some(reason.name());
+    event.route = Some(&route.plan.name);
+    event.auth_method = auth_method;
+    event.issuer = claim("iss");
+    event.subject = claim("sub").or_else(|| whose?.subject.as_deref());
+    event.user_type = facts.user_type.as_deref();
+    event.mfa_enabled = facts.mfa_enabled;
+    event.client = Some(context.client);
+    event.host = Some(&host);
+    let means = Means::of(context);
+    logins
+        .audit
+        .tell(&event, Some(&mut means.recorder(context)));
+}
+
+/// Nobody decided against it where nobody could be asked.
+const fn result_of(reason: Reason) -> AuditResult {
+    match reason {
+        Reason::Unavailable | Reason::Timeout | Reason::BadAnswer | Reason::AllowFailed => {
+            AuditResult::Error
+        }
+        Reason::NoCredential
+        | Reason::BadCredential
+        | Reason::Forbidden
+        | Reason::StepUp
+        | Reason::Refused
+        | Reason::NotAllowed
+        | Reason::BodyTooLarge => AuditResult::Denied,
     }
 }
 
@@ -71,7 +139,7 @@ fn tell(
     event: AuditEvent<'_>,
     session: Option<&Session>,
 ) {
-    let facts = session.map(|session| asking.logins.facts(session));
+    let facts = session.map(|session| asking.logins.facts(&session.claims));
     let facts = facts.unwrap_or_default();
     let mut event = event;
     event.session = session.map(|session| &*session.id);

@@ -28,6 +28,7 @@ pub(super) async fn answer(
         None => logins.policies.clone(),
     };
     let (now, secure) = (context.watch.now(), asking.site.is_secure());
+    let mut of_no_use = Vec::new();
     for policy in &policies {
         let found = logins
             .sessions
@@ -40,7 +41,7 @@ pub(super) async fn answer(
                 }
                 return response;
             }
-            Found::Nothing { .. } => {}
+            Found::Nothing { clear } => of_no_use.extend(clear),
             Found::Unavailable => return page::failed(context, &answer::AUTH_UNAVAILABLE, &[]),
         }
     }
@@ -49,7 +50,8 @@ pub(super) async fn answer(
         .map(|policy| crate::auth::LoginOffer::of(Arc::clone(&policy.name)));
     let offers: Vec<_> = offers.collect();
     let start = begin::start_url(logins, asking.site, &offers, &asking.site.origin());
-    begin::asked_to_log_in(context, Some(&start), Vec::new())
+    let asked = begin::asked_to_log_in(context, Some(&start), Vec::new());
+    page::with_cookies(asked, of_no_use)
 }
 
 fn told(policy: &Oidc, session: &Session) -> Response<Body> {

@@ -32,6 +32,7 @@ const OUTCOMES: [(WebhookOutcome, &str); 4] = [
 pub struct AuditCounts {
     events: SeriesTable<((&'static str, &'static str), AtomicU64)>,
     traces: SeriesTable<(&'static str, AtomicU64)>,
+    withheld: AtomicU64,
     webhook: Tally<{ OUTCOMES.len() }>,
     waiting: AtomicU64,
 }
@@ -41,6 +42,7 @@ impl AuditCounts {
         Self {
             events: SeriesTable::new(EVENTS_MAX),
             traces: SeriesTable::new(EVENTS_MAX),
+            withheld: AtomicU64::new(0),
             webhook: Tally::default(),
             waiting: AtomicU64::new(0),
         }
@@ -56,6 +58,16 @@ impl AuditCounts {
         if let Some((_, count)) = place {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// A refusal was not told, because as many as may be were in that second.
+    pub fn withheld(&self) {
+        self.withheld.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refusals that were not told so far.
+    pub fn all_withheld(&self) -> u64 {
+        self.withheld.load(Ordering::Relaxed)
     }
 
     /// The trace of a refused request came back, or did not: a word in the source.
@@ -125,6 +137,12 @@ impl AuditCounts {
             let labels = [("event", *event), ("result", *result)];
             page.sample(&labels, count.load(Ordering::Relaxed));
         }
+        page.family(Family {
+            name: "edgespan_audit_events_withheld",
+            kind: Kind::Counter,
+            help: "Refusals that were not told, because too many came in one second.",
+        });
+        page.sample(&[], self.all_withheld());
         page.family(Family {
             name: "edgespan_audit_webhook_events",
             kind: Kind::Counter,

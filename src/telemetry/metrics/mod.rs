@@ -13,6 +13,7 @@ mod endpoints;
 mod exposition;
 mod histogram;
 mod http;
+mod login;
 mod message;
 mod overload;
 mod probe;
@@ -36,6 +37,7 @@ pub use endpoints::{EndpointCondition, EndpointGauges, LookupResult};
 pub use exposition::{Exposition, Family, Kind, Labels, TextFormat};
 pub use histogram::ExemplarIds;
 pub use http::{ClientObservation, ServerObservation};
+pub use login::{LoginBound, LoginCounts};
 pub use message::MirrorOutcome;
 pub use overload::{AdaptiveGauges, MemoryGauges};
 pub use probe::StepTime;
@@ -80,6 +82,7 @@ pub struct Metrics {
     edge: EdgeMetrics,
     attempts: AttemptMetrics,
     audit: Arc<AuditCounts>,
+    login: Arc<LoginCounts>,
     auth: AuthMetrics,
     providers: ProviderMetrics,
     upstreams: UpstreamMetrics,
@@ -108,6 +111,7 @@ impl Metrics {
             edge: EdgeMetrics::new(),
             attempts: AttemptMetrics::new(),
             audit: Arc::new(AuditCounts::new()),
+            login: Arc::default(),
             auth: AuthMetrics::new(),
             providers: ProviderMetrics::new(),
             upstreams: UpstreamMetrics::new(),
@@ -271,6 +275,12 @@ impl Metrics {
         Arc::clone(&self.audit)
     }
 
+    /// The numbers of what is remembered of logins; they are told from now on.
+    pub fn login(&self) -> Arc<LoginCounts> {
+        self.login.used();
+        Arc::clone(&self.login)
+    }
+
     /// The trace of a refused request came back after a login, or did not: `joined`, `linked`,
     /// `partial`, or why a ticket was of no use.
     pub fn login_trace(&self, outcome: &'static str) {
@@ -368,6 +378,7 @@ impl Metrics {
         self.auth.render(page);
         self.providers.render(page);
         self.audit.render(page);
+        self.login.render(page);
         self.memory.render(page);
         self.adaptive.render(page);
         page.family(Family {

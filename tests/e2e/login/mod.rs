@@ -1,16 +1,21 @@
 //! Browsers log in at a provider and come back; everything else is told where a login begins.
 
 mod authorizers;
+mod away;
 mod begin;
 mod callback;
 mod choose;
+mod client_key;
+mod dead;
 mod decision;
 mod logout;
 mod logout_asked;
 mod mix_up;
+mod other_account;
 mod pages;
 mod refused;
 mod spellings;
+mod renewal;
 mod step_up;
 
 use crate::support::browser::{Browser, Page};

@@ -46,7 +46,7 @@ async fn site(is_dressed: bool) -> Site {
     let proxy: Proxy = Setup::new(&format!(
         "listeners: {{web: {{address: '127.0.0.1:0', trusted_proxies: [127.0.0.1/32]}}}}\n\
          upstreams: {{origin: {{service: content, endpoints: ['http://${{origin}}']}}}}\n\
-         auth:\n{}{}login: {{pages: {{site: 'Acme & Co'{dress}}}}}\nroutes:\n{}{}{}",
+         auth:\n{}{}login: {{pages: {{site: 'Acme & Co'{dress}}}}}\nroutes:\n{}{}{}{}",
         policy("staff", provider.issuer(), "Staff"),
         policy("guests", other.issuer(), "Guests"),
         route("one", "/one", "staff"),
@@ -54,6 +54,11 @@ async fn site(is_dressed: bool) -> Site {
             "none",
             "/none",
             "[{policy: staff, require: {groups: [nobody-is-in-it]}}]"
+        ),
+        route(
+            "strong",
+            "/strong",
+            "[{policy: staff, require: {acr: ['urn:edgespan:mfa']}}]"
         ),
         route("both", "/", "[staff, guests]"),
     ))
@@ -149,6 +154,14 @@ async fn pages(is_dressed: bool) {
     let denied = world.browser.open(&format!("{SITE}/none?a=b")).await;
     assert_eq!(denied.status(), 403);
     is_as_written("denied", is_dressed, &denied);
+
+    // Bob has no second factor: the provider lets him in all the same, and says how.
+    let mut bob = world.other_browser();
+    let asked = bob.open(&format!("{SITE}/strong")).await;
+    let weak = bob.log_in(&asked, "bob").await;
+    assert_eq!((weak.status(), weak.url.path()), (403, "/oauth2/callback"));
+    assert!(weak.text().contains("bob@example.com"), "{}", weak.text());
+    is_as_written("too-weak", is_dressed, &weak);
 
     let cross = [("sec-fetch-site", "cross-site")];
     let logout = format!("{SITE}/oauth2/logout");

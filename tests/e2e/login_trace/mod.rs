@@ -1,6 +1,7 @@
 //! One trace through a login: refused request, callback, calls to the provider, repeated request.
 
 mod refreshed;
+mod refusals;
 mod tickets;
 mod told;
 
@@ -52,6 +53,12 @@ async fn server(collector: &Collector, path: &str, status: i64) -> SeenSpan {
     let mut found = servers(collector, path, status, 1).await;
     assert_eq!(found.len(), 1, "{path}, {status}");
     found.remove(0)
+}
+
+fn audits(collector: &Collector) -> Vec<SeenSpan> {
+    let mut spans = collector.spans();
+    spans.retain(|span| span.name() == "sso.audit");
+    spans
 }
 
 fn links(span: &SeenSpan) -> Vec<(String, String)> {

@@ -1,11 +1,10 @@
 //! What login spans and the audit say, and what they never say.
 
-use super::{PARENT, STATE, TRACE, log_in, server, trace_of, traced};
+use super::{PARENT, STATE, TRACE, audits, log_in, server, trace_of, traced};
 use crate::login::{SITE, world_with};
 use crate::support::collector::Collector;
 use crate::support::origin::Origin;
 use crate::support::proxy::Setup;
-use crate::support::spans::SeenSpan;
 use crate::support::until;
 use edgespan::idp::Settings;
 
@@ -85,12 +84,6 @@ async fn no_span_says_who_somebody_is_or_how_to_be_them() {
     for secret in secrets {
         assert!(!exported.contains(&secret), "{secret}");
     }
-}
-
-fn audits(collector: &Collector) -> Vec<SeenSpan> {
-    let mut spans = collector.spans();
-    spans.retain(|span| span.name() == "sso.audit");
-    spans
 }
 
 #[tokio::test]

@@ -174,6 +174,20 @@ def a_logout_here_ends_the_session_there(world):
 
 
 @scenario
+def another_account_can_be_used_at_a_provider_that_offers_no_choice(world):
+    site = Protected(world, oidc={"require": {"groups": ["admins"]}})
+    tab = chromium().person().tab().open(site.url + "/page")
+    site.provider.log_in(tab, "ada")
+    expect((tab.status, tab.title), (403, "Not for this account"), "somebody else's page")
+
+    tab.press("Use another account")
+
+    assert "/interaction/" in tab.url, f"the provider's page: {tab.url}"
+    site.provider.log_in(tab, "admins")
+    expect((tab.status, tab.url), (200, site.url + "/page"), "where that leads")
+
+
+@scenario
 def a_session_that_is_killed_there_is_dead_here(world):
     site = Protected(world)
     person = chromium().person()

@@ -10,7 +10,9 @@ use crate::auth::jose::tests::{
     AUDIENCE, ISSUER, P256, Signer, claims as good_claims, encoded, jwks,
 };
 use crate::auth::jose::{Algorithm, TokenError};
-use crate::auth::provider::{ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings};
+use crate::auth::provider::{
+    Audience, ClientAuth, Endpoints, KeySource, OidcClient, ProviderSettings,
+};
 use crate::auth::{HeaderChange, Identity, Proof, Recorder};
 use crate::client::ClientTlsSettings;
 use crate::clock::{self, Stopwatch};
@@ -58,6 +60,7 @@ fn rules() -> Introspection {
         client: OidcClient {
             id: Arc::from("edge"),
             auth: ClientAuth::Nothing,
+            audience: Audience::Issuer,
         },
         ttl: Duration::from_secs(60),
         negative_ttl: Duration::from_secs(5),

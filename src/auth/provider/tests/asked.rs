@@ -5,10 +5,14 @@ use super::traced::{TRACE, Traced};
 use super::*;
 use crate::secret::Secret;
 use crate::trace::oracle::lines;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 use std::net::{Ipv4Addr, TcpListener};
 
 fn client(auth: ClientAuth) -> OidcClient {
     OidcClient {
+        audience: Audience::Issuer,
         id: "app".into(),
         auth,
     }
@@ -156,6 +160,57 @@ async fn a_pushed_request_names_its_client_once() {
         let pairs = pairs(&body);
         let count = pairs.iter().filter(|(name, _)| name == "client_id");
         assert_eq!(count.count(), named, "{body}");
+    }
+}
+
+/// Header and claims of the token that the last form at `path` proves its client by.
+fn assertion(stand: &Stand, path: &str) -> (Value, Value) {
+    let body = stand.heard(path).pop().unwrap().body;
+    let pairs = pairs(&body);
+    let token = pairs.iter().find(|(name, _)| name == "client_assertion");
+    let parts: Vec<Value> = token
+        .unwrap()
+        .1
+        .split('.')
+        .take(2)
+        .map(|part| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap())
+        .collect();
+    (parts[0].clone(), parts[1].clone())
+}
+
+#[tokio::test]
+async fn a_token_of_our_own_is_for_whom_and_signed_by_what_the_provider_takes() {
+    let stand = Stand::open().await;
+    let pushed = r#"{"request_uri":"urn:a","expires_in":60}"#;
+    stand.set("/par", Act::Say(201, "", pushed.to_owned()));
+    let mut metadata = stand.metadata();
+    metadata["token_endpoint_auth_signing_alg_values_supported"] = json!(["ES256", "PS256"]);
+    stand.json(DISCOVERY, &metadata);
+    let (provider, _) = stand.provider().await;
+    let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let key = Arc::new(ClientKey::from_pem(pem.serialize_pem().as_bytes()).unwrap());
+
+    for (audience, expected) in [
+        (Audience::Issuer, stand.issuer()),
+        (Audience::TokenEndpoint, format!("{}/token", stand.issuer())),
+    ] {
+        let client = OidcClient {
+            audience,
+            ..client(ClientAuth::PrivateKeyJwt(Arc::clone(&key)))
+        };
+        provider
+            .push(&client, &[("state", "s")], None)
+            .await
+            .unwrap();
+
+        let (header, claims) = assertion(&stand, "/par");
+        assert_eq!(header["alg"], "PS256");
+        assert_eq!(header["kid"], key.kid());
+        assert_eq!(claims["aud"], expected);
+        assert_eq!(
+            (&claims["iss"], &claims["sub"]),
+            (&json!("app"), &json!("app"))
+        );
     }
 }
 

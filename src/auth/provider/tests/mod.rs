@@ -59,6 +59,37 @@ async fn metadata_is_found_where_rfc_8414_puts_it() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_moves_and_a_key_that_is_taken_back_are_learned_by_themselves() {
+    let stand = Stand::open().await;
+    let provider = Provider::start(ProviderSettings {
+        refresh: Duration::from_millis(200),
+        ..stand.settings()
+    });
+    provider.came().await;
+    let token_at = async || {
+        let metadata = provider.metadata(None).await.unwrap();
+        metadata.token.as_ref().unwrap().path().to_owned()
+    };
+    assert_eq!(token_at().await, "/token");
+    assert!(knows(&provider, "a").await);
+
+    let mut metadata = stand.metadata();
+    metadata["token_endpoint"] = json!(format!("{}/moved", stand.issuer()));
+    stand.json(DISCOVERY, &metadata);
+    stand.keys(&["b"]);
+
+    let learned = tokio::time::timeout(Duration::from_secs(10), async {
+        while token_at().await != "/moved" || knows(&provider, "a").await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    learned
+        .await
+        .expect("it is asked again before its time is over");
+    assert!(knows(&provider, "b").await);
+}
+
+#[tokio::test]
 async fn a_provider_that_is_away_at_the_start_is_found_when_it_comes() {
     let stand = Stand::open().await;
     stand.down(true);

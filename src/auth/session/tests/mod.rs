@@ -1,9 +1,12 @@
 //! Sessions in both stores: what begins, lasts and ends.
 
+mod over;
 mod refresh;
 
 use super::*;
+use crate::auth::provider::{ProviderError, Tokens};
 use crate::auth::seal::SealKey;
+use crate::secret::Secret;
 use crate::shared::fake::FakeRedis;
 use http::header::COOKIE;
 use proptest::prelude::*;
@@ -72,7 +75,13 @@ fn sealer() -> Arc<Sealer> {
 }
 
 fn in_cookies() -> Sessions {
-    Sessions::new(settings(SessionStore::Cookie), sealer(), None, None)
+    Sessions::new(
+        settings(SessionStore::Cookie),
+        sealer(),
+        None,
+        Arc::default(),
+        None,
+    )
 }
 
 async fn line(redis: &FakeRedis) -> Arc<Line> {
@@ -83,7 +92,13 @@ async fn line(redis: &FakeRedis) -> Arc<Line> {
 
 async fn in_redis(redis: &FakeRedis) -> Sessions {
     let line = line(redis).await;
-    Sessions::new(settings(SessionStore::Redis), sealer(), Some(&line), None)
+    Sessions::new(
+        settings(SessionStore::Redis),
+        sealer(),
+        Some(&line),
+        Arc::default(),
+        None,
+    )
 }
 
 async fn until(what: &str, condition: impl Fn() -> bool) {
@@ -308,7 +323,7 @@ async fn what_is_over_before_a_reload_is_over_after_it() {
         idle: IDLE / 2,
         ..settings(SessionStore::Cookie)
     };
-    let after = Sessions::new(shorter, sealer(), None, Some(&before));
+    let after = Sessions::new(shorter, sealer(), None, Arc::default(), Some(&before));
 
     assert!(!live(&after, &headers, later(0)).await);
 }
@@ -317,7 +332,10 @@ async fn what_is_over_before_a_reload_is_over_after_it() {
 async fn another_replica_hears_of_a_session_in_a_cookie_that_ended() {
     let redis = FakeRedis::start("").await;
     let (one, two) = (line(&redis).await, line(&redis).await);
-    let replica = |line| Sessions::new(settings(SessionStore::Cookie), sealer(), Some(line), None);
+    let replica = |line| {
+        let settings = settings(SessionStore::Cookie);
+        Sessions::new(settings, sealer(), Some(line), Arc::default(), None)
+    };
     let (one, two) = (replica(&one), replica(&two));
     let headers = login(&one, fresh()).await;
     assert!(live(&two, &headers, later(0)).await);

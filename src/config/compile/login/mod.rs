@@ -172,13 +172,10 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
             let misread = Misread::new("`*` stands for all hosts of a domain, by https")
                 .write(format!("*.{domain}"));
             let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
-        } else if let Some(url) = compiler.url(target) {
-            if url.path() != "/" || url.query().is_some() {
-                let misread =
-                    Misread::new("this is more than an origin").label("scheme, host and port");
-                let _told: Option<()> = compiler.value(&target.span, Code::Url, Err(misread));
-            }
-            targets.origins.push(url.origin());
+        } else {
+            let read = places::origin(&target.value);
+            let url = compiler.value(&target.span, Code::Url, read);
+            targets.origins.extend(url.map(|url| url.origin()));
         }
     }
     targets

@@ -38,15 +38,17 @@ pub(super) fn path(login: &raw::Login, compiler: &mut Compiler<'_>) -> Arc<str> 
 /// where it began, so that both lie below the domain of the cookies.
 pub(super) fn callback_origin(login: &raw::Login, compiler: &mut Compiler<'_>) -> Option<Url> {
     let written = login.callback_origin.as_ref()?;
-    let url = compiler.url(written)?;
+    let url = compiler.value(&written.span, Code::Url, origin(&written.value))?;
     let host = url.host_str().unwrap_or_default();
-    let is_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
-    if is_more || !url.username().is_empty() {
-        let misread = Misread::new("this is more than an origin").label("scheme, host and port");
+    if host.contains('*') {
+        let misread = Misread::new("providers lead back to one host")
+            .label("a name without `*`")
+            .help("such as `https://login.example.com`");
         return compiler.value(&written.span, Code::Url, Err(misread));
     }
     if Site::new(url.scheme(), host, url.port()).is_err() {
-        let misread = Misread::new("a login needs https, or http on a loopback host");
+        let misread = Misread::new("a login needs https, or http on a loopback host")
+            .write(format!("https://{host}"));
         return compiler.value(&written.span, Code::Url, Err(misread));
     }
     let domain = login.cookie.domain.as_ref().map(|one| &*one.value);
@@ -61,6 +63,38 @@ pub(super) fn callback_origin(login: &raw::Login, compiler: &mut Compiler<'_>) -
         compiler.tell(diagnostic.label(label));
     }
     Some(url)
+}
+
+/// An origin as browsers have it: scheme, host and port; else what is wrong with it, and what to
+/// write.
+pub(super) fn origin(text: &str) -> Result<Url, Misread> {
+    let no_origin = || Misread::new("this is no origin");
+    // `login.example.com:8443` would be read as a scheme and a path.
+    if !text.contains("://") {
+        let host = text.trim_start_matches('/').split(['/', '?', '#']).next();
+        let host = host
+            .filter(|host| !host.is_empty())
+            .unwrap_or("login.example.com");
+        let misread = no_origin().label("it has no scheme");
+        return Err(misread.write(format!("https://{host}")));
+    }
+    let url = Url::parse(text).map_err(|error| {
+        let misread = no_origin().label(error.to_string());
+        misread.help("such as `https://login.example.com`")
+    })?;
+    let host = url.host_str().unwrap_or_default();
+    if !matches!(url.scheme(), "http" | "https") {
+        let label = format!("browsers do not log in by `{}`", url.scheme());
+        return Err(no_origin().label(label).write(format!("https://{host}")));
+    }
+    let is_of_somebody = !url.username().is_empty() || url.password().is_some();
+    let is_of_a_page = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+    if is_of_a_page || is_of_somebody {
+        let origin = url.origin().ascii_serialization();
+        let misread = Misread::new("this is more than an origin").label("scheme, host and port");
+        return Err(misread.write(origin));
+    }
+    Ok(url)
 }
 
 /// A page of the operator's own.
