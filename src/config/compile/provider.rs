@@ -160,11 +160,6 @@ pub(super) fn client(written: &Prover<'_>, compiler: &mut Compiler<'_>) -> Optio
     );
     let uses_key = way == raw::ClientAuth::PrivateKeyJwt;
     let uses_secret = matches!(way, raw::ClientAuth::Basic | raw::ClientAuth::Post);
-    if let Some(audience) = audience.filter(|_| !uses_key) {
-        let message = "`client_audience` has no effect";
-        let diagnostic = Diagnostic::at(Code::NoEffect, &audience.span, message);
-        compiler.tell(diagnostic.label("no token is signed: that takes a `client_key`"));
-    }
     let given = [
         ("client_secret", secret.map(|one| &one.span), uses_secret),
         ("client_key", key.map(|one| &one.span), uses_key),
