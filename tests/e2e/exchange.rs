@@ -305,7 +305,7 @@ async fn early_hints_of_an_origin_are_recorded_and_not_forwarded() {
 async fn a_slow_upload_outlives_the_first_byte_deadline() {
     let origin = Origin::start().await;
     let proxy = Setup::new(
-        "upstreams: {origin: {endpoints: ['http://${origin}'], timeouts: {first_byte: 100ms}}}\n\
+        "upstreams: {origin: {endpoints: ['http://${origin}'], timeouts: {first_byte: 500ms}}}\n\
          routes: [{name: all, match: {prefix: /}, upstream: origin}]\n",
     )
     .origin(&origin)
@@ -315,14 +315,14 @@ async fn a_slow_upload_outlives_the_first_byte_deadline() {
     let address = proxy.address;
     let asking = tokio::spawn(async move { send(address, sent).await });
 
-    for _ in 0..5 {
+    for _ in 0..8 {
         frames.send(Frame::data("part ".into())).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(60)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     drop(frames);
 
     assert_eq!(asking.await.unwrap().status, 200);
-    assert_eq!(origin.sole().body.len(), 25);
+    assert_eq!(origin.sole().body.len(), 40);
 }
 
 #[tokio::test]
