@@ -172,6 +172,26 @@ def node():
     return program, folder / "node_modules"
 
 
+def authelia():
+    """What starts Authelia 3, but for its configuration: the last one that a registry has whole."""
+    wanted = "authelia@3.16.2"
+    folder = CACHE / "authelia"
+    fresh, done = stamped(folder, wanted)
+    [program] = debian("node")
+    if not fresh:
+        say("fetching Authelia, once")
+        [npm] = debian("npm")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        # A package of its own: else npm looks for one in the folders above.
+        (folder / "package.json").write_text('{"private": true}\n')
+        quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
+        run(npm, "install", *quiet, wanted, cwd=folder)
+        done()
+    script = folder / "node_modules/authelia/dist/server/src/index.js"
+    return [program, "--require", HERE / "authelia.js", script]
+
+
 def collector():
     """OpenTelemetry's Collector, put together by its own builder."""
     recipe = HERE / "collector.yaml"
