@@ -19,6 +19,7 @@ VENV = CACHE / "venv"
 
 # The Debian package that brings each command, or a file that stands for what has no command.
 DEBIAN = {
+    "/usr/lib/apache2/modules/mod_auth_openidc.so": "libapache2-mod-auth-openidc",
     "/usr/share/doc/libcrypt-openssl-bignum-perl": "libcrypt-openssl-bignum-perl",
     "/usr/share/doc/libcrypt-openssl-rsa-perl": "libcrypt-openssl-rsa-perl",
     "/usr/share/doc/libcrypt-openssl-x509-perl": "libcrypt-openssl-x509-perl",
@@ -27,6 +28,7 @@ DEBIAN = {
     "/usr/share/perl5/IO/String.pm": "libio-string-perl",
     "/usr/share/perl5/Image/Magick.pm": "libimage-magick-perl",
     "/usr/share/perl5/String/Random.pm": "libstring-random-perl",
+    "apache2": "apache2-bin",
     "chromium": "chromium",
     "curl": "curl",
     "h2load": "nghttp2-client",
@@ -151,7 +153,7 @@ def _found(name):
 
 def lemonldap():
     """LemonLDAP::NG's server, and what its portal needs."""
-    portal = [name for name in DEBIAN if name.startswith("/")]
+    portal = [name for name in DEBIAN if name.startswith("/usr/share/")]
     return debian("llng-fastcgi-server", *portal)[0]
 
 
