@@ -19,6 +19,7 @@ VENV = CACHE / "venv"
 
 # The Debian package that brings each command, or a file that stands for what has no command.
 DEBIAN = {
+    "/usr/lib/apache2/modules/mod_auth_openidc.so": "libapache2-mod-auth-openidc",
     "/usr/share/doc/libcrypt-openssl-bignum-perl": "libcrypt-openssl-bignum-perl",
     "/usr/share/doc/libcrypt-openssl-rsa-perl": "libcrypt-openssl-rsa-perl",
     "/usr/share/doc/libcrypt-openssl-x509-perl": "libcrypt-openssl-x509-perl",
@@ -27,6 +28,7 @@ DEBIAN = {
     "/usr/share/perl5/IO/String.pm": "libio-string-perl",
     "/usr/share/perl5/Image/Magick.pm": "libimage-magick-perl",
     "/usr/share/perl5/String/Random.pm": "libstring-random-perl",
+    "apache2": "apache2-bin",
     "chromium": "chromium",
     "curl": "curl",
     "h2load": "nghttp2-client",
@@ -151,7 +153,7 @@ def _found(name):
 
 def lemonldap():
     """LemonLDAP::NG's server, and what its portal needs."""
-    portal = [name for name in DEBIAN if name.startswith("/")]
+    portal = [name for name in DEBIAN if name.startswith("/usr/share/")]
     return debian("llng-fastcgi-server", *portal)[0]
 
 
@@ -170,6 +172,26 @@ def node():
         run(npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", cwd=folder)
         done()
     return program, folder / "node_modules"
+
+
+def authelia():
+    """What starts Authelia 3, but for its configuration: the last one that a registry has whole."""
+    wanted = "authelia@3.16.2"
+    folder = CACHE / "authelia"
+    fresh, done = stamped(folder, wanted)
+    [program] = debian("node")
+    if not fresh:
+        say("fetching Authelia, once")
+        [npm] = debian("npm")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        # A package of its own: else npm looks for one in the folders above.
+        (folder / "package.json").write_text('{"private": true}\n')
+        quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
+        run(npm, "install", *quiet, wanted, cwd=folder)
+        done()
+    script = folder / "node_modules/authelia/dist/server/src/index.js"
+    return [program, "--require", HERE / "authelia.js", script]
 
 
 def collector():

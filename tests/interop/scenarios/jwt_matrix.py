@@ -1,5 +1,6 @@
-"""Tokens of every kind, shown to edgespan and to Envoy's jwt_authn. Where Envoy is right, both say
-the same; where it is not, the table says so.
+"""Tokens of every kind, shown to edgespan, to Envoy's jwt_authn and to Apache's mod_auth_openidc. Where
+these are right, all say the same; where they are not, or have no rule, the lists here say so, and
+docs/auth-jwt.md says why.
 """
 
 import base64
@@ -9,20 +10,34 @@ import http.client
 import json
 import time
 
+import apache
 import envoy_config
 import jwt
 import programs
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from harness import expect, free_port, listens, scenario
+
+DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 ISSUER, AUDIENCE = "https://id.example.com", "portal"
 
-# What Envoy lets pass and nobody should: a token that never ends, and one that asks for an extension
-# that is not known (RFC 7515, section 4.1.11).
-ENVOY_IS_WRONG = {"no exp", "unknown crit"}
-# What Envoy has no rule about.
-WE_ARE_STRICTER = {"iat in the future"}
+# What neither of the others refuses: a token that never ends, one that asks for an extension that is
+# not known, one that is not there for this, one that is bound to a key, one by a key for encryption.
+BOTH = {
+    "no exp", "unknown crit", "typ of another kind", "bound to a key", "a key for encryption",
+    "iat in the future", "bits behind the signature",
+}  # fmt: skip
+# Where mod_auth_openidc says otherwise: for it, what has another type is not there.
+OF_ANOTHER_TYPE = {
+    "exp as a string", "exp as null", "exp as a list", "exp of true", "exp before 1970",
+    "nbf as a string", "iat as a string", "jti as a number", "iss as a list",
+    "aud with a number beside",
+}  # fmt: skip
+# It does not look at `nbf`; of two members it takes the last; it knows no EdDSA, and wants a name.
+ITS_OWN = {"nbf in an hour", "a claim twice", "alg twice", "EdDSA", "no sub"}
+DIFFERS = {"Envoy": BOTH, "mod_auth_openidc": BOTH | OF_ANOTHER_TYPE | ITS_OWN}
 
 
 def b64(data):
@@ -41,6 +56,7 @@ class Keys:
             "EdDSA": ed25519.Ed25519PrivateKey.generate(),
         }
         self.other = rsa.generate_private_key(65537, 2048)
+        self.for_encryption = rsa.generate_private_key(65537, 2048)
 
     def published(self):
         """A JWK Set."""
@@ -52,6 +68,9 @@ class Keys:
             own = {} if name == "RS256" else {"alg": name}
             jwk.pop("key_ops", None)
             keys.append({**jwk, "kid": name, "use": "sig", **own})
+        jwk = json.loads(algorithms("RS256").to_jwk(self.for_encryption.public_key()))
+        jwk.pop("key_ops", None)
+        keys.append({**jwk, "kid": "enc", "use": "enc"})
         return {"keys": keys}
 
     def sign(self, claims, alg="RS256", key=None, kid=None, **header):
@@ -63,7 +82,7 @@ class Keys:
 
 def signed_by_hand(keys, header, claims):
     """RS256 over exactly this text, which PyJWT would not write."""
-    text = f"{b64(header.encode())}.{b64(claims.encode())}"
+    text = f"{b64(header.encode())}.{b64(claims.encode(errors='surrogateescape'))}"
     signature = jwt.get_algorithm_by_name("RS256").sign(text.encode(), keys.private["RS256"])
     return f"{text}.{b64(signature)}"
 
@@ -131,6 +150,47 @@ def matrix(keys):
     yield "another signature", f"{head}.{body}.{turned}", False
     yield "a fourth part", f"{head}.{body}.{signature}.x", False
     yield "padding", f"{head}==.{body}.{signature}", False
+    yield from further(keys, good, but, typed)
+
+
+def further(keys, good, but, typed):
+    """What has broken verifiers, or divides them."""
+    now, whole = good["iat"], json.dumps(good)
+    head, body, signature = keys.sign(good, "ES256").split(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    der = encode_dss_signature(
+        int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:], "big")
+    )  # fmt: skip
+    yield "ES256 with a DER signature", f"{head}.{body}.{b64(der)}", False
+    yield "ES256 of zeroes", f"{head}.{body}.{b64(bytes(64))}", False
+    yield "ES256 by an RSA kid", keys.sign(good, "ES256", kid="RS256"), False
+    yield "a key for encryption", keys.sign(good, key=keys.for_encryption, kid="enc"), False
+    head, body, signature = keys.sign(good).split(".")
+    last = DIGITS[DIGITS.index(signature[-1]) + 1]
+    yield "bits behind the signature", f"{head}.{body}.{signature[:-1]}{last}", False
+    header = '{"alg":"RS256","kid":"RS256"}'
+    yield "a claim twice", signed_by_hand(keys, header, f'{{"sub":"eve",{whole[1:]}'), False
+    yield "alg twice", signed_by_hand(keys, f'{{"alg":"none",{header[1:]}', whole), False
+    yield "claims behind a space", signed_by_hand(keys, header, f" {whole}"), True
+    yield "claims as a list", signed_by_hand(keys, header, f"[{whole}]"), False
+    yield "claims with a tail", signed_by_hand(keys, header, f"{whole}x"), False
+    yield "not UTF-8", signed_by_hand(keys, header, whole.replace("ada", "\udcff")), False
+    yield "no sub", keys.sign(but(sub=None)), True
+    yield "sub as a number", keys.sign(but(sub=7)), False
+    yield "jti as a number", keys.sign(but(jti=7)), False
+    yield "aud as an empty list", typed("aud", "[]"), False
+    yield "aud with a number beside", typed("aud", f'["{AUDIENCE}",7]'), False
+    yield "aud inside an object", typed("aud", f'{{"{AUDIENCE}":true}}'), False
+    yield "aud in other letters", keys.sign(but(aud=AUDIENCE.upper())), False
+    yield "iss in other letters", keys.sign(but(iss=ISSUER.upper())), False
+    yield "exp with a fraction", typed("exp", f"{now + 300}.5"), True
+    yield "exp with an exponent", typed("exp", "4.1e9"), True
+    yield "exp before 1970", typed("exp", "-1"), False
+    yield "exp that is no double", typed("exp", "1e400"), False
+    yield "exp of true", typed("exp", "true"), False
+    yield "typ of another kind", keys.sign(good, typ="logout+jwt"), False
+    yield "typ of an access token", keys.sign(good, typ="at+jwt"), True
+    yield "bound to a key", keys.sign(but(cnf={"jkt": "x"})), False
 
 
 def envoy(world, jwks):
@@ -174,7 +234,7 @@ def asked(port, token):
 
 
 @scenario
-def edgespan_and_envoy_say_the_same_of_every_token_where_envoy_is_right(world):
+def edgespan_and_others_say_the_same_of_every_token_where_those_are_right(world):
     keys = Keys()
     file = world.folder / "jwks.json"
     file.write_text(json.dumps(keys.published()))
@@ -184,19 +244,23 @@ def edgespan_and_envoy_say_the_same_of_every_token_where_envoy_is_right(world):
             "api": {"jwt": {"issuer": ISSUER, "audiences": AUDIENCE, "jwks": {"file": str(file)}}}
         },
     )
-    peer = envoy(world, keys.published())
+    peers = {
+        "Envoy": envoy(world, keys.published()),
+        "mod_auth_openidc": apache.resource_server(world, keys.published(), ISSUER, AUDIENCE),
+    }
 
-    wrong = []
+    wrong, shown = [], set()
     for name, token, is_good in matrix(keys):
+        shown.add(name)
         ours, challenge = asked(edge.port, token)
-        theirs, _ = asked(peer, token)
         if ours != (200 if is_good else 401):
             wrong.append(f"{name}: edgespan {ours}")
         if ours == 401 and token and 'error="invalid_token"' not in challenge:
             # What is no token at all is a credential of somebody else's.
             wrong.append(f"{name}: {challenge}")
-        envoy_passes = theirs == 200
-        expected = is_good or name in ENVOY_IS_WRONG | WE_ARE_STRICTER
-        if envoy_passes != expected:
-            wrong.append(f"{name}: Envoy {theirs}")
+        for peer, port in peers.items():
+            theirs, _ = asked(port, token)
+            if (theirs == 200) != (is_good != (name in DIFFERS[peer])):
+                wrong.append(f"{name}: {peer} {theirs}")
     expect(wrong, [], "tokens")
+    expect(set().union(*DIFFERS.values()) - shown, set(), "names that no token has")

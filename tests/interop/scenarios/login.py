@@ -77,8 +77,9 @@ class Protected:
     """An application behind edgespan, which logs in at oidc-provider."""
 
     def __init__(
-        self, world, oidc=None, access_ttl=300, login=None, host=None, further=None, **client
-    ):
+        self, world, oidc=None, access_ttl=300, login=None, host=None, further=None, env=None,
+        **client,
+    ):  # fmt: skip
         """By TLS, if it has a name."""
         self.world, port = world, free_port()
         self.url = f"https://{host}:{port}" if host else f"http://127.0.0.1:{port}"
@@ -100,7 +101,7 @@ class Protected:
         config["login"] = login or {}
         config.update(further or {})
         self.config = config
-        self.edge = world.edgespan(config, port=port)
+        self.edge = world.edgespan(config, env, port)
 
     def pages(self):
         """The requests that the application got, but for those of favicons."""

@@ -134,6 +134,21 @@ def redis_with_tls_and_a_password(world):
     assert "hunter2" not in edge_.output()
 
 
+@scenario
+def a_user_of_redis_with_the_documented_rights_has_enough_of_them(world):
+    text = (programs.ROOT / "docs/limits.md").read_text()
+    commands = text.partition("and the commands `")[2].partition("`")[0].split()
+    assert len(commands) > 4, commands
+    rights = [f"+{command.lower()}" for command in commands]
+    start(world, port := free_port(), "--user", "edge", "on", ">hunter2", "~{edgespan}:*", *rights)
+    as_user = {"username": "edge", "password": {"env": "REDIS_PASSWORD"}}
+    edge_ = edge(world, port, {"rate": "2/h", "on_failure": "closed"}, **as_user)
+    until(lambda: metric(edge_, "edgespan_ratelimit_store_up") == 1, "Redis is connected")
+
+    expect([ask(edge_)[0] for _ in range(3)], [200, 200, 429], "answers")
+    expect(cli(port, "ACL", "LOG"), "", "what Redis refused")
+
+
 class Load:
     """Asks each edge over and over, from one thread each, and keeps what came back."""
 

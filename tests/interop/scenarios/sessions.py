@@ -10,6 +10,7 @@ import signal
 import time
 import urllib.parse
 
+import programs
 from browser import chromium
 from harness import expect, free_port, scenario, until
 from scenarios.login import Protected, signed_in
@@ -21,9 +22,12 @@ TABS = 100
 class Shared(Protected):
     """An application whose sessions are in Redis, behind as many replicas as one likes."""
 
-    def __init__(self, world, oidc=None, access_ttl=300, login=None):
+    def __init__(self, world, oidc=None, access_ttl=300, login=None, user=None):
+        """`user` is one of Redis' own, with their rights; else there is none."""
         self.redis_port = free_port()
-        self.redis = start(world, self.redis_port)
+        rights = ["--user", "edge", "on", ">hunter2", "~{edgespan}:*", *user] if user else []
+        self.redis = start(world, self.redis_port, *rights)
+        named = {"username": "edge", "password": {"env": "REDIS_PASSWORD"}} if user else {}
         key = world.folder / "seal.key"
         key.write_bytes(base64.b64encode(os.urandom(32)))
         super().__init__(
@@ -31,7 +35,8 @@ class Shared(Protected):
             oidc,
             access_ttl,
             {"keys": [{"file": str(key)}], "session": {"store": "redis"}, **(login or {})},
-            further={"redis": {"url": f"redis://127.0.0.1:{self.redis_port}"}},
+            further={"redis": {"url": f"redis://127.0.0.1:{self.redis_port}", **named}},
+            env={"REDIS_PASSWORD": "hunter2"},
         )
         self.is_connected(self.edge)
 
@@ -40,7 +45,7 @@ class Shared(Protected):
 
     def replica(self):
         """Another edgespan, with the same keys and the same Redis."""
-        edge = self.world.edgespan(self.config)
+        edge = self.world.edgespan(self.config, env={"REDIS_PASSWORD": "hunter2"})
         self.is_connected(edge)
         return edge
 
@@ -166,6 +171,42 @@ def a_logout_at_one_replica_ends_a_session_in_cookies_at_all_within_seconds(worl
 
     refused = lambda: ask(other.port, "/page", stolen, "*/*", "cors")[0] == 401
     until(refused, "401 at the other replica, for whoever has a copy of the cookie", seconds=5)
+
+
+def documented_rights():
+    """The commands that the documentation says a user of Redis needs."""
+    text = (programs.ROOT / "docs/auth-sessions.md").read_text()
+    commands = text.partition("and the commands `")[2].partition("`")[0].split()
+    assert len(commands) > 10, commands
+    return [f"+{command.lower()}" for command in commands]
+
+
+@scenario
+def a_user_of_redis_with_the_documented_rights_has_enough_of_them(world):
+    for store in ("redis", "cookie"):
+        site = Shared(
+            world, access_ttl=4, oidc={"refresh": {"before": "3s"}}, user=documented_rights(),
+            login={"session": {"store": store}},
+        )  # fmt: skip
+        other = site.replica()
+        person = chromium().person()
+        tab = signed_in(site, tab=person.tab())
+        refreshes = lambda: site.provider.happened("grant.success refresh_token")  # noqa: E731
+        until(lambda: tab.open(site.url + "/page") and refreshes(), "a refresh")
+        expect((tab.status, tab.url), (200, site.url + "/page"), "the page")
+        stolen = cookies_of(person)
+
+        there = person.tab("second")
+        there.open(site.provider.issuer + "/session/end")
+        there.click('button[value="yes"]')
+        until(lambda: site.provider.happened("backchannel.success"), "edgespan is told", 10)
+
+        refused = lambda: ask(other.port, "/page", stolen, "*/*", "cors")[0] == 401  # noqa: E731
+        until(refused, "401 at the other replica", seconds=5)
+        signed_in(site, tab=tab)
+        tab.open(site.url + "/oauth2/logout")
+        log = cli(site.redis_port, "ACL", "LOG")
+        expect(log, "", f"what Redis refused with sessions in {store}")
 
 
 @scenario
