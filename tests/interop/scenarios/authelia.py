@@ -43,18 +43,12 @@ SPOOFED = [
 ]  # fmt: skip
 
 
-class Site:
-    """Applications behind edgespan, Authelia beside it."""
+class Authelia:
+    """The program, with its users and rules."""
 
-    def __init__(self, world):
-        self.world, self._door = world, free_port()
-        self.server = f"http://127.0.0.1:{self._door}"
-        self.port = free_port()
-        self.portal = f"https://{PORTAL}:{self.port}"
-        world.edgespan(self._config(), port=self.port)
-        self._hosts = ["--cacert", self._authority.certificate]
-        for host in (APP, OTHER, API, PORTAL):
-            self._hosts += ["--resolve", f"{host}:{self.port}:127.0.0.1"]
+    def __init__(self, world, port):
+        self.url = f"http://127.0.0.1:{port}"
+        self._world, self._port = world, port
         (world.folder / "store").mkdir()
         (world.folder / "users.yml").write_text(yaml.safe_dump({"users": users()}))
         (world.folder / "authelia.yml").write_text(yaml.safe_dump(self._settings()))
@@ -62,40 +56,18 @@ class Site:
 
     def start(self):
         """Its sessions are in its memory: another start knows nobody."""
-        command = [*programs.authelia(), self.world.folder / "authelia.yml"]
-        self.authelia = self.world.program("authelia", command)
-        self.authelia.ready(lambda: listens(self._door))
+        command = [*programs.authelia(), self._world.folder / "authelia.yml"]
+        self.program = self._world.program("authelia", command)
+        self.program.ready(lambda: listens(self._port))
 
     def kill(self):
-        self.authelia.process.send_signal(signal.SIGKILL)
-        self.authelia.process.wait()
-
-    def _config(self):
-        config = {**self.world.gateway(), **documented()}
-        self._authority = self.world.authority()
-        pairs = [certificate(self._authority.issue(host)) for host in (APP, OTHER, API, PORTAL)]
-        config["listeners"]["web"]["tls"] = {"certificates": pairs}
-        config["upstreams"] = {
-            "portal": {"endpoints": [self.server]},
-            "app": {"endpoints": [self.world.origin.url]},
-        }
-        forward = config["auth"]["sso"]["forward"]
-        forward |= {"url": f"{self.server}/api/verify?rd={self.portal}/", "timeout": "10s"}
-        other = {**forward, "dialect": "auth_request"}
-        config["auth"]["other"] = {"forward": other}
-        config["auth"]["api"] = {"forward": {**other, "url": f"{self.server}/api/verify"}}
-        config["routes"] += [
-            {"name": "admins", "match": {"host": APP, "prefix": "/ours"}, "upstream": "app",
-             "auth": "sso", "allow": '"admins" in identity.groups'},
-            {"name": "other", "match": {"host": OTHER}, "upstream": "app", "auth": "other"},
-            {"name": "api", "match": {"host": API}, "upstream": "app", "auth": "api"},
-        ]  # fmt: skip
-        return config
+        self.program.process.send_signal(signal.SIGKILL)
+        self.program.process.wait()
 
     def _settings(self):
-        folder = self.world.folder
+        folder = self._world.folder
         return {
-            "port": self._door,
+            "port": self._port,
             "logs_level": "debug",
             "totp": {"issuer": "interop"},
             "authentication_backend": {"file": {"path": f"{folder}/users.yml"}},
@@ -105,6 +77,42 @@ class Site:
             "storage": {"local": {"path": f"{folder}/store"}},
             "notifier": {"filesystem": {"filename": f"{folder}/mail"}},
         }
+
+
+class Site:
+    """Applications behind edgespan, Authelia beside it."""
+
+    def __init__(self, world):
+        self.world, door = world, free_port()
+        self.port = free_port()
+        self.portal = f"https://{PORTAL}:{self.port}"
+        self.authelia = Authelia(world, door)
+        world.edgespan(self._config(), port=self.port)
+        self._hosts = ["--cacert", self._authority.certificate]
+        for host in (APP, OTHER, API, PORTAL):
+            self._hosts += ["--resolve", f"{host}:{self.port}:127.0.0.1"]
+
+    def _config(self):
+        config = {**self.world.gateway(), **documented()}
+        self._authority = self.world.authority()
+        pairs = [certificate(self._authority.issue(host)) for host in (APP, OTHER, API, PORTAL)]
+        config["listeners"]["web"]["tls"] = {"certificates": pairs}
+        config["upstreams"] = {
+            "portal": {"endpoints": [self.authelia.url]},
+            "app": {"endpoints": [self.world.origin.url]},
+        }
+        forward = config["auth"]["sso"]["forward"]
+        forward |= {"url": f"{self.authelia.url}/api/verify?rd={self.portal}/", "timeout": "10s"}
+        other = {**forward, "dialect": "auth_request"}
+        config["auth"]["other"] = {"forward": other}
+        config["auth"]["api"] = {"forward": {**other, "url": f"{self.authelia.url}/api/verify"}}
+        config["routes"] += [
+            {"name": "admins", "match": {"host": APP, "prefix": "/ours"}, "upstream": "app",
+             "auth": "sso", "allow": '"admins" in identity.groups'},
+            {"name": "other", "match": {"host": OTHER}, "upstream": "app", "auth": "other"},
+            {"name": "api", "match": {"host": API}, "upstream": "app", "auth": "api"},
+        ]  # fmt: skip
+        return config
 
     def ask(self, host, path, who=None, *more):
         """A request with somebody's cookies, or nobody's."""
@@ -236,8 +244,9 @@ def programs_get_its_plain_401(world):
     forged = ["-H", "cookie: authelia_session=s%3AkB7xQ2.kB7xQ2"]
     # It takes a password from this field, which is for the next proxy and goes no further.
     by_proxy = ["-H", "proxy-authorization: Basic " + base64.b64encode(b"john:john").decode()]
-    asked = ["-H", "x-original-url: https://api.example.com/page", f"{site.server}/api/verify"]
-    expect(curl(world, *by_proxy, *asked).status, 204, "what it says to that field itself")
+    asked = ["-H", "x-original-url: https://api.example.com/page"]
+    itself = curl(world, *by_proxy, *asked, f"{site.authelia.url}/api/verify")
+    expect(itself.status, 204, "what it says to that field itself")
 
     for more in ([], forged, by_proxy, ["-H", "x-original-url: https://app.example.com/public"],
                  ["-H", "X_Original_URL: https://app.example.com/public"],
@@ -293,7 +302,7 @@ def the_question_is_on_the_trace_and_carries_it(world):
     assert server.start <= decision.start <= call.start <= call.end <= decision.end <= server.end
     # It writes the headers of each request down.
     said = f'"traceparent":"00-{TRACE}-{call.span_id}-01"'
-    assert said in site.authelia.output(), "the question's trace context"
+    assert said in site.authelia.program.output(), "the question's trace context"
 
 
 @scenario
@@ -303,14 +312,14 @@ def without_it_nobody_passes(world):
     expect(site.ask(APP, "/page", "john").status, 200, "status before")
     passed = site.passed()
 
-    site.kill()
+    site.authelia.kill()
     for host in (APP, OTHER, API):
         for path in ("/page", "/public"):
             refused = site.ask(host, path, "john", *SPOOFED)
             expect(refused.status, 503, f"status of {host}{path} without it")
     expect(site.passed(), passed, "what the applications got")
 
-    site.start()
+    site.authelia.start()
     expect(site.ask(APP, "/page", "john").status, 302, "status with one that knows nobody")
     site.sign_in("john")
     expect(site.ask(APP, "/page", "john").status, 200, "status after another login")
