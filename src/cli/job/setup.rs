@@ -71,6 +71,10 @@ impl Setup {
         if export.is_empty() {
             export.extend(beside(environment));
         }
+        // Nothing failed, so only who asks is told.
+        if export.is_empty() && args.verbose {
+            left.push(SENT_NOWHERE.to_owned());
+        }
         Some(Self {
             tracing: plan.tracing,
             export,
@@ -112,6 +116,9 @@ fn beside(environment: &Environment) -> Option<OtlpSettings> {
         batch: BatchSettings::default(),
     })
 }
+
+const SENT_NOWHERE: &str = "the span is sent nowhere: OTEL_EXPORTER_OTLP_ENDPOINT or EDGESPAN_URL names \
+                            who takes it, or a file by --config";
 
 /// What a job is called if nobody says: its program's file name.
 pub(in crate::cli) fn program_name(program: &std::ffi::OsStr) -> String {

@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 /// Stands for no policy at all.
 pub(super) const OFF: &str = "off";
+/// What programs that read YAML 1.1 make of it.
+const OFF_IN_YAML_1_1: &str = "false";
 
 /// Compiles them. An authorizer that is named by its URL becomes one more upstream.
 pub(super) fn policies(
@@ -241,7 +243,13 @@ fn known(name: &Spanned<String>, config: &raw::Config, compiler: &mut Compiler<'
         .map(|(name, _)| (name.value.as_str(), &name.span))
         .collect();
     if !defined.iter().any(|(defined, _)| *defined == name.value) {
-        compiler.dangling("policy", name, &defined);
+        if name.value == OFF_IN_YAML_1_1 {
+            let message = format!("no policy is called `{}`", name.value);
+            let diagnostic = Diagnostic::at(Code::UnknownName, &name.span, message);
+            compiler.tell(diagnostic.suggest(OFF));
+        } else {
+            compiler.dangling("policy", name, &defined);
+        }
     }
     Arc::from(name.value.as_str())
 }

@@ -55,6 +55,12 @@ fn an_expression_is_wrong_where_it_is_wrong_in_the_document() {
 }
 
 #[test]
+fn off_that_a_tool_of_yaml_1_1_wrote_as_false_is_recognised() {
+    let told = check(&route("auth: false"), "E0201", "false");
+    assert_eq!(told[0].replacement.as_deref(), Some("off"));
+}
+
+#[test]
 fn an_expression_without_a_policy_is_taken_and_asking_for_what_nothing_proves_is_warned_of() {
     let text = route("allow: 'request.method == \"GET\"'");
     assert!(compile(&text).is_ok_and(|loaded| loaded.warnings.diagnostics().is_empty()));

@@ -218,6 +218,22 @@ async fn what_kept_a_span_from_leaving_is_told_if_somebody_asks() {
 }
 
 #[tokio::test]
+async fn a_span_that_nobody_takes_is_told_of_if_somebody_asks() {
+    let ended = edgespan(&["exec", "--verbose", "--", "/bin/true"])
+        .ended()
+        .await;
+
+    assert_eq!(
+        (ended.code, ended.stderr.as_str()),
+        (
+            Some(0),
+            "edgespan: the span is sent nowhere: OTEL_EXPORTER_OTLP_ENDPOINT or EDGESPAN_URL names who \
+             takes it, or a file by --config\n"
+        )
+    );
+}
+
+#[tokio::test]
 async fn the_context_is_filled_into_arguments_and_other_braces_stay() {
     let collector = Collector::start().await;
     let call = script(&collector, &["--record-args"], "echo \"$1\" \"$2\"");
