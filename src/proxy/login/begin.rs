@@ -121,12 +121,12 @@ fn send_again(
     let mut response = page::said(
         context,
         StatusCode::UNAUTHORIZED,
-        "Sign in first",
+        "Log in first",
         &[
-            "You are not signed in, so what you have sent was not taken, and it is not kept.",
-            "Sign in, and send it again.",
+            "You are not logged in, so what you have sent was not taken, and it is not kept.",
+            "Log in, and send it again.",
         ],
-        &[Action::link("Sign in", start)],
+        &[Action::link("Log in", start)],
     );
     challenge(response.headers_mut(), Some(start), challenges);
     response
