@@ -5,8 +5,8 @@
 use super::Logins;
 use super::cookies;
 use super::flow::{Flow, RESTARTED, id_of};
-use super::random;
 use super::site::Site;
+use crate::auth::random;
 use crate::auth::seal::Purpose;
 use crate::shared::{Line, Write};
 use crate::telemetry::metrics::LoginBound;

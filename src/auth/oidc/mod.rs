@@ -15,7 +15,6 @@ mod logout_proof;
 mod logout_token;
 mod paths;
 mod person;
-mod random;
 mod refreshes;
 mod request;
 mod settings;
