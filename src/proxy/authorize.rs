@@ -202,6 +202,7 @@ async fn ask(
         flow: route.plan.flow.as_ref().map(|flow| flow.name.as_ref()),
         flags,
         spans: context.spans(),
+        sinks: &live.sinks,
     };
     let mut ruling = match requirement {
         Some(requirement) => requirement.check(&asked, &mut recorder).await,

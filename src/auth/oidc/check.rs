@@ -109,7 +109,7 @@ impl Oidc {
         let (tell, mut told) = oneshot::channel();
         let ask = move |token: Secret| async move {
             let asked = own.ask_for(&of, &token, now, &mut errand).await;
-            // Nobody takes it if the client has left.
+            // Nobody takes it if the client has left: then it leaves by itself.
             let _left = tell.send(errand.into_spans());
             asked
         };
@@ -117,7 +117,7 @@ impl Oidc {
         let renewed = Box::pin(sessions.refresh(&session, asked.headers, secure, ask)).await;
         match told.try_recv() {
             Ok(spans) => {
-                span.take_in(&spans);
+                span.take_in(&spans.take());
                 if let Some(span) = span.span() {
                     span.str(
                         "edgespan.auth.refresh",
