@@ -64,7 +64,10 @@ fn one(
         .and_then(|jwt| jwt.value.require.as_ref());
     let of_login = written.oidc.as_ref();
     let require = require.or(of_login.and_then(|oidc| oidc.value.require.as_ref()));
-    let require = require.and_then(|written| require::compile(written, compiler));
+    let require = require.and_then(|written| {
+        require::check(written, of_login.is_some(), compiler);
+        require::compile(&written.value, compiler)
+    });
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
         means: forward.or(jwt).or(oidc).or(proof)?,
@@ -138,10 +141,15 @@ pub(super) fn requirement(
                 ];
                 compiler.exactly_one(&set.span, &given);
                 forward::check_use(written, config, compiler);
-                let require = written.require.as_ref();
-                let require = require.and_then(|one| require::compile(one, compiler));
                 let all = written.all.iter().flatten();
-                all.chain(&written.policy)
+                let names = all.chain(&written.policy);
+                let require = written.require.as_ref();
+                let require = require.and_then(|one| {
+                    let is_of_login = names.clone().any(|name| logs_in(name, config));
+                    require::check(one, is_of_login, compiler);
+                    require::compile(&one.value, compiler)
+                });
+                names
                     .map(|name| PolicyUse {
                         policy: known(name, config, compiler),
                         require: require.clone(),
@@ -161,6 +169,12 @@ pub(super) fn requirement(
         any,
         preflights_pass: preflights.map(|one| one.value) == Some(raw::Preflights::Pass),
     })
+}
+
+/// Whether a policy of this name is one of logins.
+fn logs_in(name: &Spanned<String>, config: &raw::Config) -> bool {
+    let mut policies = config.auth.iter();
+    policies.any(|(own, policy)| own.value == name.value && policy.oidc.is_some())
 }
 
 /// Warns of a set that lets nobody pass, because all policies of one before it are among its own: a

@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::auth::{EmailPattern, Require};
 use crate::config::decode::Spanned;
-use crate::config::diagnostic::Code;
+use crate::config::diagnostic::{Code, Diagnostic};
 use crate::config::raw;
 use crate::config::scalar::Misread;
 use std::sync::Arc;
@@ -33,6 +33,37 @@ pub(super) fn compile(written: &raw::Require, compiler: &mut Compiler<'_>) -> Op
         amr: words(&written.amr, compiler),
     };
     (!require.is_nothing()).then(|| Arc::new(require))
+}
+
+/// Tells what asks nothing, and what hardly anybody has who logged in.
+pub(super) fn check(
+    written: &Spanned<raw::Require>,
+    is_of_login: bool,
+    compiler: &mut Compiler<'_>,
+) {
+    let raw::Require {
+        scopes,
+        groups,
+        emails,
+        acr,
+        amr,
+    } = &written.value;
+    if [scopes, groups, emails, acr, amr]
+        .iter()
+        .all(|list| list.is_empty())
+    {
+        let message = "`require` has no effect";
+        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, message);
+        let label = "it asks nothing: whoever the policy knows passes";
+        compiler.tell(diagnostic.label(label));
+    }
+    if let Some(scope) = scopes.first().filter(|_| is_of_login) {
+        let message = "most logins bring no scopes";
+        let diagnostic = Diagnostic::at(Code::LoginScopes, &scope.span, message)
+            .label("of a login, scopes are those that its ID token or userinfo names");
+        let help = "require `groups`, or ask for a claim in `allow`";
+        compiler.tell(diagnostic.help(help));
+    }
 }
 
 /// Words that a list with spaces between them can hold (RFC 6749, section 3.3).

@@ -164,6 +164,8 @@ codes! {
         "A login needs https, or http on a loopback host. Every listener of the file takes http from elsewhere, and trusts nobody to say that a browser came by https: each login would end at a page that says so. Give a listener `tls`, or name in `trusted_proxies` who ends TLS in front of it."
     LoginMixUp "W0433" Warning "Several providers lead back to one address."
         "One provider can have a browser bring the answer of another one, and so get at its code, unless the two lead back to different addresses or each says in its answer who it is (`iss`, RFC 9207). With `callback: own` a policy has an address of its own, `/oauth2/callback/NAME`, to be registered at its provider. Where all of them name themselves, or are trusted alike, the warning may stand."
+    LoginScopes "W0434" Warning "Scopes are required of a login."
+        "Scopes say what an access token may do. Of a login its ID token is known and, with `userinfo: true`, userinfo; in both most providers name no scopes, whatever was asked for. Who has none is refused (403), and no other login mends it: if nobody has, nobody passes. `groups`, or a claim in `allow`, say who may; scopes are for policies with `jwt`. Where the provider puts `scope` or `scp` into its ID tokens, the warning may stand."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }
