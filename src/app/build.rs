@@ -131,7 +131,12 @@ pub(super) fn snapshot(
         audit: audit.as_ref(),
     };
     let policies = policies(plan, clusters, resources, metrics, before);
-    let logins = login::logins(plan, sessions.as_ref().zip(audit), &policies, before);
+    let logins = login::logins(
+        plan,
+        sessions.as_ref().zip(audit.clone()),
+        &policies,
+        before,
+    );
     let routes = plan
         .routes
         .iter()
@@ -171,6 +176,7 @@ pub(super) fn snapshot(
         policies,
         providers,
         logins,
+        audit,
         reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
         arrival: plan.arrival.clone().map(|settings| {

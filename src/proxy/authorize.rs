@@ -132,7 +132,10 @@ async fn log_in(
     let (reason, whose) = (denial.reason, denial.whose.take());
     let refused = (reason, whose.as_deref());
     let DenialAnswer::Login { offers, challenges } = denial.answer else {
-        login::told::refusal(context, policy.as_deref(), refused);
+        // Whom an authorizer sends elsewhere, to its login most likely, was not refused.
+        if !denial.sends_on() {
+            login::told::refusal(context, policy.as_deref(), refused);
+        }
         let outcome = Err(Box::new(denial));
         return Ok(Ruling { outcome, policy });
     };

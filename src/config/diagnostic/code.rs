@@ -156,6 +156,8 @@ codes! {
         "The authorizer's address is that of a listener of this file. A request to a guarded route would ask a question that is a request to a route: unless that one has `auth: off` or its own policy, it would ask again, until the time is up. Name the authorizer's own address."
     PlainProvider "W0421" Warning "A provider that is asked without TLS."
         "Whoever is on the way can read codes, tokens and the client's secret, and can answer with keys of its own, after which every token that it signs is taken. Only on this machine (`localhost`, `127.0.0.0/8`, `::1`) is `http` as good as `https`. Within a mesh that encrypts by itself the warning may stand."
+    PlainWebhook "W0422" Warning "A webhook that is told without TLS."
+        "Whoever is on the way can read who logs in, is refused and leaves, and from which address. Events are signed, so none can be made up or changed, but one can be held back or sent again. Only on this machine (`localhost`, `127.0.0.0/8`, `::1`) is `http` as good as `https`. Within a mesh that encrypts by itself the warning may stand."
     LoginAlone "W0430" Warning "Logins that hold within one process."
         "Without `login.keys`, what browsers keep is sealed by a key that is made at the start: sessions end with the process, and no replica knows those of another one. Without `redis`, that a login was used, or that a provider ended a session, is known to the process alone that saw it. One process that starts seldom may do without both; replicas need them."
     LoginCookies "W0431" Warning "nginx passes on one cookie."
