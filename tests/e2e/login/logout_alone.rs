@@ -96,7 +96,7 @@ async fn the_end_of_one_session_is_told_with_those_that_go_on() {
 async fn the_end_of_one_session_leads_on_to_where_it_should() {
     let mut two = two().await;
 
-    let page = two.log_out_of_one("&rd=/two/bye%20bye").await;
+    let page = two.log_out_of_one("&rd=/two/bye%2520bye").await;
 
     let to = page.reply.header("location").unwrap();
     assert_eq!(to, format!("{SITE}/two/bye%20bye"));
