@@ -1,10 +1,10 @@
 //! Logins at work: what seals, who is logged in, who is told, and the policies that log in.
 
-use crate::auth::Policy;
 use crate::auth::audit::Audit;
 use crate::auth::oidc::Logins;
 use crate::auth::seal::Sealer;
 use crate::auth::session::Sessions;
+use crate::auth::{Policy, Resources};
 use crate::config::Plan;
 use crate::proxy::Snapshot;
 use crate::shared::Line;
@@ -70,14 +70,15 @@ pub(super) fn audit(
 /// What the logins of a plan share.
 pub(super) fn logins(
     plan: &Plan,
-    told: Option<(&Arc<Sessions>, Arc<Audit>)>,
+    resources: Resources<'_>,
     policies: &[Arc<Policy>],
     before: Option<&Snapshot>,
 ) -> Option<Arc<Logins>> {
-    let (settings, (sessions, audit)) = plan.login.clone().zip(told)?;
+    let settings = plan.login.clone()?;
+    let (sessions, audit) = resources.sessions.zip(resources.audit)?;
     let policies = policies.iter().filter_map(|one| one.login().cloned());
     let before = before.and_then(|snapshot| snapshot.logins.as_deref());
-    let sessions = Arc::clone(sessions);
+    let (sessions, audit) = (Arc::clone(sessions), Arc::clone(audit));
     let made = Logins::new(settings, sessions, policies.collect(), audit, before);
     Some(Arc::new(made))
 }
