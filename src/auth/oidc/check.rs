@@ -172,6 +172,8 @@ impl Oidc {
         event.issuer = Some(&session.issuer);
         event.subject = Some(&session.subject);
         event.session = Some(&session.id);
+        let fault = asked.as_ref().err().cloned();
+        event.reason = fault.map(|fault| LoginError::from(fault).name());
         self.audit.tell(&event, Some(span.recorder_mut()));
         asked
     }

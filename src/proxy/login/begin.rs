@@ -288,9 +288,12 @@ async fn begun(
         Ok(to) => to,
         Err(fault) => {
             let policy = flow.offers.first().map(|offer| &*offer.policy);
+            // What is refused before a person sees it is most likely this address.
+            let is_refused = matches!(fault, ProviderError::Refused(_));
             warn!(
                 policy = policy.unwrap_or_default(),
                 fault = %fault,
+                redirect_uri = is_refused.then_some(&*flow.redirect_uri),
                 "no login can begin"
             );
             let again = start_url(logins, site, &flow.offers, &flow.target);

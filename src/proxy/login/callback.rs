@@ -176,7 +176,7 @@ async fn once(
     match complete(context, asking, &flow, &policy, code, parameters.one("iss")).await {
         Ok(session) => begin_session(context, asking, &flow, &policy, session).await,
         Err(Unfinished { fault, account }) => {
-            warn!(policy = &*policy.name, fault = %fault, "a login came to nothing");
+            warn!(policy = &*policy.name, fault = %fault, help = help(&fault), "a login came to nothing");
             let is_too_weak = matches!(fault, LoginError::Acr | LoginError::TooOld);
             let told = if fault.is_temporary() {
                 &answer::LOGIN_UNAVAILABLE
@@ -194,6 +194,18 @@ async fn once(
             };
             failed(context, asking, &flow, &policy, &page)
         }
+    }
+}
+
+/// What an operator looks at first.
+fn help(fault: &LoginError) -> Option<&'static str> {
+    match fault.name() {
+        "iat" | "expired" | "not_yet_valid" => {
+            Some("most likely the provider's clock and this machine's differ by more than `leeway`")
+        }
+        "iss" => Some("`issuer` of the file has to be the provider's own word, to the byte"),
+        "unknown_key" | "signature" => Some("the provider signs by keys that it does not publish"),
+        _ => None,
     }
 }
 

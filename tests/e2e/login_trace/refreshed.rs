@@ -1,6 +1,6 @@
 //! Tokens that are renewed: by one request for all, and where the others find it.
 
-use super::is_linked;
+use super::{audits, is_linked};
 use crate::login::{SITE, World, cookie_line, cookies_of, world_with};
 use crate::support::client::get;
 use crate::support::collector::Collector;
@@ -143,6 +143,10 @@ async fn a_refresh_that_is_refused_ends_the_session_and_a_login_begins() {
     let to = page.reply.header("location").unwrap();
     assert!(to.starts_with(world.provider.issuer()), "{to}");
     assert_eq!(decisions(&collector, "denied", 1).await.len(), 1);
+    let told = audits(&collector);
+    let word = |span: &SeenSpan| span.text("edgespan.audit.reason").map(str::to_owned);
+    let words: Vec<_> = told.iter().filter_map(word).collect();
+    assert_eq!(words, ["provider_refused"], "{told:?}");
 }
 
 /// The call goes on without it, and so does what is told of it.
