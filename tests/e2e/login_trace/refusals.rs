@@ -67,7 +67,8 @@ async fn who_may_not_pass_is_told_of_with_route_policy_and_reason_and_by_no_name
         "the same person"
     );
     let text = told.to_string();
-    for secret in ["ada", "s3cr3t", "eyJ", "/a"] {
+    // Three letters alone may be part of a digest.
+    for secret in ["\"ada", "ada@", "s3cr3t", "eyJ", "/a"] {
         assert!(!text.contains(secret), "{text}");
     }
     until("its span", || {
