@@ -288,8 +288,9 @@ async fn begun(
         Ok(to) => to,
         Err(fault) => {
             let policy = flow.offers.first().map(|offer| &*offer.policy);
-            // What is refused before a person sees it is most likely this address.
-            let is_refused = matches!(fault, ProviderError::Refused(_));
+            // What is refused of a client that is known is most likely this address.
+            let is_refused =
+                matches!(fault, ProviderError::Refused(word) if word != "invalid_client");
             warn!(
                 policy = policy.unwrap_or_default(),
                 fault = %fault,
