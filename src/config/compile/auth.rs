@@ -64,9 +64,9 @@ fn one(
         .and_then(|jwt| jwt.value.require.as_ref());
     let of_login = written.oidc.as_ref();
     let require = require.or(of_login.and_then(|oidc| oidc.value.require.as_ref()));
-    let require = require.and_then(|written| {
-        require::check(written, of_login.is_some(), compiler);
-        require::compile(&written.value, compiler)
+    let require = require.and_then(|own| {
+        require::check(own, &[(name, written)], compiler);
+        require::compile(&own.value, compiler)
     });
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
@@ -145,8 +145,8 @@ pub(super) fn requirement(
                 let names = all.chain(&written.policy);
                 let require = written.require.as_ref();
                 let require = require.and_then(|one| {
-                    let is_of_login = names.clone().any(|name| logs_in(name, config));
-                    require::check(one, is_of_login, compiler);
+                    let held: Vec<_> = names.clone().filter_map(|name| of(name, config)).collect();
+                    require::check(one, &held, compiler);
                     require::compile(&one.value, compiler)
                 });
                 names
@@ -171,10 +171,14 @@ pub(super) fn requirement(
     })
 }
 
-/// Whether a policy of this name is one of logins.
-fn logs_in(name: &Spanned<String>, config: &raw::Config) -> bool {
+/// The policy of a name, with it.
+fn of<'a>(
+    name: &'a Spanned<String>,
+    config: &'a raw::Config,
+) -> Option<(&'a Spanned<String>, &'a raw::Policy)> {
     let mut policies = config.auth.iter();
-    policies.any(|(own, policy)| own.value == name.value && policy.oidc.is_some())
+    let (_, policy) = policies.find(|(own, _)| own.value == name.value)?;
+    Some((name, policy))
 }
 
 /// Warns of a set that lets nobody pass, because all policies of one before it are among its own: a

@@ -73,6 +73,49 @@ fn a_webhook_that_others_can_read_is_told_of() {
 }
 
 #[test]
+fn what_a_policy_can_tell_of_nobody_is_told_of_where_it_is_required() {
+    let text = |set: &str| {
+        format!(
+            "{BASE}auth: {{net: {{ip: [10.0.0.0/8]}}, api: {JWT}, \
+             cert: {{client_cert: {{san: [a.example]}}}}}}\n\
+             routes: [{{name: one, match: {{prefix: /one}}, upstream: app, auth: [{set}]}}, \
+             {{name: all, match: {{prefix: /}}, upstream: app, auth: [{{all: [api, net, cert]}}]}}]\n"
+        )
+    };
+    let told = |set: &str| {
+        let warnings = loaded(&text(set)).warnings;
+        let diagnostics = warnings.diagnostics().iter();
+        let of_require = diagnostics.filter(|one| one.message == "nobody passes by this");
+        of_require.count()
+    };
+    for (set, expected) in [
+        ("{policy: net, require: {groups: [ops]}}", 1),
+        ("{policy: cert, require: {emails: ['@example.com']}}", 1),
+        ("{all: [api, net], require: {groups: [ops]}}", 1),
+        ("{policy: api, require: {groups: [ops], scopes: [a]}}", 0),
+        ("{policy: net, require: {}}", 0),
+        ("{all: [api, net]}", 0),
+    ] {
+        assert_eq!(told(set), expected, "{set}");
+    }
+    let keys = tempfile::tempdir().unwrap();
+    let path = keys.path().join("keys");
+    std::fs::write(&path, format!("ci:{}:read\n", "a".repeat(64))).unwrap();
+    for (require, expected) in [("{groups: [read]}", 0), ("{scopes: [read]}", 1)] {
+        let text = format!(
+            "{BASE}auth: {{key: {{api_key: {{file: '{}'}}}}}}\n\
+             routes: [{{name: all, match: {{prefix: /}}, upstream: app, \
+             auth: [{{policy: key, require: {require}}}]}}]\n",
+            path.display()
+        );
+        let warnings = loaded(&text).warnings;
+        let of_require = warnings.diagnostics().iter();
+        let count = of_require.filter(|one| one.message == "nobody passes by this");
+        assert_eq!(count.count(), expected, "{require}");
+    }
+}
+
+#[test]
 fn what_is_required_of_a_login_and_hardly_ever_there_is_told_of() {
     let login = format!("login: {{keys: [{{env: KEY}}]}}\n{REDIS}");
     let of_policy = |kind: &str, require: &str| {
