@@ -44,7 +44,7 @@ impl Doors {
             upstreams: Arc::new(Vec::new),
             store: Arc::new(|| None),
             further: axum::Router::new(),
-            lacks: Arc::new(|| vec!["its keys (https://id.example.com)".to_owned()]),
+            lacks: Arc::new(|| vec!["the keys of https://id.example.com".to_owned()]),
             config: Arc::new(|| "listeners: {}\n".into()),
             last_reload: LastReload::default(),
             drain: Arc::new(Notify::new()),
@@ -93,7 +93,7 @@ async fn readiness_follows_the_process_on_both_doors() {
         let (status, answer) = get(address, "/ready").await;
         assert_eq!(status, 200);
         // Some requests are refused as yet, and the others are not.
-        let missing = "ready\nmissing: its keys (https://id.example.com)\n";
+        let missing = "ready\nmissing: the keys of https://id.example.com\n";
         assert!(answer.ends_with(missing), "{answer}");
     }
 

@@ -131,7 +131,7 @@ pub(super) fn snapshot(
         audit: audit.as_ref(),
     };
     let policies = policies(plan, clusters, resources, metrics, before);
-    let logins = login::logins(plan, sessions.as_ref().zip(audit), &policies, before);
+    let logins = login::logins(plan, resources, &policies, before);
     let routes = plan
         .routes
         .iter()
@@ -171,12 +171,10 @@ pub(super) fn snapshot(
         policies,
         providers,
         logins,
+        audit,
         reserved: Arc::clone(&plan.reserved),
         assertion: assertion(plan, before),
-        arrival: plan.arrival.clone().map(|settings| {
-            let before = before.and_then(|snapshot| snapshot.arrival.as_ref());
-            Desk::new(settings, before)
-        }),
+        arrival: arrival(plan, before),
     })
 }
 
@@ -224,6 +222,13 @@ fn assertion(plan: &Plan, before: Option<&Snapshot>) -> Option<Arc<Assertions>> 
     let kept = before.filter(|assertions| assertions.settings() == settings);
     let made = || Arc::new(Assertions::new(settings.clone()));
     Some(kept.map_or_else(made, Arc::clone))
+}
+
+/// Who is told what arrived; questions that are open go on.
+fn arrival(plan: &Plan, before: Option<&Snapshot>) -> Option<Desk> {
+    let before = before.and_then(|snapshot| snapshot.arrival.as_ref());
+    let settings = plan.arrival.clone();
+    settings.map(|settings| Desk::new(settings, before))
 }
 
 /// The connection to Redis; that of `before` goes on if it is to the same one.

@@ -33,11 +33,8 @@ pub(super) fn lacks(live: &Arc<Live>) -> Arc<dyn Fn() -> Vec<String> + Send + Sy
     let live = Arc::clone(live);
     Arc::new(move || {
         let snapshot = live.load();
-        let lacking = snapshot.providers.iter().filter_map(|provider| {
-            let what = provider.lacks()?;
-            Some(format!("{what} ({})", provider.settings().issuer))
-        });
-        lacking.collect()
+        let providers = snapshot.providers.iter();
+        providers.filter_map(|provider| provider.lacks()).collect()
     })
 }
 

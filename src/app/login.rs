@@ -1,10 +1,10 @@
-//! Logins at work: what seals, who is logged in, and the policies that log in.
+//! Logins at work: what seals, who is logged in, who is told, and the policies that log in.
 
-use crate::auth::Policy;
-use crate::auth::audit::{Audit, AuditSettings};
+use crate::auth::audit::Audit;
 use crate::auth::oidc::Logins;
 use crate::auth::seal::Sealer;
 use crate::auth::session::Sessions;
+use crate::auth::{Policy, Resources};
 use crate::config::Plan;
 use crate::proxy::Snapshot;
 use crate::shared::Line;
@@ -47,42 +47,38 @@ pub(super) fn sessions(
     ))
 }
 
-/// Who is told of logins; that of `before` goes on if it is to tell in the same way.
+/// Who is told of logins and refusals; that of `before` goes on if it is to tell in the same way.
+/// Digests of somebody are the same in sessions and in what is told.
 pub(super) fn audit(
     plan: &Plan,
     sessions: Option<&Arc<Sessions>>,
     metrics: &Metrics,
     before: Option<&Snapshot>,
 ) -> Option<Arc<Audit>> {
-    let login = plan.login.as_ref()?;
-    let sealer = sessions?.sealer();
-    let settings = AuditSettings {
-        plain_subject: login.plain_subject,
-        webhook: login.webhook.clone(),
-    };
-    let before = before.and_then(|snapshot| snapshot.logins.as_ref());
-    let kept = before.filter(|logins| logins.audit.is_of(&settings, sealer));
+    let settings = plan.audit.as_ref()?;
+    let sealer = sessions.map(|sessions| sessions.sealer());
+    let before = before.and_then(|snapshot| snapshot.audit.as_ref());
+    let kept = before.filter(|audit| audit.is_of(settings, sealer));
     let made = || {
-        Arc::new(Audit::new(
-            settings.clone(),
-            Arc::clone(sealer),
-            metrics.audit(),
-        ))
+        let own = || Arc::new(Sealer::new(&settings.keys));
+        let sealer = sealer.map_or_else(own, Arc::clone);
+        Arc::new(Audit::new(settings.clone(), sealer, metrics.audit()))
     };
-    Some(kept.map_or_else(made, |logins| Arc::clone(&logins.audit)))
+    Some(kept.map_or_else(made, Arc::clone))
 }
 
 /// What the logins of a plan share.
 pub(super) fn logins(
     plan: &Plan,
-    told: Option<(&Arc<Sessions>, Arc<Audit>)>,
+    resources: Resources<'_>,
     policies: &[Arc<Policy>],
     before: Option<&Snapshot>,
 ) -> Option<Arc<Logins>> {
-    let (settings, (sessions, audit)) = plan.login.clone().zip(told)?;
+    let settings = plan.login.clone()?;
+    let (sessions, audit) = resources.sessions.zip(resources.audit)?;
     let policies = policies.iter().filter_map(|one| one.login().cloned());
     let before = before.and_then(|snapshot| snapshot.logins.as_deref());
-    let sessions = Arc::clone(sessions);
+    let (sessions, audit) = (Arc::clone(sessions), Arc::clone(audit));
     let made = Logins::new(settings, sessions, policies.collect(), audit, before);
     Some(Arc::new(made))
 }

@@ -347,10 +347,10 @@ impl Running {
             let exporter = exporter.clone();
             flushing.spawn(async move { exporter.shutdown(FLUSH_MAX).await });
         }
-        let audit = self.behind.live.load().logins.clone();
+        let audit = self.behind.live.load().audit.clone();
         let audited = async {
-            if let Some(logins) = audit {
-                logins.audit.close(FLUSH_MAX).await;
+            if let Some(audit) = audit {
+                audit.close(FLUSH_MAX).await;
             }
         };
         tokio::join!(flushing.join_all(), audited);

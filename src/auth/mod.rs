@@ -28,6 +28,7 @@ mod places;
 mod policy;
 mod proof;
 pub mod provider;
+mod random;
 mod recorder;
 mod require;
 mod requirement;

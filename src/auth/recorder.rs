@@ -10,10 +10,11 @@ use crate::trace::ids;
 use crate::trace::propagate::Propagators;
 use crate::trace::sampler::Head;
 use crate::trace::settings::TraceSettings;
-use crate::trace::sink::FinishedSpans;
+use crate::trace::sink::{FinishedSpans, SpanSink};
 use crate::trace::span::{OpenSpan, SpanIds};
 use http::HeaderMap;
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
+use std::sync::Arc;
 
 use super::Verdict;
 use super::cache::{Answered, Decided, Origin};
@@ -37,6 +38,8 @@ pub struct Recorder<'a> {
     pub flags: &'a FeatureFlags,
     /// Where they go when they have ended.
     pub spans: &'a mut FinishedSpans,
+    /// Where those go of work that the request does not live to see the end of.
+    pub sinks: &'a [Arc<dyn SpanSink>],
 }
 
 impl<'a> Recorder<'a> {

@@ -7,8 +7,8 @@
 //! does it refuse, nor does its permission let anybody pass or tell who a client is.
 
 use super::{
-    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Means, Policy, Reason,
-    Recorder, Require, Verdict,
+    Asked, BodyRule, Denial, DenialAnswer, Grant, Identity, LoginOffer, Policy, Reason, Recorder,
+    Require, Verdict,
 };
 use http::header::SET_COOKIE;
 use http::{HeaderName, HeaderValue};
@@ -104,12 +104,11 @@ impl Requirement {
         grant
     }
 
-    /// How a policy knows clients, if that is by logins or by tokens.
+    /// How a policy of it knows clients.
     pub fn knows_by(&self, policy: &str) -> Option<&'static str> {
         let mut used = self.any.iter().flatten();
         let used = used.find(|one| *one.policy.settings().name == *policy)?;
-        let means = &used.policy.settings().means;
-        matches!(means, Means::Oidc(_) | Means::Jwt(_)).then(|| means.word())
+        Some(used.policy.settings().means.word())
     }
 
     /// Asks set after set.

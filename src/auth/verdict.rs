@@ -241,9 +241,14 @@ impl Denial {
         match (self.reason, &self.answer) {
             (Reason::Timeout, _) => "timeout",
             (Reason::Unavailable | Reason::BadAnswer, _) => "error",
-            (_, DenialAnswer::Theirs(answer)) if answer.status().is_redirection() => "redirect",
+            _ if self.sends_on() => "redirect",
             _ => "deny",
         }
+    }
+
+    /// Whether an authorizer sends the client elsewhere.
+    pub fn sends_on(&self) -> bool {
+        matches!(&self.answer, DenialAnswer::Theirs(answer) if answer.status().is_redirection())
     }
 
     /// With an answer of ours and no challenge.

@@ -3,6 +3,7 @@
 use crate::admin::AdminSettings;
 use crate::auth::PolicySettings;
 use crate::auth::assertion::AssertionSettings;
+use crate::auth::audit::AuditSettings;
 use crate::auth::oidc::LoginSettings;
 use crate::export::OtlpSettings;
 use crate::listener::ListenerSettings;
@@ -36,6 +37,8 @@ pub struct Plan {
     pub policies: Vec<PolicySettings>,
     /// What logins share. There if a policy logs in.
     pub login: Option<LoginSettings>,
+    /// How logins and refusals are told of. There if a policy logs in, or the file asks for it.
+    pub audit: Option<AuditSettings>,
     /// Header names that only edgespan writes.
     pub reserved: Arc<Reserved>,
     /// Signed assertions of who a client is.

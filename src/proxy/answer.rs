@@ -259,7 +259,7 @@ pub(super) const UNAUTHENTICATED: Answer = Answer::new(
     Fault::Downstream,
     "unauthenticated",
     GRPC_UNAUTHENTICATED,
-    "This needs a credential, and none was sent that is valid here. Sign in, or send one.",
+    "This needs a credential, and none was sent that is valid here. Log in, or send one.",
 );
 
 /// Its client may not.
@@ -297,7 +297,7 @@ pub(super) const LOGIN_INSECURE: Answer = Answer::new(
     Fault::Downstream,
     "login_insecure",
     GRPC_PERMISSION_DENIED,
-    "Signing in needs https here. Use the address that begins with https.",
+    "Logging in needs https here. Use the address that begins with https.",
 );
 
 /// The provider, or whoever was asked there, said no.
@@ -306,7 +306,7 @@ pub(super) const LOGIN_DENIED: Answer = Answer::new(
     Fault::Downstream,
     "login_denied",
     GRPC_PERMISSION_DENIED,
-    "The sign-in was refused or given up. Try again, or use another account.",
+    "The login was refused or given up. Try again, or use another account.",
 );
 
 /// What the provider answered proves nothing.
@@ -315,7 +315,7 @@ pub(super) const LOGIN_FAILED: Answer = Answer::new(
     Fault::Upstream,
     "login_failed",
     GRPC_UNAVAILABLE,
-    "The sign-in could not be confirmed. Try again; if it stays so, quote the trace_id.",
+    "The login could not be confirmed. Try again; if it stays so, quote the trace_id.",
 );
 
 /// The provider cannot be asked.
@@ -324,7 +324,7 @@ pub(super) const LOGIN_UNAVAILABLE: Answer = Answer::new(
     Fault::Upstream,
     "login_unavailable",
     GRPC_UNAVAILABLE,
-    "Signing in is not possible at the moment. Try again in a moment, or quote the trace_id.",
+    "Logging in is not possible at the moment. Try again in a moment, or quote the trace_id.",
 )
 .retry_after(1);
 
@@ -334,7 +334,7 @@ pub(super) const LOGIN_EXPIRED: Answer = Answer::new(
     Fault::Downstream,
     "login_expired",
     GRPC_UNAUTHENTICATED,
-    "The sign-in took too long, was used before, or this browser keeps no cookies. \
+    "The login took too long, was used before, or this browser keeps no cookies. \
          Try again; cookies have to be allowed for this site.",
 );
 
@@ -344,7 +344,7 @@ pub(super) const LOGIN_LOOP: Answer = Answer::new(
     Fault::Downstream,
     "login_loop",
     GRPC_UNAUTHENTICATED,
-    "Signing in led back to signing in, again and again, so it was stopped. Try again; \
+    "Logging in led back to logging in, again and again, so it was stopped. Try again; \
          if it stays so, delete this site's cookies or quote the trace_id.",
 );
 
@@ -354,7 +354,7 @@ pub(super) const LOGIN_TOO_WEAK: Answer = Answer::new(
     Fault::Downstream,
     "login_too_weak",
     GRPC_PERMISSION_DENIED,
-    "This needs a stronger or a newer sign-in than the provider gave. \
+    "This needs a stronger or a newer login than the provider gave. \
          Try again, or use another account.",
 );
 

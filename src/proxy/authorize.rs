@@ -16,9 +16,9 @@ use crate::auth::{
 };
 use crate::message::held::HeldBody;
 use crate::message::{cookie, forwarded};
-use http::Response;
 use http::header::SET_COOKIE;
 use http::request::Parts;
+use http::{Response, StatusCode};
 use std::sync::Arc;
 
 /// What was decided of who may pass, as the access log has it.
@@ -130,19 +130,28 @@ async fn log_in(
     };
     context.cookies = std::mem::take(&mut denial.cookies);
     let (reason, whose) = (denial.reason, denial.whose.take());
-    let refused = (reason, whose.as_deref());
     let DenialAnswer::Login { offers, challenges } = denial.answer else {
-        login::told::refusal(context, policy.as_deref(), refused);
+        // Whom an authorizer sends elsewhere, to its login most likely, was not refused.
+        if !denial.sends_on() {
+            let refused = (reason, whose.as_deref());
+            login::told::refusal(context, policy.as_deref(), refused);
+        }
         let outcome = Err(Box::new(denial));
         return Ok(Ruling { outcome, policy });
     };
     let response = login::refused(context, parts, upgrades, offers, challenges).await;
-    let is_sent_on = response.status().is_redirection();
-    if !is_sent_on {
+    let (decision, reason) = match response.status() {
+        status if status.is_redirection() => ("redirect", reason),
+        // Whether it would pass is not known: nobody could be asked who its client is.
+        StatusCode::SERVICE_UNAVAILABLE => ("error", Reason::Unavailable),
+        _ => ("deny", reason),
+    };
+    if decision != "redirect" {
+        let refused = (reason, whose.as_deref());
         login::told::refusal(context, policy.as_deref(), refused);
     }
     let decided = Decided {
-        decision: if is_sent_on { "redirect" } else { "deny" },
+        decision,
         reason: Some(reason.name()),
     };
     tell(context, decided, policy.as_deref());
@@ -202,6 +211,7 @@ async fn ask(
         flow: route.plan.flow.as_ref().map(|flow| flow.name.as_ref()),
         flags,
         spans: context.spans(),
+        sinks: &live.sinks,
     };
     let mut ruling = match requirement {
         Some(requirement) => requirement.check(&asked, &mut recorder).await,

@@ -4,6 +4,7 @@ use super::mirror::LiveMirror;
 use super::plan::{Redirect, Rewrite, RoutePlan};
 use super::split::LiveSplit;
 use crate::auth::assertion::Assertions;
+use crate::auth::audit::Audit;
 use crate::auth::oidc::Logins;
 use crate::auth::provider::Providers;
 use crate::auth::{Policy, Requirement};
@@ -39,6 +40,8 @@ pub struct Snapshot {
     pub providers: Providers,
     /// What logins share, where the file has some.
     pub logins: Option<Arc<Logins>>,
+    /// Who is told of logins and refusals, where somebody is.
+    pub audit: Option<Arc<Audit>>,
     /// Header names that only edgespan writes.
     pub reserved: Arc<Reserved>,
     /// What signs assertions of who a client is.

@@ -75,7 +75,7 @@ async fn a_provider_that_is_away_at_the_start_costs_its_own_tokens_alone_and_com
 
     assert_eq!(ask(&proxy, &token).await.status, 503);
     assert_eq!(get(proxy.address, "/open", &[]).await.status, 200);
-    let missing = format!("missing: its keys ({})\n", provider.issuer());
+    let missing = format!("missing: the keys of {}\n", provider.issuer());
     let (status, text) = ready(&proxy).await;
     assert_eq!((status, text), (503, format!("starting\n{missing}")));
     // Not for ever: other routes are served.

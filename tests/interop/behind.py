@@ -1,5 +1,5 @@
 """What stands behind a proxy that asks: an application that believes its headers, and whoever knows
-who is signed in.
+who is logged in.
 """
 
 import base64
@@ -56,7 +56,7 @@ def accepted(headers):
 
 
 class Authorizer(App):
-    """Knows who is signed in, by cookie."""
+    """Knows who is logged in, by cookie."""
 
     def __init__(self, port):
         self.seen = seen = []

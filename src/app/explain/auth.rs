@@ -49,6 +49,8 @@ pub(super) fn auth_fact(
     let text = |span: &SpanFact, key: &str| span.attribute(key).map(str::to_owned);
     let decided = spans.iter().filter(|span| span.kind == "INTERNAL");
     let asked = decided.filter_map(|span| {
+        // What is told of a refusal names its policy, too, and decides nothing.
+        let decision = text(span, "edgespan.auth.decision")?;
         let policy = text(span, "edgespan.auth.policy")?;
         let settings = plan.policies.iter().find(|one| *one.name == *policy)?;
         let question = settings.upstream().and_then(|upstream| {
@@ -59,7 +61,7 @@ pub(super) fn auth_fact(
         });
         Some(AskedFact {
             means: settings.means.word(),
-            decision: text(span, "edgespan.auth.decision").unwrap_or_default(),
+            decision,
             reason: text(span, "edgespan.auth.reason"),
             enforced: !settings.shadow,
             question,

@@ -216,8 +216,8 @@ fn rehearsal_of(plan: &Plan, stage: &Arc<Stage>) -> Plan {
     for policy in &mut plan.policies {
         ask_no_issuer(&mut policy.means);
     }
-    if let Some(login) = &mut plan.login {
-        login.webhook = None;
+    if let Some(audit) = &mut plan.audit {
+        audit.webhook = None;
     }
     plan
 }

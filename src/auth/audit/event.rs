@@ -106,7 +106,7 @@ pub struct AuditEvent<'a> {
     pub subject: Option<&'a str>,
     /// The session's id: told as a digest.
     pub session: Option<&'a str>,
-    /// `oidc`, or `jwt` of a refusal by a token
+    /// `oidc`, or the kind of the policy that refused.
     pub auth_method: &'static str,
     /// Whether more than one factor was shown, where the provider tells.
     pub mfa_enabled: Option<bool>,

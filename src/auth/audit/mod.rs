@@ -1,5 +1,6 @@
 //! Who logged in, was refused, renewed a session or left: told as a log event, as a span
-//! `sso.audit` under the request's own, and to a webhook where the file names one.
+//! `sso.audit` under the request's own, and to a webhook where the file names one. Refusals are
+//! those of every policy, whether it is one of logins or not.
 //!
 //! Nothing of it makes a request wait, and nothing says who somebody is: a subject is a keyed
 //! digest, the same for the same subject, unless the file asks for the plain one. Tokens, codes,
@@ -7,15 +8,17 @@
 
 mod allowance;
 mod event;
+mod facts;
 mod post;
 mod signature;
 
 pub use event::{AuditEvent, AuditKind, AuditResult, LogoutKind};
+pub use facts::LoginFacts;
 
 use super::Recorder;
-use super::oidc::WebhookSettings;
-use super::seal::Sealer;
+use super::seal::{SealKey, Sealer};
 use crate::clock;
+use crate::secret::Secret;
 use crate::telemetry::metrics::AuditCounts;
 use crate::trace::{hex, ids};
 use allowance::Allowance;
@@ -23,14 +26,32 @@ use event::Told;
 use post::Post;
 use std::sync::Arc;
 use std::time::Duration;
+use url::Url;
 
 /// How events are told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditSettings {
+    /// Keys of digests, the newest first; empty: one that is made at the start.
+    pub keys: Vec<SealKey>,
     /// Whether subjects are told as they are.
     pub plain_subject: bool,
+    /// The claim that says what kind of user somebody is, by its path.
+    pub user_type: Option<Box<[Box<str>]>>,
     /// Who else is told.
     pub webhook: Option<WebhookSettings>,
+}
+
+/// Who is told, beside the log and the trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSettings {
+    /// Where events are posted.
+    pub url: Url,
+    /// What signs them (HMAC-SHA256).
+    pub secret: Secret,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Events that wait at most; one more is counted and left out.
+    pub events_max: usize,
 }
 
 /// Who tells.
@@ -58,9 +79,11 @@ impl Audit {
         }
     }
 
-    /// Whether it was made of these, so that a reload may keep it.
-    pub fn is_of(&self, settings: &AuditSettings, sealer: &Arc<Sealer>) -> bool {
-        self.settings == *settings && Arc::ptr_eq(&self.sealer, sealer)
+    /// Whether it was made of these, so that a reload may keep it. Without a `sealer` of logins it
+    /// has one of its own.
+    pub fn is_of(&self, settings: &AuditSettings, sealer: Option<&Arc<Sealer>>) -> bool {
+        let same_sealer = sealer.is_none_or(|sealer| Arc::ptr_eq(&self.sealer, sealer));
+        self.settings == *settings && same_sealer
     }
 
     /// Tells what happened, everywhere. `recorder` is that of the request it happened in. Of

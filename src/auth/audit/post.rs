@@ -4,8 +4,8 @@
 //! A request never waits: an event that finds the queue full is counted and left out. Whether an
 //! event that got no answer was taken nobody knows, so it is sent again, and its `id` tells.
 
+use super::WebhookSettings;
 use super::signature::{self, EDGESPAN_SIGNATURE};
-use crate::auth::oidc::WebhookSettings;
 use crate::client::{Client, ClientTlsSettings, Manner, Target};
 use crate::clock;
 use crate::telemetry::metrics::{AuditCounts, WebhookOutcome};

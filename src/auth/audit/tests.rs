@@ -53,13 +53,13 @@ async fn read_request(stream: &mut TcpStream) -> String {
 
 fn settings(address: SocketAddr, events_max: usize) -> AuditSettings {
     AuditSettings {
-        plain_subject: false,
         webhook: Some(WebhookSettings {
             url: Url::parse(&format!("http://{address}/audit")).unwrap(),
             secret: Secret::new("s3cret"),
             timeout: Duration::from_secs(5),
             events_max,
         }),
+        ..AuditSettings::default()
     }
 }
 
@@ -201,7 +201,7 @@ async fn a_subject_is_plain_only_where_the_file_asks_for_it() {
     let again = audit(AuditSettings::default()).0;
     let plain = audit(AuditSettings {
         plain_subject: true,
-        webhook: None,
+        ..AuditSettings::default()
     });
     assert_eq!(hashed.subject("ada"), again.subject("ada"));
     assert_ne!(hashed.subject("ada"), hashed.subject("bob"));
@@ -216,9 +216,17 @@ async fn a_subject_is_plain_only_where_the_file_asks_for_it() {
         Metrics::new().audit(),
     );
     assert_ne!(hashed.subject("ada"), other.subject("ada"));
-    assert!(!plain.0.is_of(&AuditSettings::default(), &plain.0.sealer));
-    assert!(hashed.is_of(&AuditSettings::default(), &hashed.sealer));
-    assert!(!hashed.is_of(&AuditSettings::default(), &other.sealer));
+    assert!(
+        !plain
+            .0
+            .is_of(&AuditSettings::default(), Some(&plain.0.sealer))
+    );
+    assert!(hashed.is_of(&AuditSettings::default(), Some(&hashed.sealer)));
+    assert!(
+        hashed.is_of(&AuditSettings::default(), None),
+        "without logins it has its own"
+    );
+    assert!(!hashed.is_of(&AuditSettings::default(), Some(&other.sealer)));
 }
 
 /// Whoever has no session can be refused as often as he likes; who has one is still told of then,

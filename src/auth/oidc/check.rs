@@ -109,7 +109,7 @@ impl Oidc {
         let (tell, mut told) = oneshot::channel();
         let ask = move |token: Secret| async move {
             let asked = own.ask_for(&of, &token, now, &mut errand).await;
-            // Nobody takes it if the client has left.
+            // Nobody takes it if the client has left: then it leaves by itself.
             let _left = tell.send(errand.into_spans());
             asked
         };
@@ -117,7 +117,7 @@ impl Oidc {
         let renewed = Box::pin(sessions.refresh(&session, asked.headers, secure, ask)).await;
         match told.try_recv() {
             Ok(spans) => {
-                span.take_in(&spans);
+                span.take_in(&spans.take());
                 if let Some(span) = span.span() {
                     span.str(
                         "edgespan.auth.refresh",
@@ -172,6 +172,8 @@ impl Oidc {
         event.issuer = Some(&session.issuer);
         event.subject = Some(&session.subject);
         event.session = Some(&session.id);
+        let fault = asked.as_ref().err().cloned();
+        event.reason = fault.map(|fault| LoginError::from(fault).name());
         self.audit.tell(&event, Some(span.recorder_mut()));
         asked
     }

@@ -173,6 +173,19 @@ impl Oidc {
         }
     }
 
+    /// What holds of every token that the provider signs for us.
+    pub(super) fn expected(&self) -> Expected<'_> {
+        Expected {
+            issuer: &self.provider.settings().issuer,
+            audiences: std::slice::from_ref(&self.settings.client.id),
+            algorithms: &self.settings.algorithms,
+            types: &[],
+            leeway: self.settings.leeway,
+            age_max: None,
+            nonce: None,
+        }
+    }
+
     /// Claims of a verified ID token (OpenID Connect Core 1.0, section 3.1.3.7). With a refresh
     /// there is no `nonce` (section 12.2).
     pub(super) async fn id_claims(
@@ -186,13 +199,8 @@ impl Oidc {
         let header = TokenHeader::read(id.expose())?;
         let keys = self.provider.keys(&header, Some(&mut *span)).await?;
         let expected = Expected {
-            issuer: &self.provider.settings().issuer,
-            audiences: std::slice::from_ref(&self.settings.client.id),
-            algorithms: &self.settings.algorithms,
-            types: &[],
-            leeway: self.settings.leeway,
-            age_max: None,
             nonce,
+            ..self.expected()
         };
         let claims = jose::verify(id.expose(), &keys, &expected, now)?;
         check_party(&claims, &self.settings.client.id)?;

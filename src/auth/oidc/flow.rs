@@ -3,8 +3,7 @@
 //! `state` is a random handle that names the cookie. The provider sees nothing but the handle, the
 //! browser nothing but the seal, and neither can change what lies under it.
 
-use super::random;
-use crate::auth::LoginOffer;
+use crate::auth::{LoginOffer, random};
 use crate::trace::carried::Carried;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

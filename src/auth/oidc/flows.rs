@@ -5,8 +5,8 @@
 use super::Logins;
 use super::cookies;
 use super::flow::{Flow, RESTARTED, id_of};
-use super::random;
 use super::site::Site;
+use crate::auth::random;
 use crate::auth::seal::Purpose;
 use crate::shared::{Line, Write};
 use crate::telemetry::metrics::LoginBound;
@@ -64,9 +64,11 @@ impl Logins {
         let too_large = (large.len() + own_large).saturating_sub(most);
         let gone = small.iter().take(too_small);
         let gone = gone.chain(large.iter().take(too_large));
-        let gone = gone.take(cookies::TAKEN_AWAY_MAX);
+        let gone: Vec<&Begun<'_>> = gone.take(cookies::TAKEN_AWAY_MAX).collect();
         let counts = self.sessions.counts();
-        counts.reached(LoginBound::Flow, too_small + too_large);
+        // Of more than that, the rest gives way another time, and counts then.
+        counts.reached(LoginBound::Flow, gone.len());
+        let gone = gone.into_iter();
         kept.extend(gone.filter_map(|begun| self.forget_id(begun.id, site)));
         kept
     }
@@ -280,6 +282,8 @@ mod tests {
         let set = logins.keep(&mut flow(0), &site(), &headers).await;
 
         assert_eq!(set.len(), 1 + cookies::TAKEN_AWAY_MAX);
+        let counted = logins.sessions.counts().all_reached(LoginBound::Flow);
+        assert_eq!(counted, cookies::TAKEN_AWAY_MAX as u64, "what gave way");
     }
 
     #[tokio::test]

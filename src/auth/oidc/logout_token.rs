@@ -129,13 +129,8 @@ impl Oidc {
         }
         let keys = self.provider.keys(&header, Some(span)).await?;
         let expected = Expected {
-            issuer: &self.provider.settings().issuer,
-            audiences: std::slice::from_ref(&self.settings.client.id),
-            algorithms: &self.settings.algorithms,
-            types: &[],
-            leeway: self.settings.leeway,
             age_max: Some(AGE_MAX),
-            nonce: None,
+            ..self.expected()
         };
         let claims = jose::verify(token, &keys, &expected, now)?;
         let (subject, sid, jti) = read(&claims)?;

@@ -8,14 +8,12 @@ mod check;
 mod choice;
 mod complete;
 pub mod cookies;
-mod facts;
 mod flow;
 mod flows;
 mod logout_proof;
 mod logout_token;
 mod paths;
 mod person;
-mod random;
 mod refreshes;
 mod request;
 mod settings;
@@ -28,7 +26,6 @@ mod tickets;
 mod used;
 
 pub use complete::{LoginError, Unfinished};
-pub use facts::LoginFacts;
 pub use flow::{Flow, OFFERS_MAX, is_restarted};
 pub use logout_token::{LoggedOut, LogoutTokenError};
 pub use paths::{Endpoint, Paths};
@@ -36,7 +33,6 @@ pub use refreshes::Refreshes;
 pub use request::{PROMPT_ACCOUNT, PROMPT_LOGIN};
 pub use settings::{
     LoginSettings, LogoutRules, OidcSettings, PageSettings, PassToken, ReturnTargets,
-    WebhookSettings,
 };
 pub use site::{Insecure, Site};
 pub use target::TARGET_BYTES_MAX;

@@ -3,9 +3,10 @@
 
 use super::complete::age_max;
 use super::flow::Flow;
-use super::{Logins, Oidc, random};
+use super::{Logins, Oidc};
 use crate::auth::DecisionSpan;
 use crate::auth::provider::{Metadata, ProviderError};
+use crate::auth::random;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -4,7 +4,6 @@ use crate::auth::jose::Algorithm;
 use crate::auth::provider::{OidcClient, ProviderSettings};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{RefreshRules, SessionSettings};
-use crate::secret::Secret;
 use http::HeaderName;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,12 +91,6 @@ pub struct LoginSettings {
     pub attempts_max: u32,
     /// The pages.
     pub pages: PageSettings,
-    /// The claim that says what kind of user somebody is, by its path.
-    pub user_type: Option<Box<[Box<str>]>>,
-    /// Whether subjects are told as they are, where logins are told of; else as digests.
-    pub plain_subject: bool,
-    /// Who is told of logins.
-    pub webhook: Option<WebhookSettings>,
 }
 
 /// Where a login may lead back to, beside the origin that it began at.
@@ -116,17 +109,4 @@ pub struct PageSettings {
     pub template: Option<Arc<str>>,
     /// Whose site it is, as pages name it; None: its host.
     pub site: Option<Arc<str>>,
-}
-
-/// Who is told of logins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WebhookSettings {
-    /// Where events are posted.
-    pub url: Url,
-    /// What signs them (HMAC-SHA256).
-    pub secret: Secret,
-    /// How long one attempt may take.
-    pub timeout: Duration,
-    /// Events that wait at most; one more is counted and left out.
-    pub events_max: usize,
 }

@@ -38,9 +38,6 @@ pub(super) async fn logins(redis: Option<&FakeRedis>) -> Logins {
         flow_ttl: Duration::from_secs(600),
         attempts_max: 5,
         pages: PageSettings::default(),
-        user_type: None,
-        plain_subject: false,
-        webhook: None,
     };
     let sealer = Arc::new(Sealer::new(&[SealKey::parse(KEY).unwrap()]));
     let line = redis.map(|redis| Line::start(&redis.settings(), Arc::default()).unwrap());
@@ -52,10 +49,7 @@ pub(super) async fn logins(redis: Option<&FakeRedis>) -> Logins {
     let session = settings.session.clone();
     let (own, counts) = (Arc::clone(&sealer), Arc::default());
     let sessions = Sessions::new(session, own, line.as_ref(), counts, None);
-    let audit = AuditSettings {
-        plain_subject: false,
-        webhook: None,
-    };
+    let audit = AuditSettings::default();
     let audit = Arc::new(Audit::new(audit, sealer, Metrics::new().audit()));
     Logins::new(settings, Arc::new(sessions), Vec::new(), audit, None)
 }

@@ -8,7 +8,8 @@
 use super::ticket::{
     COOKIE_CARRIED_BYTES_MAX, Mark, TICKET_TTL, Ticket, session_mark, target_mark,
 };
-use super::{Logins, Site, cookies, random};
+use super::{Logins, Site, cookies};
+use crate::auth::random;
 use crate::auth::seal::Purpose;
 use crate::auth::session::Found;
 use crate::clock::Timestamp;

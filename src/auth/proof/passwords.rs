@@ -121,7 +121,7 @@ impl Hash {
                 .parse()
                 .map_err(|_| refuse("this bcrypt hash cannot be read"))?;
             if parts.get_cost() < BCRYPT_COST_MIN {
-                // Nobody could ever sign in by it.
+                // Nobody could ever log in by it.
                 return Err(refuse("this bcrypt hash cannot be read"));
             }
             if parts.get_cost() > BCRYPT_COST_MAX {

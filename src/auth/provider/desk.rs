@@ -116,12 +116,12 @@ impl Desk {
         let [usual, other] = places;
         let url = if elsewhere { other } else { usual };
         let question = Question::get(ProviderCall::Discovery, url.clone());
-        let desk = Arc::clone(self);
+        let (desk, place) = (Arc::clone(self), url.to_string());
         let read = move |reply: Reply| {
             if reply.status.is_client_error() {
                 desk.elsewhere.store(!elsewhere, Ordering::Relaxed);
             }
-            let body = found(&reply)?;
+            let body = found(&reply, &place)?;
             let metadata = Metadata::parse(&desk.settings.issuer, body)?;
             let metadata = metadata.overridden(&desk.settings.endpoints);
             Ok((metadata, desk.settings.refresh))
@@ -155,7 +155,7 @@ impl Desk {
         let desk = Arc::clone(self);
         let read = move |reply: Reply| {
             let fresh_for = lifetime(&reply.headers, desk.settings.refresh);
-            let keys = found(&reply)?;
+            let keys = found(&reply, "the address of its keys")?;
             let keys = KeySet::parse(keys)
                 .map_err(|error| ProviderError::BadAnswer(error.to_string().into()))?;
             desk.line.counts.keys_came(keys.len(), clock::wall());
@@ -242,11 +242,11 @@ impl Desk {
 }
 
 /// The body of a document that is there.
-fn found(reply: &Reply) -> Result<&[u8], ProviderError> {
+fn found<'a>(reply: &'a Reply, place: &str) -> Result<&'a [u8], ProviderError> {
     if reply.status == StatusCode::OK {
         return Ok(&reply.body);
     }
-    let text = format!("it answers {}", reply.status.as_u16());
+    let text = format!("{place} answers {}", reply.status.as_u16());
     Err(ProviderError::BadAnswer(text.into()))
 }
 

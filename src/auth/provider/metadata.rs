@@ -56,7 +56,7 @@ impl Metadata {
         // (OpenID Connect Discovery 1.0, section 4.3; RFC 8414, section 3.3).
         let its_own = members.get("issuer").and_then(Value::as_str);
         if its_own != Some(issuer) {
-            return Err(bad("its `issuer` is not the configured one"));
+            return Err(bad(otherwise(issuer, its_own)));
         }
         let is_secure = issuer.starts_with("https:");
         let at = |name: &'static str| address(&members, name, is_secure);
@@ -203,6 +203,20 @@ fn texts(members: &Map<String, Value>, name: &str) -> Result<Vec<String>, Provid
     texts.collect::<Option<_>>().ok_or_else(no_list)
 }
 
+/// How its own name differs from the one of the file. Nothing of it is told: anybody may answer.
+fn otherwise(configured: &str, told: Option<&str>) -> &'static str {
+    match told {
+        None => "it has no `issuer`",
+        Some(told) if told.strip_suffix('/') == Some(configured) => {
+            "its `issuer` has a `/` at the end, the configured one has none"
+        }
+        Some(told) if configured.strip_suffix('/') == Some(told) => {
+            "its `issuer` has no `/` at the end, the configured one has"
+        }
+        Some(_) => "its `issuer` is not the configured one",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -240,6 +254,24 @@ mod tests {
         assert_eq!(metadata.userinfo, None);
         assert!(metadata.requires_pushed && metadata.names_itself);
         assert_eq!(metadata.token_auth_methods, ["client_secret_basic"]);
+    }
+
+    #[test]
+    fn an_issuer_that_differs_in_a_slash_is_told_of_as_such() {
+        let check = |configured: &str, told: Value, expected: &str| {
+            let text = json!({"issuer": told}).to_string();
+            let fault = Metadata::parse(configured, text.as_bytes()).unwrap_err();
+            assert!(fault.to_string().contains(expected), "{fault}");
+        };
+        let (with, without) = ("https://id.example/a/", "https://id.example/a");
+        check(without, json!(with), "has a `/` at the end");
+        check(with, json!(without), "has no `/` at the end");
+        check(
+            with,
+            json!("https://other.example/SECRET"),
+            "is not the configured one",
+        );
+        check(with, json!(7), "it has no `issuer`");
     }
 
     #[test]

@@ -83,15 +83,15 @@ impl Provider {
     }
 
     /// What it still lacks to verify tokens, in words; None: nothing.
-    pub fn lacks(&self) -> Option<Arc<str>> {
+    pub fn lacks(&self) -> Option<String> {
         let desk = &self.desk;
         let is_silent = desk.discovers() && desk.metadata.known().is_none();
         let what = match (is_silent, desk.keys.known().is_some()) {
-            (_, false) => "its keys",
-            (true, true) => "what it says of itself",
+            (_, false) => "keys",
+            (true, true) => "metadata",
             (false, true) => return None,
         };
-        Some(Arc::from(what))
+        Some(format!("the {what} of {}", desk.settings.issuer))
     }
 
     /// Waits until its keys are there.

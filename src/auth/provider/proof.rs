@@ -3,10 +3,11 @@
 use super::ClientKey;
 use super::ProviderError;
 use super::settings::{ClientAuth, OidcClient};
+use crate::auth::random;
 use crate::clock;
 use crate::secret::Secret;
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
@@ -72,15 +73,14 @@ pub(super) fn bearing(scheme: &str, value: &str) -> Result<HeaderValue, Provider
 /// A token of our own: for one alone, for a minute, and never twice the same.
 fn assertion(id: &str, towards: Towards<'_>, key: &ClientKey) -> Result<Secret, ProviderError> {
     let unsigned = || ProviderError::Unavailable("our own token could not be signed".into());
-    let mut random = [0; 16];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| unsigned())?;
+    let name = random::text::<16>().ok_or_else(unsigned)?;
     let now = Duration::from_nanos(clock::wall().as_unix_nanos());
     let mut claims = Map::new();
     for (name, value) in [
         ("iss", Value::from(id)),
         ("sub", Value::from(id)),
         ("aud", Value::from(towards.audience)),
-        ("jti", Value::from(URL_SAFE_NO_PAD.encode(random))),
+        ("jti", Value::from(name)),
         ("iat", Value::from(now.as_secs())),
         ("exp", Value::from((now + ASSERTION_LIFE).as_secs())),
     ] {
@@ -94,6 +94,7 @@ fn assertion(id: &str, towards: Towards<'_>, key: &ClientKey) -> Result<Secret, 
 mod tests {
     use super::super::Audience;
     use super::*;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use std::sync::Arc;
 
     const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";

@@ -7,12 +7,12 @@
 use super::opened::Opened;
 use super::revoked::Mark;
 use super::{Session, SessionSettings, codec, left};
+use crate::auth::random;
 use crate::auth::seal::{Purpose, Sealer};
 use crate::clock::Timestamp;
 use crate::shared::{Line, Locking, Write};
 use crate::telemetry::metrics::{LoginCounts, StoreFault};
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::cmd;
@@ -55,7 +55,7 @@ impl Kept {
 
     /// A new handle. None if the machine has no randomness.
     pub(super) fn handle() -> Option<String> {
-        random::<HANDLE_BYTES>()
+        random::text::<HANDLE_BYTES>()
     }
 
     /// The session of a handle, and how much longer it lasts if nobody uses it.
@@ -179,13 +179,6 @@ impl Kept {
     fn index_key(&self, mark: Mark) -> String {
         self.line.key("sessions-of", &mark.text())
     }
-}
-
-/// So many bytes at random, as text.
-pub(super) fn random<const BYTES: usize>() -> Option<String> {
-    let mut bytes = [0; BYTES];
-    rand::fill(&mut bytes).ok()?;
-    Some(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Whether a cookie can be a handle, before Redis is asked for it.

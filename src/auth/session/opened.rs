@@ -18,8 +18,8 @@ const SHARD_MAX: usize = 128;
 /// How long one is remembered.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// A digest of a sealed text and whose it is.
-type Key = [u8; 32];
+/// A digest of some texts.
+pub(super) type Key = [u8; 32];
 
 /// The memory.
 pub(super) struct Opened {
@@ -81,7 +81,7 @@ impl Opened {
 }
 
 /// Each text with its length, so that none runs into the next one.
-fn key(texts: &[&[u8]]) -> Option<Key> {
+pub(super) fn key(texts: &[&[u8]]) -> Option<Key> {
     let mut digest = Context::new(&SHA256);
     for text in texts {
         digest.update(&text.len().to_be_bytes());

@@ -5,14 +5,15 @@
 //! theft, and end the session. So what came of a refresh is kept for a while under what it was asked
 //! with: requests of the same page still bring the old cookie.
 
-use super::kept::{Kept, random};
+use super::kept::Kept;
+use super::opened::{self, Key};
 use super::{Session, SessionTokens, Sessions, Store};
 use crate::auth::provider::{ProviderError, Tokens};
+use crate::auth::random;
 use crate::clock;
 use crate::secret::Secret;
 use crate::shared::Write;
 use crate::telemetry::metrics::{LoginBound, LoginCounts};
-use aws_lc_rs::digest::{Context, SHA256};
 use http::{HeaderMap, HeaderValue};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,8 +41,6 @@ const KEEP_TRIES: usize = 3;
 
 /// What comes of a refresh.
 type Outcome = Result<Arc<Session>, ProviderError>;
-/// What a refresh is asked with: a digest of the session's id and its tokens.
-type Key = [u8; 32];
 
 /// Refreshes of this process.
 pub(super) struct Flights {
@@ -212,26 +211,19 @@ fn unavailable(why: &str) -> ProviderError {
     ProviderError::Unavailable(why.into())
 }
 
-/// Two requests with equal keys bring the same session with the same tokens.
+/// What a refresh is asked with: two requests with equal keys bring the same session with the same
+/// tokens.
 fn key(session: &Session) -> Option<Key> {
-    let tokens = &session.tokens;
-    let of = |token: &Option<Secret>| {
-        token
-            .as_ref()
-            .map_or(String::new(), |one| one.expose().into())
-    };
-    let texts = [
-        session.id.to_string(),
-        of(&tokens.refresh),
-        of(&tokens.access),
-        format!("{:?}", tokens.access_until),
-    ];
-    let mut digest = Context::new(&SHA256);
-    for text in texts {
-        digest.update(&text.len().to_be_bytes());
-        digest.update(text.as_bytes());
+    fn of(token: Option<&Secret>) -> &[u8] {
+        token.map_or("", Secret::expose).as_bytes()
     }
-    digest.finish().as_ref().try_into().ok()
+    let tokens = &session.tokens;
+    opened::key(&[
+        session.id.as_bytes(),
+        of(tokens.refresh.as_ref()),
+        of(tokens.access.as_ref()),
+        format!("{:?}", tokens.access_until).as_bytes(),
+    ])
 }
 
 impl SessionTokens {
@@ -284,7 +276,7 @@ where
     let due = clock::instant() + WAIT_MAX;
     let mut pause = LOOK_MIN;
     let lock = loop {
-        let owner = random::<16>().ok_or_else(|| unavailable("no randomness"))?;
+        let owner = random::text::<16>().ok_or_else(|| unavailable("no randomness"))?;
         let taken = kept.locking.try_take(kept.lock_key(&handle), owner).await;
         let lock = taken.map_err(|_| away())?;
         // It may have been done while the lock was somebody else's.

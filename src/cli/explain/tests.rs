@@ -242,6 +242,8 @@ fn paths_of_logins_are_told_as_edgespans_own_and_bodies_not_at_all() {
     assert!(https.contains("x-forwarded-proto: https"), "{https}");
     let program = ask(&gateway, &["http://localhost:8080/a"]);
     assert!(program.contains("is sent to log in"), "{program}");
+    let decisions = program.matches("staff  oidc").count();
+    assert_eq!(decisions, 1, "what is told of a refusal is none: {program}");
     let hosted = ask(&deciding, &["http://localhost:8080/a", "--as", "nginx"]);
     assert!(hosted.contains("edgespan-login"), "{hosted}");
     assert!(!hosted.contains("about:blank"), "{hosted}");

@@ -66,7 +66,10 @@ fn one(
         .and_then(|jwt| jwt.value.require.as_ref());
     let of_login = written.oidc.as_ref();
     let require = require.or(of_login.and_then(|oidc| oidc.value.require.as_ref()));
-    let require = require.and_then(|written| require::compile(written, compiler));
+    let require = require.and_then(|own| {
+        require::check(own, &[(name, written)], compiler);
+        require::compile(&own.value, compiler)
+    });
     Some(PolicySettings {
         name: Arc::from(name.value.as_str()),
         means: forward.or(jwt).or(oidc).or(proof)?,
@@ -140,10 +143,15 @@ pub(super) fn requirement(
                 ];
                 compiler.exactly_one(&set.span, &given);
                 forward::check_use(written, config, compiler);
-                let require = written.require.as_ref();
-                let require = require.and_then(|one| require::compile(one, compiler));
                 let all = written.all.iter().flatten();
-                all.chain(&written.policy)
+                let names = all.chain(&written.policy);
+                let require = written.require.as_ref();
+                let require = require.and_then(|one| {
+                    let held: Vec<_> = names.clone().filter_map(|name| of(name, config)).collect();
+                    require::check(one, &held, compiler);
+                    require::compile(&one.value, compiler)
+                });
+                names
                     .map(|name| PolicyUse {
                         policy: known(name, config, compiler),
                         require: require.clone(),
@@ -163,6 +171,16 @@ pub(super) fn requirement(
         any,
         preflights_pass: preflights.map(|one| one.value) == Some(raw::Preflights::Pass),
     })
+}
+
+/// The policy of a name, with it.
+fn of<'a>(
+    name: &'a Spanned<String>,
+    config: &'a raw::Config,
+) -> Option<(&'a Spanned<String>, &'a raw::Policy)> {
+    let mut policies = config.auth.iter();
+    let (_, policy) = policies.find(|(own, _)| own.value == name.value)?;
+    Some((name, policy))
 }
 
 /// Warns of a set that lets nobody pass, because all policies of one before it are among its own: a

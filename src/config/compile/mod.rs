@@ -103,6 +103,7 @@ pub(in crate::config) fn compile(
     let mut upstreams = upstreams::compile(&config.upstreams, &resource, compiler);
     let policies = auth::policies(config, &mut upstreams, compiler);
     let login = login::compile(config, &policies, redis.as_ref(), compiler);
+    let audit = login::audit(config, login.as_ref(), compiler);
     proofs::warn_of_listeners(config, compiler);
     let identity = identity::of_file(config, compiler);
     let assertion = assertion::of_file(config, identity.as_deref(), compiler);
@@ -133,6 +134,7 @@ pub(in crate::config) fn compile(
         routes,
         policies,
         login,
+        audit,
         reserved,
         assertion,
         arrival,

@@ -81,7 +81,7 @@ pub(super) fn basic(
     let read = BasicSettings::challenge(&realm.value).ok_or_else(|| {
         Misread::new("this cannot be a realm")
             .label("ASCII without control characters")
-            .help("`realm` says what one signs in to; without it the policy's name is taken")
+            .help("`realm` says what one logs in to; without it the policy's name is taken")
     });
     let challenge = compiler.value(&realm.span, Code::Header, read);
     let remember = compiler.off_or_duration(written.remember.as_ref());

@@ -336,7 +336,7 @@ impl Compiler<'_> {
 }
 
 /// Whether what is sent there stays on this machine.
-fn is_of_this_machine(url: &Url) -> bool {
+pub(super) fn is_of_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

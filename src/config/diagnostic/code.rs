@@ -156,6 +156,8 @@ codes! {
         "The authorizer's address is that of a listener of this file. A request to a guarded route would ask a question that is a request to a route: unless that one has `auth: off` or its own policy, it would ask again, until the time is up. Name the authorizer's own address."
     PlainProvider "W0421" Warning "A provider that is asked without TLS."
         "Whoever is on the way can read codes, tokens and the client's secret, and can answer with keys of its own, after which every token that it signs is taken. Only on this machine (`localhost`, `127.0.0.0/8`, `::1`) is `http` as good as `https`. Within a mesh that encrypts by itself the warning may stand."
+    PlainWebhook "W0422" Warning "A webhook that is told without TLS."
+        "Whoever is on the way can read who logs in, is refused and leaves, and from which address. Events are signed, so none can be made up or changed, but one can be held back or sent again. Only on this machine (`localhost`, `127.0.0.0/8`, `::1`) is `http` as good as `https`. Within a mesh that encrypts by itself the warning may stand."
     LoginAlone "W0430" Warning "Logins that hold within one process."
         "Without `login.keys`, what browsers keep is sealed by a key that is made at the start: sessions end with the process, and no replica knows those of another one. Without `redis`, that a login was used, or that a provider ended a session, is known to the process alone that saw it. One process that starts seldom may do without both; replicas need them."
     LoginCookies "W0431" Warning "nginx passes on one cookie."
@@ -164,6 +166,8 @@ codes! {
         "A login needs https, or http on a loopback host. Every listener of the file takes http from elsewhere, and trusts nobody to say that a browser came by https: each login would end at a page that says so. Give a listener `tls`, or name in `trusted_proxies` who ends TLS in front of it."
     LoginMixUp "W0433" Warning "Several providers lead back to one address."
         "One provider can have a browser bring the answer of another one, and so get at its code, unless the two lead back to different addresses or each says in its answer who it is (`iss`, RFC 9207). With `callback: own` a policy has an address of its own, `/oauth2/callback/NAME`, to be registered at its provider. Where all of them name themselves, or are trusted alike, the warning may stand."
+    LoginScopes "W0434" Warning "Scopes are required of a login."
+        "Scopes say what an access token may do. Of a login its ID token is known and, with `userinfo: true`, userinfo; in both most providers name no scopes, whatever was asked for. Who has none is refused (403), and no other login mends it: if nobody has, nobody passes. `groups`, or a claim in `allow`, say who may; scopes are for policies with `jwt`. Where the provider puts `scope` or `scp` into its ID tokens, the warning may stand."
     VariableIgnored "W0501" Warning "A standard variable has a value that cannot be used."
         "An `OTEL_*` variable has a value that is not valid or not supported. As the OpenTelemetry specification asks, it is ignored and the default (or the file's setting) is used."
 }

@@ -72,7 +72,7 @@ pub(in crate::config) struct PolicyUse {
     /// external authorizers, and holds in place of what the policy says.
     pub(in crate::config) policy: Option<Spanned<String>>,
     /// What has to hold of a client on this route, beside what its policy requires.
-    pub(in crate::config) require: Option<Require>,
+    pub(in crate::config) require: Option<Spanned<Require>>,
     /// How long a decision may take.
     pub(in crate::config) timeout: Option<Spanned<DurationText>>,
     /// How much of a request's body it sees; `{bytes: off}` for nothing.

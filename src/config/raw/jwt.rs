@@ -55,7 +55,7 @@ pub(in crate::config) struct Jwt {
     #[schemars(extend("default" = ["groups"]))]
     pub(in crate::config) groups: OneOrMany<Spanned<String>>,
     /// What else has to hold of a client.
-    pub(in crate::config) require: Option<Require>,
+    pub(in crate::config) require: Option<Spanned<Require>>,
     /// Whether the upstream gets the token, too.
     #[schemars(extend("default" = true))]
     pub(in crate::config) forward: Option<Spanned<bool>>,

@@ -43,7 +43,8 @@ pub(in crate::config) struct Login {
     /// The claim that says what kind of user somebody is, such as `employee_type`: a dotted path.
     /// Spans and audit events tell it as `user_type`.
     pub(in crate::config) user_type: Option<Spanned<String>>,
-    /// How logins, refusals, renewals and logouts are told of.
+    /// How logins, refusals, renewals and logouts are told of. Where no policy logs in, refusals are
+    /// told of if this or `webhook` stands there.
     pub(in crate::config) audit: LoginAudit,
     /// Who is told of logins, refusals, renewals and logouts.
     pub(in crate::config) webhook: Option<Spanned<LoginWebhook>>,

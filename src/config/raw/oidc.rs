@@ -55,7 +55,7 @@ pub(in crate::config) struct Oidc {
     #[schemars(extend("default" = ["groups"]))]
     pub(in crate::config) groups: OneOrMany<Spanned<String>>,
     /// What else has to hold of whoever logged in.
-    pub(in crate::config) require: Option<Require>,
+    pub(in crate::config) require: Option<Spanned<Require>>,
     /// How far clocks may be apart, up to 5 minutes.
     #[schemars(extend("default" = "30s"))]
     pub(in crate::config) leeway: Option<Spanned<DurationText>>,

@@ -37,7 +37,7 @@ pub(in crate::config) struct Basic {
     /// Who has which password: lines `USER:HASH` or `USER:HASH:GROUP,GROUP`, as
     /// `htpasswd -B -C 12` writes them. Hashes are bcrypt or argon2id. Up to 100000 users.
     pub(in crate::config) file: Option<Spanned<FileText>>,
-    /// What a browser says one signs in to. Without it the policy's name.
+    /// What a browser says one logs in to. Without it the policy's name.
     pub(in crate::config) realm: Option<Spanned<String>>,
     /// How long a right password is remembered, because to check one takes long on purpose; `off`
     /// checks at every request.

@@ -1,6 +1,7 @@
 //! Promises of the whole configuration.
 
 mod arrival;
+mod audit;
 mod balance;
 mod decision;
 mod diagnostics;

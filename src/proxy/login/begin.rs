@@ -121,12 +121,12 @@ fn send_again(
     let mut response = page::said(
         context,
         StatusCode::UNAUTHORIZED,
-        "Sign in first",
+        "Log in first",
         &[
-            "You are not signed in, so what you have sent was not taken, and it is not kept.",
-            "Sign in, and send it again.",
+            "You are not logged in, so what you have sent was not taken, and it is not kept.",
+            "Log in, and send it again.",
         ],
-        &[Action::link("Sign in", start)],
+        &[Action::link("Log in", start)],
     );
     challenge(response.headers_mut(), Some(start), challenges);
     response
@@ -288,9 +288,13 @@ async fn begun(
         Ok(to) => to,
         Err(fault) => {
             let policy = flow.offers.first().map(|offer| &*offer.policy);
+            // What is refused of a client that is known is most likely this address.
+            let is_refused =
+                matches!(fault, ProviderError::Refused(word) if word != "invalid_client");
             warn!(
                 policy = policy.unwrap_or_default(),
                 fault = %fault,
+                redirect_uri = is_refused.then_some(&*flow.redirect_uri),
                 "no login can begin"
             );
             let again = start_url(logins, site, &flow.offers, &flow.target);

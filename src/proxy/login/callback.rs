@@ -77,11 +77,23 @@ async fn unknown(
 }
 
 async fn is_logged_in(context: &RequestContext, asking: &Asking<'_>, policy: &Arc<Oidc>) -> bool {
+    session_here(context, asking, policy).await.is_some()
+}
+
+/// The session that this browser has by the policy, whatever came of a further login.
+async fn session_here(
+    context: &RequestContext,
+    asking: &Asking<'_>,
+    policy: &Arc<Oidc>,
+) -> Option<Arc<Session>> {
     let sessions = &asking.logins.sessions;
     let now = context.watch.now();
     let secure = asking.site.is_secure();
     let found = sessions.find(asking.headers, &policy.name, secure, now);
-    matches!(found.await, Found::Live { .. })
+    match found.await {
+        Found::Live { session, .. } => Some(session),
+        Found::Unavailable | Found::Nothing { .. } => None,
+    }
 }
 
 /// A login that took too long, or came back before. It begins anew by itself, once.
@@ -154,7 +166,7 @@ async fn once(
         if flow.prompt.as_deref() == Some(PROMPT_ACCOUNT) && knows_no_choice(told) {
             return anew(context, asking, flow).await;
         }
-        return denied(context, asking, &flow, &policy, told);
+        return denied(context, asking, &flow, &policy, told).await;
     }
     let code = parameters.one("code");
     let Some(code) = code.filter(|code| !code.is_empty() && code.len() <= CODE_BYTES_MAX) else {
@@ -164,7 +176,7 @@ async fn once(
     match complete(context, asking, &flow, &policy, code, parameters.one("iss")).await {
         Ok(session) => begin_session(context, asking, &flow, &policy, session).await,
         Err(Unfinished { fault, account }) => {
-            warn!(policy = &*policy.name, fault = %fault, "a login came to nothing");
+            warn!(policy = &*policy.name, fault = %fault, help = help(&fault), "a login came to nothing");
             let is_too_weak = matches!(fault, LoginError::Acr | LoginError::TooOld);
             let told = if fault.is_temporary() {
                 &answer::LOGIN_UNAVAILABLE
@@ -178,10 +190,22 @@ async fn once(
             let page = Failure {
                 told,
                 word: fault.name(),
-                account: account.as_deref(),
+                account: account.as_deref().map_or(Account::Unknown, Account::There),
             };
             failed(context, asking, &flow, &policy, &page)
         }
+    }
+}
+
+/// What an operator looks at first.
+fn help(fault: &LoginError) -> Option<&'static str> {
+    match fault.name() {
+        "iat" | "expired" | "not_yet_valid" => {
+            Some("most likely the provider's clock and this machine's differ by more than `leeway`")
+        }
+        "iss" => Some("`issuer` of the file has to be the provider's own word, to the byte"),
+        "unknown_key" | "signature" => Some("the provider signs by keys that it does not publish"),
+        _ => None,
     }
 }
 
@@ -290,17 +314,17 @@ fn onward(context: &RequestContext, asking: &Asking<'_>, target: &str) -> Respon
     if asking.logins.settings.session.cookie.same_site == "Strict" {
         let href = page::escape(target);
         let content = format!(
-            "<meta http-equiv=\"refresh\" content=\"0;url={href}\">\n<h1>Signed in</h1>\n\
+            "<meta http-equiv=\"refresh\" content=\"0;url={href}\">\n<h1>Logged in</h1>\n\
              <a class=\"button\" href=\"{href}\">Go on</a>\n"
         );
-        return page::whole(context, "Signed in", &content);
+        return page::whole(context, "Logged in", &content);
     }
     page::redirect(target, false).unwrap_or_else(|| page::failed(context, &answer::INTERNAL, &[]))
 }
 
 /// The provider says no. Words of its register are told apart; what else it writes is nobody's to
-/// show.
-fn denied(
+/// show. It does not say of whom: the page names who is logged in here.
+async fn denied(
     context: &mut RequestContext,
     asking: &Asking<'_>,
     flow: &Flow,
@@ -319,7 +343,14 @@ fn denied(
         | "account_selection_required" => &answer::LOGIN_DENIED,
         _ => &answer::LOGIN_FAILED,
     };
-    failed(context, asking, flow, policy, &Failure::new(answer, word))
+    let session = session_here(context, asking, policy).await;
+    let account = session.and_then(|session| policy.account(&session.claims));
+    let page = Failure {
+        told: answer,
+        word,
+        account: account.as_deref().map_or(Account::Unknown, Account::Here),
+    };
+    failed(context, asking, flow, policy, &page)
 }
 
 /// What the audit makes of an answer.
@@ -336,8 +367,18 @@ struct Failure<'a> {
     told: &'a Answer,
     /// Why, for spans and audits.
     word: &'static str,
-    /// The account that was shown, where that is known.
-    account: Option<&'a str>,
+    /// Whose it was.
+    account: Account<'a>,
+}
+
+/// Whose account a failure is about.
+#[derive(Clone, Copy)]
+enum Account<'a> {
+    Unknown,
+    /// The provider showed it.
+    There(&'a str),
+    /// Nobody showed it now. Its session from before goes on.
+    Here(&'a str),
 }
 
 impl<'a> Failure<'a> {
@@ -345,7 +386,7 @@ impl<'a> Failure<'a> {
         Self {
             told,
             word,
-            account: None,
+            account: Account::Unknown,
         }
     }
 }
@@ -375,8 +416,13 @@ fn failed(
     ];
     let provider = &policy.settings.label;
     let came_by = match account {
-        Some(account) => format!("You signed in at {provider} as {account}."),
-        None => format!("You were sent to: {provider}."),
+        Account::There(name) => format!("You logged in at {provider} as {name}."),
+        Account::Unknown | Account::Here(_) => format!("You were sent to: {provider}."),
     };
-    page::failed_at(context, told, &[&came_by], &actions)
+    let still = match account {
+        Account::Here(name) => Some(format!("You are still logged in here as {name}.")),
+        Account::Unknown | Account::There(_) => None,
+    };
+    let sentences: Vec<&str> = std::iter::once(&*came_by).chain(still.as_deref()).collect();
+    page::failed_at(context, told, &sentences, &actions)
 }

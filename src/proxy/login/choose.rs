@@ -12,7 +12,7 @@ use std::sync::Arc;
 use url::form_urlencoded;
 
 /// Why somebody who came back from a provider is here again.
-const OVER: &str = "That sign-in is over: it took too long, was used before, or began in another \
+const OVER: &str = "That login is over: it took too long, was used before, or began in another \
                     browser.";
 
 /// Shows it. The one that was chosen last comes first.
@@ -46,7 +46,7 @@ pub(super) async fn answer(
         })
         .collect();
     let name = logins.settings.pages.site.as_deref();
-    let title = format!("Sign in to {}", name.unwrap_or_else(|| site.host()));
+    let title = format!("Log in to {}", name.unwrap_or_else(|| site.host()));
     let sentences: &[&str] = if flow.restarted {
         &[OVER, "Choose by whom."]
     } else {

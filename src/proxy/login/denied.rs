@@ -45,7 +45,7 @@ pub(in crate::proxy) async fn denied(
     };
     let whom = policy.account(&session.claims);
     let whom = whom.unwrap_or_else(|| session.subject.to_string());
-    let whom = format!("You are signed in as {whom}.");
+    let whom = format!("You are logged in as {whom}.");
     let offer = LoginOffer::of(Arc::clone(&policy.name));
     let start = start_url(&logins, &site, &[offer], &back);
     let actions = [

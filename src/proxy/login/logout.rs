@@ -34,12 +34,14 @@ pub(super) async fn answer(
     let in_body = Parameters::of_bytes(if is_post { body } else { &[] });
     let told = |name: &str| in_body.one(name).or_else(|| in_query.one(name));
     let logins = asking.logins;
-    let policies: Vec<Arc<Oidc>> = match told("policy") {
-        Some(name) => logins.policy(name).cloned().into_iter().collect(),
-        None => logins.policies.clone(),
+    let returned = Returns::read(told("state"));
+    let returns = Returns {
+        alone: told("policy").or(returned.alone),
+        back_to: told("rd").or(returned.back_to),
     };
-    // What a provider leads back with after a logout there.
-    let back_to = told("rd").or_else(|| told("state"));
+    let is_meant = |policy: &Arc<Oidc>| returns.alone.is_none_or(|name| *policy.name == *name);
+    let all = logins.policies.iter().cloned();
+    let (policies, others): (Vec<Arc<Oidc>>, Vec<Arc<Oidc>>) = all.partition(is_meant);
     if !is_of_the_site(asking) {
         let brought = brought(context, asking, &policies).await;
         let now = context.watch.now();
@@ -47,7 +49,11 @@ pub(super) async fn answer(
         let is_proved = proof.is_some_and(|proof| logins.proves_logout(proof, &brought.live, now));
         if brought.is_something && !is_proved {
             let proof = logins.logout_proof(&brought.live, now);
-            return ask_first(context, asking, [told("policy"), told("rd"), Some(&proof)]);
+            return ask_first(
+                context,
+                asking,
+                [returns.alone, returns.back_to, Some(&proof)],
+            );
         }
     }
     let (mut cookies, mut elsewhere, mut unreached) = (Vec::new(), None, None);
@@ -58,7 +64,7 @@ pub(super) async fn answer(
         cookies.extend(gone);
         if let Some(session) = session {
             info!(policy = &*policy.name, "somebody has logged out");
-            let there = match leave(context, asking, policy, &session, told("rd")).await {
+            let there = match leave(context, asking, policy, &session, returns).await {
                 Ok(there) => there,
                 Err(Away) => {
                     unreached = Some(&*policy.settings.label);
@@ -75,10 +81,48 @@ pub(super) async fn answer(
         }
     }
     let to = elsewhere.map(String::from);
-    let to = to.or_else(|| leads_back(asking, back_to));
+    let to = to.or_else(|| leads_back(asking, returns.back_to));
     let response = to.and_then(|to| page::redirect(&to, is_post));
-    let response = response.unwrap_or_else(|| logged_out(context, asking, unreached));
+    let response = match response {
+        Some(response) => response,
+        None => {
+            let goes_on = brought(context, asking, &others).await.of;
+            logged_out(context, asking, unreached, &goes_on)
+        }
+    };
     page::with_cookies(response, cookies)
+}
+
+/// What a logout at a provider comes back with, in `state`. Without `alone` the way back of one
+/// session's end would be a request to end the others.
+#[derive(Clone, Copy)]
+struct Returns<'a> {
+    /// The policy whose session alone ended.
+    alone: Option<&'a str>,
+    /// Where it leads on to.
+    back_to: Option<&'a str>,
+}
+
+impl<'a> Returns<'a> {
+    /// No address has a space in it.
+    fn read(state: Option<&'a str>) -> Self {
+        let (alone, back_to) = match state.and_then(|state| state.rsplit_once(' ')) {
+            Some((alone, back_to)) => (Some(alone), Some(back_to)),
+            None => (None, state),
+        };
+        Self {
+            alone,
+            back_to: back_to.filter(|back_to| !back_to.is_empty()),
+        }
+    }
+
+    fn state(self, asking: &Asking<'_>) -> Option<String> {
+        let target = leads_back(asking, self.back_to);
+        match self.alone {
+            Some(alone) => Some(format!("{alone} {}", target.unwrap_or_default())),
+            None => target,
+        }
+    }
 }
 
 /// Where the logout leads back to, if it was told.
@@ -115,6 +159,8 @@ fn is_of_the_site(asking: &Asking<'_>) -> bool {
 /// What a request brings of sessions.
 struct Brought {
     live: Vec<Arc<Session>>,
+    /// Their providers.
+    of: Vec<Arc<str>>,
     /// Whether there is one, or nobody can tell.
     is_something: bool,
 }
@@ -123,13 +169,17 @@ async fn brought(context: &RequestContext, asking: &Asking<'_>, policies: &[Arc<
     let (now, secure) = (context.watch.now(), asking.site.is_secure());
     let mut brought = Brought {
         live: Vec::new(),
+        of: Vec::new(),
         is_something: false,
     };
     for policy in policies {
         let sessions = &asking.logins.sessions;
         let found = sessions.find(asking.headers, &policy.name, secure, now);
         match found.await {
-            Found::Live { session, .. } => brought.live.push(session),
+            Found::Live { session, .. } => {
+                brought.live.push(session);
+                brought.of.push(Arc::clone(&policy.settings.label));
+            }
             Found::Unavailable => {}
             Found::Nothing { .. } => continue,
         }
@@ -158,30 +208,34 @@ fn ask_first(
         StatusCode::OK,
         "Log out?",
         &["You were not led here by a page of this site."],
-        &[action, Action::link("Stay signed in", "/")],
+        &[action, Action::link("Stay logged in", "/")],
     )
 }
 
-/// `unreached` is a provider that was not told.
+/// `unreached` is a provider that was not told, `goes_on` those whose sessions were not to end.
 fn logged_out(
     context: &RequestContext,
     asking: &Asking<'_>,
     unreached: Option<&str>,
+    goes_on: &[Arc<str>],
 ) -> Response<Body> {
     let still = unreached
-        .map(|provider| format!("{provider} cannot be reached: you may still be signed in there."));
+        .map(|provider| format!("{provider} cannot be reached: you may still be logged in there."));
+    let others = goes_on
+        .iter()
+        .map(|provider| format!("Your login at {provider} goes on."));
+    let further: Vec<String> = still.into_iter().chain(others).collect();
     let sentences: Vec<&str> = std::iter::once("You are logged out here.")
-        .chain(still.as_deref())
+        .chain(further.iter().map(String::as_str))
         .collect();
     let site = asking.logins.settings.pages.site.as_deref();
     let back = format!("Back to {}", site.unwrap_or_else(|| asking.site.host()));
-    page::said(
-        context,
-        StatusCode::OK,
-        "Logged out",
-        &sentences,
-        &[Action::link(back, "/")],
-    )
+    let mut actions = vec![Action::link(back, "/")];
+    if !goes_on.is_empty() {
+        let all = asking.logins.paths.of(Endpoint::Logout);
+        actions.push(Action::link("Log out there, too", all));
+    }
+    page::said(context, StatusCode::OK, "Logged out", &sentences, &actions)
 }
 
 /// A provider that does not answer. A browser that was sent there would see its own page of failure.
@@ -193,7 +247,7 @@ async fn leave(
     asking: &Asking<'_>,
     policy: &Arc<Oidc>,
     session: &Session,
-    back_to: Option<&str>,
+    returns: Returns<'_>,
 ) -> Result<Option<Url>, Away> {
     let rules = &policy.settings.logout;
     if !rules.at_provider && !rules.revoke {
@@ -236,8 +290,8 @@ async fn leave(
     query.append_pair("client_id", &policy.settings.client.id);
     let origin = asking.site.origin();
     query.append_pair("post_logout_redirect_uri", &format!("{origin}{logout}"));
-    if let Some(target) = leads_back(asking, back_to) {
-        query.append_pair("state", &target);
+    if let Some(state) = returns.state(asking) {
+        query.append_pair("state", &state);
     }
     drop(query);
     Ok(Some(url))

@@ -212,6 +212,7 @@ impl Means {
             flow: Some(flow.map_or(FLOW, |flow| flow.name.as_ref())),
             flags: route.map_or(&self.live.unmatched.flags, |route| &route.trace.flags),
             spans: context.spans(),
+            sinks: &self.live.sinks,
         }
     }
 }

@@ -193,13 +193,13 @@ pub(super) fn failed_at(
 fn title_of(answer: &Answer) -> &'static str {
     match answer.code {
         "login_insecure" => "This needs https",
-        "login_denied" => "Not signed in",
-        "login_failed" => "Sign-in failed",
-        "login_unavailable" | "auth_unavailable" => "Sign-in is not possible now",
-        "login_expired" => "This sign-in is over",
-        "login_loop" => "Sign-in goes round in circles",
-        "login_too_weak" => "A stronger sign-in is needed",
-        "unauthenticated" => "Sign in first",
+        "login_denied" => "Login refused",
+        "login_failed" => "Login failed",
+        "login_unavailable" | "auth_unavailable" => "Login is not possible now",
+        "login_expired" => "This login is over",
+        "login_loop" => "Login goes round in circles",
+        "login_too_weak" => "A stronger login is needed",
+        "unauthenticated" => "Log in first",
         "forbidden" => "Not for this account",
         _ => answer.status.canonical_reason().unwrap_or("Error"),
     }

@@ -60,13 +60,13 @@ pub(super) fn not_taken(
     tell(context, asking, event, None);
 }
 
-/// A policy that goes by logins or tokens has refused a request; others are not told of here.
+/// A policy has refused a request, or nobody could tell whether it may pass.
 pub(in crate::proxy) fn refusal(
     context: &mut RequestContext,
     policy: Option<&str>,
     (reason, whose): (Reason, Option<&Identity>),
 ) {
-    let (Some(logins), Some(route)) = (context.live.logins.clone(), context.route.clone()) else {
+    let (Some(audit), Some(route)) = (context.live.audit.clone(), context.route.clone()) else {
         return;
     };
     let known_by = policy.zip(route.auth.as_ref());
@@ -76,7 +76,7 @@ pub(in crate::proxy) fn refusal(
         return;
     };
     let claim = |name: &str| whose.and_then(|whose| whose.claims.get(name)?.as_str());
-    let facts = whose.map(|whose| logins.facts(&whose.claims));
+    let facts = whose.map(|whose| audit.facts(&whose.claims));
     let facts = facts.unwrap_or_default();
     let host = context.host.clone();
     let mut event = AuditEvent::new(AuditKind::Refusal, result_of(reason), Some(policy));
@@ -90,9 +90,7 @@ pub(in crate::proxy) fn refusal(
     event.client = Some(context.client);
     event.host = Some(&host);
     let means = Means::of(context);
-    logins
-        .audit
-        .tell(&event, Some(&mut means.recorder(context)));
+    audit.tell(&event, Some(&mut means.recorder(context)));
 }
 
 /// Nobody decided against it where nobody could be asked.
@@ -139,7 +137,7 @@ fn tell(
     event: AuditEvent<'_>,
     session: Option<&Session>,
 ) {
-    let facts = session.map(|session| asking.logins.facts(&session.claims));
+    let facts = session.map(|session| asking.logins.audit.facts(&session.claims));
     let facts = facts.unwrap_or_default();
     let mut event = event;
     event.session = session.map(|session| &*session.id);

@@ -49,7 +49,7 @@ async fn a_browser_chooses_by_whom_and_the_last_choice_comes_first() {
 
     let text = page.text();
     assert_eq!(page.status(), 200, "{text}");
-    assert!(text.contains("Sign in to Acme &amp; Co"), "{text}");
+    assert!(text.contains("Log in to Acme &amp; Co"), "{text}");
     assert!(
         text.contains("Staff &lt;b&gt;directory&lt;/b&gt;"),
         "{text}"

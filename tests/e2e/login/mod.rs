@@ -9,6 +9,7 @@ mod client_key;
 mod dead;
 mod decision;
 mod logout;
+mod logout_alone;
 mod logout_asked;
 mod mix_up;
 mod other_account;

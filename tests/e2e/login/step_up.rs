@@ -71,6 +71,38 @@ async fn who_cannot_step_up_is_told_so_and_stays_logged_in() {
     assert_eq!((still.status(), still.url.path()), (200, "/a"));
 }
 
+/// A provider that says so itself (`unmet_authentication_requirements`), where ours lets in all the
+/// same, and one whose reader gives up on the way.
+#[tokio::test]
+async fn whom_a_provider_refuses_is_told_as_whom_he_is_still_logged_in() {
+    for (told, title) in [
+        (
+            "unmet_authentication_requirements",
+            "A stronger login is needed",
+        ),
+        ("access_denied", "Login refused"),
+    ] {
+        let mut world = paying().await;
+        world.log_in("/a").await;
+        world.browser.open(&format!("{SITE}/pay")).await;
+        let state = parameter(&world.browser.last("/authorize").url, "state").unwrap();
+
+        let answer = format!("{SITE}/oauth2/callback?error={told}&state={state}");
+        let page = world.browser.open(&answer).await;
+
+        let text = page.text();
+        assert_eq!(page.status(), 403, "{text}");
+        for said in [
+            title,
+            "You are still logged in here as ada@example.com.",
+            "Use another account",
+            "prompt=select_account",
+        ] {
+            assert!(text.contains(said), "{said}: {text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_program_is_told_where_the_stronger_login_begins() {
     let mut world = paying().await;

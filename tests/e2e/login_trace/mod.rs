@@ -2,6 +2,7 @@
 
 mod refreshed;
 mod refusals;
+mod refused_without;
 mod tickets;
 mod told;
 

@@ -1,6 +1,6 @@
 //! Tokens that are renewed: by one request for all, and where the others find it.
 
-use super::is_linked;
+use super::{audits, is_linked};
 use crate::login::{SITE, World, cookie_line, cookies_of, world_with};
 use crate::support::client::get;
 use crate::support::collector::Collector;
@@ -9,6 +9,8 @@ use crate::support::spans::SeenSpan;
 use crate::support::until;
 use edgespan::idp::{Endpoint, Faults, Settings, Trouble};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 
 /// A world whose tokens are due as soon as they are there.
 async fn due(change: impl FnOnce(Setup) -> Setup) -> (World, Collector) {
@@ -141,4 +143,45 @@ async fn a_refresh_that_is_refused_ends_the_session_and_a_login_begins() {
     let to = page.reply.header("location").unwrap();
     assert!(to.starts_with(world.provider.issuer()), "{to}");
     assert_eq!(decisions(&collector, "denied", 1).await.len(), 1);
+    let told = audits(&collector);
+    let word = |span: &SeenSpan| span.text("edgespan.audit.reason").map(str::to_owned);
+    let words: Vec<_> = told.iter().filter_map(word).collect();
+    assert_eq!(words, ["provider_refused"], "{told:?}");
+}
+
+/// The call goes on without it, and so does what is told of it.
+#[tokio::test]
+async fn a_refresh_whose_client_has_left_is_seen_in_its_trace() {
+    let (world, collector) = due(|setup| setup).await;
+    let asked = world.provider.count(Endpoint::Token);
+    let slow = Trouble::Slow(Duration::from_millis(300));
+    let faults = Faults::default().with(Endpoint::Token, slow);
+    world.provider.set_faults(faults);
+    let head = format!(
+        "GET /left HTTP/1.1\r\nhost: app.example.com\r\nx-forwarded-proto: https\r\n\
+         cookie: {}\r\n\r\n",
+        cookie_line(&world.browser)
+    );
+
+    let mut client = TcpStream::connect(world.proxy.address).await.unwrap();
+    client.write_all(head.as_bytes()).await.unwrap();
+    until("the provider to be asked", || {
+        world.provider.count(Endpoint::Token) > asked
+    })
+    .await;
+    drop(client);
+
+    let of = |wanted: &dyn Fn(&SeenSpan) -> bool| collector.spans().into_iter().find(wanted);
+    let is_left = |span: &SeenSpan| span.is_server() && span.text("url.path") == Some("/left");
+    until("the request's own spans", || of(&is_left).is_some()).await;
+    let trace = of(&is_left).unwrap().trace_id();
+    let is_decision =
+        |span: &SeenSpan| span.trace_id() == trace && span.name().starts_with("auth ");
+    let decision = of(&is_decision).unwrap().span_id();
+    let is_call = |span: &SeenSpan| span.is_client() && span.parent_id() == decision;
+    until("the call under its decision", || of(&is_call).is_some()).await;
+    let is_told = |span: &SeenSpan| {
+        span.trace_id() == trace && span.text("edgespan.audit.event") == Some("refresh")
+    };
+    assert!(of(&is_told).is_some(), "with what came of it");
 }

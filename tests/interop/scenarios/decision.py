@@ -103,7 +103,7 @@ class Site:
         return (DEPLOY / self.host).iterdir()
 
     def beside(self, ports):
-        """Starts whoever knows who is signed in."""
+        """Starts whoever knows who is logged in."""
         self.authorizer = self.world.keep(Authorizer(ports[4180]))
 
     def ask(self, path, *fields, session=None, method="GET", more=(), host="app.example.com"):

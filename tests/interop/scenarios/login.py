@@ -336,7 +336,7 @@ def the_demo_tells_who_may_not_and_why(world):
     tab.log_in("Bob")
 
     expect(tab.status, 403, "status for somebody without a second factor")
-    expect(tab.title, "A stronger sign-in is needed", "what is wrong")
+    expect(tab.title, "A stronger login is needed", "what is wrong")
     assert "stronger" in tab.text, f"what is wanted: {tab.text}"
     assert "Use another account" in tab.text, f"a way out: {tab.text}"
 

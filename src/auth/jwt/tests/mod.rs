@@ -153,6 +153,7 @@ async fn spanned(check: impl AsyncFnOnce(&mut DecisionSpan<'_, '_>) -> Verdict) 
         flow: None,
         flags: &flags,
         spans: &mut spans,
+        sinks: &[],
     };
     let mut span = recorder.decision("api");
     check(&mut span).await

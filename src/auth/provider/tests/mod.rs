@@ -101,7 +101,8 @@ async fn a_provider_that_is_away_at_the_start_is_found_when_it_comes() {
         "{asked:?}"
     );
     assert!(asked.unwrap_err().is_temporary());
-    assert_eq!(provider.lacks().as_deref(), Some("its keys"));
+    let lacks = format!("the keys of {}", stand.issuer());
+    assert_eq!(provider.lacks(), Some(lacks));
 
     stand.down(false);
     // By itself, within seconds.

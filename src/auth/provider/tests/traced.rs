@@ -56,6 +56,7 @@ impl Traced {
             flow: None,
             flags: &self.flags,
             spans: &mut self.spans,
+            sinks: &[],
         };
         let mut span = recorder.decision("p");
         decide(&mut span).await

@@ -1,11 +1,13 @@
 //! What logins share.
 
+mod audit;
 mod places;
 mod shared;
 
+pub(super) use audit::compile as audit;
+
 use super::Compiler;
-use super::provider::{check_claim_path, claim_path};
-use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets, WebhookSettings};
+use crate::auth::oidc::{LoginSettings, PageSettings, ReturnTargets};
 use crate::auth::seal::SealKey;
 use crate::auth::session::{CookieSettings, SessionSettings, SessionStore};
 use crate::auth::{Means, PolicySettings};
@@ -29,10 +31,6 @@ const FLOW_TTL: Duration = Duration::from_mins(10);
 const FLOWS_MAX: usize = 7;
 /// How often in a row a login may begin, if the file does not say.
 const ATTEMPTS_MAX: u32 = 5;
-/// How long a webhook may take if the file does not say.
-const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(5);
-/// Events that wait for a webhook if the file does not say.
-const WEBHOOK_EVENTS_MAX: usize = 1_000;
 
 /// Compiles it. None if no policy logs in.
 pub(super) fn compile(
@@ -45,13 +43,11 @@ pub(super) fn compile(
         .iter()
         .any(|policy| matches!(policy.means, Means::Oidc(_)));
     let written = config.login.as_ref();
-    if let Some(written) =
-        written.filter(|_| !logs_in && policies.len() == config.auth.iter().count())
-    {
-        let diagnostic = Diagnostic::at(Code::NoEffect, &written.span, "`login` has no effect");
-        compiler.tell(diagnostic.label("no policy of `auth` is `oidc`"));
-    }
     if !logs_in {
+        let written = written.filter(|_| policies.len() == config.auth.iter().count());
+        if let Some(written) = written {
+            audit::without_login(written, policies.is_empty(), compiler);
+        }
         return None;
     }
     let usual = raw::Login::default();
@@ -63,11 +59,7 @@ pub(super) fn compile(
     Some(LoginSettings {
         path: places::path(login, compiler),
         callback_origin: places::callback_origin(login, compiler),
-        keys: login
-            .keys
-            .iter()
-            .filter_map(|key| self::key(key, compiler))
-            .collect(),
+        keys: keys(login, compiler),
         session: session(login, redis, compiler),
         return_to: return_to(&login.return_to, compiler),
         flows_max: count(login.flows_max.as_ref(), FLOWS_MAX),
@@ -81,25 +73,17 @@ pub(super) fn compile(
                 .as_ref()
                 .map(|site| Arc::from(site.value.as_str())),
         },
-        user_type: login.user_type.as_ref().map(|path| {
-            check_claim_path(path, compiler);
-            claim_path(&path.value)
-        }),
-        plain_subject: login
-            .audit
-            .subject
-            .as_ref()
-            .is_some_and(|subject| subject.value == raw::AuditSubject::Plain),
-        webhook: login
-            .webhook
-            .as_ref()
-            .and_then(|webhook| self::webhook(&webhook.value, compiler)),
     })
 }
 
 /// Whether a Redis has an effect on logins: sessions, or what ended of them, are shared there.
 pub(super) fn uses_redis(config: &raw::Config) -> bool {
     config.auth.iter().any(|(_, policy)| policy.oidc.is_some())
+}
+
+fn keys(login: &raw::Login, compiler: &mut Compiler<'_>) -> Vec<SealKey> {
+    let keys = login.keys.iter();
+    keys.filter_map(|key| self::key(key, compiler)).collect()
 }
 
 /// 32 bytes in base64, as text.
@@ -179,19 +163,4 @@ fn return_to(written: &[Spanned<String>], compiler: &mut Compiler<'_>) -> Return
         }
     }
     targets
-}
-
-fn webhook(written: &raw::LoginWebhook, compiler: &mut Compiler<'_>) -> Option<WebhookSettings> {
-    let url = written.url.as_ref().and_then(|url| compiler.url(url));
-    let secret = written.secret.as_ref().and_then(|secret| {
-        let written = raw::SecretText::Elsewhere(secret.value.clone());
-        compiler.secret(&secret.span, &written)
-    });
-    let events = written.events_max.as_ref();
-    Some(WebhookSettings {
-        url: url?,
-        secret: secret?,
-        timeout: compiler.duration_or(written.timeout.as_ref(), WEBHOOK_TIMEOUT),
-        events_max: events.map_or(WEBHOOK_EVENTS_MAX, |one| one.value.0),
-    })
 }

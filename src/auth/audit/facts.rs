@@ -1,6 +1,6 @@
 //! What spans and audits say of a login: never who somebody is, only what kind and how.
 
-use super::Logins;
+use super::Audit;
 use crate::auth::claims;
 use serde_json::{Map, Value};
 
@@ -23,7 +23,7 @@ const STRONG_CLASSES: [&str; 8] = [
 /// Longest kind of a user, in characters.
 const USER_TYPE_CHARS_MAX: usize = 64;
 
-/// What is told of a session.
+/// What is told of somebody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoginFacts {
     /// `user_type`, where the file names a claim for it.
@@ -32,7 +32,7 @@ pub struct LoginFacts {
     pub mfa_enabled: Option<bool>,
 }
 
-impl Logins {
+impl Audit {
     /// What is told of whoever has these claims.
     pub fn facts(&self, claims: &Map<String, Value>) -> LoginFacts {
         let path = self.settings.user_type.as_deref();
