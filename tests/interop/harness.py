@@ -268,6 +268,22 @@ class World:
         assert server.start <= client.start <= client.end <= server.end, "CLIENT inside SERVER"
         return server, client
 
+    def asked(self, trace_id, caller, policy, status):
+        """The decision of a policy that asked somebody, and the CLIENT span of that question.
+
+        Checked to be one inside the other, inside the SERVER span under the caller's.
+        """
+        spans = self.receiver.wait(lambda span: span.trace_id == trace_id, 4)
+        [decision] = [span for span in spans if span.name == f"auth {policy}"]
+        [call] = [span for span in spans if span.parent_span_id == decision.span_id]
+        [server] = [span for span in spans if span.span_id == decision.parent_span_id]
+        expect((server.kind, server.parent_span_id), ("SERVER", caller), "first span")
+        answered = call.attributes["http.response.status_code"]
+        expect((call.kind, answered), ("CLIENT", status), "the question")
+        assert server.start <= decision.start <= call.start <= call.end <= decision.end
+        assert decision.end <= server.end, "the decision inside the request"
+        return decision, call
+
 
 class Authority:
     """Issues certificates for this machine, as somebody's own authority would."""

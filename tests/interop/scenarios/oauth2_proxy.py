@@ -157,12 +157,7 @@ def the_question_and_its_202_are_on_the_trace(world):
     context = ["-H", f"traceparent: 00-{TRACE}-{CALLER}-01"]
     expect(site.ask(PAGE, *site.jar(), *context).status, 200, "status")
 
-    spans = world.receiver.wait(lambda span: span.trace_id == TRACE, 4)
-    [decision] = [span for span in spans if span.name == "auth sso"]
-    [call] = [span for span in spans if span.parent_span_id == decision.span_id]
-    [server] = [span for span in spans if span.span_id == decision.parent_span_id]
-    expect((server.kind, server.parent_span_id), ("SERVER", CALLER), "first span")
-    expect((call.kind, call.attributes["http.response.status_code"]), ("CLIENT", 202), "the call")
+    decision, call = world.asked(TRACE, CALLER, "sso", 202)
     expect(decision.attributes["edgespan.auth.decision"], "allow", "decision")
     asked = dict(site.proxy.asked[-1][2])
     expect(asked["traceparent"], f"00-{TRACE}-{call.span_id}-01", "the question's trace context")
