@@ -195,6 +195,11 @@ def edgespan_traced(folder, ports, port):
     return start_edgespan(folder, "traced", ports, port, {})
 
 
+def edgespan_traced_again(folder, ports, port):
+    """The same once more."""
+    return start_edgespan(folder, "traced-again", ports, port, {})
+
+
 def edgespan_asking_traced(folder, ports, port):
     """The same, asking an authorizer about every request, remembering nothing."""
     asking = {"forward": {
@@ -256,11 +261,15 @@ CASES = {
     "envoy traced": envoy_traced,
     "edgespan": edgespan,
     "edgespan traced": edgespan_traced,
+    "edgespan traced again": edgespan_traced_again,
     "nginx asking": nginx_asking,
     "envoy asking traced": envoy_asking_traced,
     "edgespan asking traced": edgespan_asking_traced,
     "edgespan token traced": edgespan_token_traced,
 }
+
+# What is measured by a second process, too, to tell noise from a difference.
+TWINS = {"edgespan traced": "edgespan traced again"}
 
 # What the requests of a case carry beside what all carry.
 FIELDS = {}
@@ -268,6 +277,7 @@ FIELDS = {}
 # Whose account is checked at the end, how many spans a request has there, and where it exports to.
 ACCOUNTS = {
     "edgespan traced": (2, "/edgespan-traced/"),
+    "edgespan traced again": (2, "/edgespan-traced-again/"),
     "edgespan asking traced": (3, "/edgespan-asking-traced/"),
     "edgespan token traced": (3, "/edgespan-token-traced/"),
 }

@@ -7,7 +7,7 @@
 use super::CookieSettings;
 use super::SessionError;
 use crate::auth::oidc::cookies;
-use http::header::COOKIE;
+use crate::message::cookie;
 use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -52,10 +52,8 @@ impl Cookies<'_> {
         let mut values: [Option<&str>; CHUNKS_MAX] = [None; CHUNKS_MAX];
         let mut whole = None;
         let (mut present, mut is_double) = (0, false);
-        let lines = headers.get_all(COOKIE).into_iter();
-        let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        for pair in pairs {
-            let Some((place, value)) = self.ours(pair.trim_ascii()) else {
+        for pair in cookie::pairs(headers) {
+            let Some((place, value)) = self.ours(pair) else {
                 continue;
             };
             let slot = match place {
@@ -157,8 +155,15 @@ fn joined(values: &[Option<&str>; CHUNKS_MAX]) -> Option<String> {
         [digit @ b'2'..=b'5'] => usize::from(digit - b'0'),
         _ => return None,
     };
-    let mut text = first.to_owned();
-    for value in values.get(1..count)? {
+    let rest = values.get(1..count)?;
+    let bytes = rest
+        .iter()
+        .flatten()
+        .map(|value| value.len())
+        .sum::<usize>();
+    let mut text = String::with_capacity(first.len() + bytes);
+    text.push_str(first);
+    for value in rest {
         text.push_str((*value)?);
     }
     Some(text)
@@ -168,6 +173,7 @@ fn joined(values: &[Option<&str>; CHUNKS_MAX]) -> Option<String> {
 mod tests {
     use super::super::tests::browser;
     use super::*;
+    use http::header::COOKIE;
     use proptest::prelude::*;
 
     fn settings(domain: Option<&str>) -> CookieSettings {

@@ -6,8 +6,8 @@
 //! with: requests of the same page still bring the old cookie.
 
 use super::kept::Kept;
-use super::opened::{self, Key};
 use super::{Session, SessionTokens, Sessions, Store};
+use crate::auth::keyed::{Digest, Keyed};
 use crate::auth::provider::{ProviderError, Tokens};
 use crate::auth::random;
 use crate::clock;
@@ -44,7 +44,9 @@ type Outcome = Result<Arc<Session>, ProviderError>;
 
 /// Refreshes of this process.
 pub(super) struct Flights {
-    held: Mutex<HashMap<Key, Flight>>,
+    /// None: the machine gave no random bytes, and nothing is refreshed.
+    keyed: Option<Keyed>,
+    held: Mutex<HashMap<Digest, Flight>>,
     counts: Arc<LoginCounts>,
 }
 
@@ -58,7 +60,7 @@ enum Flight {
 /// Whoever asks. Dropped without an outcome, the next one asks.
 struct Leader {
     flights: Arc<Flights>,
-    key: Key,
+    key: Digest,
     _wakes: watch::Sender<()>,
     is_done: bool,
 }
@@ -95,16 +97,32 @@ impl Leader {
 impl Flights {
     pub(super) fn new(counts: &Arc<LoginCounts>) -> Arc<Self> {
         Arc::new(Self {
+            keyed: Keyed::new(),
             held: Mutex::default(),
             counts: Arc::clone(counts),
         })
     }
 
-    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Flight>> {
+    fn all(&self) -> std::sync::MutexGuard<'_, HashMap<Digest, Flight>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(self: &Arc<Self>, key: Key) -> Place {
+    /// What a refresh is asked with: two requests with equal keys bring the same session with the
+    /// same tokens.
+    fn key(&self, session: &Session) -> Option<Digest> {
+        fn of(token: Option<&Secret>) -> &[u8] {
+            token.map_or("", Secret::expose).as_bytes()
+        }
+        let tokens = &session.tokens;
+        self.keyed.as_ref()?.parts(&[
+            session.id.as_bytes(),
+            of(tokens.refresh.as_ref()),
+            of(tokens.access.as_ref()),
+            format!("{:?}", tokens.access_until).as_bytes(),
+        ])
+    }
+
+    fn place(self: &Arc<Self>, key: Digest) -> Place {
         let now = clock::instant();
         let mut all = self.all();
         match all.get(&key) {
@@ -140,7 +158,7 @@ impl Flights {
     /// meanwhile would otherwise take the answer along, and a refresh token that counts once.
     async fn once(
         self: &Arc<Self>,
-        key: Key,
+        key: Digest,
         ask: impl Future<Output = Outcome> + Send + 'static,
     ) -> Outcome {
         let due = clock::instant() + WAIT_MAX;
@@ -189,7 +207,7 @@ impl Sessions {
         let cookies = self.cookies(&policy, secure);
         let brought = cookies.read(headers);
         let none = || unavailable("there is no store of sessions");
-        let key = key(session).ok_or_else(none)?;
+        let key = self.flights.key(session).ok_or_else(none)?;
         let own = Arc::clone(session);
         let renewed = match &self.store {
             Store::Cookie { .. } => self.flights.once(key, self::ask(own, ask)).await?,
@@ -209,21 +227,6 @@ impl Sessions {
 
 fn unavailable(why: &str) -> ProviderError {
     ProviderError::Unavailable(why.into())
-}
-
-/// What a refresh is asked with: two requests with equal keys bring the same session with the same
-/// tokens.
-fn key(session: &Session) -> Option<Key> {
-    fn of(token: Option<&Secret>) -> &[u8] {
-        token.map_or("", Secret::expose).as_bytes()
-    }
-    let tokens = &session.tokens;
-    opened::key(&[
-        session.id.as_bytes(),
-        of(tokens.refresh.as_ref()),
-        of(tokens.access.as_ref()),
-        format!("{:?}", tokens.access_until).as_bytes(),
-    ])
 }
 
 impl SessionTokens {
@@ -343,9 +346,9 @@ mod tests {
         let counts = Arc::default();
         let flights = Flights::new(&counts);
         let key = |number: usize| {
-            let mut key = Key::default();
+            let mut key = [0; 32];
             key[..8].copy_from_slice(&number.to_be_bytes());
-            key
+            Digest::of_bytes(key)
         };
         let mut leaders = Vec::new();
         for number in 0..FLIGHTS_MAX {
