@@ -231,6 +231,11 @@ impl<T: InBlocks> Column<T> {
         self.blocks.iter().flatten()
     }
 
+    /// All, in order, in pieces.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &[T]> {
+        self.blocks.iter().map(Vec::as_slice)
+    }
+
     /// All from that number on, if they were added one by one.
     pub(super) fn iter_from(&self, first: usize) -> impl Iterator<Item = &T> {
         let blocks = self.blocks.iter().skip(first >> self.shift);

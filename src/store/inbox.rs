@@ -1,6 +1,6 @@
 //! Where a request leaves its spans: bytes appended under a short lock.
 //!
-//! They are sorted in by a thread of the store when a chunk is full, or by whoever asks for
+//! They are sorted in by a thread of the store when a few chunks are full, or when somebody asks for
 //! something before that, so that what was accepted is found at once.
 
 use std::collections::VecDeque;
@@ -14,6 +14,13 @@ const SPARE_MAX: usize = 16;
 /// Least and most bytes that may wait; between them it is an eighth of the bound.
 const WAITING: (usize, usize) = (1 << 20, 16 << 20);
 
+/// Most full chunks that wait before the store's thread is woken. It takes the core of a request and
+/// finds the nearer memory full of others' things, so it shall have something to do.
+const FULL_MAX: usize = 8;
+
+/// The part of what may wait at which it is woken, if that is less.
+const FULL_SHARE: usize = 16;
+
 /// Bytes before each accepted record: whose spans they are, how many, and their length.
 const HEAD: usize = 12;
 
@@ -22,7 +29,7 @@ const HEAD: usize = 12;
 pub(super) enum Accepted {
     /// They wait.
     Waiting,
-    /// They wait, and a chunk is full: time to sort in.
+    /// They wait, and so do several chunks: time to sort in.
     Full,
     /// Too much waits: they are not kept.
     Refused,
@@ -76,11 +83,16 @@ impl Inbox {
             .extend_from_slice(&[a, b, c, d, e, f, g, h, i, j, k, l]);
         self.open.extend_from_slice(records);
         self.waiting += need;
-        if is_full && !self.full.is_empty() {
+        if is_full && self.full.len() >= self.full_max() {
             Accepted::Full
         } else {
             Accepted::Waiting
         }
+    }
+
+    /// How many full chunks are enough to wake the store's thread.
+    fn full_max(&self) -> usize {
+        (self.waiting_max / FULL_SHARE / CHUNK).clamp(1, FULL_MAX)
     }
 
     #[cold]
@@ -166,7 +178,17 @@ mod tests {
         }
 
         assert_eq!(seen, (0..1000).collect::<Vec<_>>());
-        assert_eq!((full, inbox.waiting), (15, 0));
+        assert_eq!((full, inbox.waiting), (15 - 7, 0));
+    }
+
+    #[test]
+    fn a_small_store_sorts_in_when_a_small_part_of_what_may_wait_does() {
+        for (bytes_max, chunks) in [(1 << 20, 1), (16 << 20, 2), (64 << 20, 8), (1 << 30, 8)] {
+            let mut inbox = Inbox::new(bytes_max);
+            let some = vec![0; CHUNK / 4 - HEAD];
+            let pushed = (1..).find(|_| inbox.push(0, 1, &some) == Accepted::Full);
+            assert_eq!(pushed, Some(4 * chunks + 1), "{bytes_max}");
+        }
     }
 
     #[test]

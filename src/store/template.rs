@@ -182,6 +182,12 @@ impl Template {
     fn skip_equal(&self, fields: &mut Fields<'_>, progress: &mut Progress) -> usize {
         let left = self.bytes.get(progress.at..).unwrap_or_default();
         let same = same_at_the_beginning(fields.rest(), left);
+        if same == left.len() {
+            progress.next = self.lengths.len();
+            progress.at += same;
+            fields.skip(same);
+            return 0;
+        }
         let mut skipped = 0;
         for length in self.lengths.iter().skip(progress.next) {
             let next = skipped + *length as usize;

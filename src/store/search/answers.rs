@@ -5,6 +5,7 @@
 //! is read where it stands.
 
 use super::compare::{fits, int_fits, kind_fits, status_fits, text_fits};
+use super::entries::{Answer, Entries};
 use super::patience::Patience;
 use super::plan::Plan;
 use crate::store::index::{Index, TraceRow};
@@ -16,21 +17,8 @@ use crate::view::{Kind, Status};
 
 /// Rows between two looks at the clock.
 const ROWS_A_LOOK: usize = 1024;
-
-/// Comparisons that hold, and those that found their attribute.
-#[derive(Clone, Copy, Debug, Default)]
-struct Answer {
-    holds: u64,
-    found: u64,
-}
-
-impl Answer {
-    #[inline]
-    fn add(&mut self, other: Self) {
-        self.holds |= other.holds;
-        self.found |= other.found;
-    }
-}
+/// The same where events and links are read.
+const SLOW_ROWS_A_LOOK: usize = 16;
 
 /// The braces that each row fits; None if no row fits any.
 pub(super) type Braces = Option<Vec<u32>>;
@@ -41,11 +29,8 @@ pub(super) struct Answers<'a> {
     index: &'a Index,
     segment: &'a Segment,
     patience: &'a Patience,
-    /// For each attribute kept.
-    entries: Vec<Answer>,
-    /// Which of these answer something about a span, 64 in a number: this stays in the processor's
-    /// nearest memory, and most attributes answer nothing.
-    telling: Vec<u64>,
+    /// Of each attribute kept.
+    entries: Entries,
     /// For each source, of its resource's attributes.
     sources: Vec<Answer>,
     /// For each text, by its number: comparisons of names that hold. Answered when needed.
@@ -68,36 +53,22 @@ impl<'a> Answers<'a> {
         segment: &'a Segment,
         patience: &'a Patience,
     ) -> Self {
-        let entries = entries(plan, segment, patience);
+        let entries = Entries::of(plan, segment, patience);
         let sources = (0..segment.sources().len()).map(|source| {
-            let mut answer = Answer::default();
             let source = u16::try_from(source).unwrap_or(u16::MAX);
-            for entry in segment.resource_attributes(source) {
-                if let Some(one) = entries.get(*entry as usize) {
-                    answer.add(*one);
-                }
-            }
-            Answer {
-                holds: answer.holds & plan.of_resource,
-                found: answer.found & plan.of_resource,
-            }
+            let attributes = segment.resource_attributes(source);
+            entries.together(attributes).of(plan.of_resource)
         });
         let of_name = plan.of_row.iter().filter(|number| {
             let compare = plan.compares.get(**number);
             compare.is_some_and(|one| one.field == Field::Intrinsic(Intrinsic::Name))
         });
         let of_name = of_name.fold(0, |bits, number| bits | 1 << number);
-        let tells = |answer: &Answer| u64::from(answer.found & plan.of_span != 0);
-        let telling = entries.chunks(64).map(|some| {
-            let bits = some.iter().map(tells).enumerate();
-            bits.fold(0, |all, (number, bit)| all | bit << number)
-        });
         Self {
             plan,
             index,
             segment,
             patience,
-            telling: telling.collect(),
             sources: sources.collect(),
             names: if of_name == 0 {
                 Vec::new()
@@ -113,8 +84,7 @@ impl<'a> Answers<'a> {
     fn possible(&self) -> u64 {
         let plan = self.plan;
         let of_attributes = plan.of_span | plan.of_resource;
-        let found = self.entries.iter().fold(0, |all, one| all | one.holds);
-        let mut possible = !of_attributes | found | plan.equal_nil;
+        let mut possible = !of_attributes | self.entries.all.holds | plan.equal_nil;
         for number in &plan.of_row {
             let Some(compare) = plan.compares.get(*number) else {
                 continue;
@@ -146,16 +116,17 @@ impl<'a> Answers<'a> {
         // The two ends of a call take turns.
         let (mut even, mut odd) = (Last::default(), Last::default());
         // Where nothing was found, no span's attributes have to be looked at.
-        let looks = self.telling.iter().any(|bits| *bits != 0);
+        let looks = self.entries.all.found & self.plan.of_span != 0;
+        let rows_a_look = if self.plan.of_rest.is_empty() {
+            ROWS_A_LOOK
+        } else {
+            SLOW_ROWS_A_LOOK
+        };
         let mut all = Vec::new();
-        let is_slow = !self.plan.of_rest.is_empty();
-        for (number, row) in rows.iter().enumerate() {
-            if (is_slow || number.is_multiple_of(ROWS_A_LOOK)) && self.patience.is_over() {
+        for (number, row) in rows.blocks().flatten().enumerate() {
+            if number.is_multiple_of(rows_a_look) && self.patience.is_over() {
                 return None;
             }
-            let Some(trace) = self.index.trace_of(self.segment, row.trace) else {
-                continue;
-            };
             let last = if row.kind() % 2 == 0 {
                 &mut even
             } else {
@@ -167,7 +138,10 @@ impl<'a> Answers<'a> {
                 *last = Last { of, holds };
             }
             let mut holds = last.holds;
-            holds |= of_traces.get(trace).copied().unwrap_or(0);
+            if !of_traces.is_empty() {
+                let trace = self.index.trace_of(self.segment, row.trace);
+                holds |= trace.and_then(|at| of_traces.get(at)).unwrap_or(&0);
+            }
             holds |= self.of_row(row);
             holds |= self.of_rest(row);
             let braces = self.plan.braces_that_hold(holds);
@@ -187,16 +161,8 @@ impl<'a> Answers<'a> {
     fn of_attributes(&self, row: &Row, looks: bool) -> u64 {
         let mut span = Answer::default();
         if looks {
-            for entry in self.segment.attributes(row) {
-                let telling = self.telling.get(*entry as usize / 64);
-                if telling.is_some_and(|bits| bits >> (entry % 64) & 1 == 1)
-                    && let Some(one) = self.entries.get(*entry as usize)
-                {
-                    span.add(*one);
-                }
-            }
-            span.holds &= self.plan.of_span;
-            span.found &= self.plan.of_span;
+            let attributes = self.segment.attributes(row);
+            span = self.entries.together(attributes).of(self.plan.of_span);
         }
         let source = self.sources.get(usize::from(row.source));
         let source = source.copied().unwrap_or_default();
@@ -281,44 +247,6 @@ impl<'a> Answers<'a> {
         }
         holds
     }
-}
-
-/// For each attribute kept, what it answers.
-fn entries(plan: &Plan, segment: &Segment, patience: &Patience) -> Vec<Answer> {
-    let asked = plan.of_span | plan.of_resource;
-    if asked == 0 {
-        return Vec::new();
-    }
-    let compares = plan.compares.iter().enumerate();
-    let asked: Vec<(u32, usize, &Compare)> = compares
-        .filter(|(number, _)| asked >> number & 1 == 1)
-        .filter_map(|(number, compare)| match &compare.field {
-            Field::Attribute(_, key) => Some((segment.find_text(key)?, number, compare)),
-            Field::Intrinsic(_) => None,
-        })
-        .collect();
-    if asked.is_empty() {
-        return Vec::new();
-    }
-    let keys = segment.keys().iter().enumerate();
-    let answers = keys.map(|(entry, key)| {
-        let mut answer = Answer::default();
-        for (_, number, compare) in asked.iter().filter(|(asked, ..)| asked == key) {
-            if compare.pattern.is_some() && patience.is_over() {
-                break;
-            }
-            let pair = segment.pair(u32::try_from(entry).unwrap_or(u32::MAX));
-            let holds = if compare.with == Literal::Nil {
-                compare.op == Op::NotEqual
-            } else {
-                fits(compare, &Raw::of_pair(pair))
-            };
-            answer.holds |= u64::from(holds) << number;
-            answer.found |= 1 << number;
-        }
-        answer
-    });
-    answers.collect()
 }
 
 /// Whether a text that need not be there fits.
@@ -407,8 +335,22 @@ pub(super) fn of_traces(plan: &Plan, index: &Index, patience: &Patience) -> Vec<
     if plan.of_trace.is_empty() {
         return Vec::new();
     }
-    let traces = index.traces().iter().take_while(|_| !patience.is_over());
-    traces.map(|trace| of_trace(plan, index, trace)).collect()
+    let mut compares = plan
+        .of_trace
+        .iter()
+        .filter_map(|number| plan.compares.get(*number));
+    // A pattern may take long for a single name.
+    let traces_a_look = if compares.any(|one| one.pattern.is_some()) {
+        1
+    } else {
+        ROWS_A_LOOK
+    };
+    let traces = index.traces().iter().enumerate();
+    let traces =
+        traces.take_while(|(at, _)| !at.is_multiple_of(traces_a_look) || !patience.is_over());
+    traces
+        .map(|(_, trace)| of_trace(plan, index, trace))
+        .collect()
 }
 
 fn of_trace(plan: &Plan, index: &Index, trace: &TraceRow) -> u64 {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod compare;
+mod entries;
 mod hits;
 mod patience;
 mod plan;
@@ -20,15 +21,22 @@ use crate::view::Value;
 use answers::{Answers, Braces};
 use opentelemetry::trace::{SpanId, TraceId};
 use patience::Patience;
-use plan::{Pipe, Plan};
+use plan::Plan;
 use sets::Family;
 use std::ops::Range;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 /// From so many spans on a second thread helps.
 const SPANS_FOR_TWO: u64 = 50_000;
+/// Traces whose spans are combined between two looks at the clock.
+const TRACES_A_LOOK: usize = 64;
 /// How long a search takes at most. Spans that come meanwhile wait, so it has to end.
 const WITHIN: Duration = Duration::from_secs(5);
+
+/// Cores that this process may use: on one, a second thread only takes time.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
 
 /// Which traces are wanted. All conditions hold together.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +158,7 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
     let patience = Patience::new(search.within);
     let of_traces = answers::of_traces(&plan, index, &patience);
     let (segments, traces) = (index.segments(), index.traces());
-    let threads = if index.spans < SPANS_FOR_TWO { 1 } else { 2 };
+    let threads = threads(index);
     let braces: Vec<Braces> = in_parts(segments.len(), threads, |part| {
         let segments = segments.range(part);
         let braces =
@@ -158,30 +166,27 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
         braces.collect()
     });
     let somewhere = somewhere(index, &braces);
-    let plan_is_plain = plan.root.as_ref().is_some_and(Pipe::is_plain);
-    // Where no span fits anything, no trace has to be looked at.
-    let may_fit = |root: &Pipe| root.may_hold(0) || braces.iter().any(Option::is_some);
-    let count = if plan.root.as_ref().is_some_and(may_fit) {
-        traces.len()
-    } else {
-        0
-    };
-    let mut found: Vec<(u64, usize)> = in_parts(count, threads, |part| {
-        let mut family = Family::new(index);
-        let traces = part.clone().zip(traces.range(part));
-        let fitting = traces.filter(|(at, trace)| {
-            let here = somewhere.get(*at).copied().unwrap_or(0);
-            search.allows(trace)
-                && (plan_is_plain || !patience.is_over())
-                && plan.root.as_ref().is_some_and(|root| {
-                    root.may_hold(here)
-                        && (root.is_plain() || {
-                            family.fill(trace, &braces, plan.relates);
-                            !family.select(root).is_empty()
-                        })
-                })
-        });
-        fitting.map(|(at, trace)| (trace.start, at)).collect()
+    let mut found: Vec<(u64, usize)> = plan.root.as_ref().map_or_else(Vec::new, |root| {
+        // The braces alone are told in so short a time that no second thread is worth it.
+        let threads = if root.is_plain() { 1 } else { threads };
+        in_parts(somewhere.len(), threads, |part| {
+            let mut family = Family::new(index);
+            let mut fits = |trace: &TraceRow| {
+                family.fill(trace, &braces, plan.relates);
+                !family.select(root).is_empty()
+            };
+            let here = somewhere.get(part.clone()).unwrap_or_default();
+            let may_fit = part.zip(here).filter(|(_, here)| root.may_hold(**here));
+            let traces = may_fit.filter_map(|(at, _)| Some((at, traces.get(at)?)));
+            let fitting = traces.enumerate().filter(|(number, (_, trace))| {
+                search.allows(trace)
+                    && (root.is_plain()
+                        || (!(number.is_multiple_of(TRACES_A_LOOK) && patience.is_over())
+                            && !patience.has_ended()
+                            && fits(trace)))
+            });
+            fitting.map(|(_, (at, trace))| (trace.start, at)).collect()
+        })
     });
     let is_complete = found.len() <= search.limit;
     let newest = |one: &(u64, usize)| std::cmp::Reverse(*one);
@@ -217,8 +222,20 @@ impl Search {
     }
 }
 
-/// For each trace, the braces that some span of it fits.
+/// How many threads a search has.
+fn threads(index: &Index) -> usize {
+    if index.spans < SPANS_FOR_TWO {
+        1
+    } else {
+        (*CORES).min(2)
+    }
+}
+
+/// For each trace, the braces that some span of it fits; empty if no span fits any.
 fn somewhere(index: &Index, braces: &[Braces]) -> Vec<u32> {
+    if braces.iter().all(Option::is_none) {
+        return Vec::new();
+    }
     let mut all = vec![0; index.traces().len()];
     for (segment, braces) in index.segments().iter().zip(braces) {
         let Some(braces) = braces else {

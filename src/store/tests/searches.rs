@@ -413,6 +413,25 @@ proptest! {
 }
 
 #[test]
+fn many_comparisons_are_told_apart_as_few_are() {
+    let store = store();
+    for trace in 1..=12 {
+        let one = (1..=trace).fold(span(trace, 1, 0, 1), |one, key| {
+            with(one, &format!("key {key}"), text("value"))
+        });
+        store.take(vec![of("shop", vec![one])]);
+    }
+    for count in [1, 8, 9, 12] {
+        let compares: Vec<String> = (1..=count)
+            .map(|key| format!(r#"span."key {key}" = "value""#))
+            .collect();
+        let asked = query(&format!("{{ {} }}", compares.join(" && ")));
+        let expected: Vec<u8> = (count..=12).rev().collect();
+        assert_eq!(found(&store, &asked), expected, "{count}");
+    }
+}
+
+#[test]
 fn a_search_ends_when_its_time_is_up_and_finds_nothing() {
     let store = store();
     for trace in 1..=40 {
