@@ -22,6 +22,7 @@ mod identity_headers;
 mod identity_spans;
 pub mod jose;
 pub mod jwt;
+mod keyed;
 mod notes;
 pub mod oidc;
 mod places;

@@ -1,38 +1,11 @@
-//! What makes two questions one: a digest that nobody can compute who has not our key, so that
-//! neither credentials nor anything they could be guessed by stay in memory.
-//!
-//! Each part is fed with its kind and its length, so that no two different questions read alike,
-//! whichever bytes a client moves from one field to the next.
+//! What makes two questions one: everything that the answer may depend on, as one keyed digest.
 
 use super::CacheKeyPart;
 use crate::auth::Asked;
+use crate::auth::keyed::{Digest, Keyed, Text};
 use crate::message::cookie;
 use crate::trace::propagate::is_context_header;
-use aws_lc_rs::{digest, rand};
 use http::{HeaderMap, HeaderName, Version};
-
-/// The digest of a question. 256 bits meet by chance in no lifetime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::auth) struct Digest([u8; 32]);
-
-impl std::hash::Hash for Digest {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        state.write(&self.0);
-    }
-}
-
-impl Digest {
-    #[cfg(test)]
-    pub(super) const fn of_bytes(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its first byte, by which a shard is chosen; a table goes by bytes that this leaves alone.
-    pub(super) const fn last(self) -> u8 {
-        let [.., last] = self.0;
-        last
-    }
-}
 
 /// What is asked about, as far as answers may depend on it.
 #[derive(Clone, Copy)]
@@ -43,31 +16,16 @@ pub(in crate::auth) struct KeyFacts<'a> {
     pub(in crate::auth) is_told: &'a dyn Fn(&HeaderName) -> bool,
 }
 
-/// One block of SHA-256, so that the key is worked in once and not for each digest.
-const KEY_BYTES: usize = 64;
-
-/// Makes digests; each policy has its own, so that one policy's key says nothing in another.
-///
-/// They are SHA-256 behind a key, and not HMAC: its second pass keeps who is shown a digest from
-/// making one of a longer text, and nobody is ever shown one. As with HMAC nobody finds two texts
-/// with one digest, even with the key; what is kept is the hash that has read the key.
-pub(super) struct Keyed(digest::Context);
-
 impl Keyed {
-    /// With a key that only this process ever has. None if the machine gives no random bytes.
-    pub(super) fn new() -> Option<Self> {
-        let mut key = [0; KEY_BYTES];
-        rand::fill(&mut key).ok()?;
-        let mut begun = digest::Context::new(&digest::SHA256);
-        begun.update(&key);
-        Some(Self(begun))
-    }
-
     /// The digest of a question, by these parts; None: by everything that the authorizer gets.
     ///
     /// The route is always part of it: it may override what is asked and required, and one
     /// route's answer is no other's.
-    pub(super) fn question(&self, parts: Option<&[CacheKeyPart]>, facts: &KeyFacts<'_>) -> Digest {
+    pub(super) fn question(
+        &self,
+        parts: Option<&[CacheKeyPart]>,
+        facts: &KeyFacts<'_>,
+    ) -> Option<Digest> {
         let mut text = Text(Vec::with_capacity(2_048));
         text.part(b'r', facts.asked.route.as_bytes());
         // A redirect to a login is no answer to who asks for a WebSocket.
@@ -84,48 +42,11 @@ impl Keyed {
             }
             None => text.everything(facts),
         }
-        self.digest(&text.0)
-    }
-
-    /// The digest of parts that stand for themselves.
-    pub(super) fn parts(&self, parts: &[&[u8]]) -> Digest {
-        // Beside each part its kind and its length, of ten bytes at most.
-        let bytes = parts.iter().map(|part| part.len() + 11).sum();
-        let mut text = Text(Vec::with_capacity(bytes));
-        for part in parts {
-            text.part(b'p', part);
-        }
-        self.digest(&text.0)
-    }
-
-    fn digest(&self, text: &[u8]) -> Digest {
-        let mut context = self.0.clone();
-        context.update(text);
-        let mut bytes = [0; 32];
-        for (place, byte) in bytes.iter_mut().zip(context.finish().as_ref()) {
-            *place = *byte;
-        }
-        Digest(bytes)
+        self.text(&text.0)
     }
 }
 
-/// What is hashed, gathered first: handing it over piece by piece costs more than copying it.
-struct Text(Vec<u8>);
-
 impl Text {
-    fn part(&mut self, kind: u8, bytes: &[u8]) {
-        self.0.push(kind);
-        // Seven bits to a byte, the last one below 128: most lengths take one byte, and what is
-        // hashed costs by the byte.
-        let mut rest = bytes.len();
-        while rest >= 0x80 {
-            self.0.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        self.0.push(rest as u8);
-        self.0.extend_from_slice(bytes);
-    }
-
     fn chosen(&mut self, part: &CacheKeyPart, facts: &KeyFacts<'_>) {
         let asked = facts.asked;
         match part {
@@ -202,7 +123,6 @@ mod tests {
     use super::*;
     use crate::auth::cache::tests::asked;
     use http::{HeaderValue, Method};
-    use proptest::prelude::*;
 
     fn map(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -297,50 +217,6 @@ mod tests {
             };
             assert_ne!(digest(&one), digest(&other));
             assert_eq!(digest(&one), digest(&one));
-        }
-    }
-
-    #[test]
-    fn each_policy_has_a_key_of_its_own() {
-        let parts: [&[u8]; 1] = [b"hunter2"];
-        assert_ne!(
-            Keyed::new().unwrap().parts(&parts),
-            Keyed::new().unwrap().parts(&parts)
-        );
-    }
-
-    #[test]
-    fn lengths_of_several_bytes_hold_parts_apart_too() {
-        let keyed = Keyed::new().unwrap();
-        let text = vec![b'a'; 40_000];
-        let cuts = [
-            0, 1, 127, 128, 129, 255, 256, 16_383, 16_384, 32_768, 40_000,
-        ];
-        let digests = cuts.map(|cut| {
-            let (front, back) = text.split_at(cut);
-            keyed.parts(&[front, back])
-        });
-
-        for (at, one) in digests.iter().enumerate() {
-            assert!(!digests[..at].contains(one), "cut at {}", cuts[at]);
-        }
-    }
-
-    proptest! {
-        /// CVE-2023-35941's shape: fields without borders between them.
-        #[test]
-        fn bytes_moved_from_one_part_to_the_next_make_another_question(
-            text in "[a-z:|;=]{1,20}",
-            one in 0usize..20,
-            other in 0usize..20,
-        ) {
-            let keyed = Keyed::new().unwrap();
-            let cut = |at: usize| {
-                let (front, back) = text.split_at(at.min(text.len()));
-                keyed.parts(&[front.as_bytes(), back.as_bytes()])
-            };
-            let same = one.min(text.len()) == other.min(text.len());
-            prop_assert_eq!(cut(one) == cut(other), same);
         }
     }
 }

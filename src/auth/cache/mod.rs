@@ -8,18 +8,19 @@ mod freshness;
 mod key;
 mod table;
 
-pub(super) use key::{Digest, KeyFacts};
+pub(super) use key::KeyFacts;
 
+use super::keyed::{Digest, Front, Keyed};
 use super::notes::Notes;
 use super::{AnswerChange, DenialAnswer, Grant, HeaderChange, Verdict};
 use crate::clock;
 use crate::telemetry::metrics::{AuthCacheOutcome, AuthCounts};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use key::Keyed;
 use opentelemetry::trace::{SpanId, TraceId};
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::BuildHasherDefault;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use table::Table;
@@ -162,7 +163,7 @@ struct Shard {
     table: Table<Kept>,
     /// Questions that are being asked. Each has a request that asks it, so there are never more of
     /// them than requests in flight.
-    asked: HashMap<Digest, watch::Receiver<Told>>,
+    asked: HashMap<Digest, watch::Receiver<Told>, BuildHasherDefault<Front>>,
 }
 
 enum Look {
@@ -190,7 +191,7 @@ impl DecisionCache {
         let shard = || {
             Mutex::new(Shard {
                 table: Table::new(settings.entries_max / shards),
-                asked: HashMap::new(),
+                asked: HashMap::default(),
             })
         };
         Self {
@@ -209,12 +210,12 @@ impl DecisionCache {
     /// What makes this question one with others. None: it is asked each time.
     pub(super) fn question(&self, facts: &KeyFacts<'_>) -> Option<Digest> {
         let keyed = self.keyed.as_ref()?;
-        Some(keyed.question(self.settings.key.as_deref(), facts))
+        keyed.question(self.settings.key.as_deref(), facts)
     }
 
     /// What makes these parts one with equal ones. None: it is asked each time.
     pub(super) fn parts(&self, parts: &[&[u8]]) -> Option<Digest> {
-        Some(self.keyed.as_ref()?.parts(parts))
+        self.keyed.as_ref()?.parts(parts)
     }
 
     /// Tells what was decided before, waits for whoever is asking the same, or asks. `origin` is
@@ -257,6 +258,12 @@ impl DecisionCache {
                 }
             }
         }
+    }
+
+    /// Tells what was decided before; None: it has to be asked for with [`Self::decide`].
+    pub(super) fn remembered(&self, question: &Digest, now: Instant) -> Option<Answered> {
+        let kept = self.shard(question).table.get(question, now)?.clone();
+        Some(self.again(&kept, AuthCacheOutcome::Hit))
     }
 
     fn look(&self, question: &Digest, now: Instant) -> Look {

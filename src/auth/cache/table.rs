@@ -3,9 +3,9 @@
 //! At the bound the hand goes round as a clock's does: a place that was asked for since it last came
 //! by is passed over once, the first other one is given away, and so is what has run out.
 
-use super::key::Digest;
+use crate::auth::keyed::{Digest, Front};
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use tokio::time::Instant;
 
 /// Values by digest.
@@ -22,22 +22,6 @@ struct Slot<V> {
     /// From this moment on it is no answer any more.
     until: Instant,
     asked_for: bool,
-}
-
-/// Takes the first eight bytes of a digest as its hash: they cannot be chosen from outside.
-#[derive(Default)]
-pub(super) struct Front(u64);
-
-impl Hasher for Front {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(front) = bytes.first_chunk() {
-            self.0 = u64::from_le_bytes(*front);
-        }
-    }
 }
 
 impl<V> Table<V> {

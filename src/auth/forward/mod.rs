@@ -14,8 +14,9 @@ mod tests;
 pub use fields::FieldPattern;
 pub use settings::{BodyRule, Dialect, ForwardRules, ForwardSettings, IdentityFields, OnFailure};
 
-use super::cache::{Decided, DecisionCache, Digest, Keep, KeyFacts, StillWaiting};
+use super::cache::{Decided, DecisionCache, Keep, KeyFacts, StillWaiting};
 use super::call::{self, Question};
+use super::keyed::Digest;
 use super::notes::{Note, Notes};
 use super::{Asked, CacheSettings, DecisionSpan, Denial, DenialAnswer, Grant, Reason, Verdict};
 use crate::telemetry::metrics::AuthCounts;
@@ -72,14 +73,15 @@ impl Forward {
         // One bound for all of it: who waited for another request's answer has less time to ask.
         let due = now + rules.timeout;
         let Some(cache) = &self.cache else {
-            let decided = self.ask(policy, settings, asked, due, span).await;
+            // In a box, as below: not every policy asks somebody.
+            let decided = Box::pin(self.ask(policy, settings, asked, due, span)).await;
             return span.decided(decided);
         };
         let origin = span.origin();
         let answered = {
-            // Pinned here and lent: it is large, and would have room in every future that it
-            // moves through.
-            let ask = std::pin::pin!(self.ask(policy, settings, asked, due, &mut *span));
+            // In a box, and not before it is begun: it is large, and what is remembered needs no
+            // room for it.
+            let ask = async { Box::pin(self.ask(policy, settings, asked, due, &mut *span)).await };
             let question = self.asked_before(cache, settings, asked);
             cache.decide(question, (now, due), origin, ask).await
         };

@@ -4,11 +4,12 @@
 //! is asked anew each time.
 
 use super::Session;
+use crate::auth::keyed::{Digest, Front, Keyed};
 use crate::clock::Timestamp;
 use crate::telemetry::metrics::{LoginBound, LoginCounts};
-use aws_lc_rs::digest::{Context, SHA256};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::BuildHasherDefault;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Parts of the memory, so that requests seldom wait for each other.
@@ -18,14 +19,16 @@ const SHARD_MAX: usize = 128;
 /// How long one is remembered.
 const KEPT: Duration = Duration::from_secs(60);
 
-/// A digest of a sealed text and whose it is.
-type Key = [u8; 32];
-
 /// The memory.
 pub(super) struct Opened {
-    shards: Vec<Mutex<HashMap<Key, Kept>>>,
+    /// None: the machine gave no random bytes, and nothing is remembered.
+    keyed: Option<Keyed>,
+    shards: Vec<Mutex<Shard>>,
     counts: Arc<LoginCounts>,
 }
+
+/// By a digest of the sealed text and whose it is.
+type Shard = HashMap<Digest, Kept, BuildHasherDefault<Front>>;
 
 struct Kept {
     session: Arc<Session>,
@@ -35,6 +38,7 @@ struct Kept {
 impl Opened {
     pub(super) fn new(counts: &Arc<LoginCounts>) -> Self {
         Self {
+            keyed: Keyed::new(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             counts: Arc::clone(counts),
         }
@@ -47,7 +51,9 @@ impl Opened {
         now: Timestamp,
         open: impl FnOnce() -> Option<Session>,
     ) -> Option<Arc<Session>> {
-        let key = key(texts)?;
+        let Some(key) = self.keyed.as_ref().and_then(|keyed| keyed.parts(texts)) else {
+            return open().map(Arc::new);
+        };
         if let Some(known) = self.find(&key, now) {
             return Some(known);
         }
@@ -67,27 +73,16 @@ impl Opened {
         Some(session)
     }
 
-    fn find(&self, key: &Key, now: Timestamp) -> Option<Arc<Session>> {
+    fn find(&self, key: &Digest, now: Timestamp) -> Option<Arc<Session>> {
         let shard = self.shard(key)?;
         let kept = shard.get(key)?;
         (now < kept.until).then(|| Arc::clone(&kept.session))
     }
 
-    fn shard(&self, key: &Key) -> Option<std::sync::MutexGuard<'_, HashMap<Key, Kept>>> {
-        let [first, ..] = key;
-        let shard = self.shards.get(usize::from(*first) % SHARDS)?;
+    fn shard(&self, key: &Digest) -> Option<MutexGuard<'_, Shard>> {
+        let shard = self.shards.get(usize::from(key.last()) % SHARDS)?;
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
-
-/// Each text with its length, so that none runs into the next one.
-fn key(texts: &[&[u8]]) -> Option<Key> {
-    let mut digest = Context::new(&SHA256);
-    for text in texts {
-        digest.update(&text.len().to_be_bytes());
-        digest.update(text);
-    }
-    digest.finish().as_ref().try_into().ok()
 }
 
 #[cfg(test)]
