@@ -13,9 +13,14 @@ use std::ops::Range;
 
 /// Room for a SERVER span with a flow and some flags, so that most spans allocate once.
 const BUFFER_BYTES: usize = 1024;
+/// Room for the spans of most requests, a decision among them, made with the first that ends.
+const REQUEST_BYTES: usize = 2048;
 /// Most events, and most links, of one span (the default of `OTEL_SPAN_EVENT_COUNT_LIMIT` and
 /// `OTEL_SPAN_LINK_COUNT_LIMIT`).
 const EVENTS_OR_LINKS_MAX: u32 = 128;
+
+/// A link without a state: its two ids, and its flags.
+const LINK_BYTES: usize = wire::field_len(16) + wire::field_len(8) + 5;
 
 /// `Span.flags`: whether the parent is remote is known.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -236,12 +241,14 @@ impl OpenSpan {
             return;
         }
         self.link_count += 1;
-        let mut link = Vec::new();
-        wire::bytes(&mut link, 1, &trace_id.to_bytes());
-        wire::bytes(&mut link, 2, &span_id.to_bytes());
-        wire::text(&mut link, 3, &[state.as_str()]);
-        wire::fixed32(&mut link, 6, u32::from(flags) | HAS_IS_REMOTE | IS_REMOTE);
-        wire::bytes(&mut self.fields, field::LINKS, &link);
+        let state = state.as_str().as_bytes();
+        let told = usize::from(!state.is_empty()) * wire::field_len(state.len());
+        let (fields, length) = (&mut self.fields, LINK_BYTES + told);
+        wire::open(fields, field::LINKS, length);
+        wire::bytes(fields, 1, &trace_id.to_bytes());
+        wire::bytes(fields, 2, &span_id.to_bytes());
+        wire::bytes(fields, 3, state);
+        wire::fixed32(fields, 6, u32::from(flags) | HAS_IS_REMOTE | IS_REMOTE);
     }
 
     /// Status Error, without a description: a status code or `error.type` says what it was.
@@ -261,9 +268,9 @@ impl OpenSpan {
             // Status { code: 2 }
             wire::bytes(fields, field::STATUS, &[0x18, 0x02]);
         }
-        // Most requests have two spans of about the same length: room for both at once.
         let length = wire::field_len(fields.len());
-        out.reserve(if out.is_empty() { 2 * length } else { length });
+        let room = usize::from(out.is_empty()) * REQUEST_BYTES;
+        out.reserve(length.max(room));
         wire::bytes(out, 2, fields);
     }
 
