@@ -2,7 +2,7 @@
 
 use edgespan::auth::seal::{SealKey, Sealer};
 use edgespan::auth::session::{
-    CookieSettings, Session, SessionSettings, SessionStore, SessionTokens, Sessions,
+    CookieSettings, Proves, Session, SessionSettings, SessionStore, SessionTokens, Sessions,
 };
 use edgespan::clock;
 use edgespan::secret::Secret;
@@ -71,5 +71,6 @@ fn session(token_bytes: usize) -> Session {
         },
         began: now,
         seen: now,
+        proves: Proves::default(),
     }
 }

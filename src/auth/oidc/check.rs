@@ -226,8 +226,10 @@ impl Oidc {
     }
 
     /// What comes with a session; None if it does not say whose it is.
-    fn grant(&self, session: &Session, cookies: Vec<HeaderValue>) -> Option<Grant> {
-        let identity = person::identity(&self.settings, session, &self.name)?;
+    fn grant(self: &Arc<Self>, session: &Session, cookies: Vec<HeaderValue>) -> Option<Grant> {
+        let identity = session.proves.by(self, || {
+            person::identity(&self.settings, session, &self.name)
+        })?;
         let changes = self.settings.pass.iter().map(|pass| {
             let token = if pass.is_id_token {
                 &session.tokens.id
@@ -241,7 +243,7 @@ impl Oidc {
             }
         });
         Some(Grant {
-            identity: Some(Arc::new(identity)),
+            identity: Some(identity),
             request: changes.collect(),
             answer: cookies
                 .into_iter()

@@ -7,7 +7,7 @@ use super::{Oidc, OidcSettings};
 use crate::auth::DecisionSpan;
 use crate::auth::jose::{self, Algorithm, Claims, Expected, TokenError, TokenHeader};
 use crate::auth::provider::{Metadata, ProviderError, Tokens};
-use crate::auth::session::{Session, SessionTokens};
+use crate::auth::session::{Proves, Session, SessionTokens};
 use crate::clock::Timestamp;
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use base64::Engine as _;
@@ -234,6 +234,7 @@ impl Oidc {
             },
             began: seconds,
             seen: seconds,
+            proves: Proves::default(),
         })
     }
 }

@@ -4,7 +4,7 @@ use super::{LoginSettings, Logins, PageSettings, ReturnTargets, Site};
 use crate::auth::audit::{Audit, AuditSettings};
 use crate::auth::seal::{SealKey, Sealer};
 use crate::auth::session::{
-    CookieSettings, Session, SessionSettings, SessionStore, SessionTokens, Sessions,
+    CookieSettings, Proves, Session, SessionSettings, SessionStore, SessionTokens, Sessions,
 };
 use crate::clock;
 use crate::shared::Line;
@@ -77,6 +77,7 @@ pub(super) fn session(subject: &str) -> Arc<Session> {
         tokens: SessionTokens::default(),
         began: now,
         seen: now,
+        proves: Proves::default(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! A session as bytes, to be sealed. Bounded by what was sealed: no length is believed before the
 //! bytes are there.
 
-use super::{Session, SessionTokens};
+use super::{Proves, Session, SessionTokens};
 use crate::secret::Secret;
 use std::sync::Arc;
 
@@ -59,6 +59,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<Session> {
         },
         began,
         seen,
+        proves: Proves::default(),
     })
 }
 
@@ -144,7 +145,7 @@ mod tests {
                     id: token(1),
                     refresh: token(2),
                 },
-                began, seen,
+                began, seen, proves: Proves::default(),
             }
         }
     }

@@ -157,8 +157,15 @@ fn joined(values: &[Option<&str>; CHUNKS_MAX]) -> Option<String> {
         [digit @ b'2'..=b'5'] => usize::from(digit - b'0'),
         _ => return None,
     };
-    let mut text = first.to_owned();
-    for value in values.get(1..count)? {
+    let rest = values.get(1..count)?;
+    let bytes = rest
+        .iter()
+        .flatten()
+        .map(|value| value.len())
+        .sum::<usize>();
+    let mut text = String::with_capacity(first.len() + bytes);
+    text.push_str(first);
+    for value in rest {
         text.push_str((*value)?);
     }
     Some(text)

@@ -16,7 +16,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use held::{Session, SessionTokens};
+pub use held::{Proves, Session, SessionTokens};
 pub use settings::{CookieSettings, RefreshFailure, RefreshRules, SessionSettings, SessionStore};
 
 use super::oidc::cookies;

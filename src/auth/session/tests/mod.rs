@@ -35,6 +35,7 @@ pub(super) fn session() -> Session {
         },
         began: 1_000,
         seen: 1_000,
+        proves: Proves::default(),
     }
 }
 
