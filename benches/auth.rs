@@ -31,6 +31,7 @@ use issuer::Issuer;
 use opentelemetry::trace::SpanId;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -167,6 +168,7 @@ fn measure(
             head: None,
             server_id: SpanId::INVALID,
             watch: Stopwatch::start(),
+            read: Duration::ZERO,
             flow: None,
             flags: &flags,
             spans: &mut spans,

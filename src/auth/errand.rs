@@ -49,6 +49,7 @@ impl Errand {
             head: self.head.as_ref(),
             server_id: self.server_id,
             watch: self.watch,
+            read: self.watch.elapsed(),
             flow: self.flow.as_deref(),
             flags: &self.flags,
             spans: &mut self.spans,

@@ -8,7 +8,7 @@ use super::proof::{self, ApiKeySettings, BasicChecks, BasicSettings, ClientCertS
 use super::provider::{ProviderSettings, Providers};
 use super::session::Sessions;
 use super::{Asked, DecisionSpan, Grant, Reason, Recorder, Require, Verdict};
-use crate::clock::{self, Stopwatch};
+use crate::clock::Stopwatch;
 use crate::net::TrustedPeers;
 use crate::telemetry::metrics::{AuthCounts, AuthObservation, ExemplarIds};
 use crate::upstream::Cluster;
@@ -151,6 +151,8 @@ struct Counting<'a> {
     policy: &'a Policy,
     watch: Stopwatch,
     began: Duration,
+    /// None: it was given up.
+    ended: Option<Duration>,
     exemplar: Option<ExemplarIds>,
     decision: &'static str,
     reason: &'static str,
@@ -158,7 +160,7 @@ struct Counting<'a> {
 
 impl Drop for Counting<'_> {
     fn drop(&mut self) {
-        let now = self.watch.elapsed();
+        let now = self.ended.unwrap_or_else(|| self.watch.elapsed());
         self.policy.counts.decided(&AuthObservation {
             decision: self.decision,
             reason: self.reason,
@@ -295,7 +297,8 @@ impl Policy {
         !matches!(self.settings.means, Means::Ip(_))
     }
 
-    /// Decides about a request, under a span of its own. `beside` is what its route requires more.
+    /// Decides about a request, under a span of its own, from when its clock was last read.
+    /// `beside` is what its route requires more.
     pub async fn check(
         &self,
         asked: &Asked<'_>,
@@ -303,13 +306,14 @@ impl Policy {
         recorder: &mut Recorder<'_>,
     ) -> Verdict {
         let name = &self.settings.name;
-        let watch = recorder.watch;
-        let now = clock::instant();
-        let mut span = recorder.decision(name);
+        let (watch, began) = (recorder.watch, recorder.read);
+        let now = watch.started_instant() + began;
+        let mut span = recorder.decision_begun(name);
         let mut counting = Counting {
             policy: self,
             watch,
-            began: now.duration_since(watch.started_instant()),
+            began,
+            ended: None,
             exemplar: span.exemplar(),
             decision: "cancelled",
             reason: "",
@@ -348,6 +352,7 @@ impl Policy {
             span.bool("edgespan.auth.enforced", false);
         }
         span.decide(&verdict);
+        counting.ended = Some(recorder.read);
         counting.decision = verdict.name();
         counting.reason = verdict.reason().map_or("", Reason::name);
         verdict

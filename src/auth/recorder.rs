@@ -14,6 +14,7 @@ use crate::trace::sink::FinishedSpans;
 use crate::trace::span::{OpenSpan, SpanIds};
 use http::HeaderMap;
 use opentelemetry::trace::{SpanId, SpanKind, TraceId};
+use std::time::Duration;
 
 use super::Verdict;
 use super::cache::{Answered, Decided, Origin};
@@ -31,6 +32,9 @@ pub struct Recorder<'a> {
     pub server_id: SpanId,
     /// The request's clock.
     pub watch: Stopwatch,
+    /// What it showed when it was last read for a decision, so that who comes next need not read it
+    /// again.
+    pub read: Duration,
     /// `flow`
     pub flow: Option<&'a str>,
     /// `feature_flags` and its kin.
@@ -42,6 +46,12 @@ pub struct Recorder<'a> {
 impl<'a> Recorder<'a> {
     /// Opens the span of a policy's decision.
     pub fn decision(&mut self, policy: &str) -> DecisionSpan<'_, 'a> {
+        self.look();
+        self.decision_begun(policy)
+    }
+
+    /// The same for one that began when the clock was last read.
+    pub(super) fn decision_begun(&mut self, policy: &str) -> DecisionSpan<'_, 'a> {
         let id = ids::span_id();
         let head = self.head.filter(|head| head.record);
         let span = head.map(|head| {
@@ -52,7 +62,7 @@ impl<'a> Recorder<'a> {
                 parent_is_remote: false,
                 flags: head.flags,
             };
-            let at = self.watch.now();
+            let at = self.watch.started().plus(self.read);
             let name = &["auth ", policy];
             let limits = &self.settings.limits;
             let kind = SpanKind::Internal;
@@ -68,6 +78,7 @@ impl<'a> Recorder<'a> {
             recorder: self,
             span,
             id,
+            is_decided: false,
         }
     }
 
@@ -78,6 +89,7 @@ impl<'a> Recorder<'a> {
             recorder: self,
             span: None,
             id: decision,
+            is_decided: false,
         }
     }
 
@@ -104,6 +116,11 @@ impl<'a> Recorder<'a> {
         Some((ids.trace_id, ids.span_id))
     }
 
+    /// Reads the clock.
+    fn look(&mut self) {
+        self.read = self.watch.elapsed();
+    }
+
     fn take(&mut self, span: OpenSpan, at: Timestamp) {
         span.end(at, &mut self.spans.bytes);
         self.spans.count += 1;
@@ -115,6 +132,7 @@ pub struct DecisionSpan<'r, 'a> {
     recorder: &'r mut Recorder<'a>,
     span: Option<OpenSpan>,
     id: SpanId,
+    is_decided: bool,
 }
 
 impl<'a> DecisionSpan<'_, 'a> {
@@ -196,7 +214,7 @@ impl<'a> DecisionSpan<'_, 'a> {
         self.recorder
     }
 
-    /// Ends it with what was decided.
+    /// Ends it with what was decided. The clock is read for it.
     pub fn decide(mut self, verdict: &Verdict) {
         if let Some(span) = &mut self.span {
             span.str("edgespan.auth.decision", verdict.name());
@@ -204,23 +222,20 @@ impl<'a> DecisionSpan<'_, 'a> {
                 span.str("edgespan.auth.reason", reason.name());
             }
         }
-        self.end();
-    }
-
-    fn end(&mut self) {
-        if let Some(span) = self.span.take() {
-            let at = self.recorder.watch.now();
-            self.recorder.take(span, at);
-        }
+        self.is_decided = true;
     }
 }
 
 impl Drop for DecisionSpan<'_, '_> {
     fn drop(&mut self) {
-        if let Some(span) = &mut self.span {
-            span.str("edgespan.auth.decision", "cancelled");
+        self.recorder.look();
+        if let Some(mut span) = self.span.take() {
+            if !self.is_decided {
+                span.str("edgespan.auth.decision", "cancelled");
+            }
+            let at = self.recorder.watch.started().plus(self.recorder.read);
+            self.recorder.take(span, at);
         }
-        self.end();
     }
 }
 

@@ -170,7 +170,7 @@ async fn all(
     asked: &Asked<'_>,
     recorder: &mut Recorder<'_>,
 ) -> (Verdict, Option<Arc<str>>) {
-    let mut together = Box::<Grant>::default();
+    let mut together: Option<Box<Grant>> = None;
     let mut last = None;
     for Used { policy, require } in set {
         let verdict = policy.check(asked, require.as_deref(), recorder).await;
@@ -180,20 +180,30 @@ async fn all(
         }
         last = Some(Arc::clone(&settings.name));
         match verdict {
-            Verdict::Allow(grant) => together.join(*grant),
+            Verdict::Allow(grant) => match &mut together {
+                Some(together) => together.join(*grant),
+                None => together = Some(grant),
+            },
             Verdict::Deny(denial) => {
-                let denial = Box::new(denial.after(&together));
-                return (Verdict::Deny(denial), last);
+                return (Verdict::Deny(after(denial, together.as_deref())), last);
             }
             Verdict::Abstain(denial) => {
-                let denial = Box::new(denial.after(&together));
-                return (Verdict::Abstain(denial), last);
+                return (Verdict::Abstain(after(denial, together.as_deref())), last);
             }
         }
     }
+    let together = together.unwrap_or_default();
     let proved_by = together.identity.as_ref();
     let policy = proved_by.map(|identity| Arc::clone(&identity.policy));
     (Verdict::Allow(together), policy.or(last))
+}
+
+/// A refusal where others of the set had allowed.
+fn after(denial: Box<Denial>, together: Option<&Grant>) -> Box<Denial> {
+    match together {
+        Some(together) => Box::new(denial.after(together)),
+        None => denial,
+    }
 }
 
 /// Refusals of those that the request carries nothing for.

@@ -20,6 +20,7 @@ use http::Response;
 use http::header::SET_COOKIE;
 use http::request::Parts;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What was decided of who may pass, as the access log has it.
 #[derive(Clone, Copy)]
@@ -79,17 +80,26 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     let Some(ruling) = ask(context, parts, upgrades, held.as_ref()).await else {
         return Ok(gated);
     };
-    let ruling = match log_in(context, parts, upgrades, ruling).await {
-        Ok(ruling) => ruling,
-        Err(begun) => return Ok(Gated::Answer(begun)),
+    let Ruling { outcome, policy } = ruling;
+    let outcome = match outcome {
+        Ok(grant) => Ok(grant),
+        Err(denial) => {
+            // In a box: who is let in needs no room for it.
+            let logged_in = log_in(context, parts, upgrades, denial, policy.as_deref());
+            match Box::pin(logged_in).await {
+                Ok(denial) => Err(denial),
+                Err(begun) => return Ok(Gated::Answer(begun)),
+            }
+        }
     };
+    let ruling = Ruling { outcome, policy };
     note(context, &ruling);
     match ruling.outcome {
         Ok(mut grant) => {
             if let Some(cookie) = login::carry::spent(context) {
                 grant.answer.push((SET_COOKIE, cookie));
             }
-            apply(context, parts, *grant)?;
+            apply(context, parts, grant)?;
             take_login_out(context, parts);
             limit_known(context, &parts.headers).await?;
             Ok(match gated {
@@ -105,7 +115,7 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
             if let (Reason::Forbidden | Reason::NotAllowed, DenialAnswer::Own(_), Some(policy)) =
                 (denial.reason, &denial.answer, &ruling.policy)
             {
-                context.denied = login::denied(context, parts, upgrades, policy).await;
+                context.denied = Box::pin(login::denied(context, parts, upgrades, policy)).await;
             }
             let refused = refuse(*denial, ruling.policy);
             refused.map(|response| Gated::Answer(Box::new(response)))
@@ -113,39 +123,33 @@ async fn decide(context: &mut RequestContext, mut gated: Gated) -> Result<Gated,
     }
 }
 
-/// Where a login would help, one begins, or is told of; else it is the ruling as it was.
+/// Where a login would help a request that was refused, one begins, or is told of; else it is the
+/// refusal as it was.
 async fn log_in(
     context: &mut RequestContext,
     parts: &Parts,
     upgrades: bool,
-    ruling: Ruling,
-) -> Result<Ruling, Box<Response<Body>>> {
-    let Ruling { outcome, policy } = ruling;
-    let mut denial = match outcome {
-        Err(denial) => *denial,
-        Ok(grant) => {
-            let outcome = Ok(grant);
-            return Ok(Ruling { outcome, policy });
-        }
-    };
+    denial: Box<Denial>,
+    policy: Option<&str>,
+) -> Result<Box<Denial>, Box<Response<Body>>> {
+    let mut denial = *denial;
     context.cookies = std::mem::take(&mut denial.cookies);
     let (reason, whose) = (denial.reason, denial.whose.take());
     let refused = (reason, whose.as_deref());
     let DenialAnswer::Login { offers, challenges } = denial.answer else {
-        login::told::refusal(context, policy.as_deref(), refused);
-        let outcome = Err(Box::new(denial));
-        return Ok(Ruling { outcome, policy });
+        login::told::refusal(context, policy, refused);
+        return Ok(Box::new(denial));
     };
     let response = login::refused(context, parts, upgrades, offers, challenges).await;
     let is_sent_on = response.status().is_redirection();
     if !is_sent_on {
-        login::told::refusal(context, policy.as_deref(), refused);
+        login::told::refusal(context, policy, refused);
     }
     let decided = Decided {
         decision: if is_sent_on { "redirect" } else { "deny" },
         reason: Some(reason.name()),
     };
-    tell(context, decided, policy.as_deref());
+    tell(context, decided, policy);
     Err(Box::new(response))
 }
 
@@ -161,8 +165,11 @@ async fn ask(
     let requirement = route.auth.as_ref();
     // What is decided here is our own work; what others are asked for is not.
     let waits = requirement.is_some_and(Requirement::waits);
+    let now = match requirement {
+        Some(_) => context.watch.elapsed(),
+        None => Duration::ZERO,
+    };
     if waits {
-        let now = context.watch.elapsed();
         context.hand_over(now);
     }
     let branch = context.branch.clone();
@@ -199,6 +206,7 @@ async fn ask(
         head: head.as_ref(),
         server_id: context.server_id,
         watch: context.watch,
+        read: now,
         flow: route.plan.flow.as_ref().map(|flow| flow.name.as_ref()),
         flags,
         spans: context.spans(),
@@ -207,8 +215,9 @@ async fn ask(
         Some(requirement) => requirement.check(&asked, &mut recorder).await,
         None => Ruling::unasked(),
     };
+    let now = recorder.read;
     if waits {
-        context.take_back(context.watch.elapsed());
+        context.take_back(now);
     }
     if let Ok(grant) = ruling.outcome {
         let (outcome, error) = entitle::allowed(&route.plan, &asked, grant);
@@ -247,7 +256,11 @@ fn tell(context: &mut RequestContext, decided: Decided, policy: Option<&str>) {
 }
 
 /// What a grant changes of the request, and what is kept of it for the answer.
-fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Result<(), ProxyError> {
+fn apply(
+    context: &mut RequestContext,
+    parts: &mut Parts,
+    grant: Box<Grant>,
+) -> Result<(), ProxyError> {
     query::edit(&mut parts.uri, &grant.query_set, &grant.query_remove).map_err(|_| {
         ProxyError::Rewrite {
             reason: "a policy made the query too long",
@@ -281,7 +294,7 @@ fn apply(context: &mut RequestContext, parts: &mut Parts, grant: Grant) -> Resul
     }
     entitle::say_who(context, &mut parts.headers, grant.identity.as_deref());
     entitle::assert_signed(context, &mut parts.headers, grant.identity.as_deref())?;
-    context.granted = Some(Box::new(grant));
+    context.granted = Some(grant);
     Ok(())
 }
 

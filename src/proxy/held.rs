@@ -71,9 +71,18 @@ pub(super) async fn hold(
     let Gated::Forward(onward) = gated else {
         return Ok(None);
     };
-    let Some(wanted) = wanted(context, onward) else {
-        return Ok(None);
-    };
+    match wanted(context, onward) {
+        // In a box: hardly anybody wants to see a body, and all would carry the room for it.
+        Some(wanted) => Box::pin(hold_wanted(context, onward, wanted)).await,
+        None => Ok(None),
+    }
+}
+
+async fn hold_wanted(
+    context: &mut RequestContext,
+    onward: &mut Onward,
+    wanted: BodyRule,
+) -> Result<Option<HeldBody>, ProxyError> {
     let ClientBody::Unread(incoming) = &onward.body else {
         return Ok(None);
     };

@@ -16,13 +16,14 @@ mod verify;
 pub use settings::{Introspection, JwtIssuer, JwtSettings, TokenPlace};
 
 use super::cache::{CacheSettings, Decided, DecisionCache, Keep};
+use super::keyed::Digest;
 use super::notes::Notes;
 use super::provider::{Provider, ProviderError, Providers};
 use super::require::Require;
 use super::{Asked, DecisionSpan, Denial, DenialAnswer, Reason, Verdict};
 use crate::telemetry::metrics::AuthCounts;
 use http::HeaderValue;
-use place::{Carried, carried};
+use place::{Carried, can_be_one, carried, token};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -97,41 +98,61 @@ impl Tokens {
         now: Instant,
         span: &mut DecisionSpan<'_, '_>,
     ) -> Verdict {
-        let query = asked.target.query();
-        let token = match carried(&settings.from, asked.headers, query) {
+        let text = match carried(&settings.from, asked.headers, asked.target.query()) {
             Carried::Nothing => return Verdict::Abstain(self.unproved()),
             Carried::Several => {
                 let refused = refused("several", challenge::several(policy));
                 return span.decided(Decided::of_one_request(refused.0).with(refused.1));
             }
-            Carried::Malformed => {
-                let error = challenge::invalid(policy, "the token cannot be read");
-                let refused = refused("malformed", error);
-                return span.decided(Decided::of_one_request(refused.0).with(refused.1));
-            }
-            Carried::Token(token) => token,
+            Carried::Text(text) => text,
         };
-        let asking = Asking {
-            policy,
-            settings,
-            token: &token,
+        let question = self.question(&text);
+        let known = question.and_then(|question| self.verified.remembered(&question, now));
+        // What is remembered is of a text that was looked at then.
+        let verdict = if let Some(answered) = known {
+            span.answered(answered)
+        } else if let Some(token) = token(&text) {
+            let asking = Asking {
+                policy,
+                settings,
+                token,
+            };
+            // In a box: a token that was verified before needs no room for this.
+            Box::pin(self.ask(asking, question, now, span)).await
+        } else {
+            let error = challenge::invalid(policy, "the token cannot be read");
+            let refused = refused("malformed", error);
+            return span.decided(Decided::of_one_request(refused.0).with(refused.1));
         };
-        let question = self.verified.parts(&[token.as_bytes()]);
-        let due = now + patience(settings);
+        verify::bound_to_its_holder(verdict, policy, asked, span)
+    }
+
+    /// What makes this text one with others. None: it is longer than tokens are, or there is no key.
+    fn question(&self, text: &[u8]) -> Option<Digest> {
+        can_be_one(text).then(|| self.verified.parts(&[text]))?
+    }
+
+    /// Verifies a token, or has it from whoever does just now.
+    async fn ask(
+        &self,
+        asking: Asking<'_>,
+        question: Option<Digest>,
+        now: Instant,
+        span: &mut DecisionSpan<'_, '_>,
+    ) -> Verdict {
+        let due = now + patience(asking.settings);
         let origin = span.origin();
         let answered = {
             // Pinned here and lent: it is large, and would have room in every future that it
             // moves through.
             let ask = std::pin::pin!(self.verify(asking, &mut *span));
-            self.verified
-                .decide(question, (now, due), origin, ask)
-                .await
+            let decide = self.verified.decide(question, (now, due), origin, ask);
+            decide.await
         };
-        let verdict = match answered {
+        match answered {
             Ok(answered) => span.answered(answered),
             Err(_) => Verdict::deny(Reason::Timeout),
-        };
-        verify::bound_to_its_holder(verdict, policy, asked, span)
+        }
     }
 
     /// A request that carries no token.

@@ -13,9 +13,8 @@ pub(super) enum Carried<'a> {
     Nothing,
     /// More than one, equal or not; or `Authorization` twice.
     Several,
-    /// What no token is written like.
-    Malformed,
-    Token(Cow<'a, str>),
+    /// What stands where a token belongs; [`token`] tells whether it can be one.
+    Text(Cow<'a, [u8]>),
 }
 
 /// Looks at every place.
@@ -49,7 +48,7 @@ pub(super) fn carried<'a>(
             return Carried::Several;
         }
     }
-    found.map_or(Carried::Nothing, token)
+    found.map_or(Carried::Nothing, Carried::Text)
 }
 
 /// Whether what is found here is the first thing that is found anywhere, or nothing.
@@ -70,21 +69,17 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
     is_bearer.then(|| rest.trim_ascii())
 }
 
-/// One word of printable characters (RFC 6750 has fewer of them still).
-fn token(bytes: Cow<'_, [u8]>) -> Carried<'_> {
-    // Without a branch for each byte: a token is looked at with every request that shows it.
-    let is_graphic =
-        |all: bool, byte: &u8| all & byte.is_ascii_graphic() & (*byte != b',') & (*byte != b'"');
-    let is_word =
-        (1..=TOKEN_BYTES_MAX).contains(&bytes.len()) && bytes.iter().fold(true, is_graphic);
-    if !is_word {
-        return Carried::Malformed;
-    }
-    let text = match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).ok(),
-        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).ok(),
-    };
-    text.map_or(Carried::Malformed, Carried::Token)
+/// A text as a token: one word of printable characters (RFC 6750 has fewer of them still). None: no
+/// token is written like it.
+pub(super) fn token(text: &[u8]) -> Option<&str> {
+    let is_graphic = |byte: &u8| byte.is_ascii_graphic() && !matches!(byte, b',' | b'"');
+    let is_word = can_be_one(text) && text.iter().all(is_graphic);
+    std::str::from_utf8(text).ok().filter(|_| is_word)
+}
+
+/// Whether it is as long as a token may be.
+pub(super) fn can_be_one(text: &[u8]) -> bool {
+    (1..=TOKEN_BYTES_MAX).contains(&text.len())
 }
 
 #[cfg(test)]
@@ -111,15 +106,34 @@ mod tests {
         headers
     }
 
+    #[derive(Debug, PartialEq)]
+    enum Found {
+        Nothing,
+        Several,
+        Malformed,
+        Token(String),
+    }
+
+    fn found(headers: &HeaderMap, query: &str) -> Found {
+        match carried(&everywhere(), headers, Some(query)) {
+            Carried::Nothing => Found::Nothing,
+            Carried::Several => Found::Several,
+            Carried::Text(text) => match token(&text) {
+                None => Found::Malformed,
+                Some(token) => Found::Token(token.to_owned()),
+            },
+        }
+    }
+
     #[track_caller]
-    fn finds(fields: &[(&'static str, &str)], query: &str, wanted: &Carried<'_>) {
+    fn finds(fields: &[(&'static str, &str)], query: &str, wanted: &Found) {
         let headers = map(fields);
-        let found = carried(&everywhere(), &headers, Some(query));
+        let found = found(&headers, query);
         assert_eq!(found, *wanted, "{fields:?} {query}");
     }
 
-    fn a_token() -> Carried<'static> {
-        Carried::Token("a.b.c".into())
+    fn a_token() -> Found {
+        Found::Token("a.b.c".into())
     }
 
     #[test]
@@ -153,7 +167,7 @@ mod tests {
             &[("cookie", "cf_authorization=a.b.c")],
             &[("cookie", "CF_Authorization=")],
         ] {
-            finds(fields, "Access_Token=a.b.c", &Carried::Nothing);
+            finds(fields, "Access_Token=a.b.c", &Found::Nothing);
         }
         let headers = map(&[("cookie", "CF_Authorization=a.b.c")]);
         let found = carried(&[TokenPlace::Bearer], &headers, Some("access_token=a.b.c"));
@@ -194,7 +208,7 @@ mod tests {
             (&[("authorization", token)], "access_token=a.b.c"),
             (&[], "access_token=a&access%5ftoken=b"),
         ] {
-            finds(fields, query, &Carried::Several);
+            finds(fields, query, &Found::Several);
         }
     }
 
@@ -208,15 +222,15 @@ mod tests {
             "Bearer a.b.c, Bearer d.e.f",
             "Bearer \"a\"",
         ] {
-            finds(&[("authorization", field)], "", &Carried::Malformed);
+            finds(&[("authorization", field)], "", &Found::Malformed);
         }
-        finds(&[], "access_token=", &Carried::Malformed);
-        finds(&[], "access_token=a%00b", &Carried::Malformed);
+        finds(&[], "access_token=", &Found::Malformed);
+        finds(&[], "access_token=a%00b", &Found::Malformed);
         for (bytes, is_token) in [(TOKEN_BYTES_MAX, true), (TOKEN_BYTES_MAX + 1, false)] {
             let field = format!("Bearer {}", "a".repeat(bytes));
             let headers = map(&[("authorization", &field)]);
-            let found = carried(&everywhere(), &headers, None);
-            assert_eq!(matches!(found, Carried::Token(_)), is_token, "{bytes}");
+            let found = found(&headers, "");
+            assert_eq!(matches!(found, Found::Token(_)), is_token, "{bytes}");
         }
     }
 
@@ -226,7 +240,7 @@ mod tests {
             field in "[ -~\t]{0,40}", cookie in "[ -~]{0,40}", query in "[!-~]{0,40}",
         ) {
             let headers = map(&[("authorization", &field), ("cookie", &cookie)]);
-            if let Carried::Token(token) = carried(&everywhere(), &headers, Some(&query)) {
+            if let Found::Token(token) = found(&headers, &query) {
                 prop_assert!(!token.is_empty());
                 prop_assert!(token.bytes().all(|byte| byte.is_ascii_graphic()));
             }

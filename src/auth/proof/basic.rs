@@ -119,13 +119,14 @@ impl BasicChecks {
             Carried::NameAndPassword(name, password) => (name, password),
         };
         let Some(remembered) = &self.remembered else {
-            return self.verify(policy, settings, name, password).await;
+            return Box::pin(self.verify(policy, settings, name, password)).await;
         };
         let question = remembered.parts(&[name.as_bytes(), password.as_bytes()]);
         let now = clock::instant();
         let origin = span.origin();
         let ask = async {
-            let verdict = self.verify(policy, settings, name, password).await;
+            // In a box, as below: what is remembered needs no room for it.
+            let verdict = Box::pin(self.verify(policy, settings, name, password)).await;
             let keep = match verdict {
                 Verdict::Allow(_) => Keep::Stored { at_most: None },
                 // To those that wait with the same one; a wrong password is never remembered.

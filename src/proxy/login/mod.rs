@@ -209,6 +209,7 @@ impl Means {
             head: self.head.as_ref(),
             server_id: context.server_id,
             watch: context.watch,
+            read: context.watch.elapsed(),
             flow: Some(flow.map_or(FLOW, |flow| flow.name.as_ref())),
             flags: route.map_or(&self.live.unmatched.flags, |route| &route.trace.flags),
             spans: context.spans(),

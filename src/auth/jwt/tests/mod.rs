@@ -150,6 +150,7 @@ async fn spanned(check: impl AsyncFnOnce(&mut DecisionSpan<'_, '_>) -> Verdict) 
         head: None,
         server_id: SpanId::INVALID,
         watch: Stopwatch::start(),
+        read: Duration::ZERO,
         flow: None,
         flags: &flags,
         spans: &mut spans,

@@ -11,6 +11,7 @@ use crate::trace::sink::FinishedSpans;
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_proto::tonic::trace::v1::{ScopeSpans, Span};
 use prost::Message as _;
+use std::time::Duration;
 
 pub(super) const TRACE: &str = "00000000000000000000000000000abc";
 
@@ -53,6 +54,7 @@ impl Traced {
             head: Some(&self.head),
             server_id: SpanId::from(1),
             watch: Stopwatch::start(),
+            read: Duration::ZERO,
             flow: None,
             flags: &self.flags,
             spans: &mut self.spans,
