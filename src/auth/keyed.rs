@@ -55,6 +55,11 @@ impl std::hash::Hasher for Front {
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 16;
 
+/// The nonce of texts of several parts.
+const PARTS: [u8; NONCE_LEN] = [0; NONCE_LEN];
+/// That of a text that is one part: a list of several reads like none of these.
+const ALONE: [u8; NONCE_LEN] = [1; NONCE_LEN];
+
 /// Makes digests. Each memory has its own, so that the key of one says nothing in another.
 pub(super) struct Keyed {
     tags: LessSafeKey,
@@ -76,8 +81,12 @@ impl Keyed {
 
     /// The digest of a text. None: it is longer than can be.
     pub(super) fn text(&self, text: &[u8]) -> Option<Digest> {
-        // Nobody is ever shown what comes of it, so one nonce serves for all.
-        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        self.of(PARTS, text)
+    }
+
+    fn of(&self, kind: [u8; NONCE_LEN], text: &[u8]) -> Option<Digest> {
+        // Nobody is ever shown what comes of it, so one nonce serves for all of a kind.
+        let nonce = Nonce::assume_unique_for_key(kind);
         let aad = Aad::from(text);
         let tag = self.tags.seal_in_place_separate_tag(nonce, aad, &mut []);
         let mut block = [0; KEY_BYTES + TAG_BYTES];
@@ -90,6 +99,10 @@ impl Keyed {
 
     /// The digest of parts that stand for themselves.
     pub(super) fn parts(&self, parts: &[&[u8]]) -> Option<Digest> {
+        if let [only] = parts {
+            // As it stands, without a copy.
+            return self.of(ALONE, only);
+        }
         // Beside each part its kind and its length, of ten bytes at most.
         let bytes = parts.iter().map(|part| part.len() + 11).sum();
         let mut text = Text(Vec::with_capacity(bytes));
@@ -134,7 +147,7 @@ mod tests {
     fn a_digest_is_none_of_the_tags_that_it_was_made_of() {
         let keyed = Keyed::new().unwrap();
         let text = b"hunter2";
-        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
+        let nonce = Nonce::assume_unique_for_key(PARTS);
         let sealed = keyed
             .tags
             .seal_in_place_separate_tag(nonce, Aad::from(text), &mut []);
@@ -147,6 +160,18 @@ mod tests {
                 .windows(4)
                 .any(|four| tag.as_ref().windows(4).any(|one| one == four))
         );
+    }
+
+    #[test]
+    fn one_part_is_another_text_than_any_list_of_parts() {
+        let keyed = Keyed::new().unwrap();
+        let written = keyed.parts(&[b"a", b"b"]).unwrap();
+
+        let as_it_is_written = keyed.parts(&[b"p\x01ap\x01b"]).unwrap();
+
+        assert_ne!(written, as_it_is_written);
+        assert_eq!(keyed.parts(&[b"a"]), keyed.parts(&[b"a"]));
+        assert_ne!(keyed.parts(&[b"a"]), keyed.parts(&[b"a", b""]));
     }
 
     #[test]

@@ -319,6 +319,7 @@ impl Grant {
         self.answer.extend(other.answer);
         self.answer_changes.extend(other.answer_changes);
         self.undecided = self.undecided.or(other.undecided);
+        self.is_bound |= other.is_bound;
     }
 }
 

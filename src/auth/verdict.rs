@@ -38,6 +38,8 @@ pub struct Grant {
     pub answer_changes: Vec<AnswerChange>,
     /// Why nobody could decide, where it passes all the same.
     pub undecided: Option<Reason>,
+    /// Whether it is good only for whoever shows a key that the identity's `cnf` names.
+    pub is_bound: bool,
 }
 
 /// A change to an answer's header fields by what is there when the answer comes.

@@ -13,6 +13,9 @@ use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The claim that binds a token to a key.
+const CONFIRMATION: &str = "cnf";
+
 /// Claims that were verified, and how long they count.
 pub(super) struct Proved {
     pub(super) claims: Claims,
@@ -177,6 +180,7 @@ impl Proved {
     fn decided(self, asking: Asking<'_>) -> Decided {
         let settings = asking.settings;
         let mut grant = settings.removals();
+        grant.is_bound = self.claims.contains_key(CONFIRMATION);
         grant.identity = Some(Arc::new(identity(asking.policy, settings, self.claims)));
         let keep = Keep::Stored {
             at_most: Some(self.lasts),
@@ -204,15 +208,14 @@ pub(super) fn bound_to_its_holder(
     asked: &Asked<'_>,
     span: &mut DecisionSpan<'_, '_>,
 ) -> Verdict {
-    let Verdict::Allow(grant) = &verdict else {
-        return verdict;
+    let grant = match &verdict {
+        Verdict::Allow(grant) if grant.is_bound => grant,
+        Verdict::Allow(_) | Verdict::Deny(_) | Verdict::Abstain(_) => return verdict,
     };
     let claims = grant.identity.as_ref().map(|identity| &identity.claims);
-    let Some(confirmation) = claims.and_then(|claims| claims.get("cnf")) else {
-        return verdict;
-    };
+    let confirmation = claims.and_then(|claims| claims.get(CONFIRMATION));
     let members = confirmation
-        .as_object()
+        .and_then(Value::as_object)
         .filter(|members| members.len() == 1);
     let wanted = members
         .and_then(|members| members.get("x5t#S256"))

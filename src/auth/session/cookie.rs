@@ -7,7 +7,7 @@
 use super::CookieSettings;
 use super::SessionError;
 use crate::auth::oidc::cookies;
-use http::header::COOKIE;
+use crate::message::cookie;
 use http::{HeaderMap, HeaderValue};
 use std::borrow::Cow;
 use std::time::Duration;
@@ -52,10 +52,8 @@ impl Cookies<'_> {
         let mut values: [Option<&str>; CHUNKS_MAX] = [None; CHUNKS_MAX];
         let mut whole = None;
         let (mut present, mut is_double) = (0, false);
-        let lines = headers.get_all(COOKIE).into_iter();
-        let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        for pair in pairs {
-            let Some((place, value)) = self.ours(pair.trim_ascii()) else {
+        for pair in cookie::pairs(headers) {
+            let Some((place, value)) = self.ours(pair) else {
                 continue;
             };
             let slot = match place {
@@ -175,6 +173,7 @@ fn joined(values: &[Option<&str>; CHUNKS_MAX]) -> Option<String> {
 mod tests {
     use super::super::tests::browser;
     use super::*;
+    use http::header::COOKIE;
     use proptest::prelude::*;
 
     fn settings(domain: Option<&str>) -> CookieSettings {

@@ -3,7 +3,7 @@
 mod opaque;
 
 use super::introspect::tests::told;
-use super::verify::{Unproved, bound_to_its_holder};
+use super::verify::Unproved;
 use super::*;
 use crate::auth::cache::tests::asked;
 use crate::auth::jose::tests::{
@@ -107,13 +107,25 @@ impl Scene {
     }
 
     async fn decide(&self, headers: &[(&str, &str)]) -> Verdict {
+        self.decide_shown(None, headers).await
+    }
+
+    /// For a client that shows this certificate.
+    async fn decide_shown(
+        &self,
+        certificate: Option<&ClientIdentity>,
+        headers: &[(&str, &str)],
+    ) -> Verdict {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name = HeaderName::try_from(*name).unwrap();
             map.append(name, HeaderValue::from_str(value).unwrap());
         }
         let target = "/orders".parse().unwrap();
-        let asked = asked(&Method::GET, &target, &map);
+        let asked = Asked {
+            certificate,
+            ..asked(&Method::GET, &target, &map)
+        };
         let check = async |span: &mut DecisionSpan<'_, '_>| {
             let name = Arc::from("api");
             let (tokens, settings) = (&self.tokens, &self.settings);
@@ -440,29 +452,14 @@ async fn a_token_that_is_bound_to_a_key_is_no_bearer_token() {
         (json!(null), None, false),
         (json!(zeros), Some(&right), false),
     ] {
-        let verdict = scene.decide_by(&claims(json!({"cnf": confirmation}))).await;
-        // Nobody showed a certificate there.
-        assert!(matches!(verdict, Verdict::Deny(_)), "{confirmation}");
-        let claims = claims(json!({"cnf": confirmation}));
-        let known = Verdict::allow(Identity {
-            subject: None,
-            groups: Vec::new(),
-            claims: claims.as_object().unwrap().clone(),
-            proof: Proof::Jwt,
-            policy: Arc::from("api"),
-        });
-        let (target, headers) = ("/".parse().unwrap(), HeaderMap::new());
-        let asked = Asked {
-            certificate,
-            ..asked(&Method::GET, &target, &headers)
-        };
-        let verdict =
-            spanned(async |span| bound_to_its_holder(known, &Arc::from("api"), &asked, span)).await;
-        assert_eq!(
-            matches!(verdict, Verdict::Allow(_)),
-            passes,
-            "{confirmation}"
-        );
+        let token = signed(&claims(json!({"cnf": confirmation})));
+        let headers = [("authorization", &*format!("Bearer {token}"))];
+        // Verified, then remembered; and what is remembered is good for nobody else.
+        for (certificate, passes) in [(certificate, passes), (certificate, passes), (None, false)] {
+            let verdict = scene.decide_shown(certificate, &headers).await;
+            let is_let_in = matches!(verdict, Verdict::Allow(_));
+            assert_eq!(is_let_in, passes, "{confirmation}");
+        }
     }
 }
 
