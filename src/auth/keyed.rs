@@ -1,11 +1,10 @@
-//! Which texts are one, told by digests: neither credentials nor anything that they could be guessed
-//! by stay in memory.
+//! Which texts are one, told by digests, so that no credential stays in memory.
 //!
 //! A digest is made in two steps with a key that only this process ever has. The first one makes 16
 //! bytes of a text of any length: the tag of AES-256-GCM over it, that is a polynomial at a secret
 //! point. Whoever does not know the point finds two texts of one tag with a chance of less than one
 //! in 2^116 a try, whatever he makes up, for texts of up to 64 KiB: and he is shown no tag, only
-//! whether two texts were taken for one. It takes a tenth of what SHA-256 takes for a token. But
+//! whether two texts were taken for one. It takes a fraction of what SHA-256 takes for a long text. But
 //! whoever knows the point can reckon back from it, so that the second step is SHA-256 over key and
 //! tag: a copy of our memory gives away no more of a password or a token than lets one try whether a
 //! guess is right.
@@ -194,7 +193,7 @@ mod tests {
     proptest! {
         /// CVE-2023-35941's shape: fields without borders between them.
         #[test]
-        fn bytes_moved_from_one_part_to_the_next_make_another_digest(
+        fn bytes_moved_from_one_part_to_the_next_make_another_question(
             text in "[a-z:|;=]{1,20}",
             one in 0usize..20,
             other in 0usize..20,
