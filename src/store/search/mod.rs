@@ -179,11 +179,10 @@ pub(super) fn run(index: &Index, search: &Search) -> SearchAnswer {
             let may_fit = part.zip(here).filter(|(_, here)| root.may_hold(**here));
             let traces = may_fit.filter_map(|(at, _)| Some((at, traces.get(at)?)));
             let fitting = traces.enumerate().filter(|(number, (_, trace))| {
+                let looks = number.is_multiple_of(TRACES_A_LOOK);
                 search.allows(trace)
                     && (root.is_plain()
-                        || (!(number.is_multiple_of(TRACES_A_LOOK) && patience.is_over())
-                            && !patience.has_ended()
-                            && fits(trace)))
+                        || !(patience.has_ended() || looks && patience.is_over()) && fits(trace))
             });
             fitting.map(|(_, (at, trace))| (trace.start, at)).collect()
         })
