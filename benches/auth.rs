@@ -172,6 +172,7 @@ fn measure(
             flow: None,
             flags: &flags,
             spans: &mut spans,
+            sinks: &[],
         };
         let verdict = runtime.block_on(policy.check(black_box(&asked), None, &mut recorder));
         assert!(matches!(verdict, Verdict::Allow(_)), "{verdict:?}");
