@@ -34,6 +34,9 @@ pub struct Session {
 
 /// Whom a session proves by the rules of its policy, made out once for all requests that bring it. A
 /// copy of a session begins anew, since it is made to become another one.
+///
+/// The rules are told by their address. The weak pointer keeps it taken, so that no others can ever
+/// stand there.
 #[derive(Default)]
 pub struct Proves(OnceLock<(Weak<dyn Any + Send + Sync>, Arc<Identity>)>);
 
